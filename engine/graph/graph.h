@@ -1,0 +1,67 @@
+/* A graph of nodes over tensors: describing only. Adding a node checks shapes and dtypes and fails with both shapes. The gradient,
+ * fusion and the update are graph building too. One phase mark a node: forward, backward, update. */
+#ifndef HONE_ENGINE_GRAPH_GRAPH_H
+#define HONE_ENGINE_GRAPH_GRAPH_H
+
+#include "engine/graph/tensor.h"
+#include "src/base/arena.h"
+#include "src/base/err.h"
+#include "src/base/val.h"
+
+struct op;
+
+enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_UPDATE };
+struct node {
+    const struct op *op;
+    const void *attr;      /* parsed arguments, in the graph's arena; NULL if the op has none */
+    const char *path;      /* layer path "block1.conv", for messages, profile and the random stream */
+    tid in[8], out[6];
+    int n_in, n_out;
+    uint64_t stream;       /* rng_stream(seed, path, draw) */
+    enum phase phase;
+    size_t scratch_fixed;
+    struct dim scratch;
+};
+struct graph {
+    struct arena mem;
+    struct tensor *tensor;
+    int n_tensor, cap_tensor;
+    struct node *node;
+    int n_node, cap_node;
+    bool training;         /* random ops act */
+    enum dtype real;       /* DT_F32; DT_F64 for gradient checks and references */
+    uint64_t seed;
+    enum phase phase;      /* of nodes added from now on */
+    const char *path;      /* layer path of nodes added from now on */
+    int draw;              /* draws so far in this path */
+};
+
+struct graph *graph_new(enum dtype real, bool training, uint64_t seed);
+void graph_free(struct graph *g);
+void graph_path(struct graph *g, const char *path); /* copies */
+/* Sources. name is copied. */
+tid graph_input(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, tid offsets);
+tid graph_scalar(struct graph *g, const char *name);                     /* a live f32 (f64 in a DT_F64 graph) number, set before each run */
+tid graph_param(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset, bool trainable); /* ROLE_PARAM */
+tid graph_state(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset);                 /* ROLE_STATE */
+tid graph_const(struct graph *g, double v);                              /* one element, ROLE_CONST */
+/* Adds a node. attr: value table of the op's arguments or NULL (borrowed). in: tids, -1 for an absent optional one. out gets op->n_out tids.
+ * Returns the first output, or -1. */
+tid graph_add(struct graph *g, const char *op, const struct val *attr, const tid *in, int n_in, tid *out, struct err *e);
+tid graph_add1(struct graph *g, const char *op, tid a, struct err *e);                 /* one input, no attr */
+tid graph_add2(struct graph *g, const char *op, tid a, tid b, struct err *e);
+tid graph_attr(struct graph *g, const char *op, const char *attr_line, const tid *in, int n_in, tid *out, struct err *e); /* attr as text "axis=1 keep=true" */
+const struct tensor *graph_tensor(const struct graph *g, tid t);
+
+/* engine/graph/grad.c: appends the backward nodes for d(sum of `loss` tid) with the seed tensor `dloss` (same shape as loss).
+ * grad_of[n]: tid of the gradient of want[n], -1 if none flows. Row-sparse parameter gradients: see rows_of. */
+int grad_build(struct graph *g, tid loss, tid dloss, const tid *want, int n_want, tid *grad_of, struct err *e);
+/* The gradient of an embedding table is row-sparse: op "embedding_grad"/"embedding_bag_grad" gives out[0] values (T, D) compact,
+ * out[1] row ids (T) i32, out[2] count (1) i32, out[3] slot of each table row or -1 (V) i32. True if t is such values; fills rows[0..2] with out 1..3. */
+bool grad_rows(const struct graph *g, tid t, tid rows[3]);
+
+/* engine/graph/fuse.c: rewrites before the gradient is built (embedding + mean_pool -> embedding_bag ...). `loss` and names keep their tids valid. */
+int fuse_forward(struct graph *g, struct err *e);
+void graph_dump(const struct graph *g, struct buf *b);
+
+#endif

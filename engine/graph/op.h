@@ -1,0 +1,85 @@
+/* An op: a const row, no state. Each op file is compiled once per instruction set into its own table; rows are found by name.
+ * ISA(x) gives a symbol its suffix (x_base, x_avx2, x_avx512). */
+#ifndef HONE_ENGINE_GRAPH_OP_H
+#define HONE_ENGINE_GRAPH_OP_H
+
+#include "engine/graph/graph.h"
+#include "src/base/args.h"
+
+#ifndef HONE_ISA
+#define HONE_ISA base
+#endif
+#define ISA_JOIN2(a, b) a##_##b
+#define ISA_JOIN(a, b) ISA_JOIN2(a, b)
+#define ISA(x) ISA_JOIN(x, HONE_ISA)
+
+#define OP_IN 8
+#define OP_OUT 6
+
+struct shaping { /* given to op->shape: fill n_out and out[] (dim, ndim, dtype, offsets); may set scratch */
+    struct graph *g;
+    const void *attr;
+    const char *path;
+    int n_in;
+    const struct tensor *in[OP_IN];
+    int n_out;
+    struct tensor out[OP_OUT];
+    struct dim scratch;   /* bytes of scratch = scratch.k * axis + scratch_fixed */
+    size_t scratch_fixed;
+};
+struct view { /* a tensor at run time: contiguous row-major */
+    void *data;
+    int64_t n[TENSOR_DIMS];
+    int ndim;
+    int64_t len;
+    enum dtype dtype;
+};
+struct exec { /* everything a kernel sees */
+    const struct node *node;
+    const void *attr;
+    int n_in, n_out;
+    struct view in[OP_IN], out[OP_OUT]; /* an optional input that is absent has data == NULL */
+    void *scratch;                      /* 64-byte aligned */
+    size_t scratch_bytes;
+    uint64_t stream, step;              /* random numbers: rng_*(stream, step, element) */
+    const struct extents *x;
+};
+struct cost { double flop, macs, bytes; };
+struct sample { const char *attr; const char *in; }; /* attr: "out=3" as on the command line; in: shapes and dtypes, "f(R,4) f(3,4) i(R):3" (grammar in tests/engine/op_test.c) */
+
+enum op_flags {
+    OP_LAYER = 1,      /* also a layer of the same name with one input */
+    OP_INPLACE = 2,    /* out[0] may be in[0]'s memory */
+    OP_RANDOM = 4,     /* uses stream; replaced by identity when not training */
+    OP_UPDATE = 8,     /* changes parameters or state: runs last, in the order added */
+    OP_NO_GRAD = 16,   /* integer or index output: no gradient flows */
+    OP_VIEW = 32,      /* out[0] always is in[0]'s memory with another shape (reshape) */
+    OP_TIED = 64       /* out[i] is in[i]'s memory (updates in place) for all outputs */
+};
+struct op {
+    struct kind kind;   /* first: name, help, arguments (attr) */
+    uint8_t in_min, in_max, n_out;
+    unsigned flags;
+    int  (*shape)(struct shaping *s, struct err *e);                       /* checks shapes and dtypes; both shapes in the message */
+    int  (*grad)(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e); /* dout -1: no gradient came; set din[i] or leave -1 */
+    void (*cost)(const struct exec *x, struct cost *c);                    /* NULL: 0 macs, bytes by shapes */
+    void (*ref)(const struct exec *x);                                     /* plain, in double, any float dtype through view_get/view_put */
+    int64_t (*tiles)(const struct exec *x);                                /* how the work is cut: by shape only, never by thread count. NULL: 1 */
+    void (*begin)(const struct exec *x);                                   /* serial, before the tiles; may be NULL */
+    void (*run)(const struct exec *x, int64_t lo, int64_t hi);             /* f32 fast path on tiles lo..hi; NULL: ref */
+    void (*finish)(const struct exec *x);                                  /* serial, after the tiles; may be NULL */
+    const struct sample *samples;                                          /* ends with in == NULL */
+};
+
+/* The table in force: chosen once at start by ops_select, const afterwards. */
+const struct op *op_find(const char *name);
+const struct op *const *op_all(void);          /* NULL-terminated */
+int ops_select(const char *isa, struct err *e); /* "auto", "base", "avx2", "avx512"; before any graph is built */
+const char *ops_isa(void);
+const struct op *op_find_isa(const char *isa, const char *name); /* for tests: NULL if this machine cannot run it */
+
+/* Loads and stores that know every dtype, for ref. */
+double view_get(const struct view *v, int64_t i);
+void view_put(const struct view *v, int64_t i, double x);
+
+#endif

@@ -1,0 +1,37 @@
+/* The plan: every buffer has an offset before the first step; running never allocates. Liveness over the node order, in place
+ * where the op allows. PARAM and STATE memory belongs to the model and the optimiser; the plan owns INPUT, SCALAR, GRAD, TEMP. */
+#ifndef HONE_ENGINE_GRAPH_PLAN_H
+#define HONE_ENGINE_GRAPH_PLAN_H
+
+#include "engine/graph/graph.h"
+
+struct pool; /* engine/cpu/pool.h */
+struct plan;
+
+struct plan_options {
+    struct pool *pool;      /* NULL: the caller's thread alone */
+    bool reference;         /* use op->ref everywhere */
+    bool profile;           /* time every node */
+    const tid *keep;        /* tensors that must stay valid after the run (outputs, metrics) */
+    int n_keep;
+    void *param, *state;    /* base addresses; may be set later with plan_bind */
+};
+/* g is borrowed and must outlive the plan. max: the largest extents it will ever run with. */
+struct plan *plan_new(struct graph *g, const struct extents *max, const struct plan_options *o, struct err *e);
+void plan_free(struct plan *p);
+void plan_bind(struct plan *p, void *param, void *state);
+size_t plan_bytes(const struct plan *p, enum arena_role role);  /* planned, before anything is allocated for ROLE_PARAM, ROLE_STATE too */
+void *plan_data(const struct plan *p, tid t);                   /* where a tensor lives; NULL if it was optimised away */
+void plan_scalar(struct plan *p, tid t, double v);
+void plan_step(struct plan *p, uint64_t step);                  /* for random ops */
+/* Runs nodes of the phases from..to in order, for these extents (<= max; a rows or tokens count of 0 is allowed). */
+int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e);
+/* After a run with a non-finite result: reruns nothing, scans outputs in node order that are still valid, else NULL. */
+const struct node *plan_first_nonfinite(struct plan *p, const struct extents *now);
+struct node_time { const struct node *node; double seconds; int64_t calls; };
+size_t plan_profile(const struct plan *p, struct node_time *out, size_t n);
+/* Costs of one run by shapes (op->cost), forward only or all phases. */
+struct cost_sum { double flop, macs, bytes; };
+void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out);
+
+#endif

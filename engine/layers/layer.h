@@ -1,0 +1,25 @@
+/* A layer: arguments and a build function that composes ops. No layer class. Its name and arguments are the file format. */
+#ifndef HONE_ENGINE_LAYERS_LAYER_H
+#define HONE_ENGINE_LAYERS_LAYER_H
+
+#include "engine/graph/graph.h"
+#include "src/base/args.h"
+
+struct builder; /* engine/model/model.c: gives parameters their place */
+
+enum init { INIT_ZERO, INIT_ONE, INIT_UNIFORM, INIT_NORMAL }; /* UNIFORM: in (-a, a); NORMAL: deviation a */
+/* A parameter of the layer being built: PATH.NAME, shared with an earlier layer of the same share name. In training graphs it is trainable. */
+tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e);
+struct graph *build_graph(struct builder *b);
+const char *build_path(struct builder *b);
+
+struct layer {
+    struct kind kind; /* first */
+    int in_min, in_max;
+    int (*build)(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e); /* one output */
+};
+const struct layer *layer_find(const char *name); /* rows of engine/layers and ops flagged OP_LAYER */
+extern const struct layer *const layers[];         /* NULL-terminated */
+const struct kind *const *layer_kinds(void);       /* all, for the catalogue: layers then layer ops */
+
+#endif

@@ -1,0 +1,86 @@
+# What configure looks for, in four macros: compiler flags, required libraries, optional parts, the summary.
+
+# HONE_FLAGS_TO(VARIABLE, FLAG...): adds each word of the second argument that the compiler and linker take.
+AC_DEFUN([HONE_FLAGS_TO], [
+  for hone_flag in $2; do
+    AC_MSG_CHECKING([whether $CC takes $hone_flag])
+    hone_save="$CFLAGS"; CFLAGS="$CFLAGS -Werror `echo $hone_flag | tr @ ' '`"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("x");]])],
+      [AC_MSG_RESULT([yes]); $1="$$1 `echo $hone_flag | tr @ ' '`"], [AC_MSG_RESULT([no])])
+    CFLAGS="$hone_save"
+  done])
+
+# Hardening and warnings. --enable-werror for CI; --with-sanitizer=address|thread builds everything with it.
+AC_DEFUN([HONE_FLAGS], [
+  AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [make warnings errors])])
+  AC_ARG_WITH([sanitizer], [AS_HELP_STRING([--with-sanitizer=KIND], [address (with undefined) or thread])], [], [with_sanitizer=no])
+  AC_ARG_ENABLE([coverage], [AS_HELP_STRING([--enable-coverage], [build for gcov])])
+  HARDEN_CFLAGS= HARDEN_LDFLAGS= WARN_CFLAGS= SAN_CFLAGS=
+  HONE_FLAGS_TO([WARN_CFLAGS], [[-Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2 -Wwrite-strings -Wno-missing-field-initializers -Wno-format-nonliteral]])
+  AS_IF([test "x$enable_werror" = xyes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
+  AS_CASE([$with_sanitizer],
+    [no], [
+      HONE_FLAGS_TO([HARDEN_LDFLAGS], [[-fPIE@-pie]])
+      AS_IF([test -n "$HARDEN_LDFLAGS"], [HARDEN_CFLAGS="-fPIE"; HARDEN_LDFLAGS="-pie"])
+      HONE_FLAGS_TO([HARDEN_CFLAGS], [[-fstack-protector-strong -ftrivial-auto-var-init=zero -fstack-clash-protection -fcf-protection]])
+      HONE_FLAGS_TO([hone_fortify], [[-U_FORTIFY_SOURCE@-D_FORTIFY_SOURCE=3@-O2]])
+      AS_IF([test -n "$hone_fortify"], [HARDEN_CPPFLAGS="-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"])
+      HONE_FLAGS_TO([HARDEN_LDFLAGS], [[-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack]])],
+    [address], [SAN_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"],
+    [thread], [SAN_CFLAGS="-fsanitize=thread -fno-omit-frame-pointer"],
+    [AC_MSG_ERROR([--with-sanitizer takes address or thread, not $with_sanitizer])])
+  AS_IF([test "x$enable_coverage" = xyes], [SAN_CFLAGS="$SAN_CFLAGS --coverage"])
+  AM_CONDITIONAL([SANITIZER], [test "x$with_sanitizer" != xno])
+  AC_SUBST([HARDEN_CFLAGS]) AC_SUBST([HARDEN_CPPFLAGS]) AC_SUBST([HARDEN_LDFLAGS]) AC_SUBST([WARN_CFLAGS]) AC_SUBST([SAN_CFLAGS])
+  # Instruction sets the kernels are compiled for; which one runs is chosen at start.
+  ISA_AVX2= ISA_AVX512=
+  AS_CASE([$host_cpu], [x86_64], [
+    HONE_FLAGS_TO([ISA_AVX2], [[-mavx2@-mfma@-mf16c]])
+    HONE_FLAGS_TO([ISA_AVX512], [[-march=skylake-avx512@-mprefer-vector-width=512]])])
+  AM_CONDITIONAL([HAVE_AVX2], [test -n "$ISA_AVX2"])
+  AM_CONDITIONAL([HAVE_AVX512], [test -n "$ISA_AVX512"])
+  AS_IF([test -n "$ISA_AVX2"], [AC_DEFINE([HONE_AVX2], [1], [AVX2 kernels are built])])
+  AS_IF([test -n "$ISA_AVX512"], [AC_DEFINE([HONE_AVX512], [1], [AVX-512 kernels are built])])
+  AC_SUBST([ISA_AVX2]) AC_SUBST([ISA_AVX512])])
+
+AC_DEFUN([HONE_LIBRARIES], [
+  PKG_CHECK_MODULES([NCURSES], [ncursesw >= 6], [], [AC_MSG_ERROR([ncursesw is missing: install libncurses-dev])])
+  PKG_CHECK_MODULES([LUA], [lua5.4 >= 5.4], [], [AC_MSG_ERROR([Lua 5.4 is missing: install liblua5.4-dev])])
+  PKG_CHECK_MODULES([READLINE], [readline >= 8], [], [AC_MSG_ERROR([readline is missing: install libreadline-dev])])
+  PKG_CHECK_MODULES([ZLIB], [zlib], [], [AC_MSG_ERROR([zlib is missing: install zlib1g-dev])])
+  PKG_CHECK_MODULES([JANSSON], [jansson >= 2.13], [], [AC_MSG_ERROR([jansson is missing: install libjansson-dev])])
+  PKG_CHECK_MODULES([UTF8PROC], [libutf8proc], [], [AC_MSG_ERROR([utf8proc is missing: install libutf8proc-dev])])
+  AC_SEARCH_LIBS([dlopen], [dl])
+  AC_SEARCH_LIBS([pthread_create], [pthread])
+  AC_SEARCH_LIBS([expf], [m])])
+
+AC_DEFUN([HONE_OPTIONAL], [
+  PKG_CHECK_MODULES([LZMA], [liblzma], [AC_DEFINE([HAVE_LZMA], [1], [xz files can be read]) have_lzma=yes], [have_lzma="no (liblzma-dev)"])
+  # The BLAS is opened at run time, never linked: here we only say what would be found.
+  AC_MSG_CHECKING([for a BLAS to open at run time])
+  have_blas="no (libopenblas0-pthread): the plain kernel is used"
+  for d in /usr/lib/$host_cpu-linux-gnu /usr/lib64 /usr/lib /usr/local/lib; do
+    for f in openblas-pthread/libopenblas.so.0 openblas-serial/libopenblas.so.0 libopenblas.so.0 libblis.so.4; do
+      AS_IF([test -e "$d/$f"], [have_blas="$d/$f"; break 2])
+    done
+  done
+  AC_MSG_RESULT([$have_blas])
+  AC_CHECK_PROGS([FUZZ_CC], [clang clang-14], [no])
+  AM_CONDITIONAL([HAVE_FUZZ_CC], [test "x$FUZZ_CC" != xno])
+  AC_CHECK_PROGS([CURL], [curl wget], [no])])
+
+AC_DEFUN([HONE_SUMMARY], [
+  cat <<EOF
+
+hone $PACKAGE_VERSION
+  compiler        $CC, $CFLAGS
+  kernels         baseline$(test -n "$ISA_AVX2" && echo ", AVX2")$(test -n "$ISA_AVX512" && echo ", AVX-512") (chosen at start)
+  BLAS            $have_blas
+  xz files        $have_lzma
+  fuzzing         $FUZZ_CC
+  sanitizer       $with_sanitizer
+  prefix          $prefix
+
+Next: make, make check.
+EOF
+])

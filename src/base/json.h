@@ -1,0 +1,18 @@
+/* JSON to value tree and back. Reading is libjansson (duplicate keys refused, depth bounded); writing is ours, because
+ * numbers must be in shortest round-trip form and non-finite ones are the strings "nan" "inf" "-inf". */
+#ifndef HONE_BASE_JSON_H
+#define HONE_BASE_JSON_H
+
+#include <stddef.h>
+
+#include "src/base/buf.h"
+#include "src/base/err.h"
+#include "src/base/val.h"
+
+struct val *json_parse(const char *text, size_t n, const char *where, struct err *e); /* where: file name for the message */
+struct val *json_read_file(const char *path, size_t max_bytes, struct err *e);
+void json_write(struct buf *b, const struct val *v);         /* one line, no spaces outside strings */
+void json_write_pretty(struct buf *b, const struct val *v);  /* two-space indent, for files people read */
+void lua_write(struct buf *b, const struct val *v);          /* the same tree as a Lua expression: {"imdb", train=10000} */
+
+#endif

@@ -1,0 +1,57 @@
+/* A job is an async command: a plain function on the engine thread that calls job_boundary at least once a batch. */
+#ifndef HONE_CALL_JOB_H
+#define HONE_CALL_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+#include "src/base/val.h"
+#include "src/call/call.h"
+
+struct run; /* src/run/record.h */
+
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_STOPPED };
+enum job_stop { STOP_NONE, STOP_AFTER_EPOCH, STOP_AFTER_STEP, STOP_NOW, STOP_DISCARD, STOP_PREEMPT };
+
+struct job {
+    struct handle h;             /* immutable; kind HANDLE_RUN when it has a run record, else HANDLE_JOB */
+    struct hub *hub;             /* immutable */
+    struct call *call;           /* the call that made it: name, args; owned by the job */
+    struct run *run;             /* engine thread sets it once; readers use hub_job_run */
+    _Atomic int stop;            /* enum job_stop, by any thread */
+    _Atomic bool pause;          /* by any thread */
+    /* owned by the engine thread while running */
+    void *data;                  /* the job's own struct, for commands that act on a running job (set, checkpoint, eval now) */
+    const struct job_ops *ops;   /* what such commands may ask; NULL: nothing */
+    int64_t step;
+    double busy_s;               /* time outside pauses */
+    /* protected by the hub's lock */
+    enum job_state state;
+    struct val *result;
+    struct err err;
+};
+
+/* What a running job offers to commands, called on the engine thread at a boundary. Slots may be NULL. */
+struct job_ops {
+    int (*set)(struct job *j, const char *name, const struct val *v, struct val **old, struct err *e);
+    struct val *(*get)(struct job *j, const char *name);                    /* NULL: no such property */
+    void (*props)(struct job *j, void (*each)(void *ctx, const char *name, const struct arg *a, const struct val *v), void *ctx);
+    int (*checkpoint)(struct job *j, struct val **result, struct err *e);
+    int (*evaluate)(struct job *j, struct val **result, struct err *e);
+};
+
+/* The only place where the world touches a run: serves calls, waits while paused, tells whether to stop (enum job_stop; a job
+ * that gets STOP_AFTER_EPOCH goes on to the end of its epoch). */
+int job_boundary(struct job *j);
+/* Any thread. */
+struct job *hub_job(struct hub *h, struct handle which);   /* id 0: the newest live job, else the newest. NULL: none. Jobs are kept until hub_free */
+enum job_state hub_job_state(struct hub *h, const struct job *j);
+struct run *hub_job_run(struct hub *h, const struct job *j);
+int hub_stop(struct hub *h, struct job *j, enum job_stop how);
+int hub_pause(struct hub *h, struct job *j, bool on);
+bool hub_busy(struct hub *h);  /* a job runs or waits */
+void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j); /* call_done with the job's result when it ends (at once if it has) */
+
+#endif

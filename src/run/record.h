@@ -1,0 +1,81 @@
+/* The run record: what a run is, was and shows. One struct, one mutex; the engine appends, readers copy out. It can as well be
+ * filled from a socket or a run's files: dashboard, line mode, watch, ls and diff are the same code over it. */
+#ifndef HONE_RUN_RECORD_H
+#define HONE_RUN_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/buf.h"
+#include "src/base/val.h"
+
+enum run_state {
+    RUN_QUEUED, RUN_PREPARING, RUN_TRAINING, RUN_EVALUATING, RUN_COMPRESSING, RUN_PAUSED,
+    RUN_DONE, RUN_STOPPED, RUN_FAILED, RUN_CRASHED, RUN_STATES
+};
+extern const char *const run_state_names[RUN_STATES];
+static inline bool run_state_ended(enum run_state s) { return s >= RUN_DONE; }
+
+struct runs; /* all runs of this process, newest last; also owns the event ring */
+struct run;
+
+struct runs *runs_new(const char *dir); /* dir: where run folders go (NULL: keep nothing on disk) */
+void runs_free(struct runs *rs);
+const char *runs_dir(const struct runs *rs);
+size_t runs_count(struct runs *rs);
+struct run *runs_at(struct runs *rs, size_t i);  /* runs live until runs_free */
+struct run *runs_current(struct runs *rs);       /* the newest live run, else the newest; NULL: none */
+struct run *runs_find(struct runs *rs, const char *name);
+/* Readers that wait: the fd gets a byte (merged) whenever an event was appended or a number changed. */
+int runs_watch(struct runs *rs, int fd);
+void runs_unwatch(struct runs *rs, int fd);
+
+/* ---- writing (engine thread, but safe from any) ---- */
+struct run *run_new(struct runs *rs, const char *prefix);   /* names itself PREFIX-1, -2 ... by the folder of runs */
+const char *run_name(const struct run *r);                  /* immutable */
+const char *run_dir(const struct run *r);                   /* its folder, or NULL */
+void run_info(struct run *r, struct val *start_take);       /* the fields of the start event; emits it */
+void run_set_state(struct run *r, enum run_state s);
+void run_phase(struct run *r, const char *phase);           /* "reading imdb", "training" ...; NULL: none. With its own clock */
+void run_progress(struct run *r, int64_t done, int64_t total, int64_t step, int64_t steps, double epoch, double epochs);
+/* One step's numbers: goes into every series, and as a metric event when due (log_every, at most 20 a second). */
+void run_metrics(struct run *r, int64_t step, double epoch, const char *const *names, const double *values, size_t n);
+void run_log_every(struct run *r, int64_t steps);
+/* Any other event: "edit" "epoch" "eval" "notice" "checkpoint" "note" "alert" "result" "end" ...; fields_take is a table. t, event and run are added. */
+void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
+void run_report(struct run *r, const char *kind, struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "compress" */
+void run_end(struct run *r, enum run_state s, int exit_code);
+/* Without a run (r == NULL events of the process itself): notices. */
+void runs_notice(struct runs *rs, const char *level, const char *text);
+
+/* ---- reading (any thread): copies ---- */
+#define RUN_MAX_METRICS 32
+struct run_now {
+    char name[64], model[64], phase[96];
+    enum run_state state;
+    double t, phase_t;             /* seconds since start (stops at the end), since the phase began */
+    int64_t done, total;           /* of the phase */
+    int64_t step, steps;
+    double epoch, epochs, eta;     /* eta < 0: unknown */
+    int n;                         /* metrics in order of first appearance */
+    struct run_metric { char name[32]; double value, trend; int64_t step; } metric[RUN_MAX_METRICS]; /* trend: relative change over the last tenth */
+    uint64_t version;              /* changes whenever anything above did */
+};
+void run_now(struct run *r, struct run_now *out);
+struct val *run_start_info(struct run *r);                     /* copy of the start fields */
+struct val *run_last_report(struct run *r, const char *kind);  /* copy, or NULL */
+
+struct bucket { int64_t step0; float min, max; double mean; int64_t count, bad; }; /* bad: non-finite values */
+/* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
+size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
+/* The buckets of steps [from, to) at the finest kept resolution, at most n. */
+size_t run_series_window(struct run *r, const char *name, int64_t from, int64_t to, struct bucket *out, size_t n);
+size_t run_series_names(struct run *r, char names[][32], size_t max);
+
+/* Events since a sequence number: calls fn with a borrowed value (valid during the call), returns the next number to ask for.
+ * *lost: how many were overwritten before they were read. */
+uint64_t runs_events(struct runs *rs, uint64_t since, void (*fn)(void *ctx, uint64_t seq, const struct val *event), void *ctx, uint64_t *lost);
+uint64_t runs_next_event(struct runs *rs);
+
+#endif
