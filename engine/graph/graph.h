@@ -5,6 +5,7 @@
 
 #include "engine/graph/tensor.h"
 #include "src/base/arena.h"
+#include "src/base/buf.h"
 #include "src/base/err.h"
 #include "src/base/val.h"
 
@@ -33,7 +34,7 @@ struct graph {
     uint64_t seed;
     enum phase phase;      /* of nodes added from now on */
     const char *path;      /* layer path of nodes added from now on */
-    int draw;              /* draws so far in this path */
+    const struct node *of; /* while grad_build differentiates a node: nodes added get its path and stream */
 };
 
 struct graph *graph_new(enum dtype real, bool training, uint64_t seed);

@@ -45,7 +45,18 @@ struct exec { /* everything a kernel sees */
     const struct extents *x;
 };
 struct cost { double flop, macs, bytes; };
-struct sample { const char *attr; const char *in; }; /* attr: "out=3" as on the command line; in: shapes and dtypes, "f(R,4) f(3,4) i(R):3" (grammar in tests/engine/op_test.c) */
+/* Inputs for the tests that walk the op table (tests/engine/op_test.c): gradient check in double, instruction sets, thread counts.
+ * attr: "out=3" as on the command line, or NULL. in: inputs separated by spaces, in order, each KIND(DIMS)RANGE. DIMS: numbers and axes, "R", "R+1",
+ * "T0", "T1", "3*R". The tests run each sample with R = 0, 1, 3, 7 and ragged lengths that include empty ones.
+ *   f  floats in (-1, 1), pairwise apart and away from 0 (kinks and ties are safe); gradient-checked        f(R,4)  f(5,3)[0.1,2]
+ *   c  floats like f that no gradient is asked for (saved statistics, a mask that scales)                    c(R,4)  c(R)[0,1]
+ *   m  floats 0 or 1, no gradient     q  rows of probabilities (last dim sums to 1), no gradient             m(R,4)  q(R,5)
+ *   i  i32, inclusive range needed                                                                            i(R)[0,4]  i(R)[-1,4]
+ *   b  bool     u  u8                                                                                        b(R,3)
+ *   o  the i32 offsets (R+1) of an axis; tensors on that axis get it as their offsets                        o(T0)
+ *   s  a live scalar (graph_scalar) with this value     -  an absent optional input                          s(0.5)  -
+ * A trailing "> N": the first N outputs are differentiable (else only out[0], if float). "> 0": no gradient check. */
+struct sample { const char *attr; const char *in; };
 
 enum op_flags {
     OP_LAYER = 1,      /* also a layer of the same name with one input */
@@ -71,12 +82,27 @@ struct op {
     const struct sample *samples;                                          /* ends with in == NULL */
 };
 
+/* Each op file ends in rows `const struct op ISA(op_relu) = {...};`, named one a line, sorted, in engine/ops/list.h as OP(relu).
+ * The nodes that op->grad appends for a node get its path and its random stream. A shape function needs to say only what is wrong:
+ * graph_add puts op and path before it and all input shapes behind it. */
+
 /* The table in force: chosen once at start by ops_select, const afterwards. */
 const struct op *op_find(const char *name);
 const struct op *const *op_all(void);          /* NULL-terminated */
 int ops_select(const char *isa, struct err *e); /* "auto", "base", "avx2", "avx512"; before any graph is built */
 const char *ops_isa(void);
 const struct op *op_find_isa(const char *isa, const char *name); /* for tests: NULL if this machine cannot run it */
+
+/* What is compiled once per instruction set besides the rows. */
+struct isa {
+    const char *name;
+    const struct op *const *op; /* NULL-terminated, in the order of list.h */
+    void (*gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+    double (*fma_flop)(int64_t rounds); /* executes a chain-free FMA loop; returns the FLOP done (the yard) */
+    double (*stream)(float *p, const float *q, int64_t n); /* p[i] += q[i]; returns bytes moved */
+};
+const struct isa *isa_all(int i); /* 0, 1, ...: those this machine can run, slowest first; NULL: no more */
+const struct isa *isa_now(void);
 
 /* Loads and stores that know every dtype, for ref. */
 double view_get(const struct view *v, int64_t i);

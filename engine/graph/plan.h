@@ -20,6 +20,8 @@ struct plan_options {
 struct plan *plan_new(struct graph *g, const struct extents *max, const struct plan_options *o, struct err *e);
 void plan_free(struct plan *p);
 void plan_bind(struct plan *p, void *param, void *state);
+/* Takes the memory; plan_run does it at first need. The sentence names MiB and how many rows would fit. */
+int plan_alloc(struct plan *p, struct err *e);
 size_t plan_bytes(const struct plan *p, enum arena_role role);  /* planned, before anything is allocated for ROLE_PARAM, ROLE_STATE too */
 void *plan_data(const struct plan *p, tid t);                   /* where a tensor lives; NULL if it was optimised away */
 void plan_scalar(struct plan *p, tid t, double v);

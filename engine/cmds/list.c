@@ -1,0 +1,14 @@
+/* The commands of the engine: their rows live in the files of this folder, one line each here, sorted. */
+#include "src/call/cmd.h"
+
+/* clang-format off */
+#define CMDS(X) \
+    X(bench) \
+    X(doctor)
+/* clang-format on */
+
+#define DECLARE(name) extern const struct cmd cmd_##name;
+CMDS(DECLARE)
+
+#define ROW(name) &cmd_##name,
+const struct cmd *const cmds_engine[] = {CMDS(ROW) NULL};
