@@ -27,7 +27,8 @@ size_t runs_count(struct runs *rs);
 struct run *runs_at(struct runs *rs, size_t i);  /* runs live until runs_free */
 struct run *runs_current(struct runs *rs);       /* the newest live run, else the newest; NULL: none */
 struct run *runs_find(struct runs *rs, const char *name);
-/* Readers that wait: the fd gets a byte (merged) whenever an event was appended or a number changed. */
+/* Readers that wait: the fd (a non-blocking pipe, socket or eventfd) becomes readable whenever an event was appended or a
+ * number changed. Merged: after one wake-up nothing more is written until somebody called runs_events or run_now. */
 int runs_watch(struct runs *rs, int fd);
 void runs_unwatch(struct runs *rs, int fd);
 
@@ -44,10 +45,13 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
 void run_log_every(struct run *r, int64_t steps);
 /* Any other event: "edit" "epoch" "eval" "notice" "checkpoint" "note" "alert" "result" "end" ...; fields_take is a table. t, event and run are added. */
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
+void runs_event(struct runs *rs, const char *event, struct val *fields_take); /* of the process, not of a run */
 void run_report(struct run *r, const char *kind, struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "compress" */
 void run_end(struct run *r, enum run_state s, int exit_code);
+/* One line of the run's journal: Lua text that does it again; step < 0: not tied to a step. NULL run: the current one, if any. */
+void run_journal(struct runs *rs, struct run *r, const char *lua, int64_t step);
 /* Without a run (r == NULL events of the process itself): notices. */
-void runs_notice(struct runs *rs, const char *level, const char *text);
+void runs_notice(struct runs *rs, const char *level, const char *text); /* belongs to the current run's log if there is a live one */
 
 /* ---- reading (any thread): copies ---- */
 #define RUN_MAX_METRICS 32
@@ -63,6 +67,8 @@ struct run_now {
     uint64_t version;              /* changes whenever anything above did */
 };
 void run_now(struct run *r, struct run_now *out);
+enum run_state run_state(struct run *r);
+int run_exit_code(struct run *r);                              /* -1: not ended */
 struct val *run_start_info(struct run *r);                     /* copy of the start fields */
 struct val *run_last_report(struct run *r, const char *kind);  /* copy, or NULL */
 
@@ -77,5 +83,7 @@ size_t run_series_names(struct run *r, char names[][32], size_t max);
  * *lost: how many were overwritten before they were read. */
 uint64_t runs_events(struct runs *rs, uint64_t since, void (*fn)(void *ctx, uint64_t seq, const struct val *event), void *ctx, uint64_t *lost);
 uint64_t runs_next_event(struct runs *rs);
+/* Waits until everything said so far was handed to the files (at most timeout seconds); not for the engine thread. True: done. */
+bool runs_flush(struct runs *rs, double timeout);
 
 #endif

@@ -13,6 +13,8 @@ void series_add(struct series *s, int64_t step, double v); /* steps do not go ba
 size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k);
 size_t series_window(const struct series *s, int64_t from, int64_t to, struct bucket *out, size_t n);
 double series_last(const struct series *s, int64_t *step);
+/* Relative change of the mean of the last tenth of the steps against the tenth before; NAN: unknown. */
+double series_trend(const struct series *s);
 size_t series_bytes(const struct series *s);
 
 #endif

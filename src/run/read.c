@@ -1,0 +1,202 @@
+/* Reading run folders back: points, description, liveness. Every size is bounded by the remaining file before it is trusted;
+ * a torn or damaged record ends the reading there and is said. Any thread; no locks. */
+#include "src/run/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "src/base/io.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "src/base/size.h"
+
+enum { RECORD_MAX = 64 << 20, META_MAX = 16 << 20 };
+
+struct cursor { const unsigned char *p, *end; };
+static bool take(struct cursor *c, void *out, size_t n) {
+    if ((size_t)(c->end - c->p) < n) return false;
+    memcpy(out, c->p, n);
+    c->p += n;
+    return true;
+}
+
+/* 1: go on, 0: fn had enough, -1: not a payload. */
+static int payload_rows(const unsigned char *p, size_t n, bool (*fn)(void *ctx, const struct point *p), void *ctx) {
+    struct cursor c = {p, p + n};
+    uint8_t format;
+    uint16_t n_names;
+    char name[RUN_MAX_METRICS][32];
+    if (!take(&c, &format, 1) || format != 1 || !take(&c, &n_names, 2) || n_names > RUN_MAX_METRICS) return -1;
+    for (int i = 0; i < n_names; i++) {
+        uint8_t len;
+        if (!take(&c, &len, 1) || len > 31 || !take(&c, name[i], len)) return -1;
+        name[i][len] = 0;
+    }
+    while (c.p < c.end) {
+        const char *names[RUN_MAX_METRICS];
+        double values[RUN_MAX_METRICS];
+        uint16_t m, id;
+        struct point pt = {.names = names, .values = values};
+        if (!take(&c, &pt.step, 8) || !take(&c, &pt.t, 8) || !take(&c, &pt.epoch, 8) || !take(&c, &m, 2) || m > RUN_MAX_METRICS) return -1;
+        for (pt.n = 0; pt.n < m; pt.n++) {
+            if (!take(&c, &id, 2) || id >= n_names || !take(&c, &values[pt.n], 8)) return -1;
+            names[pt.n] = name[id];
+        }
+        if (!fn(ctx, &pt)) return 0;
+    }
+    return 1;
+}
+
+/* The record at offset; *len: its payload. 1, 0 (not whole), -1 (read error). */
+static int record_at(int fd, int64_t at, int64_t size, unsigned char **buf, size_t *cap, uint32_t *len) {
+    uint32_t head[2], tail;
+    if (size - at < 12 || pread(fd, head, 8, at) != 8) return 0;
+    *len = head[0];
+    if (*len > RECORD_MAX || (int64_t)*len > size - at - 12) return 0;
+    if (*len > *cap) {
+        *cap = *len;
+        *buf = X_GROW(*buf, unsigned char, *cap ? *cap : 1);
+    }
+    if (pread(fd, *buf, *len, at + 8) != (ssize_t)*len || pread(fd, &tail, 4, at + 8 + *len) != 4) return -1;
+    return tail == *len && crc32(0, *buf, *len) == head[1];
+}
+
+static int points_open(const char *path, int64_t *size, struct err *e) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0) return errno == ENOENT ? -2 : err_sys(e, "open", path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(e, "%s is not a plain file, so it holds no metrics.", path);
+    }
+    *size = st.st_size;
+    return fd;
+}
+
+int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e) {
+    int64_t size = 0, at = 0;
+    int fd = points_open(path, &size, e);
+    if (cut) *cut = 0;
+    if (fd == -2) return 0;
+    if (fd < 0) return -1;
+    unsigned char *buf = NULL;
+    size_t cap = 0;
+    uint32_t len = 0;
+    int rc = 1;
+    while (at < size && (rc = record_at(fd, at, size, &buf, &cap, &len)) == 1) {
+        int more = payload_rows(buf, len, fn, ctx);
+        if (more < 0) break;
+        at += (int64_t)len + 12;
+        if (more == 0) {
+            at = size;
+            break;
+        }
+    }
+    if (cut) *cut = size - at;
+    free(buf);
+    close(fd);
+    return rc < 0 ? err_set(e, "cannot read %s at byte %lld: %s", path, (long long)at, strerror(errno)) : 0;
+}
+
+int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, struct err *e) {
+    int64_t size = 0, cut = 0;
+    int fd = points_open(path, &size, e);
+    if (fd == -2) return 0;
+    if (fd < 0) return -1;
+    unsigned char *buf = NULL;
+    size_t cap = 0;
+    uint32_t len = 0, back = 0;
+    bool done = size >= 12 && pread(fd, &back, 4, size - 4) == 4 && (int64_t)back <= size - 12 &&
+        record_at(fd, size - 12 - back, size, &buf, &cap, &len) == 1 && len == back && payload_rows(buf, len, fn, ctx) >= 0;
+    free(buf);
+    close(fd);
+    return done || !size ? 0 : store_points(path, fn, ctx, &cut, e); /* torn end: from the start */
+}
+
+bool store_alive(const char *dir) {
+    char *path = io_join(dir, "lock");
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    free(path);
+    if (fd < 0) return false;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return held;
+}
+
+struct latest { int64_t step; double epoch; struct val *metrics; };
+static bool see_latest(void *ctx, const struct point *p) {
+    struct latest *l = ctx;
+    if (p->step >= l->step) l->step = p->step, l->epoch = p->epoch;
+    for (size_t i = 0; i < p->n; i++) val_set_num(l->metrics, p->names[i], p->values[i]);
+    return true;
+}
+
+struct val *store_describe(const char *dir, struct err *e) {
+    char *path = io_join(dir, "run.json");
+    struct val *v = json_read_file(path, META_MAX, e);
+    free(path);
+    if (!v) return NULL;
+    const char *state = val_get_str(v, "state", "crashed");
+    bool ended = false;
+    for (int s = RUN_DONE; s < RUN_STATES; s++)
+        if (strcmp(state, run_state_names[s]) == 0) ended = true;
+    if (!ended && !store_alive(dir)) val_set_str(v, "state", "crashed");
+    const struct val *known = val_get(v, "metrics");
+    struct latest l = {.step = val_get_int(v, "step", 0), .epoch = val_get_num(v, "epoch", 0), .metrics = known && known->type == VAL_TABLE ? val_copy(known) : val_table()};
+    if (!ended) { /* newer than run.json */
+        path = io_join(dir, "metrics.bin");
+        store_tail(path, see_latest, &l, NULL);
+        free(path);
+    }
+    val_set_int(v, "step", l.step);
+    val_set_num(v, "epoch", l.epoch);
+    val_set(v, "metrics", l.metrics);
+    return v;
+}
+
+struct entry { char *name; double created; };
+static int entry_order(const void *a, const void *b) {
+    const struct entry *x = a, *y = b;
+    return x->created < y->created ? -1 : x->created > y->created ? 1 : strcmp(x->name, y->name);
+}
+
+struct val *store_list(const char *dir, struct err *e) {
+    struct val *list = val_list();
+    DIR *d = dir ? opendir(dir) : NULL;
+    if (!d) {
+        if (!dir || errno == ENOENT) return list;
+        err_sys(e, "read", dir);
+        val_free(list);
+        return NULL;
+    }
+    struct entry *entry = NULL;
+    size_t n = 0, cap = 0;
+    for (struct dirent *de; (de = readdir(d));) {
+        struct stat st;
+        if (de->d_name[0] == '.') continue;
+        char *sub = io_join(dir, de->d_name), *lock = io_join(sub, "lock");
+        bool is_run = stat(lock, &st) == 0; /* made with the folder, touched by nobody after */
+        free(lock);
+        free(sub);
+        if (!is_run) continue;
+        if (n == cap) entry = X_GROW(entry, struct entry, cap = cap ? cap * 2 : 64);
+        entry[n++] = (struct entry){mem_str(de->d_name), (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec};
+    }
+    closedir(d);
+    if (n) qsort(entry, n, sizeof *entry, entry_order);
+    for (size_t i = 0; i < n; i++) {
+        val_push(list, val_str(entry[i].name));
+        free(entry[i].name);
+    }
+    free(entry);
+    return list;
+}

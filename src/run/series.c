@@ -1,0 +1,186 @@
+/* Series of fixed size: buckets of 2^k steps for the whole run (k grows when they are full), rings of finer buckets for the
+ * recent part, and the last raw points. Everything is aligned to multiples of 2^k steps, so series of one run share columns.
+ * A value that is not finite is counted and touches nothing else. Protected by the run record's lock. */
+#include "src/run/series.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/err.h"
+#include "src/base/mem.h"
+
+enum { WHOLE = 1024, RAW = 512, RINGS = 4, RING = 256, RING_SHIFT = 4 };
+
+struct cell { /* 24 bytes; counts stop at their maximum */
+    float min, max;
+    double mean;
+    uint32_t count, bad;
+};
+struct ring { /* buckets of 2^shift steps; slot = index % RING; index of the newest, -1: none */
+    int64_t newest;
+    struct cell cell[RING];
+};
+struct series {
+    char name[32];
+    int k;
+    int64_t first, last; /* steps; last < 0: empty */
+    double value;        /* the last one, finite or not */
+    int64_t n_raw;       /* points ever added; slot = n % RAW */
+    int64_t raw_step[RAW];
+    double raw[RAW];
+    struct ring ring[RINGS];
+    struct cell whole[WHOLE];
+};
+
+struct series *series_new(const char *name) {
+    struct series *s = X_NEW(struct series, 1);
+    size_t n = strlen(name);
+    if (n >= sizeof s->name) n = sizeof s->name - 1;
+    memcpy(s->name, name, n);
+    s->last = -1;
+    s->value = NAN;
+    for (int i = 0; i < RINGS; i++) s->ring[i].newest = -1;
+    return s;
+}
+
+void series_free(struct series *s) { free(s); }
+const char *series_name(const struct series *s) { return s->name; }
+size_t series_bytes(const struct series *s) { return sizeof *s; }
+
+static void cell_add(struct cell *c, double v) {
+    if (!isfinite(v)) {
+        if (c->bad < UINT32_MAX) c->bad++;
+        return;
+    }
+    float f = v > FLT_MAX ? FLT_MAX : v < -FLT_MAX ? -FLT_MAX : (float)v;
+    if (!c->count || f < c->min) c->min = f;
+    if (!c->count || f > c->max) c->max = f;
+    if (c->count < UINT32_MAX) c->count++;
+    c->mean += v / c->count - c->mean / c->count;
+}
+
+static void cell_merge(struct cell *a, const struct cell *b) {
+    if (b->count) {
+        double n = (double)a->count + b->count;
+        if (!a->count || b->min < a->min) a->min = b->min;
+        if (!a->count || b->max > a->max) a->max = b->max;
+        a->mean = a->count ? a->mean * (a->count / n) + b->mean * (b->count / n) : b->mean;
+        a->count = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    }
+    a->bad = a->bad > UINT32_MAX - b->bad ? UINT32_MAX : a->bad + b->bad;
+}
+
+static void whole_halve(struct series *s) {
+    for (int i = 0; i < WHOLE / 2; i++) {
+        struct cell c = s->whole[2 * i];
+        cell_merge(&c, &s->whole[2 * i + 1]);
+        s->whole[i] = c;
+    }
+    memset(s->whole + WHOLE / 2, 0, WHOLE / 2 * sizeof *s->whole);
+    s->k++;
+}
+
+static void ring_add(struct ring *r, int64_t index, double v) {
+    if (index <= r->newest - RING) return; /* older than what is kept */
+    if (index > r->newest) {
+        int64_t from = r->newest + 1 > index - RING + 1 ? r->newest + 1 : index - RING + 1;
+        for (int64_t i = from; i <= index; i++) memset(&r->cell[i % RING], 0, sizeof *r->cell);
+        r->newest = index;
+    }
+    cell_add(&r->cell[index % RING], v);
+}
+
+void series_add(struct series *s, int64_t step, double v) {
+    if (step < 0) return;
+    while (step >> s->k >= WHOLE) whole_halve(s);
+    cell_add(&s->whole[step >> s->k], v);
+    for (int i = 0; i < RINGS; i++) ring_add(&s->ring[i], step >> (RING_SHIFT * (i + 1)), v);
+    s->raw_step[s->n_raw % RAW] = step;
+    s->raw[s->n_raw++ % RAW] = v;
+    if (s->last < 0) s->first = step;
+    if (step > s->last) s->last = step;
+    s->value = v;
+}
+
+double series_last(const struct series *s, int64_t *step) {
+    if (step) *step = s->last;
+    return s->value;
+}
+
+static void bucket_from(struct bucket *b, const struct cell *c, int64_t step0) {
+    *b = (struct bucket){.step0 = step0, .min = c->min, .max = c->max, .mean = c->mean, .count = c->count, .bad = c->bad};
+}
+
+size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k) {
+    if (k) *k = s->k;
+    if (s->last < 0 || !n) return 0;
+    int shift = s->k;
+    while ((uint64_t)(s->last >> shift) >= n) shift++;
+    size_t m = (size_t)(s->last >> shift) + 1;
+    size_t per = (size_t)1 << (shift - s->k);
+    for (size_t i = 0; i < m; i++) {
+        struct cell c = {0};
+        for (size_t j = i * per; j < (i + 1) * per && j < WHOLE; j++) cell_merge(&c, &s->whole[j]);
+        bucket_from(&out[i], &c, (int64_t)i << shift);
+    }
+    if (k) *k = shift;
+    return m;
+}
+
+/* The finest source that still holds step `from`: -1 raw points, 0..RINGS-1 a ring, RINGS the whole run. */
+static int source_for(const struct series *s, int64_t from) {
+    if (s->n_raw <= RAW || s->raw_step[s->n_raw % RAW] <= from) return -1;
+    for (int i = 0; i < RINGS; i++) {
+        int shift = RING_SHIFT * (i + 1);
+        if (shift >= s->k) break;
+        if (s->ring[i].newest - RING < from >> shift) return i;
+    }
+    return RINGS;
+}
+
+size_t series_window(const struct series *s, int64_t from, int64_t to, struct bucket *out, size_t n) {
+    if (from < 0) from = 0;
+    if (to > s->last + 1) to = s->last + 1;
+    if (s->last < 0 || !n || from >= to) return 0;
+    int src = source_for(s, from);
+    int own = src < 0 ? 0 : src < RINGS ? RING_SHIFT * (src + 1) : s->k, shift = own;
+    while ((uint64_t)(((to - 1) >> shift) - (from >> shift)) >= n) shift++;
+    int64_t lo = from >> shift, hi = (to - 1) >> shift;
+    size_t m = (size_t)(hi - lo) + 1;
+    for (size_t i = 0; i < m; i++) {
+        struct cell c = {0};
+        int64_t a = (lo + (int64_t)i) << (shift - own), b = (lo + (int64_t)i + 1) << (shift - own);
+        for (int64_t j = a; src >= 0 && j < b; j++) {
+            const struct ring *r = src < RINGS ? &s->ring[src] : NULL;
+            if (r && j <= r->newest && j > r->newest - RING) cell_merge(&c, &r->cell[j % RING]);
+            if (!r && j < WHOLE) cell_merge(&c, &s->whole[j]);
+        }
+        bucket_from(&out[i], &c, (lo + (int64_t)i) << shift);
+    }
+    if (src >= 0) return m;
+    struct cell *cells = X_NEW(struct cell, m);
+    int64_t kept = s->n_raw < RAW ? s->n_raw : RAW;
+    for (int64_t i = s->n_raw - kept; i < s->n_raw; i++) {
+        int64_t step = s->raw_step[i % RAW];
+        if (step >= from && step < to) cell_add(&cells[(step >> shift) - lo], s->raw[i % RAW]);
+    }
+    for (size_t i = 0; i < m; i++) bucket_from(&out[i], &cells[i], (lo + (int64_t)i) << shift);
+    free(cells);
+    return m;
+}
+
+double series_trend(const struct series *s) {
+    if (s->last < 0) return NAN;
+    int64_t end = s->last >> s->k, tenth = (end + 9) / 10;
+    if (tenth < 1) tenth = 1;
+    struct cell now = {0}, before = {0};
+    for (int64_t i = end; i >= 0 && i > end - tenth; i--) cell_merge(&now, &s->whole[i]);
+    for (int64_t i = end - tenth; i >= 0 && (i > end - 2 * tenth || !before.count); i--) cell_merge(&before, &s->whole[i]);
+    if (!now.count || !before.count) return NAN;
+    double size = fabs(before.mean);
+    return size > 0 ? (now.mean - before.mean) / size : now.mean == before.mean ? 0 : NAN;
+}
+
+_Static_assert(sizeof(struct series) <= 64 * 1024, "history of one series");

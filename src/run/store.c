@@ -1,0 +1,349 @@
+/* The writer: one thread per process that puts rows, journal lines, log lines and run.json of every run into files. A full or
+ * failing disk never stops training: what does not fit waits in memory up to a bound, then is dropped and counted; the user
+ * hears of it at most once in 30 s. Reading is in read.c. */
+#include "src/run/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "src/base/io.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/run/private.h"
+
+static void put(struct buf *b, const void *p, size_t n) { buf_add(b, p, n); }
+
+void store_dirty(struct runs *rs) {
+    if (!rs->dirty) pthread_cond_signal(&rs->work);
+    rs->dirty = true;
+}
+
+void store_row(struct run *r, int64_t step, double t, double epoch, const int *ids, const double *values, size_t n) {
+    struct buf *b = &r->st.rows;
+    if (b->len > PENDING_MAX) {
+        r->st.dropped++;
+        return;
+    }
+    uint16_t m = 0;
+    for (size_t i = 0; i < n; i++) m = (uint16_t)(m + (ids[i] >= 0));
+    put(b, &step, 8);
+    put(b, &t, 8);
+    put(b, &epoch, 8);
+    put(b, &m, 2);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0) continue;
+        uint16_t id = (uint16_t)ids[i];
+        put(b, &id, 2);
+        put(b, &values[i], 8);
+    }
+    store_dirty(r->rs);
+}
+
+void store_log(struct run *r, double t, const char *level, const char *text) {
+    struct buf *b = &r->st.log;
+    if (!r->st.dir || b->len > PENDING_MAX) return;
+    buf_addf(b, "%10.3f %-5s ", t, level);
+    size_t n = strnlen(text, 4096);
+    for (size_t i = 0; i < n; i++) buf_addc(b, text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);
+    buf_addc(b, '\n');
+    store_dirty(r->rs);
+}
+
+/* ---- folder ---- */
+
+void store_open(struct run *r, const char *prefix) {
+    struct runs *rs = r->rs;
+    struct err e = {0};
+    if (!rs->dir) return;
+    char *path = NULL;
+    if (io_mkdirs(rs->dir, 0777, &e) != 0) goto none;
+    int k = 1;
+    DIR *d = opendir(rs->dir);
+    size_t len = strlen(prefix);
+    for (struct dirent *de; d && (de = readdir(d));) {
+        if (strncmp(de->d_name, prefix, len) != 0 || de->d_name[len] != '-') continue;
+        char *end;
+        long was = strtol(de->d_name + len + 1, &end, 10);
+        if (!*end && was >= k && was < 100000000) k = (int)was + 1;
+    }
+    if (d) closedir(d);
+    for (int tries = 0; tries < 1000; tries++, k++) { /* another process may take the number first */
+        char name[64];
+        snprintf(name, sizeof name, "%s-%d", prefix, k);
+        free(path);
+        path = io_join(rs->dir, name);
+        if (mkdir(path, 0777) == 0) {
+            memcpy(r->name, name, sizeof name);
+            break;
+        }
+        if (errno != EEXIST) break;
+    }
+    if (!r->name[0]) {
+        err_sys(&e, "make the run folder", path);
+        goto none;
+    }
+    char *lock = io_join(path, "lock");
+    r->st.lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->st.lock_fd >= 0) flock(r->st.lock_fd, LOCK_EX | LOCK_NB);
+    free(lock);
+    r->st.dir = path;
+    buf_addf(&r->st.journal, "-- journal of %s: what was done, in order; the lines run again\n", r->name);
+    return;
+none:
+    free(path);
+    runs_notice(rs, "warn", e.text);
+    runs_notice(rs, "warn", "The run goes on without a folder: nothing of it is kept on disk.");
+}
+
+void store_close(struct run *r) {
+    struct store *st = &r->st;
+    int fds[] = {st->metrics_fd, st->journal_fd, st->log_fd, st->lock_fd};
+    for (size_t i = 0; i < LEN(fds); i++)
+        if (fds[i] >= 0) close(fds[i]);
+    st->metrics_fd = st->journal_fd = st->log_fd = st->lock_fd = -1;
+    buf_release(&st->rows);
+    buf_release(&st->journal);
+    buf_release(&st->log);
+    free(st->dir);
+    st->dir = NULL;
+}
+
+/* ---- the writer thread ---- */
+
+struct job_out { /* what was taken out of one run, written without the lock */
+    struct buf rows, journal, log, names;
+    struct val *meta;
+    int64_t dropped;
+    bool ended;
+};
+
+static void full_notice(struct run *r, const char *what, int err) {
+    struct runs *rs = r->rs;
+    double now = clock_now();
+    if (now - rs->full_notice_t < 30) return;
+    rs->full_notice_t = now;
+    char text[256];
+    snprintf(text, sizeof text, "Cannot write %s of %s: %s. The run goes on; what does not fit is kept in memory and tried again.", what, r->name, strerror(err));
+    runs_notice(rs, "warn", text);
+}
+
+static int file_open(struct run *r, int *fd, const char *name) {
+    if (*fd >= 0) return 0;
+    char *path = io_join(r->st.dir, name);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
+    free(path);
+    return *fd >= 0 ? 0 : -1;
+}
+
+/* Removes from b what was written; the rest stays. 0, or errno. */
+static int text_out(struct run *r, int *fd, const char *name, struct buf *b) {
+    if (!b->len) return 0;
+    if (file_open(r, fd, name) != 0) return errno;
+    size_t done = 0;
+    while (done < b->len) {
+        ssize_t n = io_fault("run.text") ? -1 : write(*fd, b->data + done, b->len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            int err = n < 0 ? errno : ENOSPC;
+            memmove(b->data, b->data + done, b->len - done + 1);
+            b->len -= done;
+            return err;
+        }
+        done += (size_t)n;
+    }
+    buf_clear(b);
+    return 0;
+}
+
+/* One record of all rows. On failure the file is cut back to whole records and the rows stay. */
+static int rows_out(struct run *r, struct job_out *o) {
+    struct store *st = &r->st;
+    if (!o->rows.len) return 0;
+    if (st->metrics_fd < 0) {
+        if (file_open(r, &st->metrics_fd, "metrics.bin") != 0) return errno;
+        off_t end = lseek(st->metrics_fd, 0, SEEK_END);
+        st->metrics_good = end < 0 ? 0 : end;
+    }
+    struct buf rec = BUF_INIT;
+    uint32_t len = (uint32_t)(o->names.len + o->rows.len), crc = (uint32_t)crc32(0, (const unsigned char *)o->names.data, (unsigned)o->names.len);
+    crc = (uint32_t)crc32(crc, (const unsigned char *)o->rows.data, (unsigned)o->rows.len);
+    buf_reserve(&rec, len + 16);
+    put(&rec, &len, 4);
+    put(&rec, &crc, 4);
+    put(&rec, o->names.data, o->names.len);
+    put(&rec, o->rows.data, o->rows.len);
+    put(&rec, &len, 4);
+    struct err e = {0};
+    int rc = io_fault("run.metrics") ? errno : 0;
+    errno = 0;
+    if (!rc && io_write_all(st->metrics_fd, rec.data, rec.len, "metrics.bin", &e) != 0) rc = errno ? errno : EIO;
+    if (rc) {
+        if (ftruncate(st->metrics_fd, st->metrics_good) != 0) rc = errno;
+    } else {
+        st->metrics_good += (int64_t)rec.len;
+        buf_clear(&o->rows);
+    }
+    buf_release(&rec);
+    return rc;
+}
+
+static int meta_out(struct run *r, struct job_out *o) {
+    if (!o->meta) return 0;
+    struct buf b = BUF_INIT;
+    struct err e = {0};
+    json_write_pretty(&b, o->meta);
+    buf_addc(&b, '\n');
+    char *path = io_join(r->st.dir, "run.json");
+    errno = 0;
+    int rc = io_write_file(path, b.data, b.len, &e) == 0 ? 0 : errno ? errno : EIO;
+    free(path);
+    buf_release(&b);
+    return rc;
+}
+
+static void names_put(struct buf *b, const struct run *r) {
+    uint8_t format = 1;
+    uint16_t n = (uint16_t)r->n_series;
+    put(b, &format, 1);
+    put(b, &n, 2);
+    for (int i = 0; i < r->n_series; i++) {
+        uint8_t len = (uint8_t)strlen(series_name(r->series[i]));
+        put(b, &len, 1);
+        put(b, series_name(r->series[i]), len);
+    }
+}
+
+static void give_back(struct buf *to, struct buf *rest) { /* what could not be written goes before what came meanwhile */
+    if (rest->len) {
+        put(rest, to->data ? to->data : "", to->len);
+        buf_release(to);
+        *to = *rest;
+    } else {
+        buf_release(rest);
+    }
+}
+
+/* Lock held on entry and exit. True: everything of this run is on disk. */
+static bool run_write(struct runs *rs, struct run *r) {
+    struct store *st = &r->st;
+    if (!st->dir || (!st->rows.len && !st->journal.len && !st->log.len && !st->meta_dirty)) return true;
+    struct job_out o = {.rows = st->rows, .journal = st->journal, .log = st->log, .dropped = st->dropped, .ended = r->ended};
+    st->rows = st->journal = st->log = (struct buf)BUF_INIT;
+    names_put(&o.names, r);
+    if (st->meta_dirty) o.meta = run_meta(r);
+    st->meta_dirty = false;
+    pthread_mutex_unlock(&rs->lock);
+
+    int rc_rows = rows_out(r, &o), rc_meta = meta_out(r, &o);
+    int rc_text = text_out(r, &st->journal_fd, "journal.lua", &o.journal);
+    if (!rc_text && st->journal_fd >= 0) fdatasync(st->journal_fd);
+    if (!rc_text) rc_text = text_out(r, &st->log_fd, "log.txt", &o.log);
+    if (o.ended && st->metrics_fd >= 0) fdatasync(st->metrics_fd);
+    int rc = rc_rows ? rc_rows : rc_meta ? rc_meta : rc_text;
+    if (rc) full_notice(r, rc_rows ? "metrics" : rc_meta ? "run.json" : "the log", rc);
+
+    pthread_mutex_lock(&rs->lock);
+    give_back(&st->rows, &o.rows);
+    give_back(&st->journal, &o.journal);
+    give_back(&st->log, &o.log);
+    if (rc_meta) st->meta_dirty = true;
+    if (!rc_rows && o.dropped) st->dropped -= o.dropped;
+    buf_release(&o.names);
+    val_free(o.meta);
+    return rc == 0;
+}
+
+static void wait_for(struct runs *rs, double seconds) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec += (long)(seconds * 1e9);
+    ts.tv_sec += ts.tv_nsec / 1000000000;
+    ts.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&rs->work, &rs->lock, &ts);
+}
+
+static void *writer(void *arg) {
+    struct runs *rs = arg;
+    bool failed = false;
+    pthread_mutex_lock(&rs->lock);
+    for (;;) {
+        while (!rs->dirty && !rs->writer_stop) pthread_cond_wait(&rs->work, &rs->lock);
+        if (!rs->writer_stop && !rs->flush) wait_for(rs, failed ? 0.9 : 0.25); /* gathers what comes meanwhile */
+        bool last = rs->writer_stop;
+        rs->dirty = rs->flush = failed = false;
+        rs->writing = true;
+        for (size_t i = 0; i < rs->n; i++)
+            if (!run_write(rs, rs->run[i])) failed = true;
+        rs->writing = false;
+        if (failed) rs->dirty = true;
+        pthread_cond_broadcast(&rs->idle);
+        if (last) break;
+    }
+    pthread_mutex_unlock(&rs->lock);
+    return NULL;
+}
+
+bool runs_flush(struct runs *rs, double timeout) {
+    double until = clock_now() + timeout;
+    pthread_mutex_lock(&rs->lock);
+    while (rs->writer_on && (rs->dirty || rs->writing) && clock_now() < until) {
+        rs->flush = true;
+        pthread_cond_signal(&rs->work);
+        struct timespec ts;
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        ts.tv_nsec += 50000000;
+        ts.tv_sec += ts.tv_nsec / 1000000000;
+        ts.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&rs->idle, &rs->lock, &ts);
+    }
+    bool done = !rs->dirty && !rs->writing;
+    pthread_mutex_unlock(&rs->lock);
+    return done;
+}
+
+int store_start(struct runs *rs) {
+    struct err e = {0};
+    rs->writer_on = thread_start(&rs->writer, "hone-writer", writer, rs, &e) == 0;
+    return rs->writer_on ? 0 : -1;
+}
+
+void store_stop(struct runs *rs) {
+    if (!rs->writer_on) return;
+    pthread_mutex_lock(&rs->lock);
+    rs->writer_stop = true;
+    pthread_cond_signal(&rs->work);
+    pthread_mutex_unlock(&rs->lock);
+    pthread_join(rs->writer, NULL);
+    rs->writer_on = false;
+}
+
+struct val *run_meta(struct run *r) {
+    struct val *m = val_table();
+    val_set_str(m, "run", r->name);
+    val_set_num(m, "created", floor(r->created * 1000) / 1000);
+    val_set_int(m, "pid", getpid());
+    val_set_str(m, "state", run_state_names[r->state]);
+    if (r->ended) val_set_int(m, "exit", r->exit_code);
+    val_set_num(m, "seconds", floor(run_clock(r) * 1000) / 1000);
+    val_set_int(m, "step", r->step);
+    val_set_int(m, "steps", r->steps);
+    val_set_num(m, "epoch", r->epoch);
+    struct val *metrics = val_table();
+    for (int i = 0; i < r->n_series; i++) val_set_num(metrics, series_name(r->series[i]), series_last(r->series[i], NULL));
+    val_set(m, "metrics", metrics);
+    val_set(m, "start", r->start ? val_copy(r->start) : val_table());
+    if (r->result) val_set(m, "result", val_copy(r->result));
+    if (r->reports->u.t.n_field) val_set(m, "reports", val_copy(r->reports));
+    return m;
+}

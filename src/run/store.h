@@ -1,0 +1,34 @@
+/* Reading what runs left on disk: points of metrics.bin, the description in run.json, and whether a run is alive.
+ *
+ * metrics.bin is a sequence of records: u32 length, u32 crc32 of the payload, payload, u32 length again (so that the end can be
+ * read without the rest). Payload: u8 format (1), u16 number of names, {u8 length, bytes}.., then rows of i64 step, f64 t,
+ * f64 epoch, u16 n, n x {u16 name, f64 value}. Little-endian. A record needs no other; a torn last record is not read. */
+#ifndef HONE_RUN_STORE_H
+#define HONE_RUN_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+#include "src/base/val.h"
+#include "src/run/record.h"
+
+struct point { /* one row of one step, borrowed during the call */
+    int64_t step;
+    double t, epoch;
+    size_t n;
+    const char *const *names;
+    const double *values;
+};
+/* All rows in file order; *cut: bytes at the end that are no whole record. A file that is not there has no rows. fn returns false to stop. */
+int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e);
+int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, struct err *e); /* the last record only */
+/* What is known of the run in a folder: run state step epoch metrics model start result created. NULL: no run there. A run that
+ * has not ended and whose lock nobody holds is "crashed". */
+struct val *store_describe(const char *dir, struct err *e);
+/* Names of run folders under dir, oldest first, as a list; NULL with an error. */
+struct val *store_list(const char *dir, struct err *e);
+bool store_alive(const char *dir); /* somebody holds its lock */
+
+#endif
