@@ -1,5 +1,7 @@
 /* Commands about runs: what there is and was, their log, their points, and the outcome a script publishes. Those that read
  * folders run on the helper thread; the others only take the record's lock. */
+#include "config.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /* The ring of events and who is woken by it. Events are value tables exactly as they appear as JSON lines: t, event, run
  * first. Written under the runs lock by any thread; readers get copies outside it. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

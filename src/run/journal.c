@@ -1,5 +1,7 @@
 /* journal.lua: every command and edit of a run as a runnable Lua line with its step and time. Lines are handed to the writer
  * thread; a command and the event of the same edit bring the same line, which is written once. Any thread. */
+#include "config.h"
+
 #include <stdio.h>
 #include <string.h>
 

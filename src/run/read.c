@@ -1,5 +1,7 @@
 /* Reading run folders back: points, description, liveness. Every size is bounded by the remaining file before it is trusted;
  * a torn or damaged record ends the reading there and is said. Any thread; no locks. */
+#include "config.h"
+
 #include "src/run/store.h"
 
 #include <dirent.h>

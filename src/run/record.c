@@ -1,5 +1,7 @@
 /* The run record: numbers, state, progress, series of every run of this process. One mutex for all of it, held for well under
  * a microsecond per step; nothing here touches a file (the writer thread of store.c does). Any thread. */
+#include "config.h"
+
 #include "src/run/record.h"
 
 #include <math.h>

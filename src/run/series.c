@@ -1,6 +1,8 @@
 /* Series of fixed size: buckets of 2^k steps for the whole run (k grows when they are full), rings of finer buckets for the
  * recent part, and the last raw points. Everything is aligned to multiples of 2^k steps, so series of one run share columns.
  * A value that is not finite is counted and touches nothing else. Protected by the run record's lock. */
+#include "config.h"
+
 #include "src/run/series.h"
 
 #include <float.h>

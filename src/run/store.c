@@ -1,6 +1,8 @@
 /* The writer: one thread per process that puts rows, journal lines, log lines and run.json of every run into files. A full or
  * failing disk never stops training: what does not fit waits in memory up to a bound, then is dropped and counted; the user
  * hears of it at most once in 30 s. Reading is in read.c. */
+#include "config.h"
+
 #include "src/run/store.h"
 
 #include <dirent.h>
