@@ -57,14 +57,19 @@ struct kind {
 
 /* Parses a table (items = positional, fields = named) into the zeroed struct `out` of kind->size bytes. A wrong name
  * names the nearest one; a wrong type, range or enum value names the argument, the value and what is allowed.
- * On failure everything already stored is released. */
+ * On failure everything already stored is released. A first argument of type HANDLE that is not required may be left out: the first
+ * item then goes to the next one. nil as a value is the same as leaving it out; nil among the items is refused. */
 int args_parse(const struct kind *k, const struct val *table, void *out, struct err *e);
-/* Sets one argument of a parsed struct from a value (live edits). Non-finite numbers are refused. */
+/* The same checks; gives a new table with only what was given, as named fields in table order. */
+struct val *args_normalise(const struct kind *k, const struct val *table, struct err *e);
+/* Sets one argument of a parsed struct from a value (live edits). Non-finite numbers are refused; nil sets the default. On failure the old value stays. */
 int args_set(const struct kind *k, void *out, const char *name, const struct val *v, struct err *e);
-struct val *args_get(const struct kind *k, const void *in, const char *name); /* NULL: no such argument; else a new value */
+struct val *args_get(const struct kind *k, const void *in, const char *name); /* NULL: no such argument; else a new value, nil if absent */
 void args_release(const struct kind *k, void *out);
 struct val *args_to_val(const struct kind *k, const void *in); /* fields in table order, absent ones left out */
 const struct arg *args_find(const struct kind *k, const char *name);
+void args_allowed(struct buf *b, const struct arg *a); /* "a whole number from 1 to 100" */
+const char *args_when(const struct arg *a);            /* "at once", "from the next epoch" ...; "" if not LIVE */
 void args_help(struct buf *b, const struct kind *k); /* name, help, one line an argument with type, default, range, unit; example */
 /* The nearest of n names to a wrong one (Damerau-Levenshtein <= 1/3 of the length), or NULL. */
 const char *args_nearest(const char *wrong, const char *const *names, size_t n);

@@ -11,9 +11,11 @@
 #include "src/base/buf.h"
 #include "src/base/err.h"
 
-/* Whole file. max: refuse larger ones with a sentence. Devices, FIFOs and directories are refused. */
+/* A regular file opened for reading (anything else is refused), its size in *size if not NULL; -1: error. */
+int io_open_file(const char *path, int64_t *size, struct err *e);
+/* Whole file, appended to out. max: refuse larger ones with a sentence. Devices, FIFOs and directories are refused. */
 int io_read_file(const char *path, size_t max, struct buf *out, struct err *e);
-/* Durable replacement: PATH.tmp-PID, fsync, rename, fsync of the folder. */
+/* Durable replacement: PATH.tmp-PID-N, fsync, rename, fsync of the folder. */
 int io_write_file(const char *path, const void *data, size_t n, struct err *e);
 int io_mkdirs(const char *path, unsigned mode, struct err *e);  /* like mkdir -p */
 int io_remove_tree(const char *path, struct err *e);            /* never follows links */

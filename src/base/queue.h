@@ -12,8 +12,8 @@ struct queue {
     pthread_cond_t ready;
     void **slot;
     size_t cap, head, len, reserved;
-    int wake_fd;           /* eventfd, readable while something is there and the getter has not drained; immutable */
-    bool closed;
+    int wake_fd;           /* eventfd, readable while something is there, a wake is pending or the queue is closed; immutable */
+    bool closed, woken;
 };
 
 int queue_init(struct queue *q, size_t cap);            /* 0, or -1 with errno */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]); /* the bare function */
 uint64_t rng_stream(uint64_t seed, const char *path, uint32_t draw); /* FNV-1a 64 of path and draw, mixed with seed */
 void rng_block(uint64_t stream, uint64_t step, uint64_t block, uint32_t out[4]); /* elements 4*block .. +3 */
 uint32_t rng_u32(uint64_t stream, uint64_t step, uint64_t element);

@@ -55,6 +55,12 @@ struct val *val_copy(const struct val *v); /* NULL stays NULL */
 void val_free(struct val *v);
 bool val_equal(const struct val *a, const struct val *b);
 
+/* The text form of a handle is KIND#ID ("model#3"), of a part data#ID.PART ("data#3.train"). Read from text it has gen 0:
+ * whatever lives under that id now. */
+extern const char *const handle_names[HANDLE_KINDS], *const handle_parts[3];
+bool handle_parse(const char *text, struct handle *out);
+void handle_text(struct handle h, char out[48]);
+
 /* Tables. _take: the table owns v from now on. Setting a name again replaces it in place. */
 void val_push(struct val *t, struct val *v_take);
 void val_set(struct val *t, const char *name, struct val *v_take);
@@ -63,6 +69,7 @@ void val_set_num(struct val *t, const char *name, double n);
 void val_set_str(struct val *t, const char *name, const char *s);
 void val_set_bool(struct val *t, const char *name, bool b);
 void val_unset(struct val *t, const char *name);
+void val_append(struct val *t, const char *name, struct val *v_take); /* val_set for a name that is known to be new: no search */
 struct val *val_get(const struct val *t, const char *name); /* NULL if t is not a table or has no such field */
 struct val *val_at(const struct val *t, size_t i);           /* NULL if out of range */
 size_t val_len(const struct val *t);                         /* items; 0 if not a table */
