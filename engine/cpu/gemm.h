@@ -17,6 +17,8 @@ struct gemm_info {
 /* Before any other thread runs. lib NULL: HONE_BLAS, else the usual names. Never fails hard: says in info what it chose. */
 void gemm_open(const char *lib, struct gemm_info *info);
 const struct gemm_info *gemm_info(void);
+/* The core type the library takes when left alone (`hone doctor` says what was replaced): opens a second copy, slow. -1: cannot be told. */
+int gemm_own_guess(char core[64]);
 
 /* C (m, n) = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k), op(B) is (k, n). */
 void gemm_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);

@@ -15,6 +15,7 @@ enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_UPDATE };
 struct node {
     const struct op *op;
     const void *attr;      /* parsed arguments, in the graph's arena; NULL if the op has none */
+    bool own_attr;         /* released with this node (a fused node may borrow) */
     const char *path;      /* layer path "block1.conv", for messages, profile and the random stream */
     tid in[8], out[6];
     int n_in, n_out;
@@ -47,7 +48,7 @@ tid graph_param(struct graph *g, const char *name, enum dtype d, const struct di
 tid graph_state(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset);                 /* ROLE_STATE */
 tid graph_const(struct graph *g, double v);                              /* one element, ROLE_CONST */
 /* Adds a node. attr: value table of the op's arguments or NULL (borrowed). in: tids, -1 for an absent optional one. out gets op->n_out tids.
- * Returns the first output, or -1. */
+ * Returns the first output, or -1. A random op in a graph that is not training adds nothing: its first output is its first input. */
 tid graph_add(struct graph *g, const char *op, const struct val *attr, const tid *in, int n_in, tid *out, struct err *e);
 tid graph_add1(struct graph *g, const char *op, tid a, struct err *e);                 /* one input, no attr */
 tid graph_add2(struct graph *g, const char *op, tid a, tid b, struct err *e);

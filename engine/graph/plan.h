@@ -15,6 +15,7 @@ struct plan_options {
     const tid *keep;        /* tensors that must stay valid after the run (outputs, metrics) */
     int n_keep;
     void *param, *state;    /* base addresses; may be set later with plan_bind */
+    bool no_reuse;          /* every tensor has memory of its own (for tests and for looking at everything) */
 };
 /* g is borrowed and must outlive the plan. max: the largest extents it will ever run with. */
 struct plan *plan_new(struct graph *g, const struct extents *max, const struct plan_options *o, struct err *e);

@@ -1,0 +1,32 @@
+/* The inside of a plan, shared by plan.c (building) and exec.c (running). Not for other files. */
+#ifndef HONE_ENGINE_GRAPH_PLAN_PRIV_H
+#define HONE_ENGINE_GRAPH_PLAN_PRIV_H
+
+#include "engine/graph/op.h"
+#include "engine/graph/plan.h"
+
+struct place { /* where a tensor lives */
+    int root;      /* tensor whose memory it is; -1: optimised away */
+    size_t offset; /* of a root, in the block of its role */
+    int first, last; /* of a root: steps between which it is live */
+    bool pinned;   /* of a root: stays valid to the end */
+};
+struct plan {
+    struct graph *g;              /* borrowed */
+    struct extents max, now;
+    struct plan_options o;
+    int n_step;
+    int *step_node;               /* node of each step, in running order */
+    struct exec *exec;            /* per step; shapes belong to `now` */
+    bool *fast;                   /* per step: op->run serves these dtypes */
+    double *seconds;              /* per step, if profiling */
+    int64_t *calls;
+    struct place *place;          /* per tensor */
+    size_t bytes[ROLE_N], scratch, align_pad;
+    char *block[ROLE_N];          /* memory of the roles the plan owns; PARAM, STATE: bound */
+    char *scratch_mem, *memory;   /* memory: one allocation behind block[] and scratch_mem */
+    bool bound;                   /* exec pointers are set */
+    uint64_t step;
+};
+
+#endif
