@@ -1,6 +1,8 @@
 /* The one file that owns the BLAS: choosing the core type, opening the library, trusting it only after a probe, and the product.
  * gemm_open runs before other threads exist; gemm_f32 may be called from any thread afterwards. Prototypes are our own: the
  * library is never linked and no header of it is needed. */
+#include "config.h"
+
 #include "engine/cpu/gemm.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,8 @@
 /* The thread pool. A run publishes fn and tiles, then a 64-bit ticket (generation, next tile); whoever swaps the ticket owns the
  * tiles it moved over. A worker that comes late finds another generation and touches nothing, so a run never waits for a thread
  * that did not start. Workers spin for some tens of microseconds after the last work, then sleep on a condition. */
+#include "config.h"
+
 #include "engine/cpu/pool.h"
 
 #include <pthread.h>

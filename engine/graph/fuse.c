@@ -17,14 +17,23 @@ static int readers(const struct graph *g, tid t) {
     return n;
 }
 
-/* mean_pool(embedding(ids, table)) over ragged tokens = embedding_bag(ids, table, offsets [, weights]) */
+/* mean_pool(embedding(ids, table), offsets [, weights]) = embedding_bag(ids, table, offsets [, weights]), mode mean by default */
 static int bag(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
-    struct node *r = &g->node[reader], *p = &g->node[producer];
-    (void)e;
-    if (r->n_in < 2 || r->in[1] < 0 || p->n_in < 2 || r->n_in > 3) return 0;
-    r->in[2 + (r->n_in > 2)] = r->n_in > 2 ? r->in[2] : -1;
-    (void)fused;
-    return 0;
+    struct node *r = &g->node[reader];
+    const struct node *p = &g->node[producer];
+    tid offsets = r->n_in > 1 ? r->in[1] : -1, weight = r->n_in > 2 ? r->in[2] : -1;
+    if (offsets < 0 || g->tensor[p->in[0]].ndim != 1) return 0;
+    struct val *none = val_table();
+    void *attr = arena_new(&g->mem, 1, fused->kind.size);
+    int rc = args_parse(&fused->kind, none, attr, e);
+    val_free(none);
+    if (rc < 0) return -1;
+    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
+    r->op = fused, r->attr = attr, r->own_attr = true;
+    r->in[0] = p->in[0], r->in[1] = p->in[1], r->in[2] = offsets, r->in[3] = weight;
+    r->n_in = weight >= 0 ? 4 : 3;
+    r->scratch = (struct dim){0}, r->scratch_fixed = 0;
+    return 1;
 }
 
 static const struct rule rules[] = {

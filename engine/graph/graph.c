@@ -3,7 +3,7 @@
 #include "engine/graph/graph.h"
 
 #include <ctype.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/op.h"
