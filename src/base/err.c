@@ -54,7 +54,7 @@ int err_code(struct err *e, int code, const char *fmt, ...) {
 int err_sys(struct err *e, const char *what, const char *path) {
     char why[128];
     int saved = errno;
-#ifdef STRERROR_R_CHAR_P
+#if defined __GLIBC__ && defined _GNU_SOURCE
     const char *s = strerror_r(saved, why, sizeof why);
 #else
     const char *s = strerror_r(saved, why, sizeof why) == 0 ? why : "unknown error";
