@@ -1,0 +1,396 @@
+/* Line mode over the run record: events become lines (results to stdout, the rest to stderr) or JSON objects. Progress comes
+ * from the record's current numbers at most once in 10 s, or as a bar redrawn in place on a terminal. One thread. */
+#include "config.h"
+
+#include "ui/plain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/base/utf8.h"
+#include "ui/draw/fmt.h"
+
+#define PLAIN_INTERVAL 10.0 /* seconds between progress lines */
+#define BAR_INTERVAL 0.2
+
+struct plain {
+    struct runs *rs;
+    enum plain_mode mode;
+    FILE *out, *notes;
+    bool bar, ascii, bar_shown, broken;
+    int fd[2];
+    uint64_t next;
+    double progress_t;
+    uint64_t version;
+    struct buf line;
+};
+
+struct plain *plain_new(struct runs *rs, enum plain_mode mode, FILE *out, FILE *notes, bool bar, bool ascii) {
+    struct plain *p = X_NEW(struct plain, 1);
+    *p = (struct plain){.rs = rs, .mode = mode, .out = out, .notes = notes, .bar = bar && mode == PLAIN_TEXT, .ascii = ascii, .fd = {-1, -1}, .next = 1};
+    p->progress_t = clock_now();
+    if (pipe(p->fd) == 0) {
+        for (int i = 0; i < 2; i++) {
+            fcntl(p->fd[i], F_SETFL, O_NONBLOCK);
+            fcntl(p->fd[i], F_SETFD, FD_CLOEXEC);
+        }
+        runs_watch(rs, p->fd[1]);
+    }
+    return p;
+}
+
+int plain_fd(const struct plain *p) { return p->fd[0]; }
+bool plain_broken(const struct plain *p) { return p->broken; }
+
+static void show(struct plain *p, const char *text, int max) { utf8_show(&p->line, text, strlen(text), max, p->ascii ? UTF8_ASCII : UTF8_FULL); }
+
+static void bar_clear(struct plain *p) {
+    if (!p->bar_shown) return;
+    fprintf(p->notes, "\r%78s\r", "");
+    p->bar_shown = false;
+}
+
+static void line_to(struct plain *p, FILE *f) {
+    bar_clear(p);
+    buf_addc(&p->line, '\n');
+    if (fwrite(p->line.data, 1, p->line.len, f) != p->line.len && f == p->out) p->broken = true;
+    if (fflush(f) != 0 && f == p->out) p->broken = true;
+    buf_clear(&p->line);
+}
+
+/* A value on one line: {a=1, b={..}} loosely, as people read it. */
+static void value_text(struct plain *p, const struct val *v) {
+    char num[FMT_MAX];
+    if (!v || v->type == VAL_NIL) buf_adds(&p->line, "-");
+    else if (v->type == VAL_BOOL) buf_adds(&p->line, v->u.b ? "yes" : "no");
+    else if (v->type == VAL_INT) buf_adds(&p->line, fmt_count(num, v->u.i));
+    else if (v->type == VAL_NUM) buf_addnum(&p->line, v->u.n);
+    else if (v->type == VAL_STR) utf8_show(&p->line, v->u.s.p, v->u.s.len, -1, p->ascii ? UTF8_ASCII : UTF8_FULL);
+    else if (v->type == VAL_HANDLE) buf_addf(&p->line, "%s#%u", val_type_name(v), v->u.h.id);
+    else {
+        for (size_t i = 0; i < v->u.t.n_item; i++) {
+            if (i) buf_adds(&p->line, " ");
+            value_text(p, v->u.t.item[i]);
+        }
+        for (size_t i = 0; i < v->u.t.n_field; i++) {
+            if (i || v->u.t.n_item) buf_adds(&p->line, "  ");
+            show(p, v->u.t.field[i].name, 40);
+            buf_addc(&p->line, ' ');
+            const struct val *x = v->u.t.field[i].v;
+            if (x->type == VAL_NUM) buf_adds(&p->line, fmt_value(num, x->u.n));
+            else value_text(p, x);
+        }
+    }
+}
+
+static void numbers(struct plain *p, const struct val *ev) {
+    char num[FMT_MAX];
+    for (size_t i = 0; i < ev->u.t.n_field; i++) {
+        const char *name = ev->u.t.field[i].name;
+        double v;
+        if (strcmp(name, "t") == 0 || strcmp(name, "step") == 0 || strcmp(name, "epoch") == 0 || !val_as_num(ev->u.t.field[i].v, &v)) continue;
+        buf_adds(&p->line, "  ");
+        show(p, name, 32);
+        buf_addf(&p->line, " %s", fmt_value(num, v));
+    }
+}
+
+/* ---- one function an event; the table is below ---- */
+
+static void ev_start(struct plain *p, const struct val *ev) {
+    char num[FMT_MAX];
+    show(p, val_get_str(ev, "run", ""), 64);
+    buf_adds(&p->line, ": ");
+    show(p, val_get_str(ev, "model", "run"), 64);
+    int64_t params = val_get_int(ev, "params", -1), threads = val_get_int(ev, "threads", -1), seed = val_get_int(ev, "seed", -1);
+    if (params >= 0) buf_addf(&p->line, ", %s parameters", fmt_count(num, params));
+    if (val_get(ev, "device")) {
+        buf_adds(&p->line, ", ");
+        show(p, val_get_str(ev, "device", ""), 32);
+    }
+    if (threads >= 0) buf_addf(&p->line, ", %lld thread%s", (long long)threads, threads == 1 ? "" : "s");
+    if (seed >= 0) buf_addf(&p->line, ", seed %lld", (long long)seed);
+    line_to(p, p->notes);
+}
+
+static void ev_epoch(struct plain *p, const struct val *ev) {
+    char num[FMT_MAX], when[FMT_MAX];
+    buf_addf(&p->line, "%s epoch ", fmt_clock(when, val_get_num(ev, "t", 0)));
+    buf_adds(&p->line, fmt_short(num, val_get_num(ev, "epoch", 0)));
+    buf_addf(&p->line, "  step %s", fmt_count(num, val_get_int(ev, "step", 0)));
+    numbers(p, ev);
+    line_to(p, p->notes);
+}
+
+static void ev_eval(struct plain *p, const struct val *ev) {
+    char when[FMT_MAX];
+    buf_addf(&p->line, "%s evaluated ", fmt_clock(when, val_get_num(ev, "t", 0)));
+    show(p, val_get_str(ev, "split", ""), 16);
+    numbers(p, ev);
+    line_to(p, p->notes);
+}
+
+static void ev_edit(struct plain *p, const struct val *ev) {
+    char when[FMT_MAX], num[FMT_MAX];
+    buf_addf(&p->line, "%s step %s: ", fmt_clock(when, val_get_num(ev, "t", 0)), fmt_count(num, val_get_int(ev, "step", 0)));
+    show(p, val_get_str(ev, "name", ""), 40);
+    buf_addc(&p->line, ' ');
+    value_text(p, val_get(ev, "old"));
+    buf_adds(&p->line, " -> ");
+    value_text(p, val_get(ev, "new"));
+    buf_adds(&p->line, " by ");
+    show(p, val_get_str(ev, "by", "user"), 16);
+    line_to(p, p->notes);
+}
+
+static void ev_text(struct plain *p, const struct val *ev) {
+    const char *level = val_get_str(ev, "level", "info");
+    if (strcmp(level, "debug") == 0) return;
+    if (strcmp(level, "warn") == 0) buf_adds(&p->line, "warning: ");
+    if (strcmp(level, "error") == 0) buf_adds(&p->line, "error: ");
+    show(p, val_get_str(ev, "text", ""), -1);
+    line_to(p, p->notes);
+}
+
+static void ev_result(struct plain *p, const struct val *ev) {
+    const struct val *v = val_get(ev, "values");
+    for (size_t i = 0; v && v->type == VAL_TABLE && i < v->u.t.n_field; i++) {
+        show(p, v->u.t.field[i].name, 60);
+        buf_addc(&p->line, ' ');
+        value_text(p, v->u.t.field[i].v);
+        line_to(p, p->out);
+    }
+}
+
+static void ev_end(struct plain *p, const struct val *ev) {
+    char when[FMT_MAX];
+    show(p, val_get_str(ev, "run", ""), 64);
+    buf_adds(&p->line, " ");
+    show(p, val_get_str(ev, "state", ""), 16);
+    buf_addf(&p->line, " after %s", fmt_clock(when, val_get_num(ev, "t", 0)));
+    line_to(p, p->notes);
+}
+
+static void ev_other(struct plain *p, const struct val *ev) { /* alert, note, checkpoint, state ... */
+    char when[FMT_MAX];
+    buf_addf(&p->line, "%s ", fmt_clock(when, val_get_num(ev, "t", 0)));
+    show(p, val_get_str(ev, "event", ""), 24);
+    for (size_t i = 0; i < ev->u.t.n_field; i++) {
+        const char *name = ev->u.t.field[i].name;
+        if (strcmp(name, "t") == 0 || strcmp(name, "event") == 0 || strcmp(name, "run") == 0 || strcmp(name, "lua") == 0) continue;
+        buf_addc(&p->line, ' ');
+        if (ev->u.t.field[i].v->type != VAL_STR) {
+            show(p, name, 32);
+            buf_addc(&p->line, ' ');
+        }
+        value_text(p, ev->u.t.field[i].v);
+    }
+    line_to(p, p->notes);
+}
+
+static const struct ev_row {
+    const char *event;
+    void (*print)(struct plain *p, const struct val *ev); /* NULL: not in text */
+    bool quiet;                                           /* also under --quiet */
+} ev_rows[] = {
+    {"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false},
+    {"notice", ev_text, false}, {"log", ev_text, false}, {"result", ev_result, true}, {"end", ev_end, false}};
+
+static void event_print(void *ctx, uint64_t seq, const struct val *ev) {
+    struct plain *p = ctx;
+    (void)seq;
+    const char *event = val_get_str(ev, "event", "");
+    if (p->mode == PLAIN_JSON) {
+        json_write(&p->line, ev);
+        line_to(p, p->out);
+        return;
+    }
+    const char *level = val_get_str(ev, "level", "");
+    for (size_t i = 0; i < LEN(ev_rows); i++) {
+        if (strcmp(ev_rows[i].event, event) != 0) continue;
+        if (ev_rows[i].print && (p->mode != PLAIN_QUIET || ev_rows[i].quiet || strcmp(level, "error") == 0)) ev_rows[i].print(p, ev);
+        return;
+    }
+    if (p->mode == PLAIN_TEXT) ev_other(p, ev);
+}
+
+static void progress_line(struct plain *p, const struct run_now *n) {
+    char a[FMT_MAX], b[FMT_MAX];
+    const char *phase = n->state == RUN_PREPARING && n->phase[0] ? n->phase : run_state_names[n->state];
+    bool has_steps = n->steps > 0;
+    int64_t done = has_steps ? n->step : n->done, total = has_steps ? n->steps : n->total;
+    if (p->bar) buf_addc(&p->line, '\r');
+    utf8_show(&p->line, phase, strlen(phase), 30, UTF8_ASCII); /* the bar is cut by bytes */
+    if (total > 0) {
+        if (p->bar) buf_adds(&p->line, " [");
+        for (int i = 0; p->bar && i < 16; i++) buf_addc(&p->line, (double)i < 16.0 * (double)done / (double)total ? '#' : '-');
+        if (p->bar) buf_addc(&p->line, ']');
+        buf_addf(&p->line, " %s", fmt_percent(a, (double)done, (double)total));
+        buf_addf(&p->line, " %s", fmt_count(a, done));
+        buf_addf(&p->line, "/%s", fmt_count(b, total));
+    }
+    for (int i = 0; i < n->n && i < (p->bar ? 2 : 6); i++) {
+        buf_adds(&p->line, "  ");
+        utf8_show(&p->line, n->metric[i].name, strlen(n->metric[i].name), 32, UTF8_ASCII);
+        buf_addf(&p->line, " %s", fmt_value(a, n->metric[i].value));
+    }
+    if (n->eta >= 0) buf_addf(&p->line, "  eta %s", fmt_clock(a, n->eta));
+}
+
+static void progress(struct plain *p) {
+    double now = clock_now();
+    struct run *r = p->mode == PLAIN_TEXT ? runs_current(p->rs) : NULL;
+    if (!r || now - p->progress_t < (p->bar ? BAR_INTERVAL : PLAIN_INTERVAL)) return;
+    struct run_now *n = X_NEW(struct run_now, 1);
+    run_now(r, n);
+    if (!run_state_ended(n->state) && n->version != p->version) {
+        p->progress_t = now;
+        p->version = n->version;
+        progress_line(p, n);
+        if (p->bar) {
+            for (size_t i = p->line.len; i < 78; i++) buf_addc(&p->line, ' ');
+            fwrite(p->line.data, 1, p->line.len < 79 ? p->line.len : 79, p->notes);
+            fflush(p->notes);
+            buf_clear(&p->line);
+            p->bar_shown = true;
+        } else {
+            line_to(p, p->notes);
+        }
+    }
+    free(n);
+}
+
+void plain_step(struct plain *p) {
+    char drain[64];
+    while (read(p->fd[0], drain, sizeof drain) > 0) {}
+    uint64_t lost = 0;
+    p->next = runs_events(p->rs, p->next, event_print, p, &lost);
+    if (lost && p->mode == PLAIN_JSON) buf_addf(&p->line, "{\"t\":0,\"event\":\"notice\",\"level\":\"warn\",\"text\":\"%llu events were dropped\"}", (unsigned long long)lost), line_to(p, p->out);
+    else if (lost && p->mode == PLAIN_TEXT) buf_addf(&p->line, "warning: %llu events were dropped", (unsigned long long)lost), line_to(p, p->notes);
+    progress(p);
+}
+
+/* ---- answers of commands ---- */
+
+static void json_one(struct plain *p, const char *cmd, const struct val *v) {
+    struct val *o = val_table();
+    const char *event = v->type == VAL_TABLE ? val_get_str(v, "event", NULL) : NULL;
+    val_set_str(o, "event", event ? event : cmd);
+    if (v->type == VAL_TABLE && !v->u.t.n_item && !v->is_list) {
+        for (size_t i = 0; i < v->u.t.n_field; i++)
+            if (strcmp(v->u.t.field[i].name, "event") != 0) val_set(o, v->u.t.field[i].name, val_copy(v->u.t.field[i].v));
+    } else {
+        val_set(o, "value", val_copy(v));
+    }
+    json_write(&p->line, o);
+    val_free(o);
+    line_to(p, p->out);
+}
+
+static void cell_text(struct plain *p, struct buf *b, const struct val *v) {
+    struct buf keep = p->line;
+    char num[FMT_MAX];
+    p->line = (struct buf)BUF_INIT;
+    if (v && v->type == VAL_NUM) buf_adds(&p->line, fmt_value(num, v->u.n));
+    else value_text(p, v);
+    utf8_show(b, p->line.data ? p->line.data : "", p->line.len, 60, p->ascii ? UTF8_ASCII : UTF8_FULL);
+    buf_release(&p->line);
+    p->line = keep;
+}
+
+/* A list of tables as columns; the columns are the fields of all rows in order of first appearance. */
+static void table_text(struct plain *p, const struct val *list) {
+    enum { COLS = 24 };
+    const char *col[COLS];
+    int width[COLS] = {0}, n = 0;
+    size_t rows = val_len(list);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t f = 0; f < val_at(list, r)->u.t.n_field; f++) {
+            const char *name = val_at(list, r)->u.t.field[f].name;
+            int c = 0;
+            while (c < n && strcmp(col[c], name) != 0) c++;
+            if (c == n && n < COLS && strcmp(name, "event") != 0) col[n++] = name;
+        }
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t r = 0; r <= rows; r++) {
+            for (int c = 0; c < n; c++) {
+                struct buf b = BUF_INIT;
+                if (r == 0) utf8_show(&b, col[c], strlen(col[c]), 60, p->ascii ? UTF8_ASCII : UTF8_FULL);
+                else cell_text(p, &b, val_get(val_at(list, r - 1), col[c]));
+                int w = utf8_columns(b.data ? b.data : "", b.len);
+                if (pass == 0 && w > width[c]) width[c] = w;
+                if (pass == 1) buf_add(&p->line, b.data, b.len);
+                for (; pass == 1 && c + 1 < n && w < width[c] + 2; w++) buf_addc(&p->line, ' ');
+                buf_release(&b);
+            }
+            if (pass == 1) line_to(p, p->out);
+        }
+}
+
+static bool all_tables(const struct val *v) {
+    if (!val_len(v) || v->u.t.n_field) return false;
+    for (size_t i = 0; i < val_len(v); i++)
+        if (val_at(v, i)->type != VAL_TABLE || val_at(v, i)->u.t.n_item) return false;
+    return true;
+}
+
+static void text_lines(struct plain *p, const char *s, size_t n) {
+    while (n) {
+        const char *nl = memchr(s, '\n', n);
+        size_t len = nl ? (size_t)(nl - s) : n;
+        utf8_show(&p->line, s, len, -1, p->ascii ? UTF8_ASCII : UTF8_FULL);
+        line_to(p, p->out);
+        s += nl ? len + 1 : len;
+        n -= nl ? len + 1 : len;
+    }
+}
+
+void plain_value(struct plain *p, const char *cmd, const struct val *v) {
+    if (!v || v->type == VAL_NIL) return;
+    bool list = v->type == VAL_TABLE && !v->u.t.n_field && (v->u.t.n_item || v->is_list);
+    if (p->mode == PLAIN_JSON) {
+        for (size_t i = 0; list && i < val_len(v); i++) json_one(p, cmd, val_at(v, i));
+        if (!list) json_one(p, cmd, v);
+    } else if (v->type == VAL_STR) {
+        text_lines(p, v->u.s.p, v->u.s.len);
+    } else if (all_tables(v)) {
+        table_text(p, v);
+    } else if (list) {
+        for (size_t i = 0; i < val_len(v); i++) value_text(p, val_at(v, i)), line_to(p, p->out);
+    } else if (v->type == VAL_TABLE) {
+        for (size_t i = 0; i < v->u.t.n_field; i++) {
+            show(p, v->u.t.field[i].name, 60);
+            buf_addc(&p->line, ' ');
+            value_text(p, v->u.t.field[i].v);
+            line_to(p, p->out);
+        }
+    } else {
+        value_text(p, v);
+        line_to(p, p->out);
+    }
+}
+
+void plain_error(struct plain *p, const struct err *e) {
+    buf_adds(&p->line, "hone: ");
+    show(p, e->text, -1);
+    line_to(p, p->notes);
+}
+
+void plain_free(struct plain *p) {
+    if (!p) return;
+    plain_step(p);
+    bar_clear(p);
+    fflush(p->notes);
+    if (p->fd[1] >= 0) runs_unwatch(p->rs, p->fd[1]);
+    for (int i = 0; i < 2; i++)
+        if (p->fd[i] >= 0) close(p->fd[i]);
+    buf_release(&p->line);
+    free(p);
+}
