@@ -1,5 +1,7 @@
 /* The product: library and plain kernels of every instruction set against a loop in double, all transpositions, odd sizes, leading
  * dimensions larger than the matrix, alpha and beta; the cut covers a product once; the probe refuses what is no BLAS. */
+#include "config.h"
+
 #include <stdlib.h>
 #include <string.h>
 
