@@ -28,6 +28,7 @@ struct part {
     int64_t n;
     int n_col;
     struct column *col;      /* inputs first, the target last */
+    struct column *raw;      /* TEXT: the texts as read, for people; NULL where the input is no text */
 };
 enum { PART_TRAIN, PART_VAL, PART_TEST, PART_N };
 extern const char *const part_names[PART_N];

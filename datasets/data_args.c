@@ -1,0 +1,41 @@
+/* The argument table of hone.data{...}: names are the public interface. */
+#include "datasets/data_args.h"
+
+#include <stddef.h>
+
+#include "datasets/text/tokens.h"
+
+static const char *const trunc_names[] = {"head", "tail", NULL};
+static const char *const target_names[] = {"auto", "class", "number", NULL};
+static const char *const missing_names[] = {"error", "drop", "mean", NULL};
+
+#define AT(f) offsetof(struct data_args, f)
+static const struct arg args[] = {
+    {"name", "name of a data set, or a path to a file or folder", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 0, NULL, SRC_DATA},
+    {"train", "examples of the training part, drawn by class", "rows", NULL, ARG_INT, AT(train), 0, AT_RUN, 1, 1e12},
+    {"val", "examples of the validation part; cut from training where the set has none; 0: none", "rows", NULL, ARG_INT, AT(val), 0, AT_RUN, 0, 1e12},
+    {"test", "examples of the test part; cut from training where the set has none; 0: none", "rows", NULL, ARG_INT, AT(test), 0, AT_RUN, 0, 1e12},
+    {"split", "seed of draws and splits", NULL, "1", ARG_INT, AT(split), 0, AT_RUN, 0, 9007199254740992.0},
+    {"variant", "which one of a set that has several: a language of sib200, wdbc or original of breast-cancer", NULL, NULL, ARG_STR, AT(variant)},
+    {"x", "columns that are inputs: a name or a list", NULL, NULL, ARG_VAL, AT(x)},
+    {"y", "column of the target; a number counts columns without a header", NULL, NULL, ARG_STR, AT(y)},
+    {"text", "column of the text", NULL, NULL, ARG_STR, AT(text)},
+    {"sep", "separator of the columns, one character or \"tab\"; guessed if absent", NULL, NULL, ARG_STR, AT(sep)},
+    {"header", "whether the first row names the columns: true, false or \"auto\"", NULL, NULL, ARG_VAL, AT(header)},
+    {"encoding", "utf-8 or latin1", NULL, "utf-8", ARG_STR, AT(encoding)},
+    {"target", "what the target is", NULL, "auto", ARG_ENUM, AT(target), 0, AT_RUN, 0, 0, target_names},
+    {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean", NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},
+    {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, tokens_names},
+    {"lower", "lower-case texts first", NULL, "true", ARG_BOOL, AT(lower)},
+    {"vocab", "ids, padding and unknown included: the most frequent tokens of the training part", NULL, "20000", ARG_INT, AT(vocab), 0, AT_RUN, 3, 16777216},
+    {"len", "tokens kept of each text", NULL, NULL, ARG_INT, AT(len), 0, AT_RUN, 1, 1e9},
+    {"trunc", "which end of a longer text is kept", NULL, "head", ARG_ENUM, AT(trunc), 0, AT_RUN, 0, 0, trunc_names},
+    {"ngrams", "longest run of tokens that gets an id of its own, hashed", NULL, "1", ARG_INT, AT(ngrams), 0, AT_RUN, 1, 8},
+    {"chars", "lengths of hashed character runs inside words, such as \"3-5\"", NULL, NULL, ARG_STR, AT(chars)},
+    {"hash_buckets", "ids for hashed runs; without ngrams and chars all words are hashed and there is no vocabulary", NULL, NULL, ARG_INT, AT(hash_buckets), 0, AT_RUN, 2, 1e9},
+    {"tfidf", "weigh tokens by TF-IDF", NULL, "false", ARG_BOOL, AT(tfidf)},
+    {"normalize", "images: subtract the training mean, divide by the standard deviation (otherwise 0 to 1)", NULL, "false", ARG_BOOL, AT(normalize)},
+    {"standardize", "tables: each number column to mean 0, standard deviation 1 of the training part", NULL, "true", ARG_BOOL, AT(standardize)},
+    {NULL}};
+
+const struct kind data_kind = {"data", "Loads a data set: by name, or from a file or folder", "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", args, sizeof(struct data_args)};

@@ -1,0 +1,28 @@
+/* The arguments of hone.data{...}, as data_kind parses them. */
+#ifndef HONE_DATASETS_DATA_ARGS_H
+#define HONE_DATASETS_DATA_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datasets/dataset.h"
+#include "src/base/args.h"
+
+enum data_target { TARGET_AUTO, TARGET_CLASS, TARGET_NUMBER };
+enum data_missing { MISSING_ERROR, MISSING_DROP, MISSING_MEAN };
+struct data_args {
+    char *name;                          /* of a recipe, or a path */
+    int64_t train, val, test, split;     /* rows; ARG_NONE_INT: not given */
+    char *variant;
+    struct val *x;                       /* a column name or a list of them */
+    char *y, *text, *sep, *encoding;
+    struct val *header;                  /* true, false or "auto" */
+    int target, missing;
+    int tokens;                          /* enum tokens_kind */
+    bool lower, tfidf, normalize, standardize;
+    int64_t vocab, len, ngrams, hash_buckets;
+    int trunc;                           /* 0 head, 1 tail */
+    char *chars;                         /* "3-5" */
+};
+
+#endif

@@ -1,0 +1,581 @@
+/* Loading a data set: files -> tables -> columns chosen -> target -> draws -> prepared parts. One `struct loading` is passed
+ * through the steps. Helper thread; the result is immutable. */
+#include "datasets/dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "datasets/data_args.h"
+#include "datasets/formats/format.h"
+#include "datasets/source.h"
+#include "datasets/split.h"
+#include "datasets/tabular.h"
+#include "datasets/target.h"
+#include "datasets/text/encoder.h"
+#include "src/base/buf.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+
+const char *const part_names[PART_N] = {"train", "val", "test"};
+
+enum input { INPUT_ARRAY, INPUT_TEXT, INPUT_TABLE };
+struct loading {
+    const struct data_args *a;
+    struct read_opts opts;
+    const char **want;
+    struct source src;
+    struct table tab[PART_N];
+    char *y_name, *text_name;      /* chosen in the training table */
+    enum input input;
+    int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
+    struct target target;
+    bool has_y;
+    int32_t *cls[PART_N];          /* of every row of a table, or NULL */
+    float *num[PART_N];
+    int from[PART_N];              /* the table a part is drawn from */
+    int64_t *idx[PART_N], n[PART_N];
+    struct encoder enc;
+    struct tabular tabular;
+    struct dataset *d;
+};
+
+/* ---- reading ---- */
+static int read_options(struct loading *l, struct err *e) {
+    const struct data_args *a = l->a;
+    const struct recipe *r = l->src.recipe;
+    struct read_opts *o = &l->opts;
+    o->header = r ? r->header : -1;
+    o->quote = r ? r->quote : -1;
+    o->sep = r ? r->sep : 0;
+    if (a->sep) {
+        if (!strcmp(a->sep, "tab") || !strcmp(a->sep, "\\t")) o->sep = '\t';
+        else if (strlen(a->sep) == 1 && !strchr("\n\r\"", a->sep[0])) o->sep = a->sep[0];
+        else return err_code(e, ERR_USAGE, "sep=\"%.20s\" is not one character; use for example \",\" or \"tab\"", a->sep);
+    }
+    if (a->header) {
+        if (a->header->type == VAL_BOOL) o->header = a->header->u.b;
+        else if (a->header->type != VAL_STR || strcmp(a->header->u.s.p, "auto")) return err_code(e, ERR_USAGE, "header= is true, false or \"auto\"");
+    }
+    const char *enc = a->encoding ? a->encoding : "utf-8";
+    if (!strcasecmp(enc, "latin1") || !strcasecmp(enc, "latin-1") || !strcasecmp(enc, "iso-8859-1")) o->latin1 = true;
+    else if (strcasecmp(enc, "utf-8") && strcasecmp(enc, "utf8"))
+        return err_code(e, ERR_USAGE, "encoding=\"%.40s\" is unknown; utf-8 and latin1 are read, convert others with iconv", enc);
+    int n = 0;
+    l->want = X_NEW(const char *, val_len(a->x) + 4);
+    if (a->y) l->want[n++] = a->y;
+    if (a->text) l->want[n++] = a->text;
+    if (a->x && a->x->type == VAL_STR) l->want[n++] = a->x->u.s.p;
+    for (size_t i = 0; i < val_len(a->x); i++) {
+        const struct val *v = val_at(a->x, i);
+        if (v->type != VAL_STR) return err_code(e, ERR_USAGE, "x= is a column name or a list of names, but item %zu is a %s", i + 1, val_type_name(v));
+        l->want[n++] = v->u.s.p;
+    }
+    o->want = l->want;
+    return 0;
+}
+
+static int identify(struct loading *l, const char *path, const char *part, struct err *e) {
+    struct val *files = val_get(l->d->identity, "files");
+    if (io_is_dir(path)) {
+        struct val *f = val_table();
+        val_set_str(f, "path", path);
+        val_set_str(f, "part", part);
+        val_push(files, f);
+        return 0;
+    }
+    char hex[65];
+    int64_t bytes;
+    if (io_sha256_file(path, hex, &bytes, e)) return -1;
+    struct val *f = val_table();
+    val_set_str(f, "path", path);
+    val_set_str(f, "part", part);
+    val_set_int(f, "bytes", bytes);
+    val_set_str(f, "sha256", hex);
+    val_push(files, f);
+    return 0;
+}
+
+/* One more file of a part: its columns beside those that are there. */
+static int join(struct table *into, struct table *t, int role, struct err *e) {
+    if (role == ROLE_Y && t->n_col == 1) {
+        free(t->col[0].name);
+        t->col[0].name = mem_str("y");
+    }
+    if (!into->n_col) {
+        *into = *t;
+        memset(t, 0, sizeof *t);
+        return 0;
+    }
+    if (into->n != t->n)
+        return err_set(e, "%s has %lld examples, but %s has %lld; they must be of the same part of the same set", into->file, (long long)into->n, t->file, (long long)t->n);
+    for (int i = 0; i < t->n_col; i++) {
+        struct column *c = table_add(into, t->col[i].name, t->col[i].type);
+        free(c->name);
+        *c = t->col[i];
+        memset(&t->col[i], 0, sizeof t->col[i]);
+    }
+    return 0;
+}
+
+static int read_npz_parts(struct loading *l, struct err *e); /* below: one file with several parts */
+
+static int read_tables(struct loading *l, struct err *e) {
+    for (int i = 0; i < l->src.n; i++) {
+        const struct source_file *f = &l->src.file[i];
+        if (l->opts.progress && l->opts.progress(l->opts.ctx, "reading", (double)i / l->src.n)) return err_code(e, ERR_STOPPED, "loading was stopped");
+        if (identify(l, f->path, part_names[f->part], e)) return -1;
+        struct table t;
+        if (format_read(f->path, &l->opts, &t, e)) return -1;
+        int r = join(&l->tab[f->part], &t, f->role, e);
+        table_free(&t);
+        if (r) return -1;
+    }
+    return read_npz_parts(l, e);
+}
+
+/* x_train, y_test ..: the arrays of one file go to their parts. */
+static int read_npz_parts(struct loading *l, struct err *e) {
+    struct table all = l->tab[PART_TRAIN];
+    static const struct { const char *end; int part; } ends[] = {{"_train", PART_TRAIN}, {"_val", PART_VAL}, {"_valid", PART_VAL}, {"_test", PART_TEST}};
+    bool any = false;
+    for (int i = 0; i < all.n_col; i++) any |= all.col[i].type != COL_TEXT && all.col[i].dim[3] < 0; /* npz marks: rows are in dim[3] */
+    if (!any) return 0;
+    memset(&l->tab[PART_TRAIN], 0, sizeof all);
+    int r = 0;
+    for (int i = 0; i < all.n_col && !r; i++) {
+        struct column c = all.col[i];
+        struct table one = {.file = mem_str(all.file), .n = -1 - c.dim[3], .n_col = 1, .col = X_NEW(struct column, 1), .named = true};
+        memset(&all.col[i], 0, sizeof c);
+        c.dim[3] = 0;
+        int part = PART_TRAIN;
+        for (size_t k = 0; k < LEN(ends); k++) {
+            size_t n = strlen(c.name), m = strlen(ends[k].end);
+            if (n > m && !strcmp(c.name + n - m, ends[k].end)) {
+                part = ends[k].part;
+                c.name[n - m] = 0;
+            }
+        }
+        one.col[0] = c;
+        r = join(&l->tab[part], &one, ROLE_ALL, e);
+        table_free(&one);
+    }
+    if (!r && !l->tab[PART_TRAIN].n_col) r = err_set(e, "%s has no arrays of a training part: x and y, or x_train and y_train", all.file);
+    table_free(&all);
+    return r;
+}
+
+/* ---- which columns ---- */
+static int first_of(const struct table *t, const char *names) { /* space-separated */
+    for (const char *p = names; p && *p;) {
+        size_t n = strcspn(p, " ");
+        char *one = mem_strn(p, n);
+        int i = table_find(t, one);
+        free(one);
+        if (i >= 0) return i;
+        p += n + (p[n] == ' ');
+    }
+    return -1;
+}
+
+static int asked(const struct table *t, const char *name, const char *arg, struct err *e) {
+    int i = table_find(t, name);
+    if (i >= 0) return i;
+    struct buf b = BUF_INIT;
+    for (int k = 0; k < t->n_col && k < 12; k++) buf_addf(&b, "%s%.60s", k ? ", " : "", t->col[k].name);
+    err_code(e, ERR_USAGE, "%s=\"%.100s\": %s has no such column; it has %s%s%s", arg, name, t->file, b.data ? b.data : "none", t->n_col > 12 ? " .." : "",
+        t->named ? "" : " (there is no header; columns are counted from 1)");
+    buf_release(&b);
+    return -1;
+}
+
+static bool looks_like_text(const struct table *t, int col) {
+    int64_t n = t->n < 200 ? t->n : 200, blanks = 0, bytes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        size_t k;
+        const char *s = table_text(t, col, i, &k);
+        bytes += (int64_t)k;
+        blanks += memchr(s, ' ', k) != NULL;
+    }
+    return blanks * 2 > n || bytes > 24 * n;
+}
+
+static int choose_y(struct loading *l, const struct table *t, struct err *e) {
+    if (l->a->y) return asked(t, l->a->y, "y", e);
+    int i = l->src.recipe && l->src.recipe->y ? first_of(t, l->src.recipe->y) : -1;
+    if (i < 0) i = first_of(t, "label category class target y intent diagnosis sentiment labels");
+    if (i < 0 && t->n_col > 1) { /* the last column, or the first of "label<TAB>text" */
+        i = t->n_col - 1;
+        if (t->col[i].type == COL_TEXT && looks_like_text(t, i)) i = 0;
+    }
+    return i < 0 ? -2 : i;
+}
+
+static int choose_x(struct loading *l, const struct table *t, int y, struct err *e) {
+    const struct data_args *a = l->a;
+    const struct recipe *r = l->src.recipe;
+    l->n_x = 0;
+    if (a->x) {
+        for (size_t i = l->a->y != NULL; l->want[i]; i++) {
+            if (a->text && i == (size_t)(l->a->y != NULL)) continue;
+            int c = asked(t, l->want[i], "x", e);
+            if (c < 0) return -1;
+            if (c == y) return err_code(e, ERR_USAGE, "column \"%.100s\" is the target, so it cannot be an input", t->col[c].name);
+            l->x[l->n_x++] = c;
+        }
+    } else {
+        int drop = r && r->drop ? first_of(t, r->drop) : -1;
+        for (int i = 0; i < t->n_col; i++)
+            if (i != y && i != drop) l->x[l->n_x++] = i;
+    }
+    if (!l->n_x) return err_set(e, "%s has no column left for the inputs", t->file);
+    return 0;
+}
+
+static int choose_columns(struct loading *l, int *y_out, struct err *e) {
+    const struct table *t = &l->tab[PART_TRAIN];
+    int y = choose_y(l, t, e), text = -1;
+    if (y == -1) return -1;
+    if (y == -2) y = -1;
+    if (l->a->text && (text = asked(t, l->a->text, "text", e)) < 0) return -1;
+    if (text < 0 && !l->a->x) {
+        if (l->src.recipe && l->src.recipe->text) text = first_of(t, l->src.recipe->text);
+        if (text < 0) text = first_of(t, "text sentence review query title text_a content headline");
+        for (int i = 0; text < 0 && i < t->n_col; i++)
+            if (i != y && t->col[i].type == COL_TEXT && looks_like_text(t, i)) text = i;
+        if (text == y) text = -1;
+    }
+    if (text >= 0 && text == y) return err_code(e, ERR_USAGE, "column \"%.100s\" is both text and target; give y=", t->col[y].name);
+    *y_out = y;
+    l->has_y = y >= 0;
+    if (text >= 0) {
+        if (l->a->x) return err_code(e, ERR_USAGE, "give either text= or x=, not both");
+        l->input = INPUT_TEXT;
+        l->x[0] = text;
+        l->n_x = 1;
+        return 0;
+    }
+    if (choose_x(l, t, y, e)) return -1;
+    l->input = t->col[l->x[0]].type == COL_TEXT ? INPUT_TABLE : INPUT_ARRAY;
+    for (int i = 0; i < l->n_x; i++)
+        if ((t->col[l->x[i]].type == COL_TEXT) != (l->input == INPUT_TABLE)) return err_set(e, "%s mixes arrays and text columns; give x=", t->file);
+    if (l->input == INPUT_ARRAY && l->n_x > 1)
+        return err_set(e, "%s holds %d arrays besides the target; say which is the input with x=", t->file, l->n_x);
+    return 0;
+}
+
+/* The same column in the table of another part. */
+static int same_column(const struct loading *l, int part, int col, struct err *e) {
+    const struct table *t = &l->tab[part], *train = &l->tab[PART_TRAIN];
+    if (part == PART_TRAIN) return col;
+    int i = train->named || l->input == INPUT_ARRAY ? table_find(t, train->col[col].name) : col < t->n_col ? col : -1;
+    if (i < 0) return err_set(e, "%s has no column \"%.100s\", but %s has", t->file, train->col[col].name, train->file);
+    const struct column *a = &t->col[i], *b = &train->col[col];
+    if (a->type != b->type || a->width != b->width)
+        return err_set(e, "%s: an example has %lld values of another shape or type than in %s (%lld)", t->file, (long long)a->width, train->file, (long long)b->width);
+    return i;
+}
+
+static int read_targets(struct loading *l, int y, struct err *e) {
+    if (y < 0) return 0;
+    if (target_learn(&l->target, &l->tab[PART_TRAIN], y, l->a->target, l->src.recipe, e)) return -1;
+    for (int p = 0; p < PART_N; p++) {
+        if (!l->tab[p].n) continue;
+        int c = same_column(l, p, y, e);
+        if (c < 0) return -1;
+        if (l->target.number) l->num[p] = target_numbers(&l->tab[p], c, e);
+        else l->cls[p] = target_classes(&l->target, &l->tab[p], c, e);
+        if (!l->num[p] && !l->cls[p]) return -1;
+    }
+    return 0;
+}
+
+/* ---- draws ---- */
+/* Rows of a table that may be drawn: all, or without those that miss a value. */
+static int64_t *usable(struct loading *l, int part, int64_t *n, struct err *e) {
+    const struct table *t = &l->tab[part];
+    int64_t *rows = X_NEW(int64_t, (size_t)t->n + 1);
+    *n = 0;
+    for (int64_t i = 0; i < t->n; i++) {
+        bool ok = true;
+        for (int k = 0; k < l->n_x && ok && l->input == INPUT_TABLE && l->a->missing == MISSING_DROP; k++) {
+            size_t len;
+            int c = same_column(l, part, l->x[k], e);
+            if (c < 0) return free(rows), NULL;
+            const char *s = table_text(t, c, i, &len);
+            ok = !tabular_missing(s, len);
+        }
+        if (ok) rows[(*n)++] = i;
+    }
+    return rows;
+}
+
+static int take(struct loading *l, int part, int from, struct strata *s, const int64_t *rows, int64_t want, struct err *e) {
+    int64_t left = strata_left(s);
+    if (want == ARG_NONE_INT) want = left;
+    if (want > left)
+        return err_code(e, ERR_USAGE, "%s=%lld is more than the %lld examples that %s%s", part_names[part], (long long)want, (long long)left,
+            l->src.name, part == PART_TRAIN || from == PART_TRAIN ? " has left for training" : " has in that part");
+    l->idx[part] = X_NEW(int64_t, (size_t)want + 1);
+    strata_take(s, want, l->idx[part]);
+    for (int64_t i = 0; i < want; i++) l->idx[part][i] = rows[l->idx[part][i]];
+    l->n[part] = want;
+    l->from[part] = from;
+    return 0;
+}
+
+static struct strata *strata_of(struct loading *l, int part, int64_t **rows, struct err *e) {
+    int64_t n;
+    if (!(*rows = usable(l, part, &n, e))) return NULL;
+    int32_t *cls = NULL;
+    if (l->cls[part]) {
+        cls = X_NEW(int32_t, (size_t)n + 1);
+        for (int64_t i = 0; i < n; i++) cls[i] = l->cls[part][(*rows)[i]];
+    }
+    struct strata *s = strata_new(cls, n, l->target.n_class, (uint64_t)l->a->split, part_names[part]);
+    free(cls);
+    return s;
+}
+
+static int draw(struct loading *l, struct err *e) {
+    int64_t want[PART_N] = {l->a->train, l->a->val, l->a->test}, *rows;
+    struct strata *train = strata_of(l, PART_TRAIN, &rows, e);
+    if (!train) return -1;
+    int r = 0;
+    for (int p = PART_N - 1; p >= 0 && !r; p--) { /* training last: a larger val leaves the test as it is */
+        if (p == PART_TRAIN) r = take(l, p, p, train, rows, want[p], e);
+        else if (!l->tab[p].n) {
+            if (want[p] != ARG_NONE_INT && want[p]) r = take(l, p, PART_TRAIN, train, rows, want[p], e);
+        } else if (want[p]) {
+            int64_t *own;
+            struct strata *s = strata_of(l, p, &own, e);
+            r = s ? take(l, p, p, s, own, want[p], e) : -1;
+            if (s) strata_free(s);
+            free(own);
+        }
+    }
+    strata_free(train);
+    free(rows);
+    if (!r && !l->n[PART_TRAIN]) r = err_set(e, "%s: no example is left for training; make val or test smaller", l->src.name);
+    return r;
+}
+
+/* ---- building the parts ---- */
+static int build_array(struct loading *l, int part, int col, struct column *out, struct err *e) {
+    struct column *c = &l->tab[l->from[part]].col[col];
+    size_t each = c->type == COL_U8 ? 1 : 4, row = (size_t)c->width * each;
+    int64_t n = l->n[part];
+    bool whole = n == l->tab[l->from[part]].n;
+    *out = *c;
+    out->name = mem_str("x");
+    if (whole) c->data = NULL; /* moved */
+    else {
+        if (!(out->data = mem_try((size_t)n * row + 1, 1, "the data set", e))) return -1;
+        for (int64_t i = 0; i < n; i++) memcpy((char *)out->data + (size_t)i * row, (char *)c->data + (size_t)l->idx[part][i] * row, row);
+    }
+    out->scale = c->type == COL_U8 ? 1.0f / 255 : 1;
+    return 0;
+}
+
+/* value * scale + shift with the mean 0 and the deviation 1 over the training part. */
+static void normalise(struct dataset *d) {
+    const struct column *c = &d->part[PART_TRAIN].col[0];
+    if (c->type == COL_I32) return;
+    double sum = 0, sq = 0;
+    int64_t n = d->part[PART_TRAIN].n * c->width;
+    for (int64_t i = 0; i < n; i++) {
+        double v = c->type == COL_U8 ? ((uint8_t *)c->data)[i] : (double)((float *)c->data)[i];
+        sum += v;
+        sq += v * v;
+    }
+    double mean = sum / (double)n, var = sq / (double)n - mean * mean, inv = var > 0 ? 1 / sqrt(var) : 1;
+    for (int p = 0; p < PART_N; p++)
+        if (d->part[p].n) {
+            d->part[p].col[0].scale = (float)inv;
+            d->part[p].col[0].shift = (float)(-mean * inv);
+        }
+}
+
+static int gather_text(struct loading *l, int part, int col, struct column *out, struct err *e) {
+    struct column *c = &l->tab[l->from[part]].col[col];
+    int64_t n = l->n[part], bytes = 0;
+    *out = (struct column){.name = mem_str("text"), .type = COL_TEXT, .scale = 1};
+    out->offset = X_NEW(int64_t, (size_t)n + 1);
+    for (int64_t i = 0; i < n; i++) bytes += c->offset[l->idx[part][i] + 1] - c->offset[l->idx[part][i]];
+    char *p = out->data = mem_try((size_t)bytes + 1, 1, "the texts", e);
+    if (!p) return -1;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = c->offset[l->idx[part][i]], k = c->offset[l->idx[part][i] + 1] - from;
+        memcpy(p + out->offset[i], (char *)c->data + from, (size_t)k);
+        out->offset[i + 1] = out->offset[i] + k;
+    }
+    return 0;
+}
+
+static int build_text(struct loading *l, int part, int col, struct part *out, struct err *e) {
+    out->raw = X_NEW(struct column, 1);
+    if (gather_text(l, part, col, out->raw, e)) return -1;
+    struct texts t = {out->raw, NULL, out->n, l->opts.progress, l->opts.ctx};
+    if (part == PART_TRAIN && encoder_learn(&l->enc, &t, l->a->vocab, e)) return -1;
+    out->col[0].name = mem_str("text");
+    return encoder_encode(&l->enc, &t, part == PART_TRAIN, &out->col[0], e);
+}
+
+static void build_target(struct loading *l, int part, struct column *out) {
+    int64_t n = l->n[part];
+    *out = (struct column){.name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .width = 1, .scale = 1, .max_id = l->target.n_class};
+    int32_t *p = out->data = X_NEW(int32_t, (size_t)n + 1);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = l->idx[part][i];
+        if (l->target.number) ((float *)out->data)[i] = l->num[l->from[part]][row];
+        else p[i] = l->cls[l->from[part]][row];
+    }
+}
+
+static int build_part(struct loading *l, int part, struct err *e) {
+    struct part *out = &l->d->part[part];
+    int cols[FORMAT_MAX_COLUMNS], r = 0;
+    if (!l->n[part]) return 0;
+    out->n = l->n[part];
+    out->n_col = 1 + l->has_y;
+    out->col = X_NEW(struct column, (size_t)out->n_col);
+    for (int i = 0; i < l->n_x; i++)
+        if ((cols[i] = same_column(l, l->from[part], l->x[i], e)) < 0) return -1;
+    const struct table *t = &l->tab[l->from[part]];
+    if (l->input == INPUT_ARRAY) r = build_array(l, part, cols[0], &out->col[0], e);
+    else if (l->input == INPUT_TEXT) r = build_text(l, part, cols[0], out, e);
+    else {
+        if (part == PART_TRAIN) r = tabular_learn(&l->tabular, t, cols, l->n_x, l->idx[part], out->n, l->a->standardize, e);
+        out->col[0].name = mem_str("x");
+        if (!r) r = tabular_fill(&l->tabular, t, cols, l->idx[part], out->n, &out->col[0], e);
+    }
+    if (!r && l->has_y) build_target(l, part, &out->col[1]);
+    return r;
+}
+
+static void make_prep(struct loading *l) {
+    struct dataset *d = l->d;
+    const struct column *c = &d->part[PART_TRAIN].col[0];
+    if (l->input == INPUT_TEXT) d->prep = encoder_to_val(&l->enc);
+    else if (l->input == INPUT_TABLE) d->prep = tabular_to_val(&l->tabular);
+    else {
+        struct val *shape = val_list();
+        for (int i = 0; i < c->ndim; i++) val_push(shape, val_int(c->dim[i]));
+        d->prep = val_table();
+        val_set_str(d->prep, "kind", "array");
+        val_set_str(d->prep, "dtype", c->type == COL_U8 ? "u8" : c->type == COL_I32 ? "i32" : "f32");
+        val_set(d->prep, "shape", shape);
+        val_set_num(d->prep, "scale", c->scale);
+        val_set_num(d->prep, "shift", c->shift);
+    }
+    d->vocab = l->enc.vocab;
+    l->enc.vocab = NULL;
+    d->len = l->input == INPUT_TEXT ? l->enc.len : 0;
+    d->n_input = 1;
+    d->n_class = l->target.n_class;
+    d->class_name = l->target.name;
+    l->target.name = NULL;
+    struct val *rows = val_table();
+    for (int p = 0; p < PART_N; p++) val_set_int(rows, part_names[p], d->part[p].n);
+    val_set(d->identity, "rows", rows);
+    val_set_int(d->identity, "split", l->a->split);
+    if (l->src.variant) val_set_str(d->identity, "variant", l->src.variant);
+    if (l->src.recipe) val_set_str(d->identity, "licence", l->src.recipe->licence);
+}
+
+static int set_encoder(struct loading *l, struct err *e) {
+    const struct data_args *a = l->a;
+    struct encoder *x = &l->enc;
+    *x = (struct encoder){.kind = a->tokens, .lower = a->lower, .tail = a->trunc, .tfidf = a->tfidf, .len = a->len > 0 ? a->len : 0, .ngrams = (int)a->ngrams};
+    x->buckets = a->hash_buckets > 0 ? a->hash_buckets : 0;
+    if (!a->chars) return 0;
+    char *end;
+    long lo = strtol(a->chars, &end, 10), hi = lo;
+    if (*end == '-') hi = strtol(end + 1, &end, 10);
+    if (*end || lo < 1 || hi < lo || hi > 16) return err_code(e, ERR_USAGE, "chars=\"%.20s\" is no range of 1 to 16 characters, such as \"3-5\"", a->chars);
+    x->char_lo = (int)lo, x->char_hi = (int)hi;
+    return 0;
+}
+
+static void loading_release(struct loading *l) {
+    for (int p = 0; p < PART_N; p++) {
+        table_free(&l->tab[p]);
+        free(l->cls[p]);
+        free(l->num[p]);
+        free(l->idx[p]);
+    }
+    target_release(&l->target);
+    encoder_release(&l->enc);
+    tabular_release(&l->tabular);
+    source_free(&l->src);
+    free(l->want);
+    free(l);
+}
+
+struct dataset *dataset_load(const struct data_args *a, const char *const *search, data_progress fn, void *ctx, struct err *e) {
+    struct loading *l = X_NEW(struct loading, 1);
+    struct dataset *d = l->d = X_NEW(struct dataset, 1);
+    int y = -1, r;
+    l->a = a;
+    l->opts.progress = fn;
+    l->opts.ctx = ctx;
+    d->refs = 1;
+    d->identity = val_table();
+    r = source_find(a->name, a->variant, search, &l->src, e);
+    if (!r) {
+        d->name = mem_str(l->src.name);
+        d->path = mem_str(l->src.path);
+        val_set_str(d->identity, "name", d->name);
+        val_set_str(d->identity, "path", d->path);
+        val_set(d->identity, "files", val_list());
+        r = read_options(l, e) || set_encoder(l, e) || read_tables(l, e) || choose_columns(l, &y, e) || read_targets(l, y, e) || draw(l, e);
+    }
+    l->tabular.missing = a->missing;
+    for (int p = 0; p < PART_N && !r; p++) r = build_part(l, p, e);
+    if (!r) {
+        if (l->input == INPUT_ARRAY && a->normalize) normalise(d);
+        make_prep(l);
+    }
+    loading_release(l);
+    if (!r) return d;
+    dataset_unref(d);
+    return NULL;
+}
+
+static void column_release(struct column *c) {
+    free(c->name);
+    free(c->data);
+    free(c->offset);
+    free(c->weight);
+    free(c->mean);
+    free(c->inv_std);
+}
+
+static void part_release(struct part *p) {
+    for (int i = 0; i < p->n_col; i++) column_release(&p->col[i]);
+    free(p->col);
+    if (p->raw) column_release(p->raw);
+    free(p->raw);
+}
+
+void part_free(struct part *p) {
+    if (!p) return;
+    part_release(p);
+    free(p);
+}
+
+void dataset_ref(struct dataset *d) { atomic_fetch_add(&d->refs, 1); }
+
+void dataset_unref(struct dataset *d) {
+    if (!d || atomic_fetch_sub(&d->refs, 1) > 1) return;
+    for (int i = 0; i < PART_N; i++) part_release(&d->part[i]);
+    for (int i = 0; d->class_name && i < d->n_class; i++) free(d->class_name[i]);
+    free(d->class_name);
+    vocab_free(d->vocab);
+    val_free(d->prep);
+    val_free(d->identity);
+    free(d->name);
+    free(d->path);
+    free(d);
+}

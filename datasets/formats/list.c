@@ -1,0 +1,230 @@
+/* The list of formats and what they share: unpacking a file into memory, choosing a reader, tables and their cells.
+ * Helper thread; no state. */
+#include "datasets/formats/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/base/utf8.h"
+
+void table_free(struct table *t) {
+    for (int i = 0; i < t->n_col; i++) {
+        free(t->col[i].name);
+        free(t->col[i].data);
+        free(t->col[i].offset);
+    }
+    if (t->origin)
+        for (int64_t i = 0; i < t->n; i++) free(t->origin[i]);
+    free(t->origin);
+    free(t->col);
+    free(t->line);
+    free(t->file);
+    memset(t, 0, sizeof *t);
+}
+
+struct column *table_add(struct table *t, const char *name, enum col_type type) {
+    t->col = X_GROW(t->col, struct column, (size_t)t->n_col + 1);
+    struct column *c = &t->col[t->n_col++];
+    *c = (struct column){.name = mem_str(name), .type = type, .scale = 1};
+    return c;
+}
+
+int table_find(const struct table *t, const char *name) {
+    for (int i = 0; i < t->n_col; i++)
+        if (!strcmp(t->col[i].name, name)) return i;
+    return -1;
+}
+
+const char *table_where(const struct table *t, int64_t row, char *out, size_t n) {
+    if (t->origin) snprintf(out, n, "%s", t->origin[row]);
+    else snprintf(out, n, "%s %s %lld", t->file, t->line ? "line" : "row", t->line ? (long long)t->line[row] : (long long)row + 1);
+    return out;
+}
+
+const char *table_text(const struct table *t, int col, int64_t row, size_t *n) {
+    const struct column *c = &t->col[col];
+    *n = (size_t)(c->offset[row + 1] - c->offset[row]);
+    return (const char *)c->data + c->offset[row];
+}
+
+void cells_add(struct cells *c, const void *p, size_t n) {
+    if (c->cap - c->len < n) {
+        c->cap = c->cap + c->cap / 2 + n + 256;
+        c->data = X_GROW(c->data, char, c->cap);
+    }
+    if (n) memcpy(c->data + c->len, p, n);
+    c->len += n;
+}
+
+void cells_end_cell(struct cells *c) {
+    if (c->cap_n < c->n + 2) {
+        c->cap_n = c->cap_n + c->cap_n / 2 + 64;
+        c->offset = X_GROW(c->offset, int64_t, (size_t)c->cap_n);
+        c->offset[0] = 0;
+    }
+    c->offset[++c->n] = (int64_t)c->len;
+}
+
+void cells_into(struct cells *c, struct column *out) {
+    if (!c->offset) c->offset = X_NEW(int64_t, 1);
+    cells_add(c, "", 1); /* so that number readers may look at the byte after the last cell */
+    out->data = c->data;
+    out->offset = c->offset;
+    memset(c, 0, sizeof *c);
+}
+
+void cells_release(struct cells *c) {
+    free(c->data);
+    free(c->offset);
+    memset(c, 0, sizeof *c);
+}
+
+int64_t text_bad_byte(const unsigned char *p, size_t n) {
+    size_t i = 0;
+    while (i < n) {
+        uint64_t w;
+        while (i + 8 <= n && (memcpy(&w, p + i, 8), !(w & 0x8080808080808080u))) i += 8;
+        while (i < n && p[i] < 0x80) {
+            i++;
+            if (!(i & 7)) break;
+        }
+        while (i < n && p[i] >= 0x80) {
+            uint32_t cp;
+            size_t k = utf8_next((const char *)p + i, n - i, &cp);
+            if (cp & UTF8_BAD) return (int64_t)i;
+            i += k;
+        }
+    }
+    return -1;
+}
+
+static char *from_latin1(const unsigned char *p, size_t n, size_t *out_n) {
+    size_t high = 0;
+    for (size_t i = 0; i < n; i++) high += p[i] >> 7;
+    char *s = X_NEW(char, n + high + 1), *o = s;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] < 0x80) *o++ = (char)p[i];
+        else {
+            *o++ = (char)(0xc0 | p[i] >> 6);
+            *o++ = (char)(0x80 | (p[i] & 0x3f));
+        }
+    *out_n = (size_t)(o - s);
+    return s;
+}
+
+int text_open(const struct bytes *in, bool latin1, struct bytes *out, char **own, struct err *e) {
+    *own = NULL;
+    *out = *in;
+    if (in->n >= 2 && ((in->p[0] == 0xff && in->p[1] == 0xfe) || (in->p[0] == 0xfe && in->p[1] == 0xff)))
+        return err_set(e, "%s is UTF-16 text; convert it first: iconv -f UTF-16 -t UTF-8", in->name);
+    if (in->n >= 3 && !memcmp(in->p, "\xef\xbb\xbf", 3)) out->p += 3, out->n -= 3;
+    if (!out->n) return err_set(e, "%s is empty; it needs at least one row", in->name);
+    const unsigned char *nul = memchr(out->p, 0, out->n);
+    if (nul) return err_set(e, "%s holds a NUL byte at offset %zu, so it is not a text file", in->name, (size_t)(nul - in->p));
+    if (latin1) {
+        size_t n;
+        *own = from_latin1(out->p, out->n, &n);
+        out->p = (const unsigned char *)*own;
+        out->n = n;
+        return 0;
+    }
+    int64_t bad = text_bad_byte(out->p, out->n);
+    if (bad < 0) return 0;
+    int64_t line = 1;
+    for (int64_t i = 0; i < bad; i++) line += out->p[i] == '\n';
+    return err_set(e, "%s line %lld is not UTF-8 (byte 0x%02x at offset %lld); give encoding=\"latin1\" or convert the file with iconv",
+        in->name, (long long)line, out->p[bad], (long long)bad + (out->p - in->p));
+}
+
+/* ---- files ---- */
+static size_t bare_len(const char *path) { /* without .gz .xz */
+    size_t n = strlen(path);
+    if (n > 3 && (!strcasecmp(path + n - 3, ".gz") || !strcasecmp(path + n - 3, ".xz"))) n -= 3;
+    return n;
+}
+
+static bool has_ext(const struct format *f, const char *path) {
+    size_t n = bare_len(path);
+    for (const char *const *x = f->ext; *x; x++) {
+        size_t k = strlen(*x);
+        if (n > k && !strncasecmp(path + n - k, *x, k)) return true;
+    }
+    return false;
+}
+
+bool format_known_name(const char *path) {
+    for (const struct format *const *f = formats; *f; f++)
+        if (has_ext(*f, path)) return true;
+    return false;
+}
+
+const struct format *format_find(const char *path, const struct bytes *head) {
+    for (const struct format *const *f = formats; *f; f++)
+        if ((*f)->read && has_ext(*f, path)) return *f;
+    for (const struct format *const *f = formats; *f; f++)
+        if ((*f)->read && (*f)->probe && (*f)->probe(head)) return *f;
+    return &format_csv;
+}
+
+static int slurp(const char *path, const struct read_opts *o, unsigned char **out, size_t *n, struct err *e) {
+    struct io_stream *s = io_stream_open(path, e);
+    if (!s) return -1;
+    size_t cap = 1 << 16, len = 0;
+    unsigned char *p = X_NEW(unsigned char, cap);
+    for (;;) {
+        if (cap - len < 1 << 15) {
+            unsigned char *q = realloc(p, cap += cap / 2);
+            if (!q) {
+                err_set(e, "%s needs more than %zu MiB of memory, which is not there", path, cap >> 20);
+                goto fail;
+            }
+            p = q;
+        }
+        ssize_t k = io_stream_read(s, p + len, cap - len, e);
+        if (k < 0) goto fail;
+        if (!k) break;
+        len += (size_t)k;
+        if ((int64_t)len > FORMAT_MAX_BYTES) {
+            err_set(e, "%s is larger than %lld MiB unpacked; split it", path, (long long)(FORMAT_MAX_BYTES >> 20));
+            goto fail;
+        }
+        if (o && o->progress && o->progress(o->ctx, path, -1)) {
+            err_code(e, ERR_STOPPED, "reading %s was stopped", path);
+            goto fail;
+        }
+    }
+    io_stream_close(s);
+    *out = p;
+    *n = len;
+    return 0;
+fail:
+    io_stream_close(s);
+    free(p);
+    return -1;
+}
+
+int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e) {
+    memset(out, 0, sizeof *out);
+    if (io_is_dir(path)) {
+        if (format_textdir.read_dir(path, o, out, e)) return table_free(out), -1;
+        return 0;
+    }
+    struct bytes in = {path, NULL, 0};
+    unsigned char *p;
+    if (slurp(path, o, &p, &in.n, e)) return -1;
+    in.p = p;
+    int r = -1;
+    if (!in.n) err_set(e, "%s is empty", path);
+    else r = format_find(path, &in)->read(&in, o, out, e);
+    free(p);
+    if (!r && !out->n) r = err_set(e, "%s holds no rows", path);
+    if (r) table_free(out);
+    else if (!out->file) out->file = mem_str(path);
+    return r;
+}
+
+const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_csv, &format_textdir, NULL};

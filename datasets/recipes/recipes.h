@@ -1,0 +1,40 @@
+/* Where each public data set lives, what its files are, their checksums, licence and split. Const rows; helper thread and tests read them. */
+#ifndef HONE_DATASETS_RECIPES_RECIPES_H
+#define HONE_DATASETS_RECIPES_RECIPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datasets/dataset.h"
+
+#define RECIPE_FILES 8
+enum recipe_role { ROLE_ALL, ROLE_X, ROLE_Y };   /* columns, only inputs, only the target */
+struct recipe_file {
+    const char *path;      /* in the folder of the set; a plain name also stands for NAME.gz and NAME.xz */
+    const char *variant;   /* NULL: of every variant */
+    int part;              /* PART_TRAIN ... */
+    int role;              /* enum recipe_role */
+    int64_t bytes;         /* of the file at url */
+    const char *sha256;    /* of the file at url */
+    const char *url;       /* NULL: no public address of this very file */
+};
+struct recipe {
+    const char *name, *task, *licence, *attribution;
+    const char *variants;  /* "eng_Latn zho_Hans ...", first is the default; NULL: one */
+    const struct recipe_file *file; /* ends with path == NULL */
+    const char *text, *y;           /* columns, the first of several space-separated names that is there; NULL: by the rules for any file */
+    const char *drop;               /* the same for a column that is no input (an id) */
+    int sep, header, quote;         /* as in struct read_opts */
+    const char *const *value;       /* target values in class order, or NULL: sorted */
+    const char *const *class_name;  /* their names, NULL: the values */
+    const char *package;            /* Debian package that carries it, or NULL */
+    const char *hint;               /* how to get it where no file has a url, or NULL */
+};
+extern const struct recipe recipes[];  /* ends with name == NULL */
+const struct recipe *recipe_find(const char *name);
+const char *recipe_nearest(const char *wrong);           /* NULL: none is near */
+/* variant NULL: the default. Returns the canonical one (NULL for a recipe without variants), sets *ok. */
+const char *recipe_variant(const struct recipe *r, const char *variant, bool *ok);
+bool recipe_file_is(const struct recipe_file *f, const char *variant); /* part of this variant */
+
+#endif

@@ -1,0 +1,173 @@
+/* Classes in the order of the recipe, else in rising order: as numbers if all labels are integers, else by bytes. */
+#include "datasets/target.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/tabular.h"
+#include "src/base/mem.h"
+
+#define MAX_CLASSES 100000
+
+const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
+    const struct column *c = &tab->col[col];
+    switch (c->type) {
+    case COL_TEXT: {
+        const char *s = table_text(tab, col, row, n);
+        while (*n && (s[*n - 1] == ' ' || s[*n - 1] == '\r')) --*n;
+        while (*n && *s == ' ') s++, --*n;
+        return s;
+    }
+    case COL_U8: *n = (size_t)snprintf(tmp, 32, "%d", ((const uint8_t *)c->data)[row]); break;
+    case COL_I32: *n = (size_t)snprintf(tmp, 32, "%d", ((const int32_t *)c->data)[row]); break;
+    default: *n = (size_t)snprintf(tmp, 32, "%.9g", ((const float *)c->data)[row]);
+    }
+    return tmp;
+}
+
+static bool is_int(const char *s, size_t n) {
+    if (n && (*s == '-' || *s == '+')) s++, n--;
+    if (!n || n > 15) return false;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] < '0' || s[i] > '9') return false;
+    return true;
+}
+
+struct order {
+    char *s;
+    bool number;
+    int32_t id;
+};
+static int by_label(const void *pa, const void *pb) {
+    const struct order *a = pa, *b = pb;
+    if (a->number && b->number) {
+        long long x = atoll(a->s), y = atoll(b->s);
+        if (x != y) return x < y ? -1 : 1;
+    }
+    return strcmp(a->s, b->s);
+}
+
+static int learn_labels(struct target *t, const struct table *tab, int col, bool *all_int, bool *all_number, struct err *e) {
+    char tmp[32], where[512];
+    *all_int = *all_number = true;
+    t->label = vocab_new();
+    for (int64_t i = 0; i < tab->n; i++) {
+        size_t n;
+        const char *s = target_label(tab, col, i, tmp, &n), *why;
+        double d;
+        if (!n) return err_set(e, "%s: the label in column \"%.100s\" is empty; remove the row or fill it in", table_where(tab, i, where, sizeof where), tab->col[col].name);
+        if (*all_int && !is_int(s, n)) *all_int = false;
+        if (*all_number && !tabular_number(s, n, &d, &why)) *all_number = false;
+        vocab_count(t->label, s, n);
+    }
+    vocab_finish(t->label, 0);
+    return 0;
+}
+
+/* The classes of the recipe: labels found must be among them. */
+static void recipe_order(struct target *t, const struct recipe *r) {
+    while (r->value[t->n_class]) t->n_class++;
+    struct vocab *v = vocab_new();
+    for (int i = 0; i < t->n_class; i++) vocab_count(v, r->value[i], strlen(r->value[i]));
+    vocab_finish(v, 0);
+    vocab_free(t->label);
+    t->label = v;
+    t->cls = X_NEW(int32_t, (size_t)t->n_class);
+    t->name = X_NEW(char *, (size_t)t->n_class);
+    for (int i = 0; i < t->n_class; i++) {
+        t->cls[i] = i;
+        t->name[i] = mem_str(r->class_name ? r->class_name[i] : r->value[i]);
+    }
+}
+
+static int sorted_order(struct target *t, const struct table *tab, bool all_int, struct err *e) {
+    int64_t n = vocab_size(t->label) - 2;
+    if (n > MAX_CLASSES || (n > 1000 && n > tab->n / 2))
+        return err_set(e, "%s: the target has %lld different values in %lld rows; give y= if another column is the label, or target=\"number\"", tab->file, (long long)n, (long long)tab->n);
+    struct order *o = X_NEW(struct order, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        size_t k;
+        const char *s = vocab_word(t->label, i + 2, &k);
+        o[i] = (struct order){mem_strn(s, k), all_int, (int32_t)i};
+    }
+    qsort(o, (size_t)n, sizeof *o, by_label);
+    t->n_class = (int)n;
+    t->cls = X_NEW(int32_t, (size_t)n);
+    t->name = X_NEW(char *, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        t->cls[o[i].id] = (int32_t)i;
+        t->name[i] = o[i].s;
+    }
+    free(o);
+    return 0;
+}
+
+int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e) {
+    memset(t, 0, sizeof *t);
+    if (tab->col[col].type != COL_TEXT && tab->col[col].width != 1)
+        return err_set(e, "%s: a label is one value an example, but column \"%.100s\" has %lld", tab->file, tab->col[col].name, (long long)tab->col[col].width);
+    if (want == TARGET_NUMBER) {
+        t->number = true;
+        return 0;
+    }
+    bool all_int, all_number;
+    if (learn_labels(t, tab, col, &all_int, &all_number, e)) return -1;
+    if (r && r->value) {
+        recipe_order(t, r);
+        return 0;
+    }
+    if (want == TARGET_AUTO && all_number && (!all_int || tab->col[col].type == COL_F32)) {
+        bool whole = tab->col[col].type == COL_F32; /* labels that an array happens to hold as floats */
+        for (int64_t i = 0; whole && i < tab->n; i++) whole = rintf(((float *)tab->col[col].data)[i]) == ((float *)tab->col[col].data)[i];
+        t->number = !whole || vocab_size(t->label) > 1000;
+        if (t->number) return 0;
+    }
+    return sorted_order(t, tab, all_int, e);
+}
+
+int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e) {
+    int32_t *out = X_NEW(int32_t, (size_t)tab->n + 1);
+    char tmp[32], where[512];
+    for (int64_t i = 0; i < tab->n; i++) {
+        size_t n;
+        const char *s = target_label(tab, col, i, tmp, &n);
+        int32_t id = vocab_id(t->label, s, n);
+        if (id >= 2) {
+            out[i] = t->cls[id - 2];
+            continue;
+        }
+        free(out);
+        err_set(e, "%s: the label \"%.*s\" is none of the %d classes (%.60s to %.60s); mend the label%s", table_where(tab, i, where, sizeof where), (int)(n < 60 ? n : 60), s, t->n_class,
+            t->name[0], t->name[t->n_class - 1], tab->col[col].type == COL_TEXT ? " or give y=" : "");
+        return NULL;
+    }
+    return out;
+}
+
+float *target_numbers(const struct table *tab, int col, struct err *e) {
+    float *out = X_NEW(float, (size_t)tab->n + 1);
+    char tmp[32], where[512];
+    for (int64_t i = 0; i < tab->n; i++) {
+        size_t n;
+        const char *s = target_label(tab, col, i, tmp, &n), *why;
+        double v;
+        if (tabular_number(s, n, &v, &why)) {
+            out[i] = (float)v;
+            continue;
+        }
+        free(out);
+        err_set(e, "%s, column \"%.100s\": the target \"%.*s\" %s", table_where(tab, i, where, sizeof where), tab->col[col].name, (int)(n < 60 ? n : 60), s, why);
+        return NULL;
+    }
+    return out;
+}
+
+void target_release(struct target *t) {
+    vocab_free(t->label);
+    free(t->cls);
+    for (int i = 0; t->name && i < t->n_class; i++) free(t->name[i]);
+    free(t->name);
+    memset(t, 0, sizeof *t);
+}

@@ -1,0 +1,26 @@
+/* The target column: class labels to class numbers (the same classes for every part), or numbers. */
+#ifndef HONE_DATASETS_TARGET_H
+#define HONE_DATASETS_TARGET_H
+
+#include "datasets/data_args.h"
+#include "datasets/formats/format.h"
+#include "datasets/recipes/recipes.h"
+#include "datasets/text/vocab.h"
+
+struct target {
+    bool number;
+    struct vocab *label;     /* id - 2: order of the vocabulary */
+    int32_t *cls;            /* of each vocabulary entry */
+    int n_class;
+    char **name;             /* n_class names; target_release frees them unless they were taken */
+};
+/* From the rows of the training file. want: what the user said; r may be NULL. */
+int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e);
+/* Class number of every row, heap; NULL with a sentence that names the row. */
+int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e);
+float *target_numbers(const struct table *tab, int col, struct err *e);
+/* The label of a row as text, into tmp if it is a number. */
+const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n);
+void target_release(struct target *t);
+
+#endif
