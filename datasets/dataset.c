@@ -139,16 +139,13 @@ static int read_tables(struct loading *l, struct err *e) {
 static int read_npz_parts(struct loading *l, struct err *e) {
     struct table all = l->tab[PART_TRAIN];
     static const struct { const char *end; int part; } ends[] = {{"_train", PART_TRAIN}, {"_val", PART_VAL}, {"_valid", PART_VAL}, {"_test", PART_TEST}};
-    bool any = false;
-    for (int i = 0; i < all.n_col; i++) any |= all.col[i].type != COL_TEXT && all.col[i].dim[3] < 0; /* npz marks: rows are in dim[3] */
-    if (!any) return 0;
+    if (!all.rows) return 0;
     memset(&l->tab[PART_TRAIN], 0, sizeof all);
     int r = 0;
     for (int i = 0; i < all.n_col && !r; i++) {
         struct column c = all.col[i];
-        struct table one = {.file = mem_str(all.file), .n = -1 - c.dim[3], .n_col = 1, .col = X_NEW(struct column, 1), .named = true};
+        struct table one = {.file = mem_str(all.file), .n = all.rows[i], .n_col = 1, .col = X_NEW(struct column, 1), .named = true};
         memset(&all.col[i], 0, sizeof c);
-        c.dim[3] = 0;
         int part = PART_TRAIN;
         for (size_t k = 0; k < LEN(ends); k++) {
             size_t n = strlen(c.name), m = strlen(ends[k].end);

@@ -27,6 +27,7 @@ struct table {
     struct column *col;
     int32_t *line;  /* text formats: line number of each row; else NULL */
     char **origin;  /* textdir: file of each row; else NULL */
+    int64_t *rows;  /* npz: length of each column, as they may belong to different parts; else NULL */
     bool named;     /* the columns have names of their own, not "1", "2" .. */
 };
 struct read_opts {

@@ -20,6 +20,7 @@ void table_free(struct table *t) {
     if (t->origin)
         for (int64_t i = 0; i < t->n; i++) free(t->origin[i]);
     free(t->origin);
+    free(t->rows);
     free(t->col);
     free(t->line);
     free(t->file);

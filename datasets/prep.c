@@ -1,0 +1,185 @@
+/* New inputs prepared as the training part was, from what is saved with the model. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/dataset.h"
+#include "datasets/formats/format.h"
+#include "datasets/tabular.h"
+#include "datasets/text/encoder.h"
+#include "src/base/buf.h"
+#include "src/base/mem.h"
+#include "src/base/size.h"
+
+static struct part *new_part(int64_t n) {
+    struct part *p = X_NEW(struct part, 1);
+    p->n = n;
+    p->n_col = 1;
+    p->col = X_NEW(struct column, 1);
+    p->col[0].name = mem_str("x");
+    p->col[0].scale = 1;
+    return p;
+}
+
+static struct part *prepare_texts(const struct val *prep, const struct val *in, struct err *e) {
+    struct encoder x;
+    struct cells cells = {0};
+    struct part *p = NULL;
+    size_t n = in->type == VAL_STR ? 1 : val_len(in);
+    if (encoder_from_val(&x, prep, e)) goto out;
+    for (size_t i = 0; i < n; i++) {
+        const struct val *v = in->type == VAL_STR ? in : val_at(in, i);
+        if (v->type != VAL_STR) {
+            err_set(e, "input %zu is a %s; this model takes texts", i + 1, val_type_name(v));
+            goto out;
+        }
+        int64_t bad = text_bad_byte((const unsigned char *)v->u.s.p, v->u.s.len);
+        if (bad >= 0) {
+            err_set(e, "input %zu is not UTF-8 (byte 0x%02x at offset %lld)", i + 1, (unsigned char)v->u.s.p[bad], (long long)bad);
+            goto out;
+        }
+        cells_add(&cells, v->u.s.p, v->u.s.len);
+        cells_end_cell(&cells);
+    }
+    p = new_part((int64_t)n);
+    p->raw = X_NEW(struct column, 1);
+    *p->raw = (struct column){.name = mem_str("text"), .type = COL_TEXT, .scale = 1};
+    cells_into(&cells, p->raw);
+    struct texts t = {p->raw, NULL, p->n, NULL, NULL};
+    if (encoder_encode(&x, &t, false, &p->col[0], e)) part_free(p), p = NULL;
+out:
+    cells_release(&cells);
+    encoder_release(&x);
+    return p;
+}
+
+/* Numbers of a nested list in reading order. Returns how many were found, -1 for something else. */
+static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, struct err *e) {
+    double d;
+    if (v->type != VAL_TABLE) {
+        if (!val_as_num(v, &d) || !isfinite(d)) return err_set(e, "an input value is a %s; this model takes finite numbers", val_type_name(v));
+        if (max > 0) *out = (float)d;
+        return 1;
+    }
+    int64_t n = 0;
+    for (size_t i = 0; i < val_len(v); i++) {
+        int64_t k = depth > 6 ? err_set(e, "the input is nested deeper than 6 lists") : flatten(val_at(v, i), out + (n < max ? n : 0), n < max ? max - n : 0, depth + 1, e);
+        if (k < 0) return -1;
+        n += k;
+    }
+    return n;
+}
+
+static int array_file(const char *path, struct part *p, const struct column *like, struct err *e) {
+    struct table t;
+    struct read_opts o = {.header = -1, .quote = -1};
+    if (format_read(path, &o, &t, e)) return -1;
+    int r = 0, at = table_find(&t, "x");
+    struct column *c = &t.col[at < 0 ? 0 : at];
+    if (c->type == COL_TEXT || c->width != like->width) r = err_set(e, "%s: an example has %lld values; this model takes %lld", path, (long long)c->width, (long long)like->width);
+    else if (c->type == COL_I32) r = err_set(e, "%s holds 32-bit integers; this model takes bytes or floating point numbers", path);
+    if (!r) {
+        p->n = t.rows ? t.rows[at < 0 ? 0 : at] : t.n;
+        p->col[0].type = c->type;
+        p->col[0].data = c->data;
+        c->data = NULL;
+    }
+    table_free(&t);
+    return r;
+}
+
+static struct part *prepare_array(const struct val *prep, const struct val *in, struct err *e) {
+    const struct val *shape = val_get(prep, "shape");
+    struct part *p = new_part(0);
+    struct column *c = &p->col[0];
+    c->type = COL_F32;
+    c->width = 1;
+    for (size_t i = 0; i < val_len(shape) && c->ndim < 4; i++) {
+        int64_t d = 0;
+        if (!val_as_int(val_at(shape, i), &d) || d < 1 || !size_mul_i64(c->width, d, &c->width) || c->width > INT32_MAX) {
+            err_set(e, "the saved preparation has a damaged shape");
+            return part_free(p), NULL;
+        }
+        c->dim[c->ndim++] = d;
+    }
+    c->scale = (float)val_get_num(prep, "scale", 1);
+    c->shift = (float)val_get_num(prep, "shift", 0);
+    const struct val *one = val_len(in) ? val_at(in, 0) : in;
+    const char *file = one->type == VAL_STR ? one->u.s.p : NULL;
+    if (file) {
+        if (val_len(in) > 1) err_set(e, "give one file of examples at a time");
+        else if (!array_file(file, p, c, e)) return p;
+        return part_free(p), NULL;
+    }
+    bool single = one->type != VAL_TABLE || (c->ndim > 1 && one->type == VAL_TABLE && flatten(in, NULL, 0, 0, NULL) == c->width); /* one example, not a list of them */
+    p->n = single ? 1 : (int64_t)val_len(in);
+    int64_t total;
+    if (!size_mul_i64(p->n, c->width, &total) || !(c->data = mem_try((size_t)total + 1, 4, "the inputs", e))) return part_free(p), NULL;
+    for (int64_t i = 0; i < p->n; i++) {
+        int64_t k = flatten(single ? in : val_at(in, (size_t)i), (float *)c->data + i * c->width, c->width, 0, e);
+        if (k >= 0 && k != c->width) err_set(e, "input %lld has %lld values; this model takes %lld", (long long)i + 1, (long long)k, (long long)c->width);
+        if (k != c->width) return part_free(p), NULL;
+    }
+    return p;
+}
+
+/* Rows {1, "A11", ..} in column order or {age = 3, ..} by name, as cells of a table. */
+static struct part *prepare_table(const struct val *prep, const struct val *in, struct err *e) {
+    struct tabular t = {0};
+    struct table tab = {.file = mem_str("input")};
+    struct cells *cells = NULL;
+    int *cols = NULL;
+    struct part *p = NULL;
+    if (tabular_from_val(&t, prep, e)) goto out;
+    cells = X_NEW(struct cells, (size_t)t.n);
+    cols = X_NEW(int, (size_t)t.n);
+    for (int i = 0; i < t.n; i++) {
+        table_add(&tab, t.f[i].name, COL_TEXT);
+        cols[i] = i;
+    }
+    const struct val *one = val_at(in, 0);
+    bool single = in->type == VAL_TABLE && (!one || one->type != VAL_TABLE);
+    int64_t n = single ? 1 : (int64_t)val_len(in);
+    for (int64_t r = 0; r < n; r++) {
+        const struct val *row = single ? in : val_at(in, (size_t)r);
+        if (row->type != VAL_TABLE || (val_len(row) && (int)val_len(row) != t.n)) {
+            err_set(e, "input %lld has %zu values; this model takes %d: %s ..", (long long)r + 1, val_len(row), t.n, t.f[0].name);
+            goto out;
+        }
+        for (int i = 0; i < t.n; i++) {
+            const struct val *v = val_len(row) ? val_at(row, (size_t)i) : val_get(row, t.f[i].name);
+            struct buf b = BUF_INIT;
+            double d;
+            if (v && v->type == VAL_STR) buf_add(&b, v->u.s.p, v->u.s.len);
+            else if (v && val_as_num(v, &d)) buf_addnum(&b, d);
+            cells_add(&cells[i], b.data ? b.data : "", b.len);
+            cells_end_cell(&cells[i]);
+            buf_release(&b);
+        }
+    }
+    for (int i = 0; i < t.n; i++) cells_into(&cells[i], &tab.col[i]);
+    tab.n = n;
+    p = new_part(n);
+    if (tabular_fill(&t, &tab, cols, NULL, n, &p->col[0], e)) part_free(p), p = NULL;
+out:
+    for (int i = 0; cells && i < t.n; i++) cells_release(&cells[i]);
+    free(cells);
+    free(cols);
+    table_free(&tab);
+    tabular_release(&t);
+    return p;
+}
+
+struct part *dataset_prepare(const struct val *prep, const struct val *inputs, struct err *e) {
+    const char *kind = val_get_str(prep, "kind", "");
+    if (!inputs || inputs->type == VAL_NIL || (inputs->type == VAL_TABLE && !val_len(inputs) && !inputs->u.t.n_field)) {
+        err_set(e, "there is no input; give a text, a list of texts or rows of numbers");
+        return NULL;
+    }
+    if (!strcmp(kind, "text")) return prepare_texts(prep, inputs, e);
+    if (!strcmp(kind, "table")) return prepare_table(prep, inputs, e);
+    if (!strcmp(kind, "array")) return prepare_array(prep, inputs, e);
+    err_set(e, "the model has no saved preparation for raw inputs%s%s; give it a data set", *kind ? " of the kind " : "", kind);
+    return NULL;
+}
