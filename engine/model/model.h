@@ -18,7 +18,7 @@ struct param {
     bool table;                 /* an embedding table: its gradient is row-sparse */
 };
 struct model {
-    struct val *desc;           /* {input=[...], layers=[{layer="linear",out=10,name=..,from=..},...], classes=[..], prep={...}, seed=, name=} */
+    struct val *desc;           /* see model_describe */
     struct param *param;
     int n_param;
     float *data;                /* all parameters, one block */
@@ -33,11 +33,29 @@ void model_free(struct model *m);
 struct model *model_clone(const struct model *m);
 int64_t model_params(const struct model *m);                 /* trainable scalars */
 int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of one example (tokens: its length where ragged) */
-/* What a user wrote (`nn.model{...}` table, a data set for input/classes or NULL) -> normalised description. */
+/* What a user wrote (`nn.model{...}` table, a data set for input/classes or NULL) -> normalised description:
+ * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...], layers=[{layer="linear", out=10, ..., name="linear1",
+ *  from=["a", "b"], share="c"} ...], classes=["cat", ..] or n_class=3, prep={...}}. Layer arguments stand in the order of their table, names are always there. */
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e);
-/* Inputs of a built graph, in the order of desc.input: data tid, offsets tid or -1, weights tid or -1. */
-struct model_io { int n_in; struct { tid data, offsets, weight; } in[4]; tid out; tid param[512]; };
-int model_build(const struct model *m, struct graph *g, struct model_io *io, struct err *e); /* forward nodes; parameters by model->param offsets */
+#define MODEL_INPUTS 4
+#define MODEL_PARAMS 512
+#define MODEL_LIVE 64
+/* Inputs of a built graph, in the order of desc.input: data tid, offsets tid or -1, weights tid or -1; `axis` is its ragged axis (AXIS_T0 ..) or AXIS_R.
+ * Live scalars (only in a training graph): set each with plan_scalar; name "dropout1.p". */
+struct model_live { char name[96]; tid scalar; double value; };
+struct model_io {
+    int n_in;
+    struct { tid data, offsets, weight; int axis; } in[MODEL_INPUTS];
+    tid out;
+    tid param[MODEL_PARAMS];
+    int n_live;
+    struct model_live live[MODEL_LIVE];
+};
+int model_build(const struct model *m, struct graph *g, struct model_io *io, struct err *e); /* forward nodes; parameters by model->param offsets (doubled in a DT_F64 graph) */
+/* Live values by description: PATH.p of every dropout; name "dropout" means all of them. Reading gives the first; NAN: no such property. */
+double model_live(const struct model *m, const char *name);
+int model_live_set(struct model *m, const char *name, double v, struct err *e); /* changes the description; the caller sets the scalars of its plan */
+int64_t model_outputs(const struct model *m, struct err *e);  /* width of the last axis of the output; -1: error */
 void model_summary(const struct model *m, struct buf *b);    /* a table: layer, output shape, parameters, MACs */
 
 /* engine/model/save.c: a folder (model.json + model.safetensors) or one file PATH.hone; durable. */

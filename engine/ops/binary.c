@@ -6,8 +6,6 @@
 
 #define GRAIN 16384
 
-struct dims_args { struct arg_shape k, axis; };
-
 static bool is_one(struct dim d) { return d.k == 1 && d.axis == AXIS_ONE; }
 static int binary_shape(struct shaping *s, struct err *e) {
     const struct tensor *a = s->in[0], *b = s->in[1];
@@ -137,12 +135,12 @@ static int repeat_shape(struct shaping *s, const struct tensor *small, const str
     return 0;
 }
 static int sum_to_shape(struct shaping *s, struct err *e) {
-    kit_dims_get((const struct kit_dims *)s->attr, &s->out[0]);
+    kit_dims_get(s->attr, &s->out[0]);
     s->out[0].dtype = s->in[0]->dtype;
     return repeat_shape(s, &s->out[0], s->in[0], e);
 }
 static int spread_shape(struct shaping *s, struct err *e) {
-    kit_dims_get((const struct kit_dims *)s->attr, &s->out[0]);
+    kit_dims_get(s->attr, &s->out[0]);
     s->out[0].dtype = s->in[0]->dtype;
     return repeat_shape(s, s->in[0], &s->out[0], e);
 }
@@ -216,7 +214,7 @@ static void spread_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg dims_arg[] = {KIT_DIMS(struct dims_args), {0}};
+static const struct arg dims_arg[] = {KIT_DIMS(struct kit_dims), {0}};
 static const struct sample binary_samples[] = {{NULL, "f(R,4) f(R,4)"}, {NULL, "f(R,3,5) f(5)"}, {NULL, "f(R,33) f(R,1)"}, {NULL, "f(2,1,3) f(R,1,4,1)"}, {NULL, "f(T0,7) s(0.5)"}, {0}};
 static const struct sample div_samples[] = {{NULL, "f(R,4) f(R,4)[0.5,2]"}, {NULL, "f(R,3,5) f(5)[0.5,2]"}, {NULL, "f(R,33) f(R,1)[-2,-0.5]"}, {NULL, "f(2,1,3) f(R,1,4,1)[0.5,2]"}, {0}};
 static const struct sample sum_to_samples[] = {
@@ -231,8 +229,8 @@ BINARY(sub, "a - b, repeated to one shape", 0, binary_samples)
 BINARY(mul, "a b, repeated to one shape", 0, binary_samples)
 BINARY(div, "a / b, repeated to one shape", 0, div_samples)
 const struct op ISA(op_sum_to) = {
-    .kind = {.name = "sum_to", .help = "sums repeated extents back to a shape", .args = dims_arg, .size = sizeof(struct dims_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
+    .kind = {.name = "sum_to", .help = "sums repeated extents back to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)}, .in_min = 1, .in_max = 1, .n_out = 1,
     .shape = sum_to_shape, .grad = sum_to_grad, .ref = sum_to_ref, .tiles = sum_to_tiles, .run = sum_to_run, .samples = sum_to_samples};
 const struct op ISA(op_spread) = {
-    .kind = {.name = "spread", .help = "repeats a tensor to a shape", .args = dims_arg, .size = sizeof(struct dims_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
+    .kind = {.name = "spread", .help = "repeats a tensor to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)}, .in_min = 1, .in_max = 1, .n_out = 1,
     .shape = spread_shape, .grad = spread_grad, .ref = spread_ref, .tiles = binary_tiles, .run = spread_run, .samples = spread_samples};

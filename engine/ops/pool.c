@@ -6,8 +6,6 @@
 
 #define WORK 32768
 
-struct pool_args { struct arg_shape k, axis; };
-
 static int pool_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *o = s->in[1], *w = s->n_in > 2 ? s->in[2] : NULL;
     if (!kit_float(s, 0) || !kit_int(s, 1) || x->ndim < 1 || x->dim[0].axis < AXIS_T0 || x->dim[0].k != 1 || o->ndim != 1 || o->dim[0].axis != AXIS_R1)
@@ -43,7 +41,7 @@ static int max_grad(struct graph *g, const struct node *n, const tid *dout, tid 
 static int pgrad_shape(struct shaping *s, struct err *e) {
     struct tensor *o = &s->out[0];
     if (!kit_float(s, 0) || s->in[0]->ndim < 1 || !kit_int(s, 1)) return err_set(e, "needs a gradient (R, ..) and offsets (R+1)");
-    kit_dims_get((const struct kit_dims *)s->attr, o);
+    kit_dims_get(s->attr, o);
     bool ok = o->ndim == s->in[0]->ndim;
     for (int i = 1; ok && i < o->ndim; i++) ok = dim_same(o->dim[i], s->in[0]->dim[i]);
     if (!ok) return err_set(e, "the gradient does not have the pooled shape");
@@ -188,7 +186,7 @@ static void max_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg pool_arg[] = {KIT_DIMS(struct pool_args), {0}};
+static const struct arg pool_arg[] = {KIT_DIMS(struct kit_dims), {0}};
 static const struct sample pool_samples[] = {{NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {NULL, "f(T0,2,5) o(T0) c(T0)[0.1,2]"}, {NULL, "f(T0) o(T0)"}, {0}};
 static const struct sample max_samples[] = {{NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {NULL, "f(T0,2,5) o(T0)"}, {NULL, "f(T0) o(T0)"}, {0}};
 static const struct sample pgrad_samples[] = {
@@ -198,7 +196,7 @@ static const struct sample max_grad_samples[] = {{"k={1,3} axis={3,0}", "f(R,3) 
 #define POOL(n, h, shape_, outs, in_max_, samples_, grad_samples_) \
     const struct op ISA(op_##n##_pool) = {.kind = {.name = #n "_pool", .help = h}, .in_min = 2, .in_max = in_max_, .n_out = outs, .shape = shape_, .grad = n##_grad, \
                                           .ref = n##_ref, .tiles = pool_tiles, .run = n##_run, .samples = samples_}; \
-    const struct op ISA(op_##n##_pool_grad) = {.kind = {.name = #n "_pool_grad", .help = "gradient of " #n "_pool", .args = pool_arg, .size = sizeof(struct pool_args)}, \
+    const struct op ISA(op_##n##_pool_grad) = {.kind = {.name = #n "_pool_grad", .help = "gradient of " #n "_pool", .args = pool_arg, .size = sizeof(struct kit_dims)}, \
                                                .in_min = 2, .in_max = 3, .n_out = 1, .shape = pgrad_shape, .ref = n##_grad_ref, .tiles = pgrad_tiles, \
                                                .run = n##_grad_run, .samples = grad_samples_};
 POOL(mean, "mean over the tokens of each text", pool_shape, 1, 3, pool_samples, pgrad_samples)

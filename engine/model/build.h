@@ -1,0 +1,19 @@
+/* Private to engine/model: building with a note of each layer, for counts and the summary. */
+#ifndef HONE_ENGINE_MODEL_BUILD_H
+#define HONE_ENGINE_MODEL_BUILD_H
+
+#include "engine/model/model.h"
+
+#define BUILT_MAX 1024
+struct built { /* one layer, in the order built; layers inside others have depth > 0 */
+    char path[160];
+    const char *kind;
+    tid out;
+    int first, end; /* its nodes */
+    int64_t params;
+    int depth;
+};
+/* As model_build; built holds BUILT_MAX rows. */
+int build_noted(const struct model *m, struct graph *g, struct model_io *io, struct built *built, int *n_built, struct err *e);
+
+#endif

@@ -1,0 +1,161 @@
+/* What a model costs and looks like, from shapes alone: products of one example, output width, live values, the table of layers. Nothing is computed. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/graph/op.h"
+#include "engine/model/build.h"
+#include "src/base/mem.h"
+
+struct sheet { struct graph *g; struct model_io *io; struct built *row; int n; };
+
+static void sheet_release(struct sheet *s) {
+    graph_free(s->g);
+    free(s->io);
+    free(s->row);
+}
+static int sheet_open(struct sheet *s, const struct model *m, struct err *e) {
+    *s = (struct sheet){.g = graph_new(DT_F32, false, m->seed), .io = X_NEW(struct model_io, 1), .row = X_NEW(struct built, BUILT_MAX)};
+    int rc = build_noted(m, s->g, s->io, s->row, &s->n, e);
+    if (rc < 0) sheet_release(s);
+    return rc;
+}
+
+static void view_of(const struct graph *g, tid t, const struct extents *x, struct view *v) {
+    *v = (struct view){0};
+    if (t < 0) return;
+    const struct tensor *s = graph_tensor(g, t);
+    v->ndim = s->ndim;
+    v->dtype = s->dtype;
+    v->len = tensor_len(s, x);
+    for (int i = 0; i < s->ndim; i++) v->n[i] = dim_value(s->dim[i], x);
+}
+static double node_macs(const struct graph *g, const struct node *n, const struct extents *x) {
+    struct exec e = {.node = n, .attr = n->attr, .n_in = n->n_in, .n_out = n->n_out, .x = x};
+    struct cost c = {0};
+    if (!n->op->cost) return 0;
+    for (int i = 0; i < n->n_in; i++) view_of(g, n->in[i], x, &e.in[i]);
+    for (int i = 0; i < n->n_out; i++) view_of(g, n->out[i], x, &e.out[i]);
+    n->op->cost(&e, &c);
+    return c.macs;
+}
+/* One example; texts have `tokens` tokens, or the length the data is cut to. */
+static struct extents one_example(const struct model *m, int64_t tokens) {
+    struct extents x = {.n = {1, 1, 2, 1, 1, 1, 1}};
+    const struct val *in = val_get(m->desc, "input");
+    for (size_t i = 0, k = 0; i < val_len(in) && k < 4; i++)
+        if (val_get_bool(val_at(in, i), "ragged", false)) x.n[AXIS_T0 + k++] = tokens > 0 ? tokens : val_get_int(val_at(in, i), "len", 1);
+    return x;
+}
+static double macs_between(const struct graph *g, int first, int end, const struct extents *x) {
+    double n = 0;
+    for (int i = first; i < end; i++) n += node_macs(g, &g->node[i], x);
+    return n;
+}
+
+int64_t model_macs(const struct model *m, int64_t tokens, struct err *e) {
+    struct sheet s;
+    struct extents x = one_example(m, tokens);
+    if (sheet_open(&s, m, e) < 0) return -1;
+    double n = macs_between(s.g, 0, s.g->n_node, &x);
+    sheet_release(&s);
+    return (int64_t)n;
+}
+
+int64_t model_outputs(const struct model *m, struct err *e) {
+    struct sheet s;
+    if (sheet_open(&s, m, e) < 0) return -1;
+    const struct tensor *t = graph_tensor(s.g, s.io->out);
+    int64_t n = t->ndim > 1 && t->dim[t->ndim - 1].axis == AXIS_ONE ? t->dim[t->ndim - 1].k : t->ndim == 1 ? 1 : -1;
+    if (n < 0) {
+        struct buf b = BUF_INIT;
+        tensor_shape(&b, t);
+        err_set(e, "the model's output %s has no fixed width: end it with a pooling and a linear layer", b.data);
+        buf_release(&b);
+    }
+    sheet_release(&s);
+    return n;
+}
+
+/* Walks dropout layers; fn gets path and the layer's table. Returns how many matched `name` (PATH.p, or "dropout" for all). */
+static int live_walk(struct val *layers, const char *prefix, const char *name, const double *set, double *first) {
+    int hits = 0;
+    for (size_t i = 0; i < val_len(layers); i++) {
+        struct val *v = val_at(layers, i);
+        char path[256];
+        snprintf(path, sizeof path, "%.120s%.60s", prefix, val_get_str(v, "name", ""));
+        if (val_get(v, "layers")) {
+            char inner[256];
+            snprintf(inner, sizeof inner, "%.200s.", path);
+            hits += live_walk(val_get(v, "layers"), inner, name, set, first);
+        }
+        if (strcmp(val_get_str(v, "layer", ""), "dropout") != 0) continue;
+        size_t n = strlen(path);
+        bool hit = strcmp(name, "dropout") == 0 || (strncmp(name, path, n) == 0 && strcmp(name + n, ".p") == 0);
+        if (!hit) continue;
+        if (set) val_set_num(v, "p", *set);
+        if (isnan(*first)) *first = val_get_num(v, "p", 0.5);
+        hits++;
+    }
+    return hits;
+}
+double model_live(const struct model *m, const char *name) {
+    double first = NAN;
+    live_walk(val_get(m->desc, "layers"), "", name, NULL, &first);
+    return first;
+}
+int model_live_set(struct model *m, const char *name, double v, struct err *e) {
+    double first = NAN;
+    if (!(v >= 0 && v <= 0.999)) return err_code(e, ERR_USAGE, "%s: the share of dropped values is between 0 and 0.999, not %g", name, v);
+    if (live_walk(val_get(m->desc, "layers"), "", name, &v, &first)) return 0;
+    return err_code(e, ERR_USAGE, "the model has no live value \"%s\": it needs a dropout layer", name);
+}
+
+static void number(char out[32], double n) { /* 1,280,258 */
+    char raw[32];
+    int k = snprintf(raw, sizeof raw, "%.0f", n), at = 0;
+    for (int i = 0; i < k && at < 30; i++) {
+        if (i && (k - i) % 3 == 0) out[at++] = ',';
+        out[at++] = raw[i];
+    }
+    out[at] = 0;
+}
+static void row(struct buf *b, const char *name, int indent, const char *kind, const char *shape, double params, double macs) {
+    char p[32], k[32], label[200];
+    number(p, params);
+    number(k, macs);
+    snprintf(label, sizeof label, "%*s%.150s", indent, "", name);
+    buf_addf(b, "%-20s %-12s %-18s %13s %15s\n", label, kind, shape, p, k);
+}
+void model_summary(const struct model *m, struct buf *b) {
+    struct sheet s;
+    struct err e = {0};
+    struct extents x = one_example(m, 0);
+    if (sheet_open(&s, m, &e) < 0) {
+        buf_addf(b, "%s\n", e.text);
+        return;
+    }
+    buf_addf(b, "%-20s %-12s %-18s %13s %15s\n", "layer", "kind", "output", "params", "MACs");
+    double total = 0, macs = macs_between(s.g, 0, s.g->n_node, &x), act = 0;
+    for (int i = 0; i < s.io->n_in; i++) {
+        struct buf shape = BUF_INIT;
+        tensor_shape(&shape, graph_tensor(s.g, s.io->in[i].data));
+        row(b, graph_tensor(s.g, s.io->in[i].data)->name, 0, "input", shape.data, 0, 0);
+        buf_release(&shape);
+    }
+    for (int i = 0; i < s.n; i++) {
+        struct buf shape = BUF_INIT;
+        const char *dot = strrchr(s.row[i].path, '.');
+        tensor_shape(&shape, graph_tensor(s.g, s.row[i].out));
+        row(b, s.row[i].depth && dot ? dot + 1 : s.row[i].path, 2 * s.row[i].depth, s.row[i].kind, shape.data, (double)s.row[i].params, macs_between(s.g, s.row[i].first, s.row[i].end, &x));
+        total += (double)s.row[i].params;
+        buf_release(&shape);
+    }
+    for (int i = 0; i < s.g->n_tensor; i++)
+        if (s.g->tensor[i].role == ROLE_TEMP) act += (double)tensor_bytes(&s.g->tensor[i], &x);
+    row(b, "total", 0, "", "", total, macs);
+    double mib = total * 4 / 1048576;
+    buf_addf(b, "memory: weights %.2f MiB; training with Adam %.2f MiB (weights, gradients, two moments) and %.1f KiB an example for values between layers\n", mib, 4 * mib, 2 * act / 1024);
+    sheet_release(&s);
+}
