@@ -2,6 +2,7 @@
  * of its own, checked `from` and `share`. No graph is built here. Any thread. */
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/model/model.h"
@@ -310,16 +311,16 @@ struct val *model_describe(const struct val *user, const struct dataset *d, stru
         return NULL;
     }
     struct names *k = X_NEW(struct names, 1);
-    struct val *out = NULL, *input = describe_inputs(user, d, e), *layers = NULL;
+    struct val *out = NULL, *input = describe_inputs(user, d, e), *stack = NULL;
     if (input) {
         unique_inputs(input, k);
-        layers = describe_list(val_len(user) ? user : val_get(user, "layers"), k, "", 0, e);
+        stack = describe_list(val_len(user) ? user : val_get(user, "layers"), k, "", 0, e);
     }
-    if (layers) {
+    if (stack) {
         out = val_table();
         val_set_str(out, "name", val_get_str(user, "name", "model"));
         val_set(out, "input", input);
-        val_set(out, "layers", layers);
+        val_set(out, "layers", stack);
         describe_classes(user, d, out);
     } else val_free(input);
     free(k);

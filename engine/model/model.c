@@ -184,10 +184,10 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     return rc;
 }
 
-static int build_list(struct builder *b, const struct val *layers, const char *prefix, struct scope *s, tid in, tid *out, struct err *e) {
+static int build_list(struct builder *b, const struct val *stack, const char *prefix, struct scope *s, tid in, tid *out, struct err *e) {
     tid prev = in;
-    for (size_t i = 0; i < val_len(layers); i++) {
-        const struct val *v = val_at(layers, i);
+    for (size_t i = 0; i < val_len(stack); i++) {
+        const struct val *v = val_at(stack, i);
         if (s->n == (int)LEN(s->name)) return err_set(e, "%sthere are more than %zu layers", prefix, LEN(s->name));
         if (build_layer(b, v, prefix, s, prev, out, e) < 0) return -1;
         s->name[s->n] = val_get_str(v, "name", "");
@@ -197,7 +197,7 @@ static int build_list(struct builder *b, const struct val *layers, const char *p
     return 0;
 }
 
-int build_chain(struct builder *b, const struct val *layers, tid in, tid *out, struct err *e) {
+int build_chain(struct builder *b, const struct val *stack, tid in, tid *out, struct err *e) {
     struct scope *s = X_NEW(struct scope, 1);
     char prefix[160], own[160], share[160];
     memcpy(own, b->path, sizeof own);
@@ -206,7 +206,7 @@ int build_chain(struct builder *b, const struct val *layers, tid in, tid *out, s
     s->name[0] = "input", s->t[0] = in, s->n = 1;
     int rc = strlen(b->path) > 100 || b->depth > 16 ? err_set(e, "%s: layers are nested too deep", b->path) : 0;
     b->depth++;
-    if (rc == 0) rc = build_list(b, layers, prefix, s, in, out, e);
+    if (rc == 0) rc = build_list(b, stack, prefix, s, in, out, e);
     b->depth--;
     memcpy(b->path, own, sizeof own);
     memcpy(b->share, share, sizeof share);
@@ -245,13 +245,13 @@ static int build_input(struct builder *b, const struct val *v, int i, int *ragge
 }
 
 static int build_all(struct builder *b, struct err *e) {
-    const struct val *input = val_get(b->m->desc, "input"), *layers = val_get(b->m->desc, "layers");
+    const struct val *input = val_get(b->m->desc, "input"), *stack = val_get(b->m->desc, "layers");
     struct scope *s = X_NEW(struct scope, 1);
     int ragged = 0, rc = 0;
     memset(b->io, 0, sizeof *b->io);
     for (int i = 0; i < MODEL_PARAMS; i++) b->io->param[i] = -1;
     if (val_len(input) < 1 || val_len(input) > MODEL_INPUTS) rc = err_set(e, "a model has 1 to %d inputs, this one has %zu", MODEL_INPUTS, val_len(input));
-    else if (!val_len(layers)) rc = err_set(e, "the model has no layers");
+    else if (!val_len(stack)) rc = err_set(e, "the model has no layers");
     for (size_t i = 0; rc == 0 && i < val_len(input); i++) {
         rc = build_input(b, val_at(input, i), (int)i, &ragged, e);
         b->io->n_in++;
@@ -259,7 +259,7 @@ static int build_all(struct builder *b, struct err *e) {
         s->t[s->n++] = b->io->in[i].data;
         if (i == 0) s->name[s->n] = "input", s->t[s->n++] = b->io->in[0].data;
     }
-    if (rc == 0) rc = build_list(b, layers, "", s, b->io->in[0].data, &b->io->out, e);
+    if (rc == 0) rc = build_list(b, stack, "", s, b->io->in[0].data, &b->io->out, e);
     graph_path(b->g, "");
     free(s);
     return rc;

@@ -79,10 +79,10 @@ int64_t model_outputs(const struct model *m, struct err *e) {
 }
 
 /* Walks dropout layers; fn gets path and the layer's table. Returns how many matched `name` (PATH.p, or "dropout" for all). */
-static int live_walk(struct val *layers, const char *prefix, const char *name, const double *set, double *first) {
+static int live_walk(struct val *stack, const char *prefix, const char *name, const double *set, double *first) {
     int hits = 0;
-    for (size_t i = 0; i < val_len(layers); i++) {
-        struct val *v = val_at(layers, i);
+    for (size_t i = 0; i < val_len(stack); i++) {
+        struct val *v = val_at(stack, i);
         char path[256];
         snprintf(path, sizeof path, "%.120s%.60s", prefix, val_get_str(v, "name", ""));
         if (val_get(v, "layers")) {
