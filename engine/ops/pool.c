@@ -171,8 +171,8 @@ static void max_grad_ref(const struct exec *x) {
     for (int64_t i = 0; i < x->out[0].len; i++) view_put(&x->out[0], i, 0);
     for (int64_t r = 0; r < x->in[0].n[0]; r++)
         for (int64_t i = 0; i < d; i++) {
-            int64_t at = (int64_t)view_get(&x->in[2], r * d + i);
-            if (at >= 0 && at < x->out[0].n[0]) view_put(&x->out[0], at * d + i, view_get(&x->in[0], r * d + i));
+            int64_t at = (int64_t)view_get(&x->in[2], r * d + i), from = (int64_t)view_get(&x->in[1], r), to = (int64_t)view_get(&x->in[1], r + 1);
+            if (at >= from && at < to) view_put(&x->out[0], at * d + i, view_get(&x->in[0], r * d + i));
         }
 }
 static void max_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
