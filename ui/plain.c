@@ -277,6 +277,8 @@ void plain_step(struct plain *p) {
     progress(p);
 }
 
+void plain_event(struct plain *p, const struct val *event) { event_print(p, 0, event); }
+
 /* ---- answers of commands ---- */
 
 static void json_one(struct plain *p, const char *cmd, const struct val *v) {
