@@ -1,0 +1,27 @@
+/* The plain end of the control socket: asks one thing at a time, or follows events. Blocking, with time limits. One thread. */
+#ifndef HONE_SESSION_LINK_H
+#define HONE_SESSION_LINK_H
+
+#include <stdbool.h>
+
+#include "src/base/buf.h"
+#include "src/base/val.h"
+#include "src/session/socket.h"
+
+struct link {
+    int fd;
+    struct buf in;
+    long next_id;
+    char version[32]; /* of the session */
+};
+
+/* Connects and exchanges hello; role is owner or watcher. */
+int link_open(struct link *l, const struct place *p, const char *role, struct err *e);
+void link_close(struct link *l);
+int link_send(struct link *l, const char *cmd, struct val *args_take, struct err *e); /* the request's id, or -1 */
+/* Sends and waits for the answer; timeout_s < 0: for ever. stop_fd readable (or -1): gives up with ERR_STOPPED. *result may be NULL. */
+int link_call(struct link *l, const char *cmd, struct val *args_take, double timeout_s, int stop_fd, struct val **result, struct err *e);
+/* Next JSON line; NULL with *e: session gone, time over (ERR_FAIL), stop_fd readable (ERR_STOPPED). */
+struct val *link_next(struct link *l, double timeout_s, int stop_fd, struct err *e);
+
+#endif

@@ -1,0 +1,97 @@
+/* posix_spawn of this program, before any thread or BLAS exists in the client; the new process tells by one byte that it
+ * listens, or by a sentence why it cannot. */
+#include "config.h"
+
+#include "src/session/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/thread.h"
+
+extern char **environ;
+
+/* The byte 'R', or an error sentence and the end of the pipe. */
+static int wait_ready(int fd, struct err *e) {
+    char text[ERR_TEXT] = "";
+    size_t n = 0;
+    double end = clock_now() + 10;
+    while (n < sizeof text - 1) {
+        struct pollfd p = {fd, POLLIN, 0};
+        double left = end - clock_now();
+        if (left <= 0) return err_set(e, "the session did not start within 10 s");
+        poll(&p, 1, (int)(left * 1000) + 1);
+        if (!p.revents) continue;
+        ssize_t r = read(fd, text + n, sizeof text - 1 - n);
+        if (r < 0 && errno == EINTR) continue;
+        if (r <= 0) break;
+        n += (size_t)r;
+        if (text[0] == 'R') return 0;
+    }
+    text[n] = 0;
+    return err_set(e, "the session could not start: %s", n ? text : "it ended without a word");
+}
+
+static int spawn(const char *const *extra, int ready, struct err *e) {
+    char fd_text[16], exe[4096];
+    const char *argv[32] = {"hone", "--session", "--ready", fd_text};
+    size_t n = 4;
+    for (; extra && *extra && n + 1 < LEN(argv); extra++) argv[n++] = *extra;
+    argv[n] = NULL;
+    snprintf(fd_text, sizeof fd_text, "%d", 3);
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (len <= 0) return err_sys(e, "find", "this program (/proc/self/exe)");
+    exe[len] = 0;
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t at;
+    sigset_t all, none;
+    pid_t pid;
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&fa);
+    posix_spawnattr_init(&at);
+    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&fa, ready, 3);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&at, &all);
+    posix_spawnattr_setsigmask(&at, &none);
+    int r = posix_spawn(&pid, exe, &fa, &at, (char *const *)(const void *)argv, environ);
+    posix_spawn_file_actions_destroy(&fa);
+    posix_spawnattr_destroy(&at);
+    if (r) return err_set(e, "cannot start %s: %s", exe, strerror(r));
+    return 0;
+}
+
+int spawn_session(const struct place *p, const char *const *extra, int *started, struct err *e) {
+    int ready[2];
+    *started = 0;
+    for (int attempt = 0; attempt < 50; attempt++) { /* one that is just starting or ending */
+        struct err why = {0};
+        int fd = place_connect(p, &why);
+        if (fd >= 0) {
+            close(fd);
+            return 0;
+        }
+        if (!place_taken(p)) break;
+        clock_sleep(0.1);
+    }
+    if (pipe2(ready, O_CLOEXEC) != 0) return err_sys(e, "make", "a pipe");
+    if (ready[1] == 3) { /* dup2 onto itself would keep close-on-exec */
+        ready[1] = fcntl(3, F_DUPFD_CLOEXEC, 10);
+        close(3);
+    }
+    int r = spawn(extra, ready[1], e);
+    close(ready[1]);
+    if (r == 0) r = wait_ready(ready[0], e);
+    close(ready[0]);
+    *started = r == 0;
+    return r;
+}

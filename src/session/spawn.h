@@ -1,0 +1,12 @@
+/* Starting the session process of a folder: this program again with --session, in a session of its own. */
+#ifndef HONE_SESSION_SPAWN_H
+#define HONE_SESSION_SPAWN_H
+
+#include "src/base/err.h"
+#include "src/session/socket.h"
+
+/* Connectable on return: finds a running session or starts one. extra: options for the new process, NULL-terminated.
+ * *started: whether it was started now. */
+int spawn_session(const struct place *p, const char *const *extra, int *started, struct err *e);
+
+#endif
