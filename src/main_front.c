@@ -1,0 +1,278 @@
+/* The words of the command line that reach this folder's session: the dashboard (start or find the session, attach), and
+ * commands that act on what runs there. Without a session those that only read are served from the files of the runs. */
+#include "config.h"
+
+#include "src/main.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/session/client.h"
+#include "src/session/link.h"
+#include "src/session/socket.h"
+#include "src/session/spawn.h"
+#include "ui/plain.h"
+
+static int fail(const struct err *e) {
+    say("%s", e->text);
+    return exit_of(e);
+}
+
+/* ---- demo ---- */
+
+static char *demo_path(const char *name, struct err *e) {
+    char file[128], *dir = share_path("experiments");
+    const char *names[64];
+    size_t n = 0;
+    if (!dir) {
+        err_set(e, "the built-in examples are not installed: share/hone/experiments is missing beside the program");
+        return NULL;
+    }
+    snprintf(file, sizeof file, "%s.lua", name);
+    char *path = strchr(name, '/') ? NULL : io_join(dir, file);
+    if (path && io_exists(path)) {
+        free(dir);
+        return path;
+    }
+    free(path);
+    struct buf have = BUF_INIT;
+    DIR *d = opendir(dir);
+    for (struct dirent *x; d && n < LEN(names) && (x = readdir(d)) != NULL;) {
+        size_t len = strlen(x->d_name);
+        if (len < 5 || strcmp(x->d_name + len - 4, ".lua") != 0) continue;
+        names[n] = mem_strn(x->d_name, len - 4);
+        buf_addf(&have, "%s%s", n ? ", " : "", names[n]);
+        n++;
+    }
+    if (d) closedir(d);
+    const char *near = args_nearest(name, names, n);
+    if (near)
+        err_code(e, ERR_USAGE, "there is no example \"%s\"; did you mean %s?", name, near);
+    else
+        err_code(e, ERR_USAGE, "there is no example \"%s\"; there are: %s", name, have.data ? have.data : "none");
+    for (size_t i = 0; i < n; i++) free((char *)(uintptr_t)names[i]);
+    buf_release(&have);
+    free(dir);
+    return NULL;
+}
+
+/* ---- the dashboard ---- */
+
+struct after { /* what is asked of the session once its dashboard is on the screen */
+    struct app *app;
+    const struct place *place;
+    const char *script; /* absolute, or NULL */
+    char *const *arg;
+    size_t n_arg;
+    bool fresh;         /* a session started now: takes all options; another one only those that were given */
+};
+
+static bool is_wish(const char *name) { return strcmp(name, "color") == 0 || strcmp(name, "glyphs") == 0 || strcmp(name, "budget") == 0; }
+
+static int after_attach(void *ctx, struct err *e) {
+    struct after *x = ctx;
+    const struct val *set = x->app->o.set;
+    struct link l;
+    if (!x->script && set->u.t.n_field == 0) return 0;
+    if (link_open(&l, x->place, "owner", e)) return -1;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < set->u.t.n_field; i++) {
+        if (is_wish(set->u.t.field[i].name)) continue;
+        struct val *args = val_table();
+        val_set_str(args, "name", set->u.t.field[i].name);
+        val_set(args, "value", val_copy(set->u.t.field[i].v));
+        r = link_call(&l, "set", args, 10, -1, NULL, e);
+    }
+    if (r == 0 && x->script) {
+        struct val *args = val_table(), *list = val_list();
+        for (size_t i = 0; i < x->n_arg; i++) val_push(list, val_str(x->arg[i]));
+        val_set_str(args, "path", x->script);
+        if (x->n_arg)
+            val_set(args, "args", list);
+        else
+            val_free(list);
+        r = link_send(&l, "run_script", args, e) < 0 ? -1 : 0; /* its end is news on the dashboard */
+    }
+    link_close(&l);
+    return r;
+}
+
+static int dashboard(struct app *a, bool must_exist, const char *script, char *const *arg, size_t n_arg) {
+    struct place p;
+    struct err e = {0};
+    int started = 0, status = EXIT_FAILED;
+    const char *extra[] = {"--runs", a->o.runs, NULL};
+    char *real = script ? realpath(script, NULL) : NULL;
+    if (script && !real) {
+        err_sys(&e, "open the script", script);
+        return fail(&e);
+    }
+    struct after x = {a, &p, real, arg, n_arg, false};
+    struct val *wishes = val_table();
+    const struct val *given = a->o.given, *color = val_get(given, "color"), *glyphs = val_get(given, "glyphs"), *budget = val_get(given, "budget");
+    if (color) val_set(wishes, "colors", val_copy(color));
+    if (glyphs) val_set(wishes, "glyphs", val_copy(glyphs));
+    if (budget) val_set(wishes, "budget", val_copy(budget));
+    if (place_open(&p, ".", !must_exist, &e) == 0) {
+        struct client_then then = {after_attach, &x};
+        if (must_exist || spawn_session(&p, extra, &started, &e) == 0) status = client_attach(&p, wishes, &then, &e);
+        place_close(&p);
+    }
+    if (e.code) status = fail(&e);
+    val_free(wishes);
+    free(real);
+    return status;
+}
+
+/* ---- following events ---- */
+
+static int follow(struct app *a, const struct place *p, uint64_t since) {
+    struct link l;
+    struct err e = {0};
+    if (link_open(&l, p, "watcher", &e)) return fail(&e);
+    struct val *args = val_table();
+    val_set_int(args, "since", (int64_t)since);
+    if (since == 0) val_unset(args, "since");
+    int r = link_call(&l, "subscribe", args, 10, signals_fd(), NULL, &e);
+    struct plain *view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, stdout, stdout, false, out_is_ascii());
+    while (r == 0 && !plain_broken(view)) {
+        struct val *v = link_next(&l, -1, signals_fd(), &e);
+        if (!v) break;
+        plain_event(view, v);
+        val_free(v);
+    }
+    bool broken = plain_broken(view);
+    plain_free(view);
+    link_close(&l);
+    if (broken) return EXIT_FAILED;
+    if (e.code == ERR_STOPPED) return EXIT_DONE; /* Ctrl-C is how one stops watching */
+    return e.code ? fail(&e) : EXIT_DONE;
+}
+
+static int watch(struct app *a) {
+    struct place p;
+    struct err e = {0};
+    if (place_open(&p, ".", false, &e)) return fail(&e);
+    int r = follow(a, &p, 1);
+    place_close(&p);
+    return r;
+}
+
+/* ---- commands on what runs ---- */
+
+/* How a `wait` ended is the exit code. */
+static int code_of_state(const struct val *v) {
+    const char *s = val_get_str(v, "state", "done");
+    int64_t code = val_get_int(v, "exit", -1);
+    if (code >= 0 && code < 256) return (int)code;
+    if (strcmp(s, "failed") == 0 || strcmp(s, "crashed") == 0) return EXIT_FAILED;
+    return strcmp(s, "stopped") == 0 ? EXIT_STOPPED : EXIT_DONE;
+}
+
+static bool take_follow(struct app *a) {
+    bool follow_it = false;
+    size_t k = 1;
+    for (size_t i = 1; i < a->o.n_word; i++) {
+        if (strcmp(a->o.word[i], "-f") == 0 || strcmp(a->o.word[i], "--follow") == 0) {
+            follow_it = true;
+            free(a->o.word[i]);
+        } else
+            a->o.word[k++] = a->o.word[i];
+    }
+    if (a->o.n_word) a->o.n_word = k;
+    return follow_it;
+}
+
+static int ask(struct app *a, const struct place *p, const struct cmd *c) {
+    struct link l;
+    struct err e = {0};
+    struct val *result = NULL;
+    bool then_follow = strcmp(c->kind.name, "log") == 0 && take_follow(a);
+    struct val *args = opts_args(c, a->o.word + 1, a->o.n_word - 1, a->o.given, &e);
+    if (!args) return fail(&e);
+    if (link_open(&l, p, "owner", &e)) {
+        val_free(args);
+        return fail(&e);
+    }
+    int r = link_call(&l, c->kind.name, args, strcmp(c->kind.name, "wait") == 0 ? -1 : 60, signals_fd(), &result, &e);
+    link_close(&l);
+    if (r) return e.code == ERR_STOPPED && strcmp(e.text, "interrupted") == 0 ? 130 : fail(&e);
+    if (result && result->type != VAL_BOOL) line_print(a, c->kind.name, result);
+    int code = strcmp(c->kind.name, "wait") == 0 ? code_of_state(result) : EXIT_DONE;
+    val_free(result);
+    return then_follow ? follow(a, p, 0) : code;
+}
+
+/* Words that mean the session's run. needs: without a session there is nothing they could do. */
+static const struct {
+    const char *name;
+    bool needs;
+} session_words[] = {{"stop", true}, {"wait", true}, {"interrupt", true}, {"pause", true}, {"resume", true}, {"checkpoint", true},
+    {"undo", true}, {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false},
+    {"ls", false}, {"log", false}};
+
+static int session_word(struct app *a, const char *word, bool needs, int *status) {
+    struct place p;
+    struct err e = {0};
+    const struct cmd *c = hub_find(a->hub, word);
+    if (!c) return 0;
+    bool there = place_open(&p, ".", false, &e) == 0;
+    if (there && !place_taken(&p)) {
+        there = false;
+        err_set(&e, "no session is running for %s", p.folder);
+        place_close(&p);
+    }
+    if (!there && !needs) {
+        take_follow(a);
+        return 0;
+    }
+    *status = there ? ask(a, &p, c) : fail(&e);
+    if (there) place_close(&p);
+    return 1;
+}
+
+int front_word(struct app *a, const char *word, int *status) {
+    for (size_t i = 0; word && i < LEN(session_words); i++)
+        if (strcmp(word, session_words[i].name) == 0) return session_word(a, word, session_words[i].needs, status);
+    if (word && strcmp(word, "watch") == 0) {
+        *status = watch(a);
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- words that may take the terminal ---- */
+
+static int run_word(struct app *a, const char *path, char *const *arg, size_t n) {
+    if (a->tty) return dashboard(a, false, path, arg, n);
+    struct err e = {0};
+    return app_open(a, &e) ? fail(&e) : line_script(a, path, arg, n);
+}
+
+int front_terminal(struct app *a, const char *word, int *status) {
+    struct opts *o = &a->o;
+    struct err e = {0};
+    if (!word && a->tty && o->n_cmd == 0)
+        *status = dashboard(a, false, NULL, NULL, 0);
+    else if (!word)
+        return 0;
+    else if (strcmp(word, "attach") == 0) {
+        if (!isatty(0) || !isatty(1)) err_set(&e, "attach needs a terminal on standard input and output; hone watch, hone status and hone log work without");
+        *status = e.code ? fail(&e) : dashboard(a, true, NULL, NULL, 0);
+    } else if (strcmp(word, "reset") == 0)
+        *status = client_reset(&e) ? fail(&e) : EXIT_DONE;
+    else if (strcmp(word, "demo") == 0) {
+        char *path = demo_path(o->n_word > 1 ? o->word[1] : "fashion", &e);
+        *status = path ? run_word(a, path, o->word + 2, o->n_word > 2 ? o->n_word - 2 : 0) : fail(&e);
+        free(path);
+    } else if (strcmp(word, "run") == 0) {
+        if (o->n_word < 2) err_code(&e, ERR_USAGE, "run needs a script: hone run SCRIPT.lua [ARG..]");
+        *status = e.code ? fail(&e) : run_word(a, o->word[1], o->word + 2, o->n_word - 2);
+    } else
+        return 0;
+    return 1;
+}

@@ -1,0 +1,91 @@
+/* The session process: takes the folder's lock and socket, tells its starter, then serves on the UI thread. Order matters: the
+ * dashboard is drawn before the engine chooses kernels; nothing is forked once it has. */
+#include "config.h"
+
+#include "src/main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/prompt/prompt.h"
+#include "src/run/record.h"
+#include "src/session/server.h"
+#include "src/session/socket.h"
+#include "ui/ui.h"
+
+enum { IDLE_S = 600 };
+
+/* The starter waits for 'R' or a sentence. Without one (started by hand) the sentence goes to stderr. */
+static void tell(int ready, const char *text) {
+    if (ready < 0) {
+        if (strcmp(text, "R") != 0) say("%s", text);
+        return;
+    }
+    ssize_t r = write(ready, text, strlen(text));
+    (void)r;
+    close(ready);
+}
+
+/* What native libraries print goes into the log: both standard descriptors become one pipe. */
+static int capture(void) {
+    int p[2];
+    if (pipe2(p, O_CLOEXEC) != 0) return -1;
+    fcntl(p[0], F_SETFL, O_NONBLOCK);
+    fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
+    dup2(p[1], 1);
+    dup2(p[1], 2);
+    close(p[1]);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    return p[0];
+}
+
+static bool preempted(void) { return signals_take() == WISH_PREEMPT; }
+
+static int start_threads(void *ctx, struct err *e) { return app_need(ctx, OWNER_SCRIPT, e); }
+
+static int claim(struct place *p, int *lock, struct err *e) {
+    if (place_open(p, ".", true, e)) return -1;
+    *lock = place_lock(p, e);
+    if (*lock == -1) return 1; /* another one was quicker: the starter connects to that */
+    return *lock < 0 ? -1 : place_listen(p, e);
+}
+
+static double idle_seconds(const struct opts *o) {
+    double s = o->idle ? strtod(o->idle, NULL) : IDLE_S;
+    return s > 0 ? s : IDLE_S;
+}
+
+int session_main(struct app *a) {
+    struct place place;
+    struct err e = {0};
+    struct ui_port ui = {0};
+    struct prompt_port prompt = {0};
+    int lock = -1, ready = a->o.ready ? atoi(a->o.ready) : -1;
+    if (ready >= 0) fcntl(ready, F_SETFD, FD_CLOEXEC);
+    signals_session();
+    int listener = claim(&place, &lock, &e);
+    if (listener < 0 || lock == -1) {
+        tell(ready, listener < 0 ? e.text : "R");
+        return listener < 0 ? EXIT_FAILED : EXIT_DONE;
+    }
+    tell(ready, "R");
+    int captured = capture();
+    char *report = io_join(a->o.runs, "crash.txt");
+    signals_crash_file(report);
+    free(report);
+    int status = EXIT_FAILED;
+    if (app_settings(a, &e) == 0 && app_open(a, &e) == 0 && prompt_open(a->hub, &a->script, &prompt, &e) == 0 && ui_open(a->hub, &prompt, &ui, &e) == 0) {
+        struct server_config cfg = {.hub = a->hub, .runs = a->runs, .ui = &ui, .script = &a->script, .place = &place, .listen_fd = listener,
+            .captured = captured, .signal_fd = signals_fd(), .preempted = preempted, .start = start_threads, .start_ctx = a,
+            .idle_s = idle_seconds(&a->o), .version = PACKAGE_VERSION};
+        status = server_run(&cfg);
+    }
+    place_remove(&place);
+    close(listener);
+    return status;
+}
