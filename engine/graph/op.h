@@ -79,7 +79,7 @@ struct op {
     void (*begin)(const struct exec *x);                                   /* serial, before the tiles; may be NULL */
     void (*run)(const struct exec *x, int64_t lo, int64_t hi);             /* f32 fast path on tiles lo..hi; NULL: ref */
     void (*finish)(const struct exec *x);                                  /* serial, after the tiles; may be NULL */
-    const struct sample *samples;                                          /* ends with in == NULL */
+    const struct sample *samples;                                          /* ends with in == NULL; an empty list: the op has tests of its own */
 };
 
 /* Each op file ends in rows `const struct op ISA(op_relu) = {...};`, named one a line, sorted, in engine/ops/list.h as OP(relu).

@@ -240,10 +240,8 @@ static void check_op(const struct op *op) {
     static const int64_t rows[] = {0, 1, 3, 7};
     struct worst w = {0};
     bool differentiable = false;
-    if (!op->samples || !op->samples[0].in) {
-        tap_ok(false, "%s has samples", op->kind.name);
-        return;
-    }
+    if (!op->samples) tap_ok(false, "%s has samples", op->kind.name);
+    if (!op->samples || !op->samples[0].in) return;
     for (const struct sample *smp = op->samples; smp->in; smp++) {
         struct sample_set s;
         struct err e = {0};
@@ -280,7 +278,7 @@ int main(void) {
     int n = 0;
     for (const struct op *const *op = op_all(); *op; op++)
         if (!only || strcmp(only, (*op)->kind.name) == 0) check_op(*op), n++;
-    tap_ok(n > 0 || !only, "%d ops walked", n);
+    tap_ok(n > 0, "%d ops walked", n);
     for (int t = 2; t <= 3; t++) pool_free(pools[t]);
     return tap_done();
 }

@@ -1,0 +1,164 @@
+/* `hone doctor`: what this machine is, what hone chose on it and why, and what it does right now. Engine thread. Text for people
+ * in the field "text", the same facts as fields for programs. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/cpu/gemm.h"
+#include "engine/cpu/yard.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/call/call.h"
+#include "src/call/settings.h"
+
+struct doctor_args { int64_t threads; bool fast; };
+
+/* The value of "NAME : value" (or "NAME: value") in a small text file of the system; NULL: not there. Caller frees. */
+static char *field_of(const char *path, const char *name) {
+    FILE *f = fopen(path, "re"); /* /proc files have no size, so io_read_file does not serve */
+    char line[512], *found = NULL;
+    while (f && !found && fgets(line, sizeof line, f)) {
+        size_t n = strlen(name);
+        if (strncmp(line, name, n) != 0) continue;
+        const char *v = line + n + strspn(line + n, " \t");
+        if (*v != ':' && *v != '=') continue;
+        v += 1 + strspn(v + 1, " \t");
+        found = mem_strn(v, strcspn(v, "\n"));
+    }
+    if (f) fclose(f);
+    return found;
+}
+
+static void row(struct buf *b, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void row(struct buf *b, const char *name, const char *fmt, ...) {
+    char text[700];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    buf_addf(b, "%-16s %s\n", name, text);
+}
+
+static void machine(struct buf *b, struct val *v) {
+    char *cpu = field_of("/proc/cpuinfo", "model name"), *total = field_of("/proc/meminfo", "MemTotal"), *avail = field_of("/proc/meminfo", "MemAvailable");
+    double gib = total ? strtod(total, NULL) / 1048576 : 0, now = avail ? strtod(avail, NULL) / 1048576 : 0;
+    row(b, "processor", "%s", cpu ? cpu : "unknown");
+    row(b, "cores", "%d usable by this process", thread_cores());
+    row(b, "memory", "%.1f GiB, %.1f GiB available", gib, now);
+    val_set_str(v, "processor", cpu ? cpu : "unknown");
+    val_set_int(v, "cores", thread_cores());
+    val_set_num(v, "memory_gib", gib);
+    val_set_num(v, "memory_available_gib", now);
+    free(cpu), free(total), free(avail);
+}
+
+static void kernels(struct buf *b, struct val *v) {
+    struct buf sets = BUF_INIT;
+    struct val *list = val_list();
+    const char *env = getenv("HONE_ISA");
+    for (int i = 0; isa_all(i); i++) {
+        buf_addf(&sets, "%s%s", i ? ", " : "", isa_all(i)->name);
+        val_push(list, val_str(isa_all(i)->name));
+    }
+    row(b, "instruction sets", "%s can run here", sets.data);
+    row(b, "kernels", "%s, %s", ops_isa(), env && *env ? "by HONE_ISA of the environment" : "the widest of them");
+    val_set(v, "isa", list);
+    val_set_str(v, "kernels", ops_isa());
+    buf_release(&sets);
+}
+
+static void blas(struct buf *b, struct val *v) {
+    const struct gemm_info *g = gemm_info();
+    char guess[64];
+    bool known = gemm_own_guess(guess) == 0, corrected = known && g->core[0] && strcmp(guess, g->core) != 0;
+    row(b, "products", "%s", g->library[0] ? g->library : "plain kernel");
+    row(b, "", "%s", g->why);
+    if (known && corrected) row(b, "", "left alone it would take core type %s: corrected", guess);
+    else if (known) row(b, "", "left alone it would take the same core type");
+    row(b, "", "opened and checked in %.1f ms", g->probe_ms);
+    val_set_str(v, "blas", g->library);
+    val_set_str(v, "blas_core", g->core);
+    val_set_str(v, "blas_why", g->why);
+    if (known) val_set_str(v, "blas_guess", guess);
+    val_set_bool(v, "blas_corrected", corrected);
+    val_set_num(v, "blas_probe_ms", g->probe_ms);
+}
+
+static void rates(struct buf *b, struct val *v, struct pool *all) {
+    struct val *by = val_table();
+    for (int i = 0; isa_all(i); i++) {
+        double g = yard_gflops(NULL, isa_all(i));
+        row(b, i ? "" : "multiply-adds", "%.1f GFLOPS fp32 on one thread, %s", g, isa_all(i)->name);
+        val_set_num(by, isa_all(i)->name, g);
+    }
+    double one = yard_memory(NULL, isa_now()), g = yard_gflops(all, isa_now()), m = yard_memory(all, isa_now());
+    row(b, "", "%.1f GFLOPS fp32 on %d threads, %s", g, pool_threads(all), ops_isa());
+    row(b, "memory rate", "%.1f GB/s on one thread, %.1f GB/s on %d", one, m, pool_threads(all));
+    val_set(v, "gflops", by);
+    val_set_num(v, "gflops_all", g);
+    val_set_num(v, "memory_gbs", one);
+    val_set_num(v, "memory_gbs_all", m);
+}
+
+/* Does the system end this user's processes at logout? systemd's KillUserProcesses without lingering. */
+static void logout(struct buf *b, struct val *v) {
+    char *kill = field_of("/etc/systemd/logind.conf", "KillUserProcesses");
+    const struct passwd *me = getpwuid(getuid());
+    char *linger = io_join("/var/lib/systemd/linger", me ? me->pw_name : "");
+    bool ends = kill && (strcmp(kill, "yes") == 0 || strcmp(kill, "true") == 0 || strcmp(kill, "1") == 0) && !io_exists(linger);
+    row(b, "at logout", "%s", ends ? "the system ends your processes: run `loginctl enable-linger` once" : "sessions go on");
+    val_set_bool(v, "killed_at_logout", ends);
+    free(kill), free(linger);
+}
+
+static void parts(struct buf *b, struct val *v) {
+#ifdef HAVE_LZMA
+    const bool xz = true;
+#else
+    const bool xz = false;
+#endif
+    row(b, "xz files", "%s", xz ? "can be read" : "cannot be read (built without liblzma)");
+    val_set_bool(v, "xz", xz);
+}
+
+static int run(struct call *c, const void *args, struct err *e) {
+    const struct doctor_args *a = args;
+    struct settings s = {0};
+    settings_get(&s);
+    int64_t n = a->threads > 0 ? a->threads : s.threads;
+    args_release(&settings_kind, &s);
+    struct pool *all = pool_new((int)n, e);
+    if (!all) return -1;
+    struct buf b = BUF_INIT;
+    struct val *v = val_table();
+    val_set_str(v, "event", "doctor");
+    machine(&b, v);
+    kernels(&b, v);
+    blas(&b, v);
+    row(&b, "threads", "%d, in one pool; bits do not depend on their number", pool_threads(all));
+    val_set_int(v, "threads", pool_threads(all));
+    if (!a->fast) rates(&b, v, all);
+    parts(&b, v);
+    logout(&b, v);
+    val_set(v, "text", val_strn(b.data, b.len ? b.len - 1 : 0));
+    buf_release(&b);
+    pool_free(all);
+    call_result(c, v);
+    return 0;
+}
+
+static const struct arg args[] = {
+    {.name = "threads", .help = "threads to measure with; 0: all", .def = "0", .type = ARG_INT, .offset = offsetof(struct doctor_args, threads), .lo = 0, .hi = 1024},
+    {.name = "fast", .help = "leave the measurements out", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct doctor_args, fast)},
+    {0},
+};
+extern const struct cmd cmd_doctor;
+const struct cmd cmd_doctor = {
+    .kind = {.name = "doctor", .help = "what this machine is, what was chosen on it and why, and what it does right now", .example = "hone.doctor{}", .args = args, .size = sizeof(struct doctor_args)},
+    .owner = OWNER_ENGINE, .flags = CMD_LINE | CMD_WATCHER, .run = run};
