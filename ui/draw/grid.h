@@ -1,0 +1,55 @@
+/* A grid of cells: what a screen shows, before any terminal. Drawing functions are pure: sizes and data in, cells out. Every
+ * string goes through the text sink here, so no view can forget it. UI thread, tests. */
+#ifndef HONE_UI_DRAW_GRID_H
+#define HONE_UI_DRAW_GRID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/buf.h"
+
+enum ink { /* what a colour means; the terminal decides what it looks like */
+    INK_TEXT, INK_DIM, INK_GOOD, INK_WARN, INK_BAD, INK_TITLE,
+    INK_SERIES, /* .. INK_SERIES + 7 */
+    INK_N = INK_SERIES + 8
+};
+enum { AT_BOLD = 1, AT_DIM = 2, AT_REVERSE = 4, AT_UNDER = 8 };
+struct style { uint8_t ink, at; };
+
+struct gcell {
+    char text[13];  /* UTF-8, one character with its marks; "" inside a wide one */
+    uint8_t width;  /* 1, 2; 0: right half of a wide one */
+    struct style style;
+};
+struct grid {
+    int rows, cols;
+    bool ascii;          /* only bytes 0x20..0x7e may come in */
+    int cur_row, cur_col; /* -1: cursor hidden */
+    struct gcell *cell;
+};
+struct rect { int row, col, rows, cols; };
+
+void grid_init(struct grid *g, int rows, int cols, bool ascii); /* blank; sizes are clamped to 1..1000 */
+void grid_release(struct grid *g);
+void grid_clear(struct grid *g, struct rect r);
+bool grid_equal(const struct grid *a, const struct grid *b);
+void grid_copy(struct grid *to, const struct grid *from);
+/* Writes foreign or own text; at most max columns (cut ends in ~), never past the edge. Returns the columns used. */
+int grid_text(struct grid *g, int row, int col, int max, struct style s, const char *text);
+int grid_textf(struct grid *g, int row, int col, int max, struct style s, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+int grid_right(struct grid *g, int row, int end, int max, struct style s, const char *text); /* ends before column end */
+void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp); /* one narrow glyph of ours */
+void grid_fill(struct grid *g, int row, int col, int n, struct style s, uint32_t cp);
+void grid_style(struct grid *g, int row, int col, int n, struct style s);
+void grid_row_text(const struct grid *g, int row, struct buf *out); /* without trailing blanks */
+void grid_dump(const struct grid *g, struct buf *out);
+
+/* Glyph sets and the pieces drawn with them. */
+enum glyphs { GLYPHS_BRAILLE, GLYPHS_HALF, GLYPHS_LINE, GLYPHS_ASCII, GLYPHS_N };
+void draw_rule(struct grid *g, int row, int col, int n, enum glyphs set);
+void draw_bar(struct grid *g, int row, int col, int n, double part, enum glyphs set, struct style s); /* [####----] in n columns */
+void draw_box(struct grid *g, struct rect r, enum glyphs set, const char *title); /* cleared inside */
+extern const char *const glyphs_names[]; /* braille half line ascii, NULL */
+
+#endif

@@ -1,0 +1,308 @@
+/* Charts; see the header. A canvas of dots or cells is filled per series (band first, then the mean line over it), then axis,
+ * edge marks and legend are put around it. No state but the sticky range. */
+#include "config.h"
+
+#include "ui/draw/plot.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "ui/draw/fmt.h"
+
+const char plot_marks[] = "*o+x#@%&";
+enum { LABEL = 7 }; /* columns of the y labels, axis included */
+
+double plot_nice(double span, int ticks) {
+    if (!(span > 0) || !isfinite(span) || ticks < 1) return 1;
+    double raw = span / ticks, base = pow(10, floor(log10(raw)));
+    double m = raw / base;
+    return base * (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10);
+}
+
+void plot_smooth(const double *x, double *y, size_t n, double w) {
+    double m = 0, wn = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(x[i])) {
+            m = w * m + (1 - w) * x[i];
+            wn *= w;
+        }
+        y[i] = wn < 1 ? m / (1 - wn) : NAN;
+    }
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double to_axis(double v, bool log) { return !log ? v : v > 0 ? log10(v) : NAN; }
+
+bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, double *lo, double *hi) {
+    size_t cap = 0, m = 0;
+    for (int i = 0; i < n; i++) cap += s[i].n;
+    double *mean = X_NEW(double, cap ? cap : 1), min = INFINITY, max = -INFINITY;
+    for (int i = 0; i < n; i++)
+        for (size_t j = 0; j < s[i].n; j++) {
+            const struct bucket *b = &s[i].b[j];
+            if (!b->count) continue;
+            double v = to_axis(b->mean, log), a = to_axis(b->min, log), z = to_axis(b->max, log);
+            if (isfinite(v)) mean[m++] = v;
+            if (isfinite(a) && a < min) min = a;
+            if (isfinite(z) && z < min) min = z;
+            if (isfinite(z) && z > max) max = z;
+        }
+    if (m) {
+        qsort(mean, m, sizeof *mean, by_value);
+        double p2 = mean[(m - 1) * 2 / 100], p98 = mean[(m - 1) - (m - 1) * 2 / 100], far = 3 * (p98 - p2);
+        if (m < 50 && m > 4) { /* few points: one extreme is already more than 2 % */
+            double in_lo = mean[1], in_hi = mean[m - 2];
+            if (p98 - in_hi > 3 * (in_hi - in_lo)) p98 = in_hi;
+            if (in_lo - p2 > 3 * (in_hi - in_lo)) p2 = in_lo;
+            far = 3 * (p98 - p2);
+        }
+        *lo = outliers || p2 - min <= far ? min : p2;
+        *hi = outliers || max - p98 <= far ? max : p98;
+        if (m == 1 || far == 0) *lo = min, *hi = max;
+    }
+    free(mean);
+    return m > 0;
+}
+
+void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks, bool log, double now) {
+    if (!(hi - lo > fabs(hi) * 1e-9)) {
+        double pad = fabs(hi) > 0 ? fabs(hi) * 0.05 : 1;
+        lo -= pad;
+        hi += pad;
+    }
+    double step = plot_nice(hi - lo, ticks);
+    double a = floor(lo / step + 1e-9) * step, b = ceil(hi / step - 1e-9) * step;
+    bool fresh = keep->step == 0 || keep->log != log;
+    if (fresh || a < keep->lo - 1e-9 * step || b > keep->hi + 1e-9 * step) {
+        if (!fresh) { /* only widen */
+            if (keep->lo < a) a = floor(keep->lo / step + 1e-9) * step;
+            if (keep->hi > b) b = ceil(keep->hi / step - 1e-9) * step;
+        }
+        *keep = (struct plot_range){a, b, step, log, -1};
+    } else if (b - a < 0.7 * (keep->hi - keep->lo)) {
+        if (keep->narrow_since < 0) keep->narrow_since = now;
+        else if (now - keep->narrow_since >= 10) *keep = (struct plot_range){a, b, step, log, -1};
+    } else {
+        keep->narrow_since = -1;
+    }
+}
+
+/* ---- canvas ---- */
+
+struct canvas { /* dots of one chart; a cell is sx x sy dots */
+    int w, h, sx, sy;
+    struct dot { uint8_t line, band; } *d; /* 1 + series, 0: none */
+};
+
+static struct dot *dot_at(struct canvas *c, int x, int y) { return x < 0 || y < 0 || x >= c->w || y >= c->h ? NULL : &c->d[y * c->w + x]; }
+
+static int dot_row(const struct canvas *c, const struct plot_range *r, double v) {
+    double f = (r->hi - v) / (r->hi - r->lo) * (c->h - 1);
+    return f < -1 ? -1 : f > c->h ? c->h : (int)lround(f);
+}
+
+static int clampi(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+static void series_band(struct canvas *c, const struct plot *p, const struct plot_range *r, const struct plot_series *s) {
+    for (size_t i = 0; i < s->n && (int)i < c->w; i++) {
+        double lo = to_axis(s->b[i].min, p->log), hi = to_axis(s->b[i].max, p->log);
+        if (!s->b[i].count || !isfinite(hi)) continue;
+        if (!isfinite(lo)) lo = r->lo;
+        int y0 = clampi(dot_row(c, r, hi), 0, c->h - 1), y1 = clampi(dot_row(c, r, lo), 0, c->h - 1);
+        for (int y = y0; y <= y1 && y1 > y0; y++)
+            if (!dot_at(c, (int)i, y)->band) dot_at(c, (int)i, y)->band = (uint8_t)(s->ink + 1);
+    }
+}
+
+/* Patterns of the line, so that series are told apart without colour: whole, dashed, dotted, dash-dot ... in dots along x. */
+static const uint8_t pattern[PLOT_SERIES] = {0xff, 0x33, 0x55, 0x77, 0x11, 0x5f, 0x0f, 0x35};
+
+static void series_line(struct canvas *c, const struct plot *p, const struct plot_range *r, const struct plot_series *s) {
+    double *x = X_NEW(double, s->n + 1), *y = X_NEW(double, s->n + 1);
+    for (size_t i = 0; i < s->n; i++) x[i] = s->b[i].count ? s->b[i].mean : NAN;
+    if (p->smooth > 0) plot_smooth(x, y, s->n, p->smooth);
+    else memcpy(y, x, s->n * sizeof *x);
+    int last_x = -1, last_y = 0;
+    for (size_t i = 0; i < s->n && (int)i < c->w; i++) {
+        double v = to_axis(y[i], p->log);
+        if (!s->b[i].count || !isfinite(v)) continue;
+        int row = dot_row(c, r, v);
+        row = clampi(row, 0, c->h - 1);
+        for (int k = last_x < 0 ? (int)i : last_x + 1; k <= (int)i; k++) { /* straight to the next point */
+            int at = last_x < 0 ? row : last_y + (int)lround((double)(row - last_y) * (k - last_x) / ((int)i - last_x));
+            int from = k == (last_x < 0 ? (int)i : last_x + 1) || last_x < 0 ? at : last_y + (int)lround((double)(row - last_y) * (k - 1 - last_x) / ((int)i - last_x));
+            if (last_x >= 0 && k == last_x + 1) from = last_y;
+            if (last_x < 0) from = at;
+            int step = from < at ? 1 : -1;
+            if (from != at) from += step; /* the dots between two columns stand in the later one */
+            for (int yy = from;; yy += step) {
+                struct dot *d = dot_at(c, k, yy);
+                if (d && (c->sx == 1 || (pattern[s->ink] >> (k & 7) & 1) || k == (int)s->n - 1)) d->line = (uint8_t)(s->ink + 1);
+                if (yy == at) break;
+            }
+        }
+        last_x = (int)i;
+        last_y = row;
+    }
+    free(x);
+    free(y);
+}
+
+/* ---- canvas to cells ---- */
+
+static void cell_braille(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
+    static const uint8_t bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
+    unsigned line = 0, band = 0;
+    int ink = -1, band_ink = -1;
+    for (int y = 0; y < 4; y++)
+        for (int x = 0; x < 2; x++) {
+            struct dot *d = dot_at(c, cx * 2 + x, cy * 4 + y);
+            if (d && d->line) line |= bit[y][x], ink = ink < 0 || d->line - 1 < ink ? d->line - 1 : ink;
+            if (d && d->band) band |= bit[y][x], band_ink = d->band - 1;
+        }
+    if (line) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + ink), 0}, 0x2800 + line);
+    else if (band) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), AT_DIM}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
+}
+
+static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
+    struct dot *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
+    int up = a ? a->line : 0, down = b ? b->line : 0;
+    if (up || down) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (up ? up : down) - 1), 0}, up && down ? 0x2588 : up ? 0x2580 : 0x2584);
+    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), AT_DIM}, 0x2591);
+}
+
+static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int cx, int cy, enum glyphs set) {
+    struct dot *d = dot_at(c, cx, cy);
+    if (!d) return;
+    if (d->line) {
+        uint32_t cp = (uint32_t)plot_marks[d->line - 1];
+        if (set == GLYPHS_LINE && d->line == 1) cp = 0x2022;
+        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->line - 1), 0}, cp);
+    } else if (d->band) {
+        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->band - 1), AT_DIM}, set == GLYPHS_LINE ? 0xb7 : '.');
+    }
+}
+
+static void axis_label(const struct plot_range *r, double v, char *out) {
+    double x = r->log ? pow(10, v) : fabs(v) < r->step * 1e-6 ? 0 : v;
+    fmt_short(out, x);
+    int digits = !r->log && r->step < 1 ? (int)ceil(-log10(r->step) - 1e-9) : -1; /* as many as the step needs */
+    if (digits > 0 && digits <= 4 && fabs(x) < 10) snprintf(out, FMT_MAX, "%.*f", digits, x);
+}
+
+static void draw_axis(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
+    struct style dim = {INK_DIM, 0};
+    bool asc = p->set == GLYPHS_ASCII;
+    for (int y = 0; y < d.rows; y++) grid_put(g, d.row + y, d.col - 1, dim, asc ? '|' : 0x2502);
+    int last = -9;
+    for (double v = r->hi; v >= r->lo - r->step * 0.01 && r->step > 0; v -= r->step) {
+        int y = (int)lround((r->hi - v) / (r->hi - r->lo) * (d.rows - 1));
+        char label[FMT_MAX];
+        if (y - last < 2 && y != d.rows - 1) continue;
+        if (y == d.rows - 1 && y - last < 1) continue;
+        last = y;
+        axis_label(r, v, label);
+        grid_right(g, d.row + y, d.col - 2, LABEL - 2, dim, label);
+        grid_put(g, d.row + y, d.col - 1, dim, asc ? '+' : 0x2524);
+    }
+    int every = 16;
+    for (int x = 0; x < d.cols - 3; x += every) {
+        char label[FMT_MAX];
+        double step = (double)p->x.from + (double)x * p->x.sub * (double)((int64_t)1 << p->x.k);
+        fmt_short(label, p->epoch_steps > 0 ? step / p->epoch_steps : step);
+        if (p->epoch_steps > 0 && x == 0) snprintf(label, sizeof label, "ep 0");
+        if (x + (int)strlen(label) <= d.cols) grid_text(g, d.row + d.rows, d.col + x, d.cols - x, dim, label);
+    }
+}
+
+/* Non-finite: x on the top edge. Beyond the range: ^ and v at the edges. On a log axis zeros and negatives: _ at the bottom. */
+static void draw_edges(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
+    double lo = r->log ? pow(10, r->lo) : r->lo, hi = r->log ? pow(10, r->hi) : r->hi, slack = (hi - lo) * 1e-6;
+    for (int i = 0; i < p->n; i++)
+        for (size_t j = 0; j < p->s[i].n; j++) {
+            const struct bucket *b = &p->s[i].b[j];
+            int col = d.col + (int)j / p->x.sub;
+            struct style s = {(uint8_t)(INK_SERIES + p->s[i].ink), AT_BOLD};
+            if ((int)j / p->x.sub >= d.cols) break;
+            if (b->count && b->max > hi + slack) grid_put(g, d.row, col, s, '^');
+            if (b->count && b->min < lo - slack && !(p->log && b->min <= 0)) grid_put(g, d.row + d.rows - 1, col, s, 'v');
+            if (b->count && p->log && b->min <= 0) grid_put(g, d.row + d.rows - 1, col, s, '_');
+            if (b->bad) grid_put(g, d.row, col, (struct style){INK_BAD, AT_BOLD}, 'x');
+        }
+}
+
+static void draw_legend(struct grid *g, const struct plot *p, int row, int col, int cols) {
+    int x = col;
+    for (int i = 0; i < p->n && x < col + cols - 4; i++) {
+        int64_t bad = 0, low = 0;
+        for (size_t j = 0; j < p->s[i].n; j++) {
+            bad += p->s[i].b[j].bad;
+            low += p->s[i].b[j].count && p->log && p->s[i].b[j].min <= 0;
+        }
+        struct style s = {(uint8_t)(INK_SERIES + p->s[i].ink), 0};
+        grid_put(g, row, x, s, p->set == GLYPHS_LINE && !p->s[i].ink ? 0x2022 : (uint32_t)plot_marks[p->s[i].ink]);
+        x += 2 + grid_text(g, row, x + 2, col + cols - x - 2, (struct style){INK_TEXT, 0}, p->s[i].name);
+        if (bad) x += grid_textf(g, row, x, col + cols - x, (struct style){INK_BAD, 0}, " x%lld", (long long)bad);
+        if (low) x += grid_textf(g, row, x, col + cols - x, (struct style){INK_WARN, 0}, " <=0:%lld", (long long)low);
+        x += 2;
+    }
+    if (p->n_marks && x < col + cols - 6) {
+        const struct plot_mark *m = &p->marks[p->n_marks - 1];
+        x += grid_textf(g, row, x, col + cols - x, (struct style){INK_WARN, 0}, "v %s", m->text);
+        x += 2;
+    }
+    char note[64] = "";
+    if (p->smooth > 0) snprintf(note, sizeof note, "ema %g", p->smooth);
+    if (p->log) strcat(note, note[0] ? " log" : "log");
+    if (p->outliers) strcat(note, note[0] ? " all" : "all");
+    int len = (int)strlen(note);
+    if (len && x + len + 1 <= col + cols) grid_text(g, row, col + cols - len, len, (struct style){INK_DIM, 0}, note);
+}
+
+int plot_columns(const struct plot *p) { return clampi(p->area.cols - LABEL, 1, PLOT_COLS / 2); }
+
+static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
+    int sx = p->set == GLYPHS_BRAILLE ? 2 : 1, sy = p->set == GLYPHS_BRAILLE ? 4 : p->set == GLYPHS_HALF ? 2 : 1;
+    struct canvas c = {d.cols * sx, d.rows * sy, sx, sy, NULL};
+    c.d = X_NEW(struct dot, (size_t)c.w * (size_t)c.h);
+    for (int i = p->n; i-- > 0;) series_band(&c, p, r, &p->s[i]);
+    for (int i = p->n; i-- > 0;) series_line(&c, p, r, &p->s[i]); /* the first on top */
+    for (int y = 0; y < d.rows; y++)
+        for (int x = 0; x < d.cols; x++) {
+            if (p->set == GLYPHS_BRAILLE) cell_braille(g, d.row + y, d.col + x, &c, x, y);
+            else if (p->set == GLYPHS_HALF) cell_half(g, d.row + y, d.col + x, &c, x, y);
+            else cell_plain(g, d.row + y, d.col + x, &c, x, y, p->set);
+        }
+    free(c.d);
+}
+
+void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now) {
+    struct rect a = p->area;
+    bool legend = a.rows >= 5;
+    int top = p->title ? 1 : 0;
+    struct rect d = {a.row + top, a.col + LABEL, a.rows - top - 1 - (legend ? 1 : 0), plot_columns(p)};
+    if (d.rows < 2 || a.cols < LABEL + 4) return;
+    if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, p->title);
+    double lo = 0, hi = 1;
+    if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi)) plot_range_update(keep, lo, hi, d.rows / 3 > 1 ? d.rows / 3 : 1, p->log, now);
+    struct plot_range r = *keep;
+    if (r.step == 0 || r.log != p->log) r = (struct plot_range){0, 1, 0.5, false, -1};
+    draw_axis(g, p, &r, d);
+    canvas_draw(g, p, &r, d);
+    draw_edges(g, p, &r, d);
+    for (int i = 0; i < p->n_marks; i++) { /* edits and notes stand on the axis */
+        int64_t at = p->marks[i].step - p->x.from;
+        int x = at < 0 ? -1 : (int)((at >> p->x.k) / p->x.sub);
+        if (x >= 0 && x < d.cols) grid_put(g, d.row + d.rows, d.col + x, (struct style){INK_WARN, AT_BOLD}, 'v');
+    }
+    if (p->cursor >= 0 && p->cursor < d.cols)
+        for (int y = 0; y < d.rows; y++) grid_style(g, d.row + y, d.col + p->cursor, 1, (struct style){INK_TEXT, AT_REVERSE});
+    if (legend) draw_legend(g, p, a.row + a.rows - 1, d.col, d.cols);
+}

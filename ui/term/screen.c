@@ -1,0 +1,252 @@
+/* ncurses on a memory file; see the header. Traps it avoids: newterm asks the descriptor for its size (use_env, use_tioctl,
+ * resizeterm), installs signal handlers (put back at once), and colour pairs belong to a screen (set again per attach). */
+#include "config.h"
+
+#define NCURSES_WIDECHAR 1
+#include "ui/term/screen.h"
+
+#include <curses.h>
+#include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "src/base/mem.h"
+#include "src/base/utf8.h"
+
+struct screen {
+    SCREEN *scr;
+    FILE *out, *in;
+    int fd, colors;
+    bool ascii, full, first, bell, paste;
+    enum glyphs glyphs;
+    char note[160];
+    struct grid shown;
+};
+
+/* Distances of each pair >= 13 (CIEDE2000) for common, protan, deutan and tritan vision; contrast >= 3:1 on black and on white. */
+const short screen_series_256[8] = {105, 197, 29, 58, 93, 139, 126, 66};
+static const short series_16[8] = {12, 9, 10, 11, 13, 14, 6, 5};
+static const short series_8[8] = {4, 1, 2, 3, 5, 6, 7, 7};
+
+static locale_t wide_locale;
+
+/* ncurses decides by the thread's locale; the grid sees to it that a client without UTF-8 gets ASCII only. */
+static void locale_wide(void) {
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0) return;
+    if (!wide_locale) wide_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (wide_locale) uselocale(wide_locale);
+}
+
+static bool term_name_ok(const char *t) {
+    size_t n = t ? strlen(t) : 0;
+    return n > 0 && n < 64 && t[0] != '.' && t[0] != '-' && strspn(t, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-") == n;
+}
+
+static SCREEN *try_term(struct screen *s, const char *name) { return term_name_ok(name) && strcmp(name, "dumb") != 0 ? newterm(name, s->out, s->in) : NULL; }
+
+/* The name as given, without its suffixes, then common ones. */
+static SCREEN *open_term(struct screen *s, const char *term) {
+    static const char *const others[] = {"xterm-256color", "xterm", "vt100", "ansi"};
+    SCREEN *scr = try_term(s, term);
+    char name[64];
+    if (scr) return scr;
+    snprintf(name, sizeof name, "%.63s", term_name_ok(term) ? term : "");
+    for (char *cut; !scr && (cut = strrchr(name, '-')) != NULL && cut > name;) {
+        *cut = 0;
+        scr = try_term(s, name);
+    }
+    for (size_t i = 0; i < LEN(others) && !scr; i++) {
+        scr = try_term(s, others[i]);
+        snprintf(name, sizeof name, "%s", others[i]);
+    }
+    if (scr) snprintf(s->note, sizeof s->note, "The terminal type \"%.40s\" is not known here; drawing for %.40s.", term_name_ok(term) ? term : "?", name);
+    return scr;
+}
+
+static int color_level(const struct term_info *t) {
+    int have = has_colors() ? COLORS : 0;
+    const char *ask = t->colors ? t->colors : "auto";
+    if (t->no_color && strcmp(ask, "auto") == 0) return 0;
+    if (strcmp(ask, "none") == 0 || have < 8) return 0;
+    int want = strcmp(ask, "256") == 0 ? 256 : strcmp(ask, "16") == 0 ? 16 : strcmp(ask, "8") == 0 ? 8 : have;
+    if (want > have) want = have;
+    return want >= 256 ? 256 : want >= 16 ? 16 : 8;
+}
+
+static void pairs_init(struct screen *s) {
+    start_color();
+    bool own = use_default_colors() == OK;
+    short bg = own ? -1 : COLOR_BLACK, fg = own ? -1 : COLOR_WHITE;
+    bool many = s->colors == 256, bright = s->colors >= 16;
+    const short ink[INK_SERIES] = {fg, many ? 243 : fg, many ? 29 : COLOR_GREEN, many ? 136 : COLOR_YELLOW, many ? 197 : bright ? 9 : COLOR_RED, fg};
+    for (int i = 0; i < INK_SERIES; i++) init_pair((short)(i + 1), ink[i], bg);
+    for (int i = 0; i < 8; i++) init_pair((short)(INK_SERIES + i + 1), many ? screen_series_256[i] : bright ? series_16[i] : series_8[i], bg);
+}
+
+static enum glyphs glyphs_for(const struct screen *s, const struct term_info *t) {
+    const char *ask = t->glyphs ? t->glyphs : "auto";
+    if (s->ascii) return GLYPHS_ASCII;
+    for (int i = 0; glyphs_names[i]; i++)
+        if (strcmp(ask, glyphs_names[i]) == 0) return (enum glyphs)i;
+    if (t->term && strncmp(t->term, "linux", 5) == 0) return GLYPHS_HALF; /* the console's font has no braille */
+    if (t->term && (strncmp(t->term, "vt", 2) == 0 || strcmp(t->term, "ansi") == 0)) return GLYPHS_ASCII;
+    return GLYPHS_BRAILLE;
+}
+
+struct screen *screen_open(const struct term_info *t, struct err *e) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+    struct sigaction old[LEN(signals)];
+    struct screen *s = X_NEW(struct screen, 1);
+    locale_wide();
+    s->fd = memfd_create("hone-frame", MFD_CLOEXEC);
+    s->out = s->fd >= 0 ? fdopen(s->fd, "w+") : NULL;
+    s->in = fopen("/dev/null", "re");
+    if (!s->out || !s->in) {
+        err_sys(e, "make a frame file", "memfd");
+        goto fail;
+    }
+    for (size_t i = 0; i < LEN(signals); i++) sigaction(signals[i], NULL, &old[i]);
+    use_env(FALSE);
+    use_tioctl(TRUE);
+    s->scr = open_term(s, t->term);
+    for (size_t i = 0; i < LEN(signals); i++) sigaction(signals[i], &old[i], NULL);
+    if (!s->scr) {
+        err_set(e, "The terminal type \"%.40s\" cannot be drawn on; set TERM, for example to xterm, or use --plain.", term_name_ok(t->term) ? t->term : "?");
+        goto fail;
+    }
+    set_term(s->scr);
+    nonl();
+    noecho();
+    leaveok(stdscr, FALSE);
+    s->ascii = !t->codeset || (strcasecmp(t->codeset, "UTF-8") != 0 && strcasecmp(t->codeset, "utf8") != 0);
+    s->colors = color_level(t);
+    s->glyphs = glyphs_for(s, t);
+    if (s->colors) pairs_init(s);
+    curs_set(0);
+    static const char *const pasting[] = {"xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
+    for (size_t i = 0; i < LEN(pasting); i++)
+        if (t->term && strncmp(t->term, pasting[i], strlen(pasting[i])) == 0) s->paste = true;
+    s->first = true;
+    grid_init(&s->shown, 1, 1, false);
+    screen_resize(s, t->rows, t->cols);
+    return s;
+fail:
+    if (s->out) fclose(s->out);
+    else if (s->fd >= 0) close(s->fd);
+    if (s->in) fclose(s->in);
+    free(s);
+    return NULL;
+}
+
+void screen_close(struct screen *s) {
+    if (!s) return;
+    set_term(s->scr);
+    endwin();
+    delscreen(s->scr);
+    fclose(s->out);
+    fclose(s->in);
+    grid_release(&s->shown);
+    free(s);
+}
+
+void screen_resize(struct screen *s, int rows, int cols) {
+    rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
+    cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    set_term(s->scr);
+    resizeterm(rows, cols);
+    s->full = true;
+}
+
+void screen_redraw(struct screen *s) {
+    set_term(s->scr);
+    if (!s->first) endwin(); /* the next update enters the screen again */
+    s->first = s->full = true;
+}
+
+void screen_bell(struct screen *s) { s->bell = true; }
+bool screen_ascii(const struct screen *s) { return s->ascii; }
+enum glyphs screen_glyphs(const struct screen *s) { return s->glyphs; }
+const char *screen_note(const struct screen *s) { return s->note[0] ? s->note : NULL; }
+int screen_colors(const struct screen *s) { return s->colors; }
+
+static attr_t attributes(struct style st, int colors) {
+    attr_t a = 0;
+    if (st.at & AT_BOLD) a |= A_BOLD;
+    if (st.at & AT_DIM || (st.ink == INK_DIM && colors < 256 && colors)) a |= A_DIM;
+    if (st.at & AT_REVERSE) a |= A_REVERSE;
+    if (st.at & AT_UNDER) a |= A_UNDERLINE;
+    return a;
+}
+
+/* ncurses places by wcwidth; where that differs from our table, question marks keep the columns. */
+static void cell_out(const struct screen *s, int y, int x, const struct gcell *c) {
+    wchar_t w[8] = {0};
+    size_t n = 0, len = strlen(c->text);
+    for (size_t i = 0; i < len && n < 5;) {
+        uint32_t cp;
+        size_t used = utf8_next(c->text + i, len - i, &cp);
+        if (!used) break;
+        w[n++] = cp & UTF8_BAD ? L'?' : (wchar_t)cp;
+        i += used;
+    }
+    if (!n) w[0] = L' ', n = 1;
+    bool odd = wcwidth(w[0]) != c->width;
+    for (size_t i = 1; i < n; i++)
+        if (wcwidth(w[i]) != 0) w[i] = 0, n = i;
+    cchar_t cc;
+    attr_t a = attributes(c->style, s->colors);
+    short pair = s->colors && c->style.ink != INK_TEXT && c->style.ink != INK_TITLE ? (short)(c->style.ink + 1) : 0;
+    for (int k = 0; k < (odd ? c->width : 1); k++) {
+        setcchar(&cc, odd ? L"?" : w, a, pair, NULL);
+        mvadd_wch(y, x + k, &cc);
+    }
+}
+
+static size_t frame_take(struct screen *s, struct buf *out) {
+    fflush(s->out);
+    off_t n = lseek(s->fd, 0, SEEK_END);
+    if (n <= 0) return 0;
+    size_t from = out->len;
+    buf_reserve(out, (size_t)n);
+    for (off_t at = 0; at < n;) {
+        ssize_t got = pread(s->fd, out->data + out->len, (size_t)(n - at), at);
+        if (got <= 0) break;
+        out->len += (size_t)got;
+        at += got;
+    }
+    out->data[out->len] = 0;
+    if (ftruncate(s->fd, 0) == 0) lseek(s->fd, 0, SEEK_SET);
+    return out->len - from;
+}
+
+size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out) {
+    size_t before = out->len;
+    bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
+    if (!full && !s->bell && grid_equal(&s->shown, g)) return 0;
+    set_term(s->scr);
+    if (s->full && !s->first) clearok(curscr, TRUE);
+    if (full) erase();
+    for (int y = 0; y < g->rows && y < LINES; y++)
+        for (int x = 0; x < g->cols && x < COLS; x++) {
+            const struct gcell *c = &g->cell[y * g->cols + x], *o = full ? NULL : &s->shown.cell[y * g->cols + x];
+            if (!c->width || (o && memcmp(&c->style, &o->style, sizeof c->style) == 0 && c->width == o->width && strcmp(c->text, o->text) == 0)) continue;
+            cell_out(s, y, x, c);
+        }
+    bool cursor = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS;
+    if (cursor) move(g->cur_row, g->cur_col);
+    bool had = s->shown.cur_row >= 0 && !s->first;
+    if (cursor != had || s->first) curs_set(cursor ? 1 : 0);
+    if (s->bell) beep();
+    refresh();
+    grid_copy(&s->shown, g);
+    frame_take(s, out);
+    if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
+    s->first = s->full = s->bell = false;
+    return out->len - before;
+}

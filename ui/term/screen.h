@@ -1,0 +1,25 @@
+/* The terminal side: a cell grid becomes the bytes of one frame. The only file that knows curses. ncurses writes into a memory
+ * file, never to a terminal; sizes come from the client. One screen at a time; UI thread only. */
+#ifndef HONE_UI_TERM_SCREEN_H
+#define HONE_UI_TERM_SCREEN_H
+
+#include "src/call/port.h"
+#include "ui/draw/grid.h"
+
+struct screen;
+struct screen *screen_open(const struct term_info *t, struct err *e);
+void screen_close(struct screen *s); /* frees it; its bytes are dropped: the client restores the terminal */
+void screen_resize(struct screen *s, int rows, int cols); /* the next frame is a full one */
+void screen_redraw(struct screen *s);  /* the next frame repaints everything and enters the alternate screen again */
+/* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. */
+size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out);
+void screen_bell(struct screen *s);    /* with the next frame */
+bool screen_ascii(const struct screen *s);      /* the client's codeset is not UTF-8 */
+enum glyphs screen_glyphs(const struct screen *s); /* the best set for this terminal, or the one asked for */
+const char *screen_note(const struct screen *s);   /* what to say once (another TERM was used), or NULL */
+int screen_colors(const struct screen *s);      /* 256 16 8 0 */
+
+/* Colours of the series in the 256-colour palette, for the test of their distances. */
+extern const short screen_series_256[8];
+
+#endif

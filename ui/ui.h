@@ -1,0 +1,14 @@
+/* The dashboard: implements struct ui_port over the run record. It never blocks and touches no file; everything it does to a
+ * run is a call. One instance a process, UI thread only. */
+#ifndef HONE_UI_UI_H
+#define HONE_UI_UI_H
+
+#include "src/call/port.h"
+
+struct hub;
+struct ui;
+struct ui *ui_new(struct hub *h, const struct prompt_port *prompt, const struct script_port *script); /* ports may be NULL */
+void ui_free(struct ui *u);
+const struct ui_port *ui_port(struct ui *u);
+
+#endif
