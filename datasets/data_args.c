@@ -10,7 +10,7 @@ static const char *const target_names[] = {"auto", "class", "number", NULL};
 static const char *const missing_names[] = {"error", "drop", "mean", NULL};
 
 #define AT(f) offsetof(struct data_args, f)
-static const struct arg args[] = {
+const struct arg data_arg_table[] = {
     {"name", "name of a data set, or a path to a file or folder", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 0, NULL, SRC_DATA},
     {"train", "examples of the training part, drawn by class", "rows", NULL, ARG_INT, AT(train), 0, AT_RUN, 1, 1e12},
     {"val", "examples of the validation part; cut from training where the set has none; 0: none", "rows", NULL, ARG_INT, AT(val), 0, AT_RUN, 0, 1e12},
@@ -38,4 +38,4 @@ static const struct arg args[] = {
     {"standardize", "tables: each number column to mean 0, standard deviation 1 of the training part", NULL, "true", ARG_BOOL, AT(standardize)},
     {NULL}};
 
-const struct kind data_kind = {"data", "Loads a data set: by name, or from a file or folder", "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", args, sizeof(struct data_args)};
+const struct kind data_kind = {"data", "Loads a data set: by name, or from a file or folder", "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)};

@@ -24,5 +24,6 @@ struct data_args {
     int trunc;                           /* 0 head, 1 tail */
     char *chars;                         /* "3-5" */
 };
+extern const struct arg data_arg_table[]; /* of data_kind, for other kinds with the same arguments */
 
 #endif

@@ -26,9 +26,11 @@ void source_free(struct source *s) {
 
 static char *with_packing(const char *dir, const char *name) {
     static const char *const pack[] = {"", ".gz", ".xz"};
+    size_t n = strlen(name);
+    if (n > 3 && (!strcmp(name + n - 3, ".gz") || !strcmp(name + n - 3, ".xz"))) n -= 3;
     for (size_t i = 0; i < LEN(pack); i++) {
         struct buf b = BUF_INIT;
-        buf_addf(&b, "%s/%s%s", dir, name, pack[i]);
+        buf_addf(&b, "%s/%.*s%s", dir, (int)n, name, pack[i]);
         if (io_exists(b.data) && !io_is_dir(b.data)) return buf_take(&b);
         buf_release(&b);
     }
@@ -53,7 +55,7 @@ static int recipe_in(struct source *s, const char *dir, struct err *e) {
     if (!s->n) return 0;
     int n = s->n;
     source_free(s);
-    return err_set(e, "the data set in %s is not complete: %d file%s there, but %s (also as .gz or .xz) is missing; fetch it again", dir, n, n == 1 ? " is" : "s are", missing);
+    return err_set(e, "the data set in %s is not complete: %d file%s there, but %s (packed or not) is missing; fetch it again", dir, n, n == 1 ? " is" : "s are", missing);
 }
 
 static void list_search(struct buf *b, const char *const *search) {

@@ -8,38 +8,38 @@
 #include "src/base/err.h"
 
 static const struct recipe_file fashion_mnist[] = {
-    {"train-images-idx3-ubyte", NULL, PART_TRAIN, ROLE_X, 26421880,
+    {"train-images-idx3-ubyte.gz", NULL, PART_TRAIN, ROLE_X, 26421880,
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         "https://github.com/zalandoresearch/fashion-mnist/raw/b2617bb6/data/fashion/train-images-idx3-ubyte.gz"},
-    {"train-labels-idx1-ubyte", NULL, PART_TRAIN, ROLE_Y, 29515,
+    {"train-labels-idx1-ubyte.gz", NULL, PART_TRAIN, ROLE_Y, 29515,
         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         "https://github.com/zalandoresearch/fashion-mnist/raw/b2617bb6/data/fashion/train-labels-idx1-ubyte.gz"},
-    {"t10k-images-idx3-ubyte", NULL, PART_TEST, ROLE_X, 4422102,
+    {"t10k-images-idx3-ubyte.gz", NULL, PART_TEST, ROLE_X, 4422102,
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "https://github.com/zalandoresearch/fashion-mnist/raw/b2617bb6/data/fashion/t10k-images-idx3-ubyte.gz"},
-    {"t10k-labels-idx1-ubyte", NULL, PART_TEST, ROLE_Y, 5148,
+    {"t10k-labels-idx1-ubyte.gz", NULL, PART_TEST, ROLE_Y, 5148,
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         "https://github.com/zalandoresearch/fashion-mnist/raw/b2617bb6/data/fashion/t10k-labels-idx1-ubyte.gz"},
     {NULL}};
 static const struct recipe_file mnist[] = {
-    {"train-images-idx3-ubyte", NULL, PART_TRAIN, ROLE_X, 9912422,
+    {"train-images-idx3-ubyte.gz", NULL, PART_TRAIN, ROLE_X, 9912422,
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz"},
-    {"train-labels-idx1-ubyte", NULL, PART_TRAIN, ROLE_Y, 28881,
+    {"train-labels-idx1-ubyte.gz", NULL, PART_TRAIN, ROLE_Y, 28881,
         "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         "https://ossci-datasets.s3.amazonaws.com/mnist/train-labels-idx1-ubyte.gz"},
-    {"t10k-images-idx3-ubyte", NULL, PART_TEST, ROLE_X, 1648877,
+    {"t10k-images-idx3-ubyte.gz", NULL, PART_TEST, ROLE_X, 1648877,
         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz"},
-    {"t10k-labels-idx1-ubyte", NULL, PART_TEST, ROLE_Y, 4542,
+    {"t10k-labels-idx1-ubyte.gz", NULL, PART_TEST, ROLE_Y, 4542,
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-labels-idx1-ubyte.gz"},
     {NULL}};
 static const struct recipe_file imdb[] = {
-    {"train.tsv", NULL, PART_TRAIN, ROLE_ALL, 13548046,
+    {"train.tsv.gz", NULL, PART_TRAIN, ROLE_ALL, 13548046,
         "97704cc990f47a879405944b120bfa17d5a8648515b9f6c360cfa7ae16dc2c4c",
         NULL},
-    {"test.tsv", NULL, PART_TEST, ROLE_ALL, 13229263,
+    {"test.tsv.gz", NULL, PART_TEST, ROLE_ALL, 13229263,
         "3c36eca171172a390f0acda3a57dbcf7baa1c30e5a48981533e197942c89851f",
         NULL},
     {NULL}};

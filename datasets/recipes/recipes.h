@@ -7,10 +7,9 @@
 
 #include "datasets/dataset.h"
 
-#define RECIPE_FILES 8
 enum recipe_role { ROLE_ALL, ROLE_X, ROLE_Y };   /* columns, only inputs, only the target */
 struct recipe_file {
-    const char *path;      /* in the folder of the set; a plain name also stands for NAME.gz and NAME.xz */
+    const char *path;      /* in the folder of the set, as published; it may as well be packed otherwise or not (.gz, .xz) */
     const char *variant;   /* NULL: of every variant */
     int part;              /* PART_TRAIN ... */
     int role;              /* enum recipe_role */

@@ -4,7 +4,12 @@
 /* clang-format off */
 #define CMDS(X) \
     X(bench) \
-    X(doctor)
+    X(data) \
+    X(data_fetch) \
+    X(data_ls) \
+    X(data_show) \
+    X(doctor) \
+    X(field)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct cmd cmd_##name;

@@ -1,0 +1,191 @@
+/* One program call a file (argument list, never a shell), progress from the size of the file, sum checked, folder renamed. */
+#include "config.h"
+
+#include "datasets/fetch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "datasets/source.h"
+#include "src/base/buf.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+
+extern char **environ;
+
+/* curl, else wget, with stdout and stderr into log. */
+static int start(const char *url, const char *out, const char *log, pid_t *pid, struct err *e) {
+    const char *const curl[] = {"curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
+    const char *const wget[] = {"wget", "-nv", "--timeout=30", "--tries=3", "-O", out, "--", url, NULL};
+    const char *const *const program[] = {curl, wget};
+    posix_spawn_file_actions_t act;
+    posix_spawnattr_t attr;
+    sigset_t none;
+    int r = ENOENT;
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&act);
+    posix_spawn_file_actions_addopen(&act, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&act, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_adddup2(&act, 1, 2);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &none); /* our threads have all signals blocked */
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    for (size_t i = 0; i < LEN(program) && r == ENOENT; i++) r = posix_spawnp(pid, program[i][0], &act, &attr, (char *const *)(uintptr_t)program[i], environ);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&act);
+    if (r == ENOENT) return err_set(e, "neither curl nor wget is installed; install one, or fetch %s yourself", url);
+    if (r) return err_set(e, "cannot start curl: %s", strerror(r));
+    return 0;
+}
+
+struct done {
+    int64_t before, total; /* bytes of the files before, of all */
+    const char *name;
+    data_progress fn;
+    void *ctx;
+};
+
+static int wait_for(pid_t pid, const char *out, const struct recipe_file *f, const struct done *d, struct err *e) {
+    for (int status;;) {
+        pid_t r = waitpid(pid, &status, WNOHANG);
+        if (r == pid) return status;
+        if (r < 0 && errno != EINTR) return err_sys(e, "wait for", "curl");
+        struct stat st;
+        int64_t have = stat(out, &st) ? 0 : st.st_size;
+        double frac = d->total ? (double)(d->before + have) / (double)d->total : -1;
+        bool stop = d->fn && d->fn(d->ctx, d->name, frac > 1 ? 1 : frac), large = f->bytes && have > f->bytes + (1 << 20);
+        if (stop || large) {
+            kill(pid, SIGTERM);
+            while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+            return stop ? err_code(e, ERR_STOPPED, "fetching %s was stopped", d->name)
+                        : err_set(e, "%s sends more than the %lld bytes of that file; it is another file", f->url ? f->url : f->path, (long long)f->bytes);
+        }
+        clock_sleep(0.05);
+    }
+}
+
+static int one_file(const struct recipe_file *f, const char *url, const char *dir, const struct done *d, struct err *e) {
+    char *out = io_join(dir, f->path), *log = io_join(dir, ".log");
+    struct buf text = BUF_INIT;
+    char hex[65];
+    int64_t bytes = 0;
+    pid_t pid;
+    int r = start(url, out, log, &pid, e), status = r ? -1 : wait_for(pid, out, f, d, e);
+    if (!r && status < 0) r = -1;
+    if (!r && status) {
+        io_read_file(log, 4096, &text, NULL);
+        char *line = text.data ? text.data : NULL;
+        if (line) line[strcspn(line, "\r\n")] = 0;
+        r = err_set(e, "%s cannot be fetched%s%.200s; is the network reachable?", url, line && *line ? ": " : "", line ? line : "");
+    }
+    if (!r) r = io_sha256_file(out, hex, &bytes, e);
+    if (!r && f->sha256 && strcmp(hex, f->sha256))
+        r = err_set(e, "what %s sends is not the expected file: %lld bytes with SHA-256 %.12s.., not %lld with %.12s..; the publisher may have changed it",
+            url, (long long)bytes, hex, (long long)f->bytes, f->sha256);
+    if (!r) {
+        int fd = open(out, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fsync(fd)) r = err_sys(e, "write", out);
+        if (fd >= 0) close(fd);
+    }
+    unlink(log);
+    buf_release(&text);
+    free(log);
+    free(out);
+    return r;
+}
+
+/* Folders NAME.part-PID of processes that are gone. */
+static void sweep(const char *root, const char *name) {
+    DIR *d = opendir(root);
+    size_t n = strlen(name);
+    if (!d) return;
+    for (struct dirent *x; (x = readdir(d));) {
+        if (strncmp(x->d_name, name, n) || strncmp(x->d_name + n, ".part-", 6)) continue;
+        long pid = atol(x->d_name + n + 6);
+        if (pid <= 0 || !kill((pid_t)pid, 0) || errno != ESRCH) continue;
+        char *p = io_join(root, x->d_name);
+        io_remove_tree(p, NULL);
+        free(p);
+    }
+    closedir(d);
+}
+
+static bool complete(const struct recipe_file *files, const char *variant, const char *dir) {
+    for (const struct recipe_file *f = files; f->path; f++) {
+        if (!recipe_file_is(f, variant)) continue;
+        char *p = source_recipe_file(dir, f);
+        free(p);
+        if (!p) return false;
+    }
+    return true;
+}
+
+/* The checked files go to their place: the folder as a whole, or file by file into one that is there (another variant). */
+static int install(const struct recipe_file *files, const char *variant, const char *tmp, const char *dest, struct err *e) {
+    if (!rename(tmp, dest)) return 0;
+    if (!io_is_dir(dest)) return err_sys(e, "rename the fetched files to", dest);
+    for (const struct recipe_file *f = files; f->path; f++) {
+        if (!recipe_file_is(f, variant)) continue;
+        char *from = io_join(tmp, f->path), *to = io_join(dest, f->path);
+        int r = rename(from, to) ? err_sys(e, "rename a fetched file to", to) : 0;
+        free(from);
+        free(to);
+        if (r) return -1;
+    }
+    return io_sync_dir(dest, e) || io_remove_tree(tmp, e) ? -1 : 0;
+}
+
+int fetch_files(const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+    char *dest = io_join(root, name), part[32];
+    struct buf tmp = BUF_INIT;
+    int r = 0;
+    struct done d = {.name = name, .fn = fn, .ctx = ctx};
+    snprintf(part, sizeof part, ".part-%ld", (long)getpid());
+    buf_addf(&tmp, "%s%s", dest, part);
+    if (complete(files, variant, dest)) {
+        r = 1;
+        goto out;
+    }
+    for (const struct recipe_file *f = files; f->path; f++)
+        if (recipe_file_is(f, variant)) d.total += f->bytes;
+    if (io_mkdirs(root, 0777, e)) r = -1;
+    else {
+        sweep(root, name);
+        if (mkdir(tmp.data, 0777) && errno != EEXIST) r = err_sys(e, "make the folder", tmp.data);
+    }
+    for (const struct recipe_file *f = files; f->path && !r; f++) {
+        if (!recipe_file_is(f, variant)) continue;
+        struct buf url = BUF_INIT;
+        if (from) buf_addf(&url, "%s/%s", from, f->path);
+        else buf_adds(&url, f->url);
+        r = one_file(f, url.data, tmp.data, &d, e);
+        buf_release(&url);
+        d.before += f->bytes;
+    }
+    if (!r) r = io_sync_dir(tmp.data, e) || install(files, variant, tmp.data, dest, e) || io_sync_dir(root, e) ? -1 : 0;
+    if (r < 0) io_remove_tree(tmp.data, NULL);
+out:
+    buf_release(&tmp);
+    free(dest);
+    return r;
+}
+
+int fetch_recipe(const struct recipe *r, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+    bool ok;
+    const char *v = recipe_variant(r, variant, &ok);
+    if (!ok) return err_code(e, ERR_USAGE, "%s has no variant \"%.60s\"%s%s", r->name, variant, r->variants ? "; there are: " : "", r->variants ? r->variants : "");
+    for (const struct recipe_file *f = r->file; f->path && !from; f++)
+        if (recipe_file_is(f, v) && !f->url)
+            return err_set(e, "there is no known public address of %s in this form%s%s; or give from= an address that has its files", r->name, r->hint ? ". " : "", r->hint ? r->hint : "");
+    return fetch_files(r->name, r->file, v, root, from, fn, ctx, e);
+}

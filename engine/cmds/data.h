@@ -1,0 +1,11 @@
+/* What other files of the engine need of the data commands. */
+#ifndef HONE_ENGINE_CMDS_DATA_H
+#define HONE_ENGINE_CMDS_DATA_H
+
+/* Any thread: a load or fetch that is running on the helper thread ends soon with "stopped". For the end of the process. */
+void data_interrupt(void);
+/* The folders searched for data sets, NULL-terminated: the setting data (--data), HONE_DATA, ./data, the samples, /usr/share/datasets. */
+char **data_search(void);
+void data_search_free(char **list);
+
+#endif
