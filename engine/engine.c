@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cmds/data.h"
 #include "engine/cpu/gemm.h"
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
@@ -41,6 +42,7 @@ static void *helper_thread(void *arg) {
 int engine_start(struct hub *h, struct err *e) {
     eng.hub = h;
     atomic_store(&eng.quit, false);
+    data_interrupt(false);
     if (thread_start(&eng.engine, "hone-engine", engine_thread, h, e) < 0) return -1;
     eng.engine_on = true;
     if (thread_start(&eng.helper, "hone-helper", helper_thread, h, e) < 0) {
@@ -54,6 +56,7 @@ int engine_start(struct hub *h, struct err *e) {
 void engine_stop(void) {
     if (!eng.hub) return;
     atomic_store(&eng.quit, true);
+    data_interrupt(true);
     hub_quit(eng.hub);
     queue_wake(hub_queue(eng.hub, OWNER_HELPER));
     if (eng.engine_on) pthread_join(eng.engine, NULL);

@@ -20,7 +20,7 @@
 #include "src/call/settings.h"
 
 static _Atomic bool stopping;
-void data_interrupt(void) { atomic_store(&stopping, true); }
+void data_interrupt(bool on) { atomic_store(&stopping, on); }
 
 static void add_folder(char ***list, size_t *n, char *path_take) {
     for (size_t i = 0; i < *n; i++)
@@ -50,10 +50,15 @@ char **data_search(void) {
     args_release(&settings_kind, &s);
     add_colon_list(&list, &n, getenv("HONE_DATA"));
     add_folder(&list, &n, mem_str("./data"));
-    char *exe = io_exe_dir(); /* the samples beside a program that is built but not installed */
-    if (exe) add_folder(&list, &n, io_join(exe, "datasets/samples"));
+    char *exe = io_exe_dir(); /* the samples: beside the program (links in a build tree), or where make install put them */
+    static const char *const beside[] = {"share/hone/samples", "../share/hone/samples"};
+    for (size_t i = 0; i < LEN(beside) && exe; i++) {
+        char *p = io_join(exe, beside[i]);
+        if (io_is_dir(p)) add_folder(&list, &n, p);
+        else free(p);
+    }
     free(exe);
-    add_folder(&list, &n, mem_str(HONE_DATADIR "/datasets"));
+    if (io_is_dir(HONE_DATADIR "/samples")) add_folder(&list, &n, mem_str(HONE_DATADIR "/samples"));
     add_folder(&list, &n, mem_str("/usr/share/datasets"));
     return list;
 }

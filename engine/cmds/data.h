@@ -2,8 +2,10 @@
 #ifndef HONE_ENGINE_CMDS_DATA_H
 #define HONE_ENGINE_CMDS_DATA_H
 
-/* Any thread: a load or fetch that is running on the helper thread ends soon with "stopped". For the end of the process. */
-void data_interrupt(void);
+#include <stdbool.h>
+
+/* Any thread. On: a load or fetch that is running on the helper thread, and every later one, ends soon with "stopped". */
+void data_interrupt(bool on);
 /* The folders searched for data sets, NULL-terminated: the setting data (--data), HONE_DATA, ./data, the samples, /usr/share/datasets. */
 char **data_search(void);
 void data_search_free(char **list);
