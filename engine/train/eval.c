@@ -1,0 +1,156 @@
+/* Evaluation, and the way of a batch into a step's memory. */
+#include "engine/train/eval.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+
+struct eval {
+    struct eval_spec spec;
+    struct step *step;
+    struct tally tally;
+    int32_t *guess;
+    int64_t batch;
+};
+
+/* Values of one row of an input or target tensor, ragged or not. */
+static int64_t row_width(const struct step *s, tid t) {
+    const struct tensor *x = graph_tensor(s->g, t);
+    int64_t w = x->ndim ? x->dim[0].k : 1;
+    for (int i = 1; i < x->ndim; i++) w *= x->dim[i].k;
+    return w;
+}
+
+static int check_input(const struct step *s, int i, const struct column *c, struct err *e) {
+    tid t = s->io.in[i].data;
+    bool ragged = step_axis(s, i) >= AXIS_T0, ids = graph_tensor(s->g, t)->dtype == DT_I32;
+    if (c->type == COL_TEXT) return err_set(e, "column \"%s\" is text that was not turned into tokens: load the data with vocab=N", c->name);
+    if (ragged != (c->type == COL_TOKENS))
+        return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ragged ? "texts" : "values", c->name, ragged ? "values" : "texts");
+    if (!ragged && ids != (c->type == COL_I32)) return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ids ? "ids" : "numbers", c->name, ids ? "numbers" : "ids");
+    int64_t w = c->width > 0 ? c->width : 1;
+    if (!ragged && row_width(s, t) != w) return err_set(e, "the model's input %d has %" PRId64 " values a row, but column \"%s\" has %" PRId64, i + 1, row_width(s, t), c->name, w);
+    return 0;
+}
+
+int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
+    if (part->n_col - 1 != s->io.n_in) return err_set(e, "the model has %d inputs, the data %d columns before the target", s->io.n_in, part->n_col - 1);
+    for (int i = 0; i < s->io.n_in; i++)
+        if (check_input(s, i, &part->col[i], e) < 0) return -1;
+    if (!loss) return 0;
+    const struct column *y = &part->col[part->n_col - 1];
+    const struct tensor *o = graph_tensor(s->g, s->io.out);
+    int64_t w = y->width > 0 ? y->width : 1, out = o->ndim ? o->dim[o->ndim - 1].k : 1;
+    bool ragged = graph_tensor(s->g, s->target)->dim[0].axis >= AXIS_T0;
+    if (loss->row->labels) {
+        if (y->type != COL_I32 && y->type != COL_TOKENS) return err_set(e, "loss %s needs class labels, but \"%s\" holds numbers: use loss=\"mse\"", loss->row->kind.name, y->name);
+        if (ragged != (y->type == COL_TOKENS)) return err_set(e, "the model gives one answer for each %s, but \"%s\" has one for each %s", ragged ? "token" : "row", y->name, ragged ? "row" : "token");
+        if (y->max_id > out) return err_set(e, "the model has %" PRId64 " outputs, but the data %" PRId64 " classes: make the last layer linear{%" PRId64 "}", out, y->max_id, y->max_id);
+        return 0;
+    }
+    if (y->type != COL_F32 && y->type != COL_U8) return err_set(e, "loss %s needs numbers, but \"%s\" holds classes: use loss=\"cross_entropy\"", loss->row->kind.name, y->name);
+    if (row_width(s, s->target) != w) return err_set(e, "the model gives %" PRId64 " values a row, but the target \"%s\" has %" PRId64, row_width(s, s->target), y->name, w);
+    return 0;
+}
+
+static void copy_column(const struct column *c, const struct batch_col *from, int64_t rows, int64_t tokens, void *data, int32_t *offsets, float *weights) {
+    int64_t n = c->type == COL_TOKENS ? tokens : rows * (c->width > 0 ? c->width : 1);
+    if (data) memcpy(data, from->data, (size_t)n * 4);
+    if (offsets && from->offset) memcpy(offsets, from->offset, (size_t)(rows + 1) * sizeof *offsets);
+    if (!weights) return;
+    for (int64_t i = 0; i < n; i++) weights[i] = from->weight ? from->weight[i] : 1;
+}
+
+struct extents step_load(const struct step *s, const struct part *part, const struct batch *b) {
+    for (int i = 0; i < s->io.n_in; i++) {
+        int32_t *offsets;
+        float *weights;
+        void *data = step_input(s, i, &offsets, &weights);
+        copy_column(&part->col[i], &b->col[i], b->rows, b->tokens[i], data, offsets, weights);
+    }
+    int y = part->n_col - 1;
+    if (y >= s->io.n_in && b->col[y].data) copy_column(&part->col[y], &b->col[y], b->rows, b->tokens[y], step_target(s), NULL, NULL);
+    return step_extents(s, b->rows, b->tokens, part->n_col);
+}
+
+static int64_t batch_for(const struct eval_spec *spec) {
+    int64_t tokens = 0;
+    if (spec->batch > 0) return spec->batch;
+    for (int64_t i = 0; i < spec->part->n; i++) tokens += part_tokens(spec->part, i);
+    int64_t mean = spec->part->n ? tokens / spec->part->n : 0;
+    return mean > 64 ? 64 : 256;
+}
+
+struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
+    struct eval *v = X_NEW(struct eval, 1);
+    int64_t tokens[LOADER_COLS], rows;
+    v->spec = *spec;
+    v->batch = batch_for(spec);
+    loader_limits(spec->part, v->batch, spec->batch_tokens, &rows, tokens);
+    struct step_spec ss = {.model = spec->model, .loss = spec->loss, .pool = spec->pool, .max = {{1, rows, rows + 1}}};
+    for (int i = 0; i < 4; i++) ss.max.n[AXIS_T0 + i] = 0;
+    for (int i = 0, k = 0; i < spec->part->n_col && k < 4; i++)
+        if (spec->part->col[i].type == COL_TOKENS && i < spec->part->n_col - 1) ss.max.n[AXIS_T0 + k++] = tokens[i];
+    v->step = step_new(&ss, e);
+    if (!v->step || step_check(v->step, spec->part, spec->loss, e) < 0) {
+        eval_free(v);
+        return NULL;
+    }
+    const struct tensor *o = graph_tensor(v->step->g, v->step->io.out);
+    bool labels = spec->loss && spec->loss->row->labels;
+    int classes = labels ? (int)o->dim[o->ndim - 1].k : 0;
+    int64_t keep = spec->probabilities && labels && spec->part->n * classes <= (int64_t)64 << 20 ? spec->part->n : 0;
+    tally_init(&v->tally, classes, keep);
+    if (spec->guesses && labels) v->guess = X_NEW(int32_t, (size_t)spec->part->n + 1);
+    return v;
+}
+
+void eval_free(struct eval *v) {
+    if (!v) return;
+    step_free(v->step);
+    tally_release(&v->tally);
+    free(v->guess);
+    free(v);
+}
+
+static void count(struct eval *v, const struct extents *x, const struct batch *b, const struct step_result *r) {
+    int64_t rows, width;
+    const float *out = step_output(v->step, x, &rows, &width);
+    v->tally.loss += r->loss * r->weight;
+    v->tally.weight += r->weight;
+    if (v->tally.n_class) tally_logits(&v->tally, out, step_target(v->step), rows, v->guess && rows == b->rows ? v->guess + b->start : NULL);
+    else tally_values(&v->tally, out, step_target(v->step), rows * width);
+}
+
+int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
+    const struct part *p = v->spec.part;
+    struct loader_spec ls = {.part = p, .batch = v->batch, .batch_tokens = v->spec.batch_tokens, .epochs = 1};
+    struct loader *l = loader_new(&ls, 0, 0, e);
+    const struct batch *b;
+    int rc = l ? 0 : -1;
+    tally_clear(&v->tally);
+    while (rc == 0 && (b = loader_next(l))) {
+        struct extents x = step_load(v->step, p, b);
+        struct step_result r;
+        rc = step_run(v->step, &x, 0, NULL, &r, e);
+        if (rc < 0) break;
+        count(v, &x, b, &r);
+        if (stop && stop(ctx, b->start + b->rows, p->n)) rc = err_code(e, ERR_STOPPED, "the evaluation was stopped after %" PRId64 " of %" PRId64 " rows", b->start + b->rows, p->n);
+    }
+    loader_free(l);
+    return rc;
+}
+
+const struct tally *eval_tally(const struct eval *v) {
+    return &v->tally;
+}
+
+const int32_t *eval_guesses(const struct eval *v) {
+    return v->guess;
+}
+
+size_t eval_memory(const struct eval *v) {
+    return step_memory(v->step, NULL);
+}

@@ -1,0 +1,153 @@
+/* Building and running the step graph. */
+#include "engine/train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/graph/op.h"
+#include "src/base/mem.h"
+
+static int build_forward(struct step *s, const struct step_spec *spec, struct err *e) {
+    if (model_build(spec->model, s->g, &s->io, e) < 0) return -1;
+    if (!spec->loss) return 0;
+    if (loss_build(spec->loss, s->g, s->io.out, &s->target, &s->class_weight, &s->loss, &s->weight, e) < 0) return -1;
+    if (!spec->loss->row->labels) return 0;
+    s->hits = graph_attr(s->g, "accuracy_count", NULL, (tid[]){s->io.out, s->target}, 2, NULL, e);
+    return s->hits < 0 ? -1 : 0;
+}
+
+static int build_update(struct step *s, const struct step_spec *spec, struct err *e) {
+    const struct model *m = spec->model;
+    tid *want = X_NEW(tid, (size_t)m->n_param + 1), *grad = X_NEW(tid, (size_t)m->n_param + 1);
+    int64_t *len = X_NEW(int64_t, (size_t)m->n_param + 1);
+    s->state_offset = X_NEW(size_t, (size_t)m->n_param + 1);
+    for (int i = 0; i < m->n_param; i++) {
+        want[i] = m->param[i].trainable ? s->io.param[i] : -1;
+        len[i] = m->param[i].trainable ? m->param[i].len : 0;
+        grad[i] = -1;
+    }
+    s->g->phase = PHASE_BACKWARD;
+    int rc = grad_build(s->g, s->loss, graph_const(s->g, 1), want, m->n_param, grad, e);
+    size_t bytes = optimiser_layout(spec->optim, len, s->g->real, s->state_offset, m->n_param);
+    if (rc == 0 && (!spec->optim->state || spec->optim->bytes != bytes)) rc = optimiser_alloc(spec->optim, bytes, e);
+    struct dim n = {CTL_N, AXIS_ONE};
+    s->g->phase = PHASE_UPDATE;
+    s->hyper = graph_input(s->g, "hyper", s->g->real, &n, 1, -1);
+    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, s->state_offset, m->n_param, s->hyper, s->loss, s->weight, &s->ctl, e);
+    free(want);
+    free(grad);
+    free(len);
+    return rc;
+}
+
+static void find_scalars(struct step *s) {
+    for (int t = 0; t < s->g->n_tensor && s->n_scalar < STEP_SCALARS; t++)
+        if (s->g->tensor[t].role == ROLE_SCALAR && s->g->tensor[t].name) {
+            s->scalar[s->n_scalar].t = t;
+            s->scalar[s->n_scalar++].name = s->g->tensor[t].name;
+        }
+}
+
+static int fill_class_weights(struct step *s, const struct loss_spec *l) {
+    float *w = plan_data(s->plan, s->class_weight);
+    double v;
+    if (!w) return 0;
+    for (size_t i = 0; i < val_len(l->weights); i++)
+        if (val_as_num(val_at(l->weights, i), &v)) w[i] = (float)v;
+    return 0;
+}
+
+struct step *step_new(const struct step_spec *spec, struct err *e) {
+    struct step *s = X_NEW(struct step, 1);
+    bool train = spec->optim != NULL;
+    s->g = graph_new(DT_F32, train, spec->seed);
+    s->optim = spec->optim;
+    s->max = spec->max;
+    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = -1;
+    if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0 || (train && build_update(s, spec, e) < 0)) goto fail;
+    find_scalars(s);
+    tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits};
+    struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
+                             .param = spec->model->data, .state = train ? spec->optim->state : NULL, .no_reuse = spec->scan};
+    s->plan = plan_new(s->g, &spec->max, &o, e);
+    if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
+    return s;
+fail:
+    step_free(s);
+    return NULL;
+}
+
+void step_free(struct step *s) {
+    if (!s) return;
+    plan_free(s->plan);
+    graph_free(s->g);
+    free(s->state_offset);
+    free(s);
+}
+
+enum axis step_axis(const struct step *s, int i) {
+    const struct tensor *t = graph_tensor(s->g, s->io.in[i].data);
+    return t->ndim ? (enum axis)t->dim[0].axis : AXIS_R;
+}
+
+struct extents step_extents(const struct step *s, int64_t rows, const int64_t *tokens, int n_tokens) {
+    struct extents x = {{1}};
+    x.n[AXIS_R] = rows;
+    x.n[AXIS_R1] = rows + 1;
+    for (int i = 0; i < s->io.n_in && i < n_tokens; i++)
+        if (step_axis(s, i) >= AXIS_T0) x.n[step_axis(s, i)] = tokens[i];
+    return x;
+}
+
+void *step_input(const struct step *s, int i, int32_t **offsets, float **weights) {
+    if (offsets) *offsets = plan_data(s->plan, s->io.in[i].offsets);
+    if (weights) *weights = plan_data(s->plan, s->io.in[i].weight);
+    return plan_data(s->plan, s->io.in[i].data);
+}
+
+void *step_target(const struct step *s) {
+    return plan_data(s->plan, s->target);
+}
+
+static double number(const struct step *s, tid t) {
+    const float *p = plan_data(s->plan, t);
+    return p ? (double)*p : NAN;
+}
+
+int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
+    float *h = plan_data(s->plan, s->hyper);
+    for (int i = 0; h && hyper && i < CTL_N; i++) h[i] = (float)hyper[i];
+    plan_step(s->plan, n);
+    if (plan_run(s->plan, now, PHASE_FORWARD, hyper ? PHASE_UPDATE : PHASE_FORWARD, e) < 0) return -1;
+    double sum = number(s, s->loss), weight = number(s, s->weight);
+    *out = (struct step_result){weight > 0 ? sum / weight : sum, weight, number(s, s->hits), NAN, isfinite(sum)};
+    if (hyper) {
+        const float *c = plan_data(s->plan, s->ctl);
+        out->ok = c[CTL_OK] != 0;
+        out->grad_norm = (double)c[CTL_NORM];
+    }
+    return 0;
+}
+
+const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width) {
+    const struct tensor *t = graph_tensor(s->g, s->io.out);
+    int64_t n = tensor_len(t, now);
+    *rows = t->ndim ? dim_value(t->dim[0], now) : 1;
+    *width = *rows > 0 ? n / *rows : 0;
+    return plan_data(s->plan, s->io.out);
+}
+
+size_t step_memory(const struct step *s, struct val **report) {
+    static const char *const names[ROLE_N] = {"inputs", "scalars", "parameters", "gradients", "optimiser", "activations", "constants"};
+    size_t sum = 0;
+    if (report) *report = val_table();
+    for (int r = 0; r < ROLE_N; r++) {
+        size_t b = plan_bytes(s->plan, (enum arena_role)r);
+        if (r == ROLE_STATE && s->optim) b = s->optim->bytes;
+        sum += b;
+        if (report && b) val_set_int(*report, names[r], (int64_t)b);
+    }
+    if (report) val_set_int(*report, "total", (int64_t)sum);
+    return sum;
+}

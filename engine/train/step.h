@@ -1,0 +1,48 @@
+/* One training step as one graph: forward, fusion, loss, gradients, norm and gate, updates. Built and planned once, run many times without
+ * allocation; also forward and loss alone for evaluation. Used by the training loop, evaluation and the bench. Engine thread. */
+#ifndef HONE_ENGINE_TRAIN_STEP_H
+#define HONE_ENGINE_TRAIN_STEP_H
+
+#include "engine/model/model.h"
+#include "engine/optims/optim.h"
+#include "engine/train/loss.h"
+
+struct step_spec {
+    const struct model *model;         /* borrowed; its data is updated in place */
+    const struct loss_spec *loss;      /* borrowed; NULL: forward only, no target */
+    struct optimiser *optim;           /* borrowed; NULL: evaluation, nothing is updated. Its state is allocated by step_new if it has none */
+    struct pool *pool;                 /* NULL: the caller's thread */
+    uint64_t seed;                     /* of dropout and the like */
+    struct extents max;                /* the largest batch */
+    bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
+};
+#define STEP_SCALARS 32
+struct step {
+    struct graph *g;
+    struct plan *plan;
+    struct model_io io;
+    tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
+    size_t *state_offset;              /* of each parameter, for checkpoints */
+    struct optimiser *optim;
+    struct extents max;
+    struct { tid t; const char *name; } scalar[STEP_SCALARS]; /* live scalars of layers: "drop1.p" */
+    int n_scalar;
+    size_t n_real;
+};
+struct step_result { double loss, weight, hits, grad_norm; bool ok; }; /* loss: mean; hits: rows guessed right, NAN without labels */
+
+struct step *step_new(const struct step_spec *spec, struct err *e);
+void step_free(struct step *s);
+/* Where a batch goes before step_run: input i of the model, or the target. NULL: not there. */
+void *step_input(const struct step *s, int i, int32_t **offsets, float **weights);
+void *step_target(const struct step *s);
+/* Runs it. number: the step's number, of which random layers are a function. hyper: CTL_N control numbers (NULL: evaluation). */
+int step_run(struct step *s, const struct extents *now, uint64_t number, const double *hyper, struct step_result *out, struct err *e);
+const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width); /* logits of the last run */
+size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */
+/* Extents of a batch: rows, and tokens of each ragged input in order. */
+struct extents step_extents(const struct step *s, int64_t rows, const int64_t *tokens, int n_tokens);
+/* Which axis input i runs along. */
+enum axis step_axis(const struct step *s, int i);
+
+#endif
