@@ -1,4 +1,6 @@
 /* Counting and the metric rows. */
+#include "config.h"
+
 #include "engine/metrics/metric.h"
 
 #include <math.h>

@@ -1,5 +1,7 @@
 /* Optimisers at work: finding the row, laying out state, appending the update ops, the control numbers of a step. No arithmetic on tensors:
  * that is in the update ops. Engine thread. */
+#include "config.h"
+
 #include "engine/optims/optim.h"
 
 #include <inttypes.h>

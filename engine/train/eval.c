@@ -1,4 +1,6 @@
 /* Evaluation, and the way of a batch into a step's memory. */
+#include "config.h"
+
 #include "engine/train/eval.h"
 
 #include <inttypes.h>
@@ -25,7 +27,7 @@ static int64_t row_width(const struct step *s, tid t) {
 
 static int check_input(const struct step *s, int i, const struct column *c, struct err *e) {
     tid t = s->io.in[i].data;
-    bool ragged = step_axis(s, i) >= AXIS_T0, ids = graph_tensor(s->g, t)->dtype == DT_I32;
+    bool ragged = s->io.in[i].axis >= AXIS_T0, ids = graph_tensor(s->g, t)->dtype == DT_I32;
     if (c->type == COL_TEXT) return err_set(e, "column \"%s\" is text that was not turned into tokens: load the data with vocab=N", c->name);
     if (ragged != (c->type == COL_TOKENS))
         return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ragged ? "texts" : "values", c->name, ragged ? "values" : "texts");
@@ -89,10 +91,8 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     v->spec = *spec;
     v->batch = batch_for(spec);
     loader_limits(spec->part, v->batch, spec->batch_tokens, &rows, tokens);
-    struct step_spec ss = {.model = spec->model, .loss = spec->loss, .pool = spec->pool, .max = {{1, rows, rows + 1}}};
-    for (int i = 0; i < 4; i++) ss.max.n[AXIS_T0 + i] = 0;
-    for (int i = 0, k = 0; i < spec->part->n_col && k < 4; i++)
-        if (spec->part->col[i].type == COL_TOKENS && i < spec->part->n_col - 1) ss.max.n[AXIS_T0 + k++] = tokens[i];
+    struct step_spec ss = {.model = spec->model, .loss = spec->loss, .pool = spec->pool, .rows = rows};
+    memcpy(ss.tokens, tokens, sizeof ss.tokens);
     v->step = step_new(&ss, e);
     if (!v->step || step_check(v->step, spec->part, spec->loss, e) < 0) {
         eval_free(v);

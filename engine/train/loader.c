@@ -1,4 +1,6 @@
 /* A ring of batches between the loader thread and the engine thread. Fields are grouped by who owns them. */
+#include "config.h"
+
 #include "engine/train/loader.h"
 
 #include <pthread.h>

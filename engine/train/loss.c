@@ -1,4 +1,6 @@
 /* The losses. */
+#include "config.h"
+
 #include "engine/train/loss.h"
 
 #include <inttypes.h>

@@ -1,5 +1,7 @@
 /* The schedules. Counting: x is steps (by="step") or whole epochs (by="epoch") done before the step that is about to run, so the first step sees
  * x = 0, as in PyTorch when scheduler.step() follows optimizer.step(). Engine thread. */
+#include "config.h"
+
 #include "engine/train/sched.h"
 
 #include <math.h>

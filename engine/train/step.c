@@ -1,4 +1,6 @@
 /* Building and running the step graph. */
+#include "config.h"
+
 #include "engine/train/step.h"
 
 #include <math.h>
@@ -41,12 +43,8 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     return rc;
 }
 
-static void find_scalars(struct step *s) {
-    for (int t = 0; t < s->g->n_tensor && s->n_scalar < STEP_SCALARS; t++)
-        if (s->g->tensor[t].role == ROLE_SCALAR && s->g->tensor[t].name) {
-            s->scalar[s->n_scalar].t = t;
-            s->scalar[s->n_scalar++].name = s->g->tensor[t].name;
-        }
+void step_live(struct step *s, const struct model *m) {
+    for (int i = 0; i < s->io.n_live; i++) plan_scalar(s->plan, s->io.live[i].scalar, model_live(m, s->io.live[i].name));
 }
 
 static int fill_class_weights(struct step *s, const struct loss_spec *l) {
@@ -63,15 +61,15 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     bool train = spec->optim != NULL;
     s->g = graph_new(DT_F32, train, spec->seed);
     s->optim = spec->optim;
-    s->max = spec->max;
     s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = -1;
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0 || (train && build_update(s, spec, e) < 0)) goto fail;
-    find_scalars(s);
+    s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits};
     struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
                              .param = spec->model->data, .state = train ? spec->optim->state : NULL, .no_reuse = spec->scan};
-    s->plan = plan_new(s->g, &spec->max, &o, e);
+    s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
+    step_live(s, spec->model);
     return s;
 fail:
     step_free(s);
@@ -86,17 +84,12 @@ void step_free(struct step *s) {
     free(s);
 }
 
-enum axis step_axis(const struct step *s, int i) {
-    const struct tensor *t = graph_tensor(s->g, s->io.in[i].data);
-    return t->ndim ? (enum axis)t->dim[0].axis : AXIS_R;
-}
-
 struct extents step_extents(const struct step *s, int64_t rows, const int64_t *tokens, int n_tokens) {
     struct extents x = {{1}};
     x.n[AXIS_R] = rows;
     x.n[AXIS_R1] = rows + 1;
     for (int i = 0; i < s->io.n_in && i < n_tokens; i++)
-        if (step_axis(s, i) >= AXIS_T0) x.n[step_axis(s, i)] = tokens[i];
+        if (s->io.in[i].axis >= AXIS_T0) x.n[s->io.in[i].axis] = tokens[i];
     return x;
 }
 

@@ -7,16 +7,16 @@
 #include "engine/optims/optim.h"
 #include "engine/train/loss.h"
 
+#define STEP_COLS 6
 struct step_spec {
     const struct model *model;         /* borrowed; its data is updated in place */
     const struct loss_spec *loss;      /* borrowed; NULL: forward only, no target */
     struct optimiser *optim;           /* borrowed; NULL: evaluation, nothing is updated. Its state is allocated by step_new if it has none */
     struct pool *pool;                 /* NULL: the caller's thread */
     uint64_t seed;                     /* of dropout and the like */
-    struct extents max;                /* the largest batch */
+    int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
     bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
-#define STEP_SCALARS 32
 struct step {
     struct graph *g;
     struct plan *plan;
@@ -25,9 +25,6 @@ struct step {
     size_t *state_offset;              /* of each parameter, for checkpoints */
     struct optimiser *optim;
     struct extents max;
-    struct { tid t; const char *name; } scalar[STEP_SCALARS]; /* live scalars of layers: "drop1.p" */
-    int n_scalar;
-    size_t n_real;
 };
 struct step_result { double loss, weight, hits, grad_norm; bool ok; }; /* loss: mean; hits: rows guessed right, NAN without labels */
 
@@ -42,7 +39,7 @@ const float *step_output(const struct step *s, const struct extents *now, int64_
 size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */
 /* Extents of a batch: rows, and tokens of each ragged input in order. */
 struct extents step_extents(const struct step *s, int64_t rows, const int64_t *tokens, int n_tokens);
-/* Which axis input i runs along. */
-enum axis step_axis(const struct step *s, int i);
+/* Live values of the layers (dropout p) as the model's description has them now. */
+void step_live(struct step *s, const struct model *m);
 
 #endif
