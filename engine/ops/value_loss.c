@@ -1,5 +1,7 @@
 /* Losses of values against values of the same shape: squared, absolute, huber, logistic (from logits, targets in 0..1). Gives (sum, number of values). A target
  * that is not finite makes the loss not finite, so the step is refused. Tiles are ranges of elements; partial sums are joined in order. */
+#include <math.h>
+
 #include "engine/ops/kit.h"
 
 #define GRAIN 8192
