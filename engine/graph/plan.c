@@ -44,7 +44,7 @@ static int order(struct plan *p, const bool *needed, struct err *e) {
         for (int j = 0; j < n->n_in && rc == 0; j++) {
             int from = n->in[j] < 0 ? -1 : g->tensor[n->in[j]].node;
             if (from >= 0 && at[from] >= s)
-                rc = err_set(e, "%s at %s reads a tensor that %s makes in a later phase", n->op->kind.name, n->path, g->node[from].op->kind.name);
+                rc = err_set(e, "%s%s%s reads a tensor that %s makes in a later phase", n->op->kind.name, *n->path ? " at " : "", n->path, g->node[from].op->kind.name);
         }
     }
     free(at);
