@@ -16,4 +16,7 @@ struct built { /* one layer, in the order built; layers inside others have depth
 /* As model_build; built holds BUILT_MAX rows. */
 int build_noted(const struct model *m, struct graph *g, struct model_io *io, struct built *built, int *n_built, struct err *e);
 
+/* A model without weights yet (data NULL, bytes known); takes desc. */
+struct model *model_blank(struct val *desc_take, uint64_t seed, struct err *e);
+
 #endif

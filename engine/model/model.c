@@ -292,7 +292,7 @@ static void init_param(const struct model *m, const struct param *p) {
     }
 }
 
-struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e) {
+struct model *model_blank(struct val *desc_take, uint64_t seed, struct err *e) {
     struct model *m = X_NEW(struct model, 1);
     struct model_io *io = X_NEW(struct model_io, 1);
     m->desc = desc_take;
@@ -301,12 +301,18 @@ struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e) {
     int rc = build_all(&b, e);
     graph_free(b.g);
     free(io);
-    if (rc == 0 && m->bytes && !(m->data = mem_try(m->bytes, 1, "the weights", e))) rc = -1;
-    if (rc < 0) {
+    if (rc == 0) return m;
+    model_free(m);
+    return NULL;
+}
+
+struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e) {
+    struct model *m = model_blank(desc_take, seed, e);
+    if (m && m->bytes && !(m->data = mem_try(m->bytes, 1, "the weights", e))) {
         model_free(m);
         return NULL;
     }
-    for (int i = 0; i < m->n_param; i++) init_param(m, &m->param[i]);
+    for (int i = 0; m && i < m->n_param; i++) init_param(m, &m->param[i]);
     return m;
 }
 

@@ -11,7 +11,7 @@ struct st_tensor {
     enum dtype dtype;
     int64_t dim[TENSOR_DIMS];
     int ndim;
-    const void *data;   /* read: into the file's bytes; write: what to write */
+    const void *data;   /* read: into the file's bytes, at any alignment; write: what to write */
     size_t bytes;
 };
 struct st_file {

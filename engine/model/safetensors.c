@@ -1,0 +1,237 @@
+/* Reading and writing safetensors (format: huggingface/safetensors README): 8-byte little-endian header length, a JSON object, then the data without holes or overlap.
+ * Every rule is checked and says which tensor broke it; sizes are checked arithmetic bounded by the file. Files are written in the order of the Python writer
+ * (wide types first, then names), so equal content gives equal bytes. Any thread. */
+#include "engine/model/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/io.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "src/base/size.h"
+#include "src/base/utf8.h"
+
+#define HEADER_MAX ((size_t)16 << 20)
+#define NODES_MAX ((size_t)1 << 20) /* values in a header: bounds the memory of a hostile one */
+
+/* A foreign name made harmless, cut to 60 columns; static storage of the caller. */
+static const char *shown(struct buf *b, const char *s) {
+    buf_clear(b);
+    utf8_show(b, s, strlen(s), 60, UTF8_FULL);
+    return b->data ? b->data : "";
+}
+
+static int parse_dtype(const char *s, enum dtype *d) {
+    for (int i = 0; i < DT_N; i++)
+        if (dtypes[i].safetensors && strcmp(s, dtypes[i].safetensors) == 0) {
+            *d = (enum dtype)i;
+            return 0;
+        }
+    return -1;
+}
+
+static int parse_shape(const struct val *v, struct st_tensor *t, const char *name, int64_t *len, struct err *e) {
+    if (!v || v->type != VAL_TABLE || v->u.t.n_field || (!val_len(v) && !v->is_list)) return err_set(e, "tensor %s: shape is missing or not a list", name);
+    if (val_len(v) > TENSOR_DIMS) return err_set(e, "tensor %s: it has %zu dimensions, at most %d can be read", name, val_len(v), TENSOR_DIMS);
+    *len = 1;
+    t->ndim = (int)val_len(v);
+    for (int i = 0; i < t->ndim; i++) {
+        const struct val *k = val_at(v, (size_t)i);
+        if (k->type != VAL_INT || k->u.i < 0) return err_set(e, "tensor %s: extent %d of the shape is not a whole number >= 0", name, i + 1);
+        t->dim[i] = k->u.i;
+        if (!size_mul_i64(*len, k->u.i, len)) return err_set(e, "tensor %s: the product of its shape does not fit 64 bits", name);
+    }
+    return 0;
+}
+
+static int parse_tensor(const struct val *v, const char *name, size_t data_bytes, struct st_tensor *t, size_t *begin, struct err *e) {
+    const char *dtype = val_get_str(v, "dtype", NULL);
+    const struct val *off = val_get(v, "data_offsets");
+    int64_t len = 0;
+    struct buf b = BUF_INIT;
+    if (v->type != VAL_TABLE || val_len(v)) return err_set(e, "tensor %s: its entry is not an object with dtype, shape and data_offsets", name);
+    if (!dtype) return err_set(e, "tensor %s: dtype is missing or not a string", name);
+    if (parse_dtype(dtype, &t->dtype) < 0) {
+        err_set(e, "tensor %s: dtype %s cannot be read: it must be one of F64 F32 F16 BF16 I64 I32 I8 U8 BOOL", name, shown(&b, dtype));
+        buf_release(&b);
+        return -1;
+    }
+    if (parse_shape(val_get(v, "shape"), t, name, &len, e) < 0) return -1;
+    if (val_len(off) != 2 || val_at(off, 0)->type != VAL_INT || val_at(off, 1)->type != VAL_INT) return err_set(e, "tensor %s: data_offsets is not a list of two whole numbers", name);
+    int64_t from = val_at(off, 0)->u.i, to = val_at(off, 1)->u.i, bytes;
+    if (from < 0 || to < from) return err_set(e, "tensor %s: data_offsets %lld..%lld run backwards", name, (long long)from, (long long)to);
+    if ((uint64_t)to > data_bytes) return err_set(e, "tensor %s: data_offsets end at byte %lld, the file has %zu bytes of data: it is cut short", name, (long long)to, data_bytes);
+    if (!size_mul_i64(len, dtypes[t->dtype].bits / 8, &bytes) || bytes != to - from)
+        return err_set(e, "tensor %s: %lld values of %s need %lld bytes, data_offsets hold %lld", name, (long long)len, dtype,
+                       len <= INT64_MAX / 8 ? (long long)len * dtypes[t->dtype].bits / 8 : -1LL, (long long)(to - from));
+    *begin = (size_t)from;
+    t->bytes = (size_t)(to - from);
+    return 0;
+}
+
+struct place { size_t begin, end; const char *name; };
+static int by_place(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+    return x->begin < y->begin ? -1 : x->begin > y->begin ? 1 : x->end < y->end ? -1 : x->end > y->end;
+}
+static int check_places(struct place *p, size_t n, size_t data_bytes, struct err *e) {
+    size_t at = 0;
+    struct buf b = BUF_INIT;
+    int rc = 0;
+    if (n) qsort(p, n, sizeof *p, by_place);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (p[i].begin > at) rc = err_set(e, "tensor %s: a hole of %zu bytes lies before its data", shown(&b, p[i].name), p[i].begin - at);
+        else if (p[i].begin < at) rc = err_set(e, "tensor %s: its data overlaps another tensor's by %zu bytes", shown(&b, p[i].name), at - p[i].begin);
+        at = p[i].end;
+    }
+    if (rc == 0 && at != data_bytes) rc = err_set(e, "%zu bytes after the last tensor belong to none", data_bytes - at);
+    buf_release(&b);
+    return rc;
+}
+
+static int check_meta(const struct val *meta, struct err *e) {
+    if (meta->type != VAL_TABLE || val_len(meta) || meta->is_list) return err_set(e, "__metadata__ is not an object");
+    for (size_t i = 0; i < meta->u.t.n_field; i++)
+        if (meta->u.t.field[i].v->type != VAL_STR) return err_set(e, "__metadata__ may hold strings only, entry %zu is a %s", i + 1, val_type_name(meta->u.t.field[i].v));
+    return 0;
+}
+
+/* Values in the text, counted outside strings. */
+static size_t count_nodes(const char *s, size_t n) {
+    size_t k = 1;
+    bool in = false;
+    for (size_t i = 0; i < n; i++) {
+        if (in && s[i] == '\\') i++;
+        else if (s[i] == '"') in = !in;
+        else if (!in && (s[i] == ',' || s[i] == '[' || s[i] == '{')) k++;
+    }
+    return k;
+}
+
+static int parse_header(struct st_file *f, size_t header, struct err *e) {
+    const char *text = f->bytes + 8;
+    size_t data_bytes = f->n_bytes - 8 - header;
+    if (text[0] != '{') return err_set(e, "the header does not begin with {");
+    if (!utf8_valid(text, header)) return err_set(e, "the header is not UTF-8");
+    if (count_nodes(text, header) > NODES_MAX) return err_set(e, "the header holds more than %zu values", NODES_MAX);
+    struct val *v = json_parse(text, header, "header", e);
+    if (!v) return -1;
+    struct place *place = X_NEW(struct place, v->u.t.n_field + 1);
+    f->tensor = X_NEW(struct st_tensor, v->u.t.n_field + 1);
+    int rc = val_len(v) ? err_set(e, "the header is not an object") : 0;
+    struct buf b = BUF_INIT;
+    for (size_t i = 0; i < v->u.t.n_field && rc == 0; i++) {
+        const struct val_field *x = &v->u.t.field[i];
+        if (strcmp(x->name, "__metadata__") == 0) {
+            if ((rc = check_meta(x->v, e)) == 0) f->meta = val_copy(x->v);
+            continue;
+        }
+        struct st_tensor *t = &f->tensor[f->n];
+        size_t begin = 0;
+        if (!x->name[0]) rc = err_set(e, "a tensor has no name");
+        else rc = parse_tensor(x->v, shown(&b, x->name), data_bytes, t, &begin, e);
+        if (rc < 0) break;
+        t->name = mem_str(x->name);
+        t->data = text + header + begin;
+        place[f->n++] = (struct place){begin, begin + t->bytes, t->name};
+    }
+    if (rc == 0) rc = check_places(place, f->n, data_bytes, e);
+    buf_release(&b);
+    free(place);
+    val_free(v);
+    return rc;
+}
+
+int st_parse(char *bytes_take, size_t n, const char *where, struct st_file *out, struct err *e) {
+    *out = (struct st_file){.bytes = bytes_take, .n_bytes = n};
+    uint64_t header = 0;
+    int rc = 0;
+    for (size_t i = 0; i < 8 && n >= 8; i++) header |= (uint64_t)(unsigned char)bytes_take[i] << (8 * i);
+    if (n < 8) rc = err_set(e, "it has %zu bytes, a safetensors file at least 10", n);
+    else if (header > HEADER_MAX) rc = err_set(e, "its header would be %llu bytes long, at most 16 MiB are read: this is no safetensors file", (unsigned long long)header);
+    else if (header > n - 8) rc = err_set(e, "its header should be %llu bytes long but only %zu follow: the file is cut short", (unsigned long long)header, n - 8);
+    else if (header < 2) rc = err_set(e, "its header is %llu bytes long, at least {} is needed", (unsigned long long)header);
+    else rc = parse_header(out, (size_t)header, e);
+    if (rc == 0) return 0;
+    err_wrap(e, "%s", where);
+    st_release(out);
+    return -1;
+}
+
+int st_read(const char *path, struct st_file *out, struct err *e) {
+    struct buf b = BUF_INIT;
+    *out = (struct st_file){0};
+    if (io_read_file(path, (size_t)1 << 37, &b, e) < 0) return -1;
+    size_t n = b.len;
+    return st_parse(buf_take(&b), n, path, out, e);
+}
+
+const struct st_tensor *st_find(const struct st_file *f, const char *name) {
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->tensor[i].name, name) == 0) return &f->tensor[i];
+    return NULL;
+}
+
+void st_release(struct st_file *f) {
+    for (size_t i = 0; i < f->n; i++) free((char *)(uintptr_t)f->tensor[i].name);
+    free(f->tensor);
+    val_free(f->meta);
+    free(f->bytes);
+    *f = (struct st_file){0};
+}
+
+static int rank_of(enum dtype d) { /* the Python writer puts later types first */
+    static const enum dtype order[] = {DT_BOOL, DT_U8, DT_I8, DT_F16, DT_BF16, DT_I32, DT_F32, DT_F64, DT_I64};
+    for (size_t i = 0; i < LEN(order); i++)
+        if (order[i] == d) return (int)i;
+    return -1;
+}
+static int by_rank(const void *a, const void *b) {
+    const struct st_tensor *x = *(const struct st_tensor *const *)a, *y = *(const struct st_tensor *const *)b;
+    int d = rank_of(y->dtype) - rank_of(x->dtype);
+    return d ? d : strcmp(x->name, y->name);
+}
+
+void st_bytes(const struct st_tensor *t, size_t n, const struct val *meta, struct buf *out) {
+    const struct st_tensor **order = X_NEW(const struct st_tensor *, n + 1);
+    struct buf h = BUF_INIT;
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) order[i] = &t[i];
+    if (n) qsort(order, n, sizeof *order, by_rank);
+    buf_addc(&h, '{');
+    if (meta) {
+        buf_adds(&h, "\"__metadata__\":");
+        json_write(&h, meta);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct val *name = val_str(order[i]->name);
+        if (i || meta) buf_addc(&h, ',');
+        json_write(&h, name);
+        val_free(name);
+        buf_addf(&h, ":{\"dtype\":\"%s\",\"shape\":[", dtypes[order[i]->dtype].safetensors);
+        for (int d = 0; d < order[i]->ndim; d++) buf_addf(&h, "%s%lld", d ? "," : "", (long long)order[i]->dim[d]);
+        buf_addf(&h, "],\"data_offsets\":[%zu,%zu]}", at, at + order[i]->bytes);
+        at += order[i]->bytes;
+    }
+    buf_addc(&h, '}');
+    while (h.len % 8) buf_addc(&h, ' ');
+    unsigned char len[8];
+    for (int i = 0; i < 8; i++) len[i] = (unsigned char)(h.len >> (8 * i));
+    buf_reserve(out, 8 + h.len + at);
+    buf_add(out, len, 8);
+    buf_add(out, h.data, h.len);
+    for (size_t i = 0; i < n; i++)
+        if (order[i]->bytes) buf_add(out, order[i]->data, order[i]->bytes);
+    buf_release(&h);
+    free(order);
+}
+
+int st_write(const char *path, const struct st_tensor *t, size_t n, const struct val *meta, struct err *e) {
+    struct buf b = BUF_INIT;
+    st_bytes(t, n, meta, &b);
+    int rc = io_write_file(path, b.data, b.len, e);
+    buf_release(&b);
+    return rc;
+}

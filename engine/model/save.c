@@ -1,0 +1,208 @@
+/* Models on disk: a folder PATH with model.json (the description) and model.safetensors (the weights), or one file PATH.hone: safetensors with the description
+ * in __metadata__. A folder is written beside its place and exchanged in one rename. Loading trusts nothing: the description passes model_describe, and no memory
+ * is taken before every tensor's shape was found in the file. Engine or helper thread. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/model/build.h"
+#include "engine/model/safetensors.h"
+#include "src/base/io.h"
+#include "src/base/json.h"
+#include "src/base/log.h"
+#include "src/base/mem.h"
+
+#define JSON_MAX ((size_t)256 << 20) /* vocabularies are inside */
+
+static bool one_file(const char *path) {
+    size_t n = strlen(path);
+    return (n > 5 && strcmp(path + n - 5, ".hone") == 0) || (n > 12 && strcmp(path + n - 12, ".safetensors") == 0);
+}
+
+static struct val *head_of(const struct model *m) {
+    struct val *v = val_table();
+    val_set_str(v, "format", "hone-model");
+    val_set_int(v, "version", 1);
+    val_set_int(v, "seed", (int64_t)m->seed);
+    val_set_int(v, "params", model_params(m));
+    val_set(v, "model", val_copy(m->desc));
+    return v;
+}
+
+static struct st_tensor *tensors_of(const struct model *m) {
+    struct st_tensor *t = X_NEW(struct st_tensor, (size_t)m->n_param + 1);
+    for (int i = 0; i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        t[i] = (struct st_tensor){.name = p->name, .dtype = DT_F32, .ndim = p->ndim, .data = (const char *)m->data + p->offset, .bytes = (size_t)p->len * sizeof(float)};
+        memcpy(t[i].dim, p->dim, sizeof t[i].dim);
+    }
+    return t;
+}
+
+/* PATH gets the folder `made`; what was there before goes away. Both names always hold a whole folder. */
+static int swap_in(const char *made, const char *path, struct err *e) {
+    char *json = io_join(path, "model.json"), *old = NULL;
+    int rc = 0;
+    if (io_fault("model.rename") < 0) rc = err_sys(e, "rename", path);
+    else if (!io_exists(path) || rmdir(path) == 0) rc = rename(made, path) < 0 ? err_sys(e, "rename", made) : 0;
+    else if (!io_is_dir(path) || !io_exists(json)) rc = err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
+#ifdef RENAME_EXCHANGE
+    else if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_EXCHANGE) == 0) rc = io_remove_tree(made, e);
+#endif
+    else {
+        struct buf b = BUF_INIT;
+        buf_addf(&b, "%s.old-%ld", path, (long)getpid());
+        old = buf_take(&b);
+        if (rename(path, old) < 0 || rename(made, path) < 0) rc = err_sys(e, "rename", path);
+        else rc = io_remove_tree(old, e);
+    }
+    free(old);
+    free(json);
+    return rc;
+}
+
+static int save_folder(const struct model *m, const struct st_tensor *t, const struct val *head, const char *path, struct err *e) {
+    struct buf made = BUF_INIT, text = BUF_INIT;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    char *to = mem_strn(path, n), *slash = strrchr(to, '/');
+    buf_addf(&made, "%s.tmp-%ld", to, (long)getpid());
+    char *json = io_join(made.data, "model.json"), *st = io_join(made.data, "model.safetensors");
+    char *parent = slash ? mem_strn(to, slash > to ? (size_t)(slash - to) : 1) : mem_str(".");
+    json_write_pretty(&text, head);
+    buf_addc(&text, '\n');
+    int rc = io_mkdirs(made.data, 0777, e);
+    if (rc == 0) rc = io_write_file(json, text.data, text.len, e);
+    if (rc == 0) rc = st_write(st, t, (size_t)m->n_param, NULL, e);
+    if (rc == 0) rc = io_sync_dir(made.data, e);
+    if (rc == 0) rc = swap_in(made.data, to, e);
+    if (rc == 0) rc = io_sync_dir(parent, e);
+    if (rc < 0 && io_exists(made.data)) io_remove_tree(made.data, NULL);
+    buf_release(&made);
+    buf_release(&text);
+    free(json), free(st), free(parent), free(to);
+    return rc;
+}
+
+int model_save(const struct model *m, const char *path, struct err *e) {
+    struct val *head = head_of(m);
+    struct st_tensor *t = tensors_of(m);
+    int rc;
+    if (!path || !*path) rc = err_code(e, ERR_USAGE, "give the path to save the model to");
+    else if (one_file(path)) {
+        struct val *meta = val_table();
+        struct buf text = BUF_INIT;
+        json_write(&text, head);
+        val_set(meta, "hone", val_strn(text.data, text.len));
+        rc = st_write(path, t, (size_t)m->n_param, meta, e);
+        buf_release(&text);
+        val_free(meta);
+    } else rc = save_folder(m, t, head, path, e);
+    free(t);
+    val_free(head);
+    return rc;
+}
+
+static float half_float(uint16_t h) {
+    uint32_t s = (uint32_t)(h & 0x8000) << 16, ex = h >> 10 & 31, f = h & 1023;
+    float v = ex == 31 ? (f ? NAN : INFINITY) : ex ? ldexpf((float)(f | 1024), (int)ex - 25) : ldexpf((float)f, -24);
+    return s ? -v : v;
+}
+static float float_at(const struct st_tensor *t, int64_t i) {
+    union { uint32_t u; float f; } w;
+    uint16_t h;
+    double d;
+    const char *p = t->data;
+    switch (t->dtype) {
+    case DT_F64: memcpy(&d, p + 8 * i, 8); return (float)d;
+    case DT_F16: memcpy(&h, p + 2 * i, 2); return half_float(h);
+    case DT_BF16: memcpy(&h, p + 2 * i, 2); w.u = (uint32_t)h << 16; return w.f;
+    default: memcpy(&w.f, p + 4 * i, 4); return w.f;
+    }
+}
+
+static void shape_text(struct buf *b, const int64_t *dim, int ndim) {
+    buf_addc(b, '(');
+    for (int i = 0; i < ndim; i++) buf_addf(b, "%s%lld", i ? ", " : "", (long long)dim[i]);
+    buf_addc(b, ')');
+}
+static int check_tensor(const struct param *p, const struct st_file *f, const char *path, struct err *e) {
+    const struct st_tensor *t = st_find(f, p->name);
+    struct buf want = BUF_INIT, have = BUF_INIT;
+    int rc = 0;
+    shape_text(&want, p->dim, p->ndim);
+    if (t) shape_text(&have, t->dim, t->ndim);
+    if (!t) rc = err_set(e, "%s: the tensor %s %s is missing, which the description asks for", path, p->name, want.data);
+    else if (t->ndim != p->ndim || memcmp(t->dim, p->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
+        rc = err_set(e, "%s: the tensor %s is %s, the description asks for %s", path, p->name, have.data, want.data);
+    else if (!dtypes[t->dtype].is_float) rc = err_set(e, "%s: the tensor %s holds %s, weights are floats", path, p->name, dtypes[t->dtype].name);
+    buf_release(&want);
+    buf_release(&have);
+    return rc;
+}
+
+static int take_weights(struct model *m, const struct st_file *f, const char *path, struct err *e) {
+    for (int i = 0; i < m->n_param; i++)
+        if (check_tensor(&m->param[i], f, path, e) < 0) return -1;
+    if (f->n > (size_t)m->n_param) log_write(LOG_WARN, "%s holds %zu tensors that the description does not use", path, f->n - (size_t)m->n_param);
+    if (m->bytes && !(m->data = mem_try(m->bytes, 1, "the weights", e))) return -1;
+    for (int i = 0; i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        const struct st_tensor *t = st_find(f, p->name);
+        float *w = (float *)((char *)m->data + p->offset);
+        int64_t bad = 0;
+        if (t->dtype == DT_F32 && t->bytes) memcpy(w, t->data, t->bytes);
+        for (int64_t k = 0; k < p->len && t->dtype != DT_F32; k++) w[k] = float_at(t, k);
+        for (int64_t k = 0; k < p->len; k++) bad += !isfinite(w[k]);
+        if (bad) log_write(LOG_WARN, "%s: %lld of the %lld values of %s are not finite: the model will give NaN", path, (long long)bad, (long long)p->len, p->name);
+    }
+    return 0;
+}
+
+/* head as written by head_of, checked; takes nothing. */
+static struct model *model_of(const struct val *head, const struct st_file *f, const char *path, struct err *e) {
+    const struct val *desc = val_get(head, "model");
+    if (strcmp(val_get_str(head, "format", ""), "hone-model") != 0 || !desc) {
+        err_set(e, "%s: this is not the description of a model", path);
+        return NULL;
+    }
+    if (val_get_int(head, "version", 0) != 1) {
+        err_set(e, "%s: its format version is %lld, this hone reads version 1", path, (long long)val_get_int(head, "version", 0));
+        return NULL;
+    }
+    struct val *d = model_describe(desc, NULL, e);
+    struct model *m = d ? model_blank(d, (uint64_t)val_get_int(head, "seed", 1), e) : NULL;
+    if (!m) err_wrap(e, "%s", path);
+    else if (take_weights(m, f, path, e) < 0) {
+        model_free(m);
+        m = NULL;
+    }
+    return m;
+}
+
+struct model *model_load(const char *path, struct err *e) {
+    struct st_file f = {0};
+    struct val *head = NULL;
+    struct model *m = NULL;
+    if (io_is_dir(path)) {
+        char *json = io_join(path, "model.json"), *st = io_join(path, "model.safetensors");
+        head = json_read_file(json, JSON_MAX, e);
+        if (head && st_read(st, &f, e) == 0) m = model_of(head, &f, path, e);
+        free(json);
+        free(st);
+    } else if (st_read(path, &f, e) == 0) {
+        const struct val *text = val_get(f.meta, "hone");
+        if (!text) err_set(e, "%s holds tensors but no description of a model: save it with hone, or load it into a model of the same shapes", path);
+        else head = json_parse(text->u.s.p, text->u.s.len, path, e);
+        if (head) m = model_of(head, &f, path, e);
+    }
+    st_release(&f);
+    val_free(head);
+    return m;
+}
