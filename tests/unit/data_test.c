@@ -2,9 +2,11 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "datasets/data_args.h"
 #include "datasets/dataset.h"
+#include "datasets/fetch.h"
 #include "datasets/text/vocab.h"
 #include "src/base/buf.h"
 #include "src/base/io.h"
@@ -126,6 +128,216 @@ static void banking(void) {
     dataset_unref(d);
 }
 
+static uint64_t rows_hash(const struct part *p) { /* of the targets and texts, so of which rows were drawn */
+    uint64_t h = token_hash(p->col[1].data, (size_t)p->n * 4, 1);
+    return p->raw ? token_hash(p->raw->data, (size_t)p->raw->offset[p->n], h) : h;
+}
+
+static void draws(void) {
+    struct dataset *a = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"), *b = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"),
+                   *c = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500,\"split\":2}"), *d = real("draws", "{\"name\":\"banking77\",\"train\":1000,\"val\":500}");
+    if (!a || !b || !c || !d) return;
+    printf("# banking77 split 1: %016llx %016llx\n", (unsigned long long)rows_hash(&a->part[0]), (unsigned long long)rows_hash(&a->part[1]));
+    tap_ok(rows_hash(&a->part[0]) == rows_hash(&b->part[0]) && rows_hash(&a->part[1]) == rows_hash(&b->part[1]), "the same seed draws the same rows");
+    tap_ok(rows_hash(&a->part[0]) == 0xeb8213875ceca0c1ull && rows_hash(&a->part[1]) == 0xcd1c0ec6f4a9388aull, "and the rows it drew when this test was written");
+    tap_ok(rows_hash(&a->part[0]) != rows_hash(&c->part[0]), "another seed draws others");
+    tap_ok(rows_hash(&a->part[1]) == rows_hash(&d->part[1]), "val does not depend on train");
+    int64_t n[77] = {0}, lo = 1 << 30, hi = 0;
+    for (int64_t i = 0; i < 500; i++) n[((int32_t *)a->part[1].col[1].data)[i]]++;
+    for (int i = 0; i < 77; i++) lo = n[i] < lo ? n[i] : lo, hi = n[i] > hi ? n[i] : hi;
+    tap_ok(lo >= 1 && hi <= 10, "every class of 35 to 187 is in the draw of 500 (%lld to %lld)", (long long)lo, (long long)hi);
+    dataset_unref(a), dataset_unref(b), dataset_unref(c), dataset_unref(d);
+}
+
+static void tables(void) {
+    struct dataset *d = real("german-credit", "{\"name\":\"german-credit\",\"val\":100,\"test\":200}");
+    struct err e = {0};
+    if (d) {
+        struct part *p = &d->part[PART_TRAIN];
+        int64_t bad = 0;
+        for (int64_t i = 0; i < 200; i++) bad += ((int32_t *)d->part[PART_TEST].col[1].data)[i];
+        tap_ok(p->n == 700 && d->part[PART_VAL].n == 100 && d->part[PART_TEST].n == 200 && bad == 60, "german-credit: 700, 100, 200 rows, 60 bad of 200");
+        tap_ok(!strcmp(d->class_name[1], "bad") && p->col[0].width == 61, "7 number columns and 54 codes: %lld numbers an example", (long long)p->col[0].width);
+        double sum = 0, sq = 0;
+        for (int64_t i = 0; i < p->n; i++) { /* column 2 (duration) stands after the 4 codes of column 1 */
+            double v = (double)((float *)p->col[0].data)[i * p->col[0].width + 4];
+            sum += v, sq += v * v;
+        }
+        tap_ok(fabs(sum / 700) < 1e-5 && fabs(sq / 700 - 1) < 1e-4, "number columns have mean 0 and deviation 1 over the training part");
+        const char *row = "[\"A11\",6,\"A34\",\"A43\",1169,\"A65\",\"A75\",4,\"A93\",\"A101\",4,\"A121\",67,\"A143\",\"A152\",2,\"A173\",1,\"A192\",\"A201\"]";
+        struct val *in = json_parse(row, strlen(row), "row", &e);
+        struct part *q = dataset_prepare(d->prep, in, &e);
+        tap_ok(q && q->n == 1 && ((float *)q->col[0].data)[0] == 1 && ((float *)q->col[0].data)[4] < -1, "a new row is prepared the same way %s", e.text);
+        part_free(q);
+        val_free(in);
+        dataset_unref(d);
+    }
+    if ((d = real("breast-cancer", "{\"name\":\"breast-cancer\"}")))
+        tap_ok(d->part[0].n == 569 && d->part[0].col[0].width == 30 && d->n_class == 2 && !strcmp(d->class_name[1], "M"), "breast-cancer: 569 rows, 30 numbers, without the id");
+    dataset_unref(d);
+    d = load("{\"name\":\"breast-cancer\",\"variant\":\"original\"}", &e);
+    if (strstr(e.text, "is in none")) tap_skip("breast-cancer original", "not here");
+    else {
+        tap_ok(!d && strstr(e.text, "line 24, column \"7\": the value is missing"), "its original form has gaps: %s", e.text);
+        d = real("breast-cancer", "{\"name\":\"breast-cancer\",\"variant\":\"original\",\"missing\":\"drop\"}");
+        tap_ok(d && d->part[0].n == 683 && d->part[0].col[0].width == 9, "without the 16 rows that have them: 683 rows, 9 numbers");
+        dataset_unref(d);
+    }
+}
+
+static void other_texts(void) {
+    struct dataset *d = real("chnsenticorp", "{\"name\":\"chnsenticorp\",\"tokens\":\"chars\",\"len\":64}");
+    if (d) {
+        size_t n;
+        const char *w = vocab_word(d->vocab, 2, &n);
+        tap_ok(d->part[0].n == 9600 && d->part[1].n == 1200 && d->part[2].n == 1200 && n == 3 && !memcmp(w, "\xef\xbc\x8c", 3), "chnsenticorp: 9600, 1200, 1200; the most frequent character is the comma");
+    }
+    dataset_unref(d);
+    if ((d = real("sst2", "{\"name\":\"sst2\"}"))) tap_ok(d->part[0].n == 6920 && d->part[1].n == 872 && d->part[2].n == 1821, "sst2: 6920, 872, 1821");
+    dataset_unref(d);
+    if ((d = real("news-aggregator", "{\"name\":\"news-aggregator\"}")))
+        tap_ok(d->part[0].n == 10684 && d->part[1].n == 1336 && d->part[2].n == 1336 && !strcmp(d->class_name[3], "health"), "news-aggregator: 10684, 1336, 1336");
+    dataset_unref(d);
+    if ((d = real("sib200", "{\"name\":\"sib200\",\"variant\":\"zho_Hans\",\"tokens\":\"chars\"}"))) tap_ok(d->part[0].n == 701 && d->part[1].n == 99 && d->part[2].n == 204 && d->n_class == 7, "sib200 in Chinese: 701, 99, 204; 7 classes");
+    dataset_unref(d);
+    if ((d = real("mnist", "{\"name\":\"mnist\",\"train\":1000}"))) tap_ok(d->part[0].n == 1000 && d->part[2].n == 10000, "mnist: 10000 test images");
+    dataset_unref(d);
+}
+
+static void file(const char *name, const char *text) {
+    char *p = io_join(tmp, name), *dir = mem_str(p);
+    struct err e = {0};
+    *strrchr(dir, '/') = 0;
+    if (io_mkdirs(dir, 0777, &e) || io_write_file(p, text, strlen(text), &e)) BUG("%s", e.text);
+    free(dir);
+    free(p);
+}
+static struct dataset *made(const char *name, const char *extra, struct err *e) {
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "{\"name\":\"%s/%s\"%s%s}", tmp, name, *extra ? "," : "", extra);
+    struct dataset *d = load(b.data, e);
+    buf_release(&b);
+    return d;
+}
+
+static void encoders(void) {
+    struct err e = {0};
+    file("t.csv", "text,label\n\"the cat The dog\",a\nthe Caf\xc3\x89 CAT it's,b\n\"\",a\n");
+    struct dataset *d = made("t.csv", "\"header\":true", &e);
+    size_t n;
+    tap_ok(d && vocab_size(d->vocab) == 7 && part_tokens(&d->part[0], 0) == 4 && part_tokens(&d->part[0], 2) == 1, "words: 5 of them; an empty text is one padding id %s", e.text);
+    if (d) {
+        int32_t *id = d->part[0].col[0].data;
+        tap_ok(id[0] == 2 && id[1] == 3 && id[2] == 2 && id[3] == 4, "ids by frequency, ties by first appearance");
+        const char *w = vocab_word(d->vocab, 5, &n);
+        tap_ok(n == 5 && !memcmp(w, "caf\xc3\xa9", 5), "lower-cased beyond ASCII");
+    }
+    dataset_unref(d);
+    d = made("t.csv", "\"header\":true,\"ngrams\":2,\"hash_buckets\":1000,\"len\":3,\"trunc\":\"tail\"", &e);
+    tap_ok(d && part_tokens(&d->part[0], 0) == 5 && d->part[0].col[0].max_id == 1007 && ((int32_t *)d->part[0].col[0].data)[3] >= 7, "the last 3 words and 2 hashed pairs %s", e.text);
+    dataset_unref(d);
+    d = made("t.csv", "\"header\":true,\"chars\":\"3-3\"", &e);
+    tap_ok(d && part_tokens(&d->part[0], 0) == 4 + 3 * 4, "each word of 3 letters has 3 runs of 3 characters in <word> %s", e.text);
+    dataset_unref(d);
+    d = made("t.csv", "\"header\":true,\"hash_buckets\":50", &e);
+    tap_ok(d && !d->vocab && d->part[0].col[0].max_id == 52, "hash_buckets alone: no vocabulary %s", e.text);
+    dataset_unref(d);
+    d = made("t.csv", "\"header\":true,\"tfidf\":true", &e);
+    if (tap_ok(d && d->part[0].col[0].weight && part_tokens(&d->part[0], 0) == 3, "tfidf: distinct ids with weights %s", e.text)) {
+        /* the, cat, dog: counts 2 1 1, df 2 2 1 of 3 texts: idf = ln(4/3)+1, ln(4/3)+1, ln(4/2)+1 */
+        double i2 = log(4.0 / 3) + 1, i1 = log(2.0) + 1, len = sqrt(4 * i2 * i2 + i2 * i2 + i1 * i1);
+        const float *w = d->part[0].col[0].weight;
+        tap_ok(fabs((double)w[0] - 2 * i2 / len) < 1e-6 && fabs((double)w[2] - i1 / len) < 1e-6, "weights are those of the formula");
+        struct val *in = val_str("dog the the cat");
+        struct part *q = dataset_prepare(d->prep, in, &e);
+        tap_ok(q && q->col[0].weight && memcmp(q->col[0].weight, w, 12) == 0, "a new text gets the same weights");
+        part_free(q);
+        val_free(in);
+    }
+    dataset_unref(d);
+}
+
+static void folders_of_files(void) {
+    struct err e = {0};
+    file("imdbish/train/pos/1.txt", "good film");
+    file("imdbish/train/pos/2.txt", "very good");
+    file("imdbish/train/neg/1.txt", "bad film");
+    file("imdbish/train/unsup/1.txt", "who knows");
+    file("imdbish/test/pos/1.txt", "good");
+    file("imdbish/test/neg/1.txt", "bad");
+    struct dataset *d = made("imdbish", "", &e);
+    tap_ok(d && d->part[0].n == 3 && d->part[2].n == 2 && d->n_class == 2 && !strcmp(d->class_name[0], "neg"), "a folder of texts: train/CLASS/FILE, without unsup %s", e.text);
+    dataset_unref(d);
+    file("mine/train.jsonl", "{\"text\":\"a b c\",\"label\":\"p\"}\n{\"label\":\"q\",\"text\":\"d e\"}\n");
+    file("mine/dev.csv", "text,label\nx y z,q\n");
+    d = made("mine", "", &e);
+    tap_ok(d && d->part[0].n == 2 && d->part[1].n == 1 && !d->part[2].n, "a folder with train.jsonl and dev.csv %s", e.text);
+    dataset_unref(d);
+    file("mine/dev.csv", "text,label\nx y z,r\n");
+    d = made("mine", "", &e);
+    tap_ok(!d && strstr(e.text, "dev.csv line 2: the label \"r\" is none of the 2 classes (p to q)"), "a label that training never had: %s", e.text);
+    file("reg.csv", "size,colour,price\n1,red,10.5\n2,blue,20\n3,red,31.5\n4,blue,39.5\n");
+    d = made("reg.csv", "\"y\":\"price\"", &e);
+    tap_ok(d && !d->n_class && d->part[0].col[1].type == COL_F32 && d->part[0].col[0].width == 3, "regression: numbers that are not whole are the target as they are %s", e.text);
+    dataset_unref(d);
+    file("latin.csv", "text,label\nun caf\xe9 noir,a\n");
+    d = made("latin.csv", "\"encoding\":\"latin1\"", &e);
+    tap_ok(d && d->part[0].raw->offset[1] == 13, "latin1 is converted %s", e.text);
+    dataset_unref(d);
+    memset(&e, 0, sizeof e);
+    d = load("{\"name\":\"banking7\"}", &e);
+    tap_ok(!d && strstr(e.text, "did you mean banking77?"), "a wrong name: %s", e.text);
+    d = load("{\"name\":\"no/such.csv\"}", &e);
+    tap_ok(!d && strstr(e.text, "there is no file or folder no/such.csv"), "a wrong path: %s", e.text);
+}
+
+static int stop_now(void *ctx, const char *phase, double f) {
+    (void)phase, (void)f;
+    return ++*(int *)ctx > 3;
+}
+
+static void fetching(void) {
+    struct err e = {0};
+    struct buf from = BUF_INIT, sum = BUF_INIT;
+    char hex[65];
+    char *root = io_join(tmp, "got");
+    file("pub/train.csv", "text,label\na b,x\nc d,y\n");
+    file("pub/test.csv", "text,label\na b,x\n");
+    io_sha256("text,label\na b,x\nc d,y\n", 23, hex);
+    struct recipe_file files[] = {{"train.csv", NULL, PART_TRAIN, ROLE_ALL, 23, hex, NULL}, {"test.csv", NULL, PART_TEST, ROLE_ALL, 17, NULL, NULL}, {NULL}};
+    buf_addf(&from, "file://%s/pub", tmp);
+    int r = fetch_files("toy", files, NULL, root, from.data, NULL, NULL, &e);
+    if (r && strstr(e.text, "neither curl nor wget")) {
+        tap_skip("fetch", e.text);
+        goto out;
+    }
+    tap_ok(r == 0, "a set is fetched from its address %s", e.text);
+    struct dataset *d = made("got/toy", "", &e);
+    tap_ok(d && d->part[0].n == 2 && d->part[2].n == 1, "and read");
+    dataset_unref(d);
+    tap_ok(fetch_files("toy", files, NULL, root, from.data, NULL, NULL, &e) == 1, "a second time it is there already");
+    file("pub/train.csv", "text,label\na b,x\nc d,z\n");
+    r = fetch_files("bad", files, NULL, root, from.data, NULL, NULL, &e);
+    tap_ok(r < 0 && strstr(e.text, "is not the expected file"), "another content is refused: %s", e.text);
+    files[1].path = "none.csv";
+    files[0].sha256 = NULL;
+    memset(&e, 0, sizeof e);
+    r = fetch_files("bad", files, NULL, root, from.data, NULL, NULL, &e);
+    tap_ok(r < 0 && strstr(e.text, "cannot be fetched"), "a file that is not there: %s", e.text);
+    int calls = 3;
+    r = fetch_files("bad", files, NULL, root, from.data, stop_now, &calls, &e);
+    tap_ok(r < 0, "a stop ends it");
+    char *bad = io_join(root, "bad");
+    buf_addf(&sum, "%s.part-%ld", bad, (long)getpid());
+    tap_ok(!io_exists(bad) && !io_exists(sum.data), "nothing half-made stays");
+    free(bad);
+    tap_ok(fetch_recipe(recipe_find("imdb"), NULL, root, NULL, NULL, NULL, &e) < 0 && strstr(e.text, "no known public address of imdb"), "a set without an address says so: %s", e.text);
+out:
+    buf_release(&from);
+    buf_release(&sum);
+    free(root);
+}
+
 int main(void) {
     find_folders();
     snprintf(tmp, sizeof tmp, "/tmp/hone-data-test-XXXXXX");
@@ -133,6 +345,12 @@ int main(void) {
     fashion();
     imdb();
     banking();
+    draws();
+    tables();
+    other_texts();
+    encoders();
+    folders_of_files();
+    fetching();
     struct err e = {0};
     io_remove_tree(tmp, &e);
     return tap_done();
