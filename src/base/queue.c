@@ -122,6 +122,13 @@ void queue_wake(struct queue *q) {
     pthread_mutex_unlock(&q->lock);
 }
 
+bool queue_closed(struct queue *q) {
+    pthread_mutex_lock(&q->lock);
+    bool closed = q->closed;
+    pthread_mutex_unlock(&q->lock);
+    return closed;
+}
+
 void queue_close(struct queue *q) {
     pthread_mutex_lock(&q->lock);
     q->closed = true;

@@ -24,6 +24,7 @@ void queue_put_reserved(struct queue *q, void *p);
 void queue_unreserve(struct queue *q);
 void *queue_get(struct queue *q, int timeout_ms);       /* NULL: nothing in time; -1 waits for ever, 0 does not wait */
 void queue_wake(struct queue *q);                       /* a queue_get that waits returns NULL now */
+bool queue_closed(struct queue *q);
 void queue_close(struct queue *q);                      /* puts fail, gets drain then return NULL */
 
 #endif

@@ -27,7 +27,7 @@ struct call {
     int status;              /* 0 ok, -1 failed */
     struct val *result;      /* or NULL */
     struct err err;
-    bool deferred;
+    bool *deferred;          /* set by call_defer for the thread that serves the call; NULL outside run */
     struct hub *hub;
     struct job *job;         /* of an async command, once queued; borrowed */
 };
@@ -35,17 +35,27 @@ struct call {
 /* cmds: array of NULL-terminated lists, itself NULL-terminated. */
 struct hub *hub_new(const struct cmd *const *const *cmds, struct runs *runs);
 void hub_free(struct hub *h);
+/* Before any other thread starts: what exists besides commands, for help and completion. Borrowed, NULL-terminated by group / keys. */
+struct catalog; /* src/call/port.h */
+struct key;
+void hub_set_catalogs(struct hub *h, const struct catalog *catalogs);
+const struct catalog *hub_catalogs(const struct hub *h); /* never NULL */
+void hub_set_keys(struct hub *h, const struct key *keys);
+const struct key *hub_keys(const struct hub *h);         /* never NULL */
+void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
 const struct cmd *hub_find(const struct hub *h, const char *name);
 size_t hub_count(const struct hub *h);
 const struct cmd *hub_cmd(const struct hub *h, size_t i);
 struct queue *hub_queue(struct hub *h, enum owner o);
 
-/* args_take: a table or NULL. Parses against the row at once, so a bad argument fails here. NULL on failure. */
+/* args_take: a table or NULL. Parses against the row at once, so a bad argument fails here. NULL on failure.
+ * A run's name stands for its handle; {lr=1} of a command about properties is {name="lr", value=1}. */
 struct call *call_new(struct hub *h, const char *name, struct val *args_take, enum by by, struct err *e);
-/* A line "train epochs=3 'two words'" -> call. Words without = are positional. Handles are written as name#id or a run's name. */
+/* A line "train epochs=3 'two words'" -> call. Words without = are positional, the first may be a property: "lr 0.1", "lr=0.1", "lr". Handles are written as name#id or a run's name. */
 struct call *call_parse(struct hub *h, const char *line, enum by by, struct err *e);
-/* Puts the call on its owner's queue (OWNER_ANY: runs it here). The call is taken, also on failure. reply: where it comes back, may be NULL. */
+/* Puts the call on its owner's queue (OWNER_ANY: runs it here). The call is taken, also on failure. reply: where it comes back;
+ * NULL: a failure on another thread becomes a notice, one here is returned. */
 int call_submit(struct call *c_take, struct queue *reply, void *ctx, struct err *e);
 /* Submit and wait here, for threads that own no queue (main in line mode, tests). *result is the caller's. */
 int call_sync(struct hub *h, const char *name, struct val *args_take, enum by by, struct val **result, struct err *e);
@@ -61,6 +71,7 @@ void call_done(struct call *c, int status);
 int hub_serve(struct hub *h, enum owner o, int timeout_ms);
 void hub_engine_loop(struct hub *h);  /* the engine thread: calls and jobs until hub_quit */
 void hub_quit(struct hub *h);         /* stops jobs at the next boundary, closes queues */
-void hub_journal(struct hub *h, const struct call *c, int64_t step); /* appends the Lua line to the current run's journal */
+void hub_journal(struct hub *h, const struct call *c, int64_t step); /* appends the Lua line to the current run's journal; the hub does it itself
+    for every call of the engine's that may change something */
 
 #endif

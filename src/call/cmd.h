@@ -11,7 +11,7 @@ enum owner { OWNER_UI, OWNER_SCRIPT, OWNER_ENGINE, OWNER_HELPER, OWNER_ANY, OWNE
 enum cmd_flags {
     CMD_WHILE_RUNNING = 1, /* OWNER_ENGINE: served inside job_boundary; otherwise it waits for the job's end */
     CMD_CONFIRM = 2,       /* asks on a terminal before it acts */
-    CMD_WATCHER = 4,       /* a read-only client may call it */
+    CMD_WATCHER = 4,       /* changes nothing: a read-only client may call it; not in the journal */
     CMD_WAIT = 8,          /* a job whose caller (Lua, command line) waits for its result; otherwise the reply is the job's handle at once */
     CMD_HIDDEN = 16,       /* plumbing: not in help or palette */
     CMD_LINE = 32          /* also a top-level word of the command line: hone NAME ... */

@@ -16,17 +16,19 @@ enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_STOPPED };
 enum job_stop { STOP_NONE, STOP_AFTER_EPOCH, STOP_AFTER_STEP, STOP_NOW, STOP_DISCARD, STOP_PREEMPT };
 
 struct job {
-    struct handle h;             /* immutable; kind HANDLE_RUN when it has a run record, else HANDLE_JOB */
+    struct handle h;             /* immutable; kind HANDLE_JOB with CMD_WAIT, else HANDLE_RUN; ids are of one table */
     struct hub *hub;             /* immutable */
     struct call *call;           /* the call that made it: name, args; owned by the job */
-    struct run *run;             /* engine thread sets it once; readers use hub_job_run */
+    _Atomic(struct run *) run;   /* engine thread sets it once; readers use hub_job_run */
     _Atomic int stop;            /* enum job_stop, by any thread */
     _Atomic bool pause;          /* by any thread */
     /* owned by the engine thread while running */
     void *data;                  /* the job's own struct, for commands that act on a running job (set, checkpoint, eval now) */
     const struct job_ops *ops;   /* what such commands may ask; NULL: nothing */
     int64_t step;
-    double busy_s;               /* time outside pauses */
+    double busy_s;               /* time outside pauses, as of the last boundary */
+    double t_start, t_paused;    /* of job.c */
+    bool journaled;
     /* protected by the hub's lock */
     enum job_state state;
     struct val *result;
@@ -41,6 +43,10 @@ struct job_ops {
     int (*checkpoint)(struct job *j, struct val **result, struct err *e);
     int (*evaluate)(struct job *j, struct val **result, struct err *e);
 };
+extern const char *const job_state_names[]; /* queued running done failed stopped */
+
+/* A job returns 0, or -1 with *e; ERR_STOPPED and ERR_PREEMPTED mean stopped, not failed. A run that it did not end is ended for it. */
+void job_result(struct job *j, struct val *v_take); /* the job's result, from its function */
 
 /* The only place where the world touches a run: serves calls, waits while paused, tells whether to stop (enum job_stop; a job
  * that gets STOP_AFTER_EPOCH goes on to the end of its epoch). */
@@ -49,9 +55,13 @@ int job_boundary(struct job *j);
 struct job *hub_job(struct hub *h, struct handle which);   /* id 0: the newest live job, else the newest. NULL: none. Jobs are kept until hub_free */
 enum job_state hub_job_state(struct hub *h, const struct job *j);
 struct run *hub_job_run(struct hub *h, const struct job *j);
-int hub_stop(struct hub *h, struct job *j, enum job_stop how);
+int hub_stop(struct hub *h, struct job *j, enum job_stop how);  /* 0, or -1: it has ended. Never weakens an earlier stop; ends a pause; a waiting job ends at once */
 int hub_pause(struct hub *h, struct job *j, bool on);
 bool hub_busy(struct hub *h);  /* a job runs or waits */
-void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j); /* call_done with the job's result when it ends (at once if it has) */
+void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j); /* call_done with the job's result when it ends (at once if it has); fails if the job failed */
+size_t hub_jobs(struct hub *h, struct job **out, size_t max); /* the newest max, oldest first; how many */
+bool hub_run_handle(struct hub *h, const char *name, struct handle *out);
+/* Engine thread, in a command's run: the call is served again at j's first boundary with ops, or when it ends. */
+void hub_park(struct hub *h, struct call *c, struct job *j);
 
 #endif

@@ -17,6 +17,11 @@ struct catalog {
     const struct kind *const *kinds; /* NULL-terminated */
 };
 
+/* A key binding: the command is a line as typed in the palette. screen: NULL everywhere, else a view's name. */
+struct key {
+    const char *screen, *keys, *command, *help; /* keys: "t", "C-l", "F1"; the list ends with keys == NULL */
+};
+
 /* What the prompt shows, for the drawer: copied out under no lock, UI thread only. */
 struct prompt_view {
     const char *prompt;      /* "> " or ">> " or "(reverse-i-search)`x': " */

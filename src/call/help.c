@@ -1,0 +1,228 @@
+/* Help texts and the tables of the manual pages, from the rows alone. Reads immutable tables: any thread. */
+#include "config.h"
+
+#include "src/call/help.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "src/base/utf8.h"
+#include "src/call/parse.h"
+#include "src/call/port.h"
+#include "src/call/settings.h"
+
+/* ---- help for people ---- */
+
+static void list_commands(struct hub *h, struct buf *out) {
+    size_t wide = 0;
+    for (size_t i = 0; i < hub_count(h); i++)
+        if (strlen(hub_cmd(h, i)->kind.name) > wide) wide = strlen(hub_cmd(h, i)->kind.name);
+    buf_adds(out, "Commands (help NAME tells more):\n");
+    for (size_t i = 0; i < hub_count(h); i++) {
+        const struct cmd *c = hub_cmd(h, i);
+        if (!(c->flags & CMD_HIDDEN)) buf_addf(out, "  %-*s  %s\n", (int)wide, c->kind.name, c->kind.help);
+    }
+    buf_adds(out, "More topics: properties, keys");
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++) buf_addf(out, ", %s", c->group);
+    buf_addc(out, '\n');
+}
+
+static void list_group(const struct catalog *c, struct buf *out) {
+    buf_addf(out, "%s (help %s.NAME tells more):\n", c->group, c->group);
+    for (size_t i = 0; c->kinds[i]; i++) buf_addf(out, "  %s.%-16s  %s\n", c->group, c->kinds[i]->name, c->kinds[i]->help);
+}
+
+static void one_property(const struct arg *a, const char *of, struct buf *out) {
+    buf_addf(out, "%s - %s: ", a->name, a->help);
+    args_allowed(out, a);
+    if (a->unit) buf_addf(out, " (%s)", a->unit);
+    if (a->def) buf_addf(out, ", default %s", a->def);
+    buf_addf(out, "; of %s; takes effect %s\n", of, args_when(a));
+}
+
+/* Calls fn once for each live argument of settings, kinds, commands. */
+static void each_live(struct hub *h, void (*fn)(const struct arg *a, const char *of, void *ctx), void *ctx) {
+    for (const struct arg *a = settings_kind.args; a->name; a++) fn(a, "hone", ctx);
+    for (size_t i = 0; i < hub_count(h); i++)
+        for (const struct arg *a = hub_cmd(h, i)->kind.args; a && a->name; a++)
+            if (a->flags & ARG_LIVE) fn(a, hub_cmd(h, i)->kind.name, ctx);
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++)
+        for (size_t i = 0; c->kinds[i]; i++)
+            for (const struct arg *a = c->kinds[i]->args; a && a->name; a++)
+                if (a->flags & ARG_LIVE) {
+                    struct buf of = BUF_INIT;
+                    buf_addf(&of, "%s.%s", c->group, c->kinds[i]->name);
+                    fn(a, of.data, ctx);
+                    buf_release(&of);
+                }
+}
+
+struct wanted {
+    const char *name; /* NULL: all */
+    struct buf *out;
+};
+static void add_live(const struct arg *a, const char *of, void *ctx) {
+    struct wanted *w = ctx;
+    if (!w->name || strcmp(a->name, w->name) == 0) one_property(a, of, w->out);
+}
+
+static void list_keys(struct hub *h, struct buf *out) {
+    buf_adds(out, "Keys:\n");
+    for (const struct key *k = hub_keys(h); k->keys; k++)
+        buf_addf(out, "  %-8s  %-24s  %s%s%s\n", k->keys, k->command, k->help ? k->help : "", k->screen ? " in " : "", k->screen ? k->screen : "");
+    if (!hub_keys(h)->keys) buf_adds(out, "  none: there is no dashboard here\n");
+}
+
+static bool kinds_named(struct hub *h, const char *topic, struct buf *out) {
+    bool found = false;
+    const char *dot = strchr(topic, '.'), *name = dot ? dot + 1 : topic;
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++) {
+        if (dot && (strlen(c->group) != (size_t)(dot - topic) || strncmp(c->group, topic, (size_t)(dot - topic)) != 0)) continue;
+        for (size_t i = 0; c->kinds[i]; i++) {
+            if (strcmp(c->kinds[i]->name, name) != 0) continue;
+            buf_addf(out, "%s.", c->group);
+            args_help(out, c->kinds[i]);
+            found = true;
+        }
+    }
+    return found;
+}
+
+static int no_topic(struct hub *h, const char *topic, struct err *e) {
+    size_t n = 0, cap = hub_count(h) + 2;
+    struct buf shown = BUF_INIT;
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++) {
+        cap++;
+        for (size_t i = 0; c->kinds[i]; i++) cap++;
+    }
+    const char **names = X_NEW(const char *, cap);
+    names[n++] = "properties";
+    names[n++] = "keys";
+    for (size_t i = 0; i < hub_count(h); i++) names[n++] = hub_cmd(h, i)->kind.name;
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++) {
+        names[n++] = c->group;
+        for (size_t i = 0; c->kinds[i]; i++) names[n++] = c->kinds[i]->name;
+    }
+    const char *near = args_nearest(topic, names, n);
+    if (!near) near = parse_nearest_property(h, topic, NULL, 0);
+    utf8_show(&shown, topic, strlen(topic), 60, UTF8_FULL);
+    if (near) err_code(e, ERR_USAGE, "help: there is no topic '%s', did you mean '%s'?", shown.data, near);
+    else err_code(e, ERR_USAGE, "help: there is no topic '%s'; help lists the commands", shown.data);
+    free(names);
+    buf_release(&shown);
+    return -1;
+}
+
+int help_topic(struct hub *h, const char *topic, struct buf *out, struct err *e) {
+    if (topic && strncmp(topic, "hone.", 5) == 0) topic += 5;
+    if (!topic || !*topic) {
+        list_commands(h, out);
+        return 0;
+    }
+    size_t start = out->len;
+    const struct cmd *cmd = hub_find(h, topic);
+    struct wanted w = {strcmp(topic, "properties") == 0 ? NULL : topic, out};
+    if (strcmp(topic, "keys") == 0) list_keys(h, out);
+    if (cmd) args_help(out, &cmd->kind);
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++)
+        if (strcmp(c->group, topic) == 0) list_group(c, out);
+    kinds_named(h, topic, out);
+    each_live(h, add_live, &w);
+    return out->len > start ? 0 : no_topic(h, topic, e);
+}
+
+/* ---- tables of the manual pages, man(7) ---- */
+
+static void roff(struct buf *out, const char *s) {
+    bool start = out->len == 0 || out->data[out->len - 1] == '\n';
+    if (start && (*s == '.' || *s == '\'')) buf_adds(out, "\\&");
+    for (; *s; s++) {
+        if (*s == '\\') buf_adds(out, "\\e");
+        else if (*s == '-') buf_adds(out, "\\-");
+        else if (*s == '\n') buf_adds(out, s[1] == '.' || s[1] == '\'' ? "\n\\&" : "\n");
+        else buf_addc(out, *s);
+    }
+}
+
+static void roff_args(struct buf *out, const struct kind *k) {
+    for (const struct arg *a = k->args; a && a->name; a++) {
+        struct buf t = BUF_INIT;
+        buf_adds(out, ".TP\n.B ");
+        roff(out, a->name);
+        buf_addc(out, '\n');
+        buf_addf(&t, "%s: ", a->help);
+        args_allowed(&t, a);
+        if (a->unit) buf_addf(&t, " (%s)", a->unit);
+        if (a->def) buf_addf(&t, ", default %s", *a->def ? a->def : "empty");
+        if (a->flags & ARG_REQUIRED) buf_adds(&t, ", required");
+        if (a->flags & ARG_LIVE) buf_addf(&t, "; live, %s", args_when(a));
+        roff(out, t.data);
+        buf_addc(out, '\n');
+        buf_release(&t);
+    }
+}
+
+static void roff_kind(struct buf *out, const char *before, const struct kind *k, const char *after) {
+    buf_adds(out, ".SS ");
+    roff(out, before);
+    roff(out, k->name);
+    roff(out, after);
+    buf_addc(out, '\n');
+    roff(out, k->help);
+    buf_adds(out, ".\n");
+    roff_args(out, k);
+    if (k->example) {
+        buf_adds(out, ".PP\n.EX\n");
+        roff(out, k->example);
+        buf_adds(out, "\n.EE\n");
+    }
+}
+
+static void roff_live(const struct arg *a, const char *of, void *ctx) {
+    struct buf *out = ctx, t = BUF_INIT;
+    one_property(a, of, &t);
+    const char *text = strstr(t.data, " - ") + 3;
+    buf_adds(out, ".TP\n.B ");
+    roff(out, a->name);
+    buf_addc(out, '\n');
+    roff(out, text);
+    buf_release(&t);
+}
+
+void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
+    buf_add(out, "", 0);
+    switch (part) {
+    case MAN_LINE: case MAN_COMMANDS:
+        for (size_t i = 0; i < hub_count(h); i++) {
+            const struct cmd *c = hub_cmd(h, i);
+            if (c->flags & CMD_HIDDEN || (part == MAN_LINE && !(c->flags & CMD_LINE))) continue;
+            roff_kind(out, part == MAN_LINE ? "hone " : "hone.", &c->kind, part == MAN_LINE ? "" : "{...}");
+        }
+        break;
+    case MAN_KINDS:
+        for (const struct catalog *c = hub_catalogs(h); c->group; c++) {
+            for (size_t i = 0; c->kinds[i]; i++) {
+                struct buf before = BUF_INIT;
+                buf_addf(&before, "%s.", c->group);
+                roff_kind(out, before.data, c->kinds[i], "{...}");
+                buf_release(&before);
+            }
+        }
+        break;
+    case MAN_PROPERTIES: each_live(h, roff_live, out); break;
+    case MAN_KEYS:
+        for (const struct key *k = hub_keys(h); k->keys; k++) {
+            buf_adds(out, ".TP\n.B ");
+            roff(out, k->keys);
+            buf_addc(out, '\n');
+            roff(out, k->help ? k->help : k->command);
+            if (k->screen) buf_addf(out, " (in %s)", k->screen);
+            buf_addc(out, '\n');
+        }
+        break;
+    case MAN_N: break;
+    }
+}
+
+const char *const help_manual_names[MAN_N + 1] = {"line", "commands", "kinds", "properties", "keys", NULL}; /* ORDER enum help_manual */

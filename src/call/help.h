@@ -1,0 +1,15 @@
+/* Help and manual tables: everything is derived from the rows of commands, catalogues, settings and keys. */
+#ifndef HONE_CALL_HELP_H
+#define HONE_CALL_HELP_H
+
+#include "src/call/call.h"
+
+/* topic NULL or "": the list of commands. Else a command, a kind ("linear", "nn.linear"), a group ("nn"), a property, "properties", "keys". */
+int help_topic(struct hub *h, const char *topic, struct buf *out, struct err *e);
+
+enum help_manual { MAN_LINE, MAN_COMMANDS, MAN_KINDS, MAN_PROPERTIES, MAN_KEYS, MAN_N };
+extern const char *const help_manual_names[MAN_N + 1]; /* line commands kinds properties keys, NULL */
+/* One part of a manual page in man(7) macros, without heading: commands of the command line, all commands as Lua functions, ... */
+void help_manual(struct hub *h, enum help_manual part, struct buf *out);
+
+#endif

@@ -1,0 +1,13 @@
+/* From what people write to a call's arguments; shared by call.c, parse.c, cmds.c. */
+#ifndef HONE_CALL_PARSE_H
+#define HONE_CALL_PARSE_H
+
+#include "src/call/call.h"
+
+struct val *parse_unknown(struct hub *h, const char *name, struct err *e); /* always NULL, with the nearest command in the sentence */
+void parse_resolve(struct hub *h, const struct kind *k, struct val *args); /* run names to handles, {lr=1} to {name=, value=}; in place */
+bool parse_is_property(struct hub *h, const char *name);                   /* of the settings or of any catalogue's live arguments */
+/* The nearest property, or NULL. more: further names, may be NULL. */
+const char *parse_nearest_property(struct hub *h, const char *wrong, const char *const *more, size_t n_more);
+
+#endif

@@ -1,0 +1,63 @@
+/* What the files of src/call share about the hub. */
+#ifndef HONE_CALL_PRIVATE_H
+#define HONE_CALL_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "src/call/call.h"
+#include "src/call/job.h"
+#include "src/call/port.h"
+
+struct work {            /* a call or a job that waits for its turn on the engine thread */
+    struct call *call;
+    struct job *job;
+};
+struct waiter {
+    struct call *call;   /* deferred: done when the job ends */
+    struct job *job;
+};
+struct edit {            /* what undo takes back */
+    struct job *job;     /* NULL: a setting */
+    char *name;
+    struct val *old;
+};
+
+struct hub {
+    /* immutable after the start */
+    const struct cmd **cmd;
+    size_t n_cmd;
+    struct runs *runs;
+    const struct catalog *catalogs;
+    const struct key *keys;
+    /* with locks of their own */
+    struct queue queue[OWNER_N];
+    _Atomic bool quit;
+    /* protected by lock */
+    pthread_mutex_t lock;
+    struct job **job;
+    size_t n_job, cap_job;
+    struct waiter *waiter;
+    size_t n_waiter, cap_waiter;
+    struct buf history;  /* Lua lines of earlier calls that made things: they start every journal */
+    /* engine thread only */
+    struct work *work;   /* in order of arrival */
+    size_t n_work, cap_work;
+    struct waiter *parked;
+    size_t n_parked, cap_parked;
+    struct edit *edit;
+    size_t n_edit, cap_edit;
+    struct job *running;
+    bool serving;        /* a call is being served at a boundary */
+};
+
+void call_serve(struct call *c);                          /* runs it and finishes it unless deferred; owner thread */
+void call_fail(struct call *c, const struct err *e);      /* finishes an unserved one */
+void call_lua_set(struct buf *out, const char *name, const struct val *value, bool setting, bool force);
+void job_take(struct hub *h, struct call *c);             /* engine thread: serve, queue, or start a job of it */
+void job_end_waiters(struct hub *h, struct job *j);
+void job_free(struct job *j);
+void journal_call(struct hub *h, const struct call *c);   /* after success */
+void journal_job(struct job *j);                          /* once its run exists */
+
+#endif
