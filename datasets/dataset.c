@@ -3,6 +3,7 @@
 #include "datasets/dataset.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,7 @@
 #include "src/base/buf.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 
 const char *const part_names[PART_N] = {"train", "val", "test"};
 
@@ -76,25 +78,40 @@ static int read_options(struct loading *l, struct err *e) {
     return 0;
 }
 
-static int identify(struct loading *l, const char *path, const char *part, struct err *e) {
-    struct val *files = val_get(l->d->identity, "files");
-    if (io_is_dir(path)) {
-        struct val *f = val_table();
-        val_set_str(f, "path", path);
-        val_set_str(f, "part", part);
-        val_push(files, f);
-        return 0;
-    }
+/* The sum of a file, computed beside its reading: it takes as long. */
+struct summing {
+    const char *path;
     char hex[65];
     int64_t bytes;
-    if (io_sha256_file(path, hex, &bytes, e)) return -1;
+    int result;
+    struct err err;
+    pthread_t thread;
+    bool started;
+};
+static void *sum_file(void *arg) {
+    struct summing *s = arg;
+    s->result = io_sha256_file(s->path, s->hex, &s->bytes, &s->err);
+    return NULL;
+}
+
+static void sum_begin(struct summing *s, const char *path) {
+    *s = (struct summing){.path = path};
+    if (!io_is_dir(path)) s->started = !thread_start(&s->thread, "hone-sum", sum_file, s, &s->err);
+}
+
+static int sum_end(struct loading *l, struct summing *s, const char *part, struct err *e) {
     struct val *f = val_table();
-    val_set_str(f, "path", path);
+    val_set_str(f, "path", s->path);
     val_set_str(f, "part", part);
-    val_set_int(f, "bytes", bytes);
-    val_set_str(f, "sha256", hex);
-    val_push(files, f);
-    return 0;
+    if (s->started) {
+        pthread_join(s->thread, NULL);
+        val_set_int(f, "bytes", s->bytes);
+        val_set_str(f, "sha256", s->hex);
+    }
+    val_push(val_get(l->d->identity, "files"), f);
+    if (!s->err.code) return 0;
+    if (e && !e->code) *e = s->err;
+    return -1;
 }
 
 /* One more file of a part: its columns beside those that are there. */
@@ -124,13 +141,14 @@ static int read_npz_parts(struct loading *l, struct err *e); /* below: one file 
 static int read_tables(struct loading *l, struct err *e) {
     for (int i = 0; i < l->src.n; i++) {
         const struct source_file *f = &l->src.file[i];
+        if ((f->part == PART_VAL && !l->a->val) || (f->part == PART_TEST && !l->a->test)) continue; /* nothing of it is wanted */
         if (l->opts.progress && l->opts.progress(l->opts.ctx, "reading", (double)i / l->src.n)) return err_code(e, ERR_STOPPED, "loading was stopped");
-        if (identify(l, f->path, part_names[f->part], e)) return -1;
-        struct table t;
-        if (format_read(f->path, &l->opts, &t, e)) return -1;
-        int r = join(&l->tab[f->part], &t, f->role, e);
+        struct summing sum;
+        struct table t = {0};
+        sum_begin(&sum, f->path);
+        int r = format_read(f->path, &l->opts, &t, e) || join(&l->tab[f->part], &t, f->role, e);
         table_free(&t);
-        if (r) return -1;
+        if (sum_end(l, &sum, part_names[f->part], r ? NULL : e) || r) return -1;
     }
     return read_npz_parts(l, e);
 }
