@@ -38,10 +38,8 @@ static struct object *find(struct handle h, enum handle_kind kind) {
 static int unknown(struct handle h, enum handle_kind kind, struct err *e) {
     const char *what = kind == HANDLE_DATA ? "data set" : "model";
     if (!h.id) return err_code(e, ERR_USAGE, "no %s is given", what);
-    if (h.kind != kind && !(kind == HANDLE_DATA && h.kind == HANDLE_PART)) {
-        struct val v = {.type = VAL_HANDLE, .u.h = h};
-        return err_code(e, ERR_USAGE, "a %s is needed here, not a %s", what, val_type_name(&v));
-    }
+    static const char *const names[HANDLE_KINDS] = {"nothing", "a model", "a data set", "a part of a data set", "a run", "a job"};
+    if (h.kind != kind && !(kind == HANDLE_DATA && h.kind == HANDLE_PART)) return err_code(e, ERR_USAGE, "a %s is needed here, not %s", what, names[h.kind < HANDLE_KINDS ? h.kind : 0]);
     return err_code(e, ERR_USAGE, "there is no %s #%u any more", what, h.id);
 }
 
