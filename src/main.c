@@ -189,6 +189,17 @@ static const struct cmd *line_command(const struct app *a, const char *word) {
     return c && (c->flags & CMD_LINE) ? c : NULL;
 }
 
+/* "hone data fetch NAME" is the command data_fetch: two words that together name a command become one. */
+static void join_words(struct app *a) {
+    struct opts *o = &a->o;
+    char name[64];
+    if (o->n_word < 2 || snprintf(name, sizeof name, "%s_%s", o->word[0], o->word[1]) >= (int)sizeof name || !line_command(a, name)) return;
+    free(o->word[0]);
+    free(o->word[1]);
+    o->word[0] = mem_str(name);
+    memmove(o->word + 1, o->word + 2, (--o->n_word - 1) * sizeof *o->word);
+}
+
 static int dispatch(struct app *a) {
     struct err e = {0};
     struct opts *o = &a->o;
@@ -205,6 +216,8 @@ static int dispatch(struct app *a) {
     if (o->n_cmd > 0) return line_commands(a);
     if (front_word(a, word, &status)) return status;
     if (!word) return line_prompt(a);
+    join_words(a);
+    word = o->word[0];
     const struct cmd *c = line_command(a, word);
     return c ? line_word(a, c) : unknown_command(word);
 }
