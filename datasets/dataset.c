@@ -99,12 +99,18 @@ static void sum_begin(struct summing *s, const char *path) {
     if (!io_is_dir(path)) s->started = !thread_start(&s->thread, "hone-sum", sum_file, s, &s->err);
 }
 
-static int sum_end(struct loading *l, struct summing *s, const char *part, struct err *e) {
+/* t: what was read; of a folder the sum is that of its texts one after the other. */
+static int sum_end(struct loading *l, struct summing *s, const struct table *t, const char *part, struct err *e) {
     struct val *f = val_table();
     val_set_str(f, "path", s->path);
     val_set_str(f, "part", part);
     if (s->started) {
         pthread_join(s->thread, NULL);
+    } else if (t->n_col && t->origin) {
+        s->bytes = t->col[0].offset[t->n];
+        io_sha256(t->col[0].data, (size_t)s->bytes, s->hex);
+    }
+    if (*s->hex) {
         val_set_int(f, "bytes", s->bytes);
         val_set_str(f, "sha256", s->hex);
     }
@@ -146,9 +152,11 @@ static int read_tables(struct loading *l, struct err *e) {
         struct summing sum;
         struct table t = {0};
         sum_begin(&sum, f->path);
-        int r = format_read(f->path, &l->opts, &t, e) || join(&l->tab[f->part], &t, f->role, e);
+        int r = format_read(f->path, &l->opts, &t, e);
+        r |= sum_end(l, &sum, &t, part_names[f->part], r ? NULL : e);
+        r = r || join(&l->tab[f->part], &t, f->role, e);
         table_free(&t);
-        if (sum_end(l, &sum, part_names[f->part], r ? NULL : e) || r) return -1;
+        if (r) return -1;
     }
     return read_npz_parts(l, e);
 }
@@ -556,41 +564,4 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
     if (!r) return d;
     dataset_unref(d);
     return NULL;
-}
-
-static void column_release(struct column *c) {
-    free(c->name);
-    free(c->data);
-    free(c->offset);
-    free(c->weight);
-    free(c->mean);
-    free(c->inv_std);
-}
-
-static void part_release(struct part *p) {
-    for (int i = 0; i < p->n_col; i++) column_release(&p->col[i]);
-    free(p->col);
-    if (p->raw) column_release(p->raw);
-    free(p->raw);
-}
-
-void part_free(struct part *p) {
-    if (!p) return;
-    part_release(p);
-    free(p);
-}
-
-void dataset_ref(struct dataset *d) { atomic_fetch_add(&d->refs, 1); }
-
-void dataset_unref(struct dataset *d) {
-    if (!d || atomic_fetch_sub(&d->refs, 1) > 1) return;
-    for (int i = 0; i < PART_N; i++) part_release(&d->part[i]);
-    for (int i = 0; d->class_name && i < d->n_class; i++) free(d->class_name[i]);
-    free(d->class_name);
-    vocab_free(d->vocab);
-    val_free(d->prep);
-    val_free(d->identity);
-    free(d->name);
-    free(d->path);
-    free(d);
 }

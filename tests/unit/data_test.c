@@ -267,6 +267,7 @@ static void folders_of_files(void) {
     file("imdbish/test/neg/1.txt", "bad");
     struct dataset *d = made("imdbish", "", &e);
     tap_ok(d && d->part[0].n == 3 && d->part[2].n == 2 && d->n_class == 2 && !strcmp(d->class_name[0], "neg"), "a folder of texts: train/CLASS/FILE, without unsup %s", e.text);
+    if (d) tap_ok(strlen(val_get_str(val_at(val_get(d->identity, "files"), 0), "sha256", "")) == 64 && val_get_int(val_at(val_get(d->identity, "files"), 0), "bytes", 0) == 26, "its identity is the sum of its 26 bytes of text");
     dataset_unref(d);
     file("mine/train.jsonl", "{\"text\":\"a b c\",\"label\":\"p\"}\n{\"label\":\"q\",\"text\":\"d e\"}\n");
     file("mine/dev.csv", "text,label\nx y z,q\n");
@@ -289,6 +290,42 @@ static void folders_of_files(void) {
     tap_ok(!d && strstr(e.text, "did you mean banking77?"), "a wrong name: %s", e.text);
     d = load("{\"name\":\"no/such.csv\"}", &e);
     tap_ok(!d && strstr(e.text, "there is no file or folder no/such.csv"), "a wrong path: %s", e.text);
+}
+
+static void arrays(void) {
+    struct err e = {0};
+    const char *src = getenv("top_srcdir");
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "{\"name\":\"%s/tests/fuzz/corpus/npz/deflated\"}", src ? src : ".");
+    struct dataset *d = load(b.data, &e);
+    tap_ok(d && d->part[0].n == 4 && d->part[2].n == 1 && d->n_class == 2 && d->part[0].col[0].width == 2, "npz: x_train, y_train, x_test, y_test are two parts %s", e.text);
+    dataset_unref(d);
+    buf_clear(&b);
+    buf_addf(&b, "%s/tests/fuzz/corpus/npy/u1", src ? src : ".");
+    const char *saved = "{\"kind\":\"array\",\"dtype\":\"u8\",\"shape\":[3,5,5],\"scale\":0.5,\"shift\":1}", *rows = "{\"kind\":\"array\",\"shape\":[2],\"scale\":2,\"shift\":0}";
+    struct val *prep = json_parse(saved, strlen(saved), "prep", &e), *in = val_str(b.data);
+    struct part *p = dataset_prepare(prep, in, &e);
+    float x[75];
+    int64_t row = 0;
+    struct batch_col bc[1] = {{.data = x}};
+    if (p) part_fill(p, &row, 1, bc);
+    tap_ok(p && p->n == 1 && x[0] == 1 && x[1] == 2.5f && x[25] == 1.5f, "a file of images is a new input, channels first, scaled %s", e.text);
+    part_free(p);
+    val_free(prep);
+    val_free(in);
+    static const struct { const char *in, *want; int64_t n; } t[] = {
+        {"[1,2]", NULL, 1}, {"[[1,2],[3,4],[5,6]]", NULL, 3}, {"[[1,2,3]]", "input 1 has 3 values; this model takes 2", 0}, {"[[1,\"a\"]]", "is a string", 0}, {"[]", "there is no input", 0}};
+    prep = json_parse(rows, strlen(rows), "prep", &e);
+    for (size_t i = 0; i < LEN(t); i++) {
+        memset(&e, 0, sizeof e);
+        in = json_parse(t[i].in, strlen(t[i].in), "in", &e);
+        p = dataset_prepare(prep, in, &e);
+        tap_ok(t[i].want ? !p && strstr(e.text, t[i].want) : p && p->n == t[i].n, "input %s: %s", t[i].in, e.text);
+        part_free(p);
+        val_free(in);
+    }
+    val_free(prep);
+    buf_release(&b);
 }
 
 static int stop_now(void *ctx, const char *phase, double f) {
@@ -350,6 +387,7 @@ int main(void) {
     other_texts();
     encoders();
     folders_of_files();
+    arrays();
     fetching();
     struct err e = {0};
     io_remove_tree(tmp, &e);
