@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -26,7 +27,7 @@ enum input { INPUT_ARRAY, INPUT_TEXT, INPUT_TABLE };
 struct loading {
     const struct data_args *a;
     struct read_opts opts;
-    const char **want;
+    char **want;                   /* names given by the user: y, text, x.., as they are there */
     struct source src;
     struct table tab[PART_N];
     char *y_name, *text_name;      /* chosen in the training table */
@@ -65,16 +66,17 @@ static int read_options(struct loading *l, struct err *e) {
     else if (strcasecmp(enc, "utf-8") && strcasecmp(enc, "utf8"))
         return err_code(e, ERR_USAGE, "encoding=\"%.40s\" is unknown; utf-8 and latin1 are read, convert others with iconv", enc);
     int n = 0;
-    l->want = X_NEW(const char *, val_len(a->x) + 4);
-    if (a->y) l->want[n++] = a->y;
-    if (a->text) l->want[n++] = a->text;
-    if (a->x && a->x->type == VAL_STR) l->want[n++] = a->x->u.s.p;
-    for (size_t i = 0; i < val_len(a->x); i++) {
-        const struct val *v = val_at(a->x, i);
-        if (v->type != VAL_STR) return err_code(e, ERR_USAGE, "x= is a column name or a list of names, but item %zu is a %s", i + 1, val_type_name(v));
-        l->want[n++] = v->u.s.p;
+    l->want = X_NEW(char *, val_len(a->x) + 4);
+    if (a->y) l->want[n++] = mem_str(a->y);
+    if (a->text) l->want[n++] = mem_str(a->text);
+    for (size_t i = 0; i < (a->x && a->x->type != VAL_TABLE ? 1 : val_len(a->x)); i++) {
+        const struct val *v = a->x->type == VAL_TABLE ? val_at(a->x, i) : a->x;
+        char tmp[32];
+        if (v->type == VAL_INT) snprintf(tmp, sizeof tmp, "%lld", (long long)v->u.i); /* a column without a name */
+        else if (v->type != VAL_STR) return err_code(e, ERR_USAGE, "x= is a column name or a list of names, but item %zu is a %s", i + 1, val_type_name(v));
+        l->want[n++] = mem_str(v->type == VAL_INT ? tmp : v->u.s.p);
     }
-    o->want = l->want;
+    o->want = (const char *const *)l->want;
     return 0;
 }
 
@@ -532,6 +534,7 @@ static void loading_release(struct loading *l) {
     encoder_release(&l->enc);
     tabular_release(&l->tabular);
     source_free(&l->src);
+    for (char **w = l->want; w && *w; w++) free(*w);
     free(l->want);
     free(l);
 }

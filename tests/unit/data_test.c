@@ -279,7 +279,12 @@ static void folders_of_files(void) {
     tap_ok(!d && strstr(e.text, "dev.csv line 2: the label \"r\" is none of the 2 classes (p to q)"), "a label that training never had: %s", e.text);
     file("reg.csv", "size,colour,price\n1,red,10.5\n2,blue,20\n3,red,31.5\n4,blue,39.5\n");
     d = made("reg.csv", "\"y\":\"price\"", &e);
+    memset(&e, 0, sizeof e);
     tap_ok(d && !d->n_class && d->part[0].col[1].type == COL_F32 && d->part[0].col[0].width == 3, "regression: numbers that are not whole are the target as they are %s", e.text);
+    dataset_unref(d);
+    file("plain.csv", "1,2,7,a\n3,?,8,b\n5,6,9,a\n");
+    d = made("plain.csv", "\"x\":[1,2],\"y\":4,\"missing\":\"mean\"", &e);
+    tap_ok(d && d->part[0].col[0].width == 2 && ((float *)d->part[0].col[0].data)[3] == 0, "columns by number; a missing value becomes the mean %s", e.text);
     dataset_unref(d);
     file("latin.csv", "text,label\nun caf\xe9 noir,a\n");
     d = made("latin.csv", "\"encoding\":\"latin1\"", &e);
