@@ -1,0 +1,409 @@
+/* Writing and reading checkpoints. */
+#include "config.h"
+
+#include "engine/train/ckpt.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/model/safetensors.h"
+#include "src/base/io.h"
+#include "src/base/json.h"
+#include "src/base/log.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+
+static const char *const parts[] = {"model.json", "model.safetensors", "state.safetensors"};
+
+struct stage {                 /* copies of one moment */
+    struct model *model;
+    char *state;
+    size_t bytes;
+    struct st_tensor *tensor;  /* of the state, pointing into `state`; names owned */
+    size_t n;
+    struct val *meta;
+    int64_t step;
+    bool best;
+};
+struct ckpt_writer {
+    char *dir;                 /* immutable: RUN/ckpt */
+    pthread_t thread;
+    bool started;
+    struct stage stage;        /* the engine thread's while !busy, else the writer's */
+    int64_t kept_best;         /* writer thread */
+    char *best_name;
+    pthread_mutex_t lock;      /* protects everything below */
+    pthread_cond_t changed;
+    bool busy, quit, reported;
+    struct ckpt_done done;
+};
+
+/* ---- writing ---- */
+
+static void free_tensors(struct stage *s) {
+    for (size_t i = 0; i < s->n; i++) free((char *)(uintptr_t)s->tensor[i].name);
+    free(s->tensor);
+    s->tensor = NULL;
+    s->n = 0;
+}
+
+static void name_states(struct stage *s, const struct model *m, const struct optimiser *o, const size_t *offset) {
+    const char *names[OPTIM_STATES];
+    int k = o->row->states ? o->row->states(o->args, names) : 0;
+    free_tensors(s);
+    s->tensor = X_NEW(struct st_tensor, (size_t)m->n_param * (size_t)k + 1);
+    for (int i = 0; i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        size_t bytes = (size_t)p->len * sizeof(float), step = (bytes + 63) / 64 * 64;
+        for (int j = 0; p->trainable && j < k; j++) {
+            struct buf b = BUF_INIT;
+            buf_addf(&b, "%s/%s", p->name, names[j]);
+            struct st_tensor *t = &s->tensor[s->n++];
+            *t = (struct st_tensor){.name = buf_take(&b), .dtype = DT_F32, .ndim = p->ndim, .data = s->state + offset[i] + (size_t)j * step, .bytes = bytes};
+            memcpy(t->dim, p->dim, sizeof t->dim);
+        }
+    }
+}
+
+static int commit_text(const char *tmp, struct buf *b, int64_t step, int64_t *total, struct err *e) {
+    struct val *v = val_table(), *list = val_table();
+    int rc = 0;
+    *total = 0;
+    for (size_t i = 0; i < LEN(parts) && rc == 0; i++) {
+        char *path = io_join(tmp, parts[i]), hex[65];
+        int64_t n = 0;
+        rc = io_sha256_file(path, hex, &n, e);
+        struct val *p = val_table();
+        val_set_int(p, "bytes", n);
+        val_set_str(p, "sha256", rc == 0 ? hex : "");
+        val_set(list, parts[i], p);
+        *total += n;
+        free(path);
+    }
+    val_set_str(v, "format", "hone-checkpoint");
+    val_set_int(v, "version", 1);
+    val_set_int(v, "step", step);
+    val_set(v, "parts", list);
+    json_write(b, v);
+    buf_addc(b, '\n');
+    val_free(v);
+    return rc;
+}
+
+static int write_parts(const struct stage *s, const char *tmp, int64_t *bytes, struct err *e) {
+    char *state = io_join(tmp, "state.safetensors"), *commit = io_join(tmp, "commit");
+    struct buf text = BUF_INIT;
+    struct val *meta = val_table();
+    json_write(&text, s->meta);
+    val_set(meta, "train", val_strn(text.data, text.len));
+    buf_clear(&text);
+    int rc = io_exists(tmp) ? io_remove_tree(tmp, e) : 0;
+    if (rc == 0) rc = model_save(s->model, tmp, e);
+    if (rc == 0 && io_fault("ckpt.state") < 0) rc = err_sys(e, "write", state);
+    if (rc == 0) rc = st_write(state, s->tensor, s->n, meta, e);
+    if (rc == 0) rc = commit_text(tmp, &text, s->step, bytes, e);
+    if (rc == 0 && io_fault("ckpt.commit") < 0) rc = err_sys(e, "write", commit);
+    if (rc == 0) rc = io_write_file(commit, text.data, text.len, e);
+    if (rc == 0) rc = io_sync_dir(tmp, e);
+    val_free(meta);
+    buf_release(&text);
+    free(state);
+    free(commit);
+    return rc;
+}
+
+/* STEP, or STEP.2 ... where that is taken (a second save of one step, after an edit). */
+static char *free_name(const char *dir, int64_t step) {
+    for (int i = 1;; i++) {
+        struct buf b = BUF_INIT;
+        buf_addf(&b, i == 1 ? "%s/%" PRId64 : "%s/%" PRId64 ".%d", dir, step, i);
+        if (!io_exists(b.data)) return buf_take(&b);
+        buf_release(&b);
+    }
+}
+
+static void remove_others(struct ckpt_writer *w, const char *keep) {
+    DIR *d = opendir(w->dir);
+    struct dirent *f;
+    const char *base = strrchr(keep, '/') + 1;
+    while (d && (f = readdir(d))) {
+        if (f->d_name[0] == '.' || strcmp(f->d_name, base) == 0 || (w->best_name && strcmp(f->d_name, w->best_name) == 0)) continue;
+        char *path = io_join(w->dir, f->d_name);
+        struct err e = {0};
+        if (io_fault("ckpt.remove") == 0 && io_remove_tree(path, &e) < 0) log_write(LOG_WARN, "%s", e.text);
+        free(path);
+    }
+    if (d) closedir(d);
+}
+
+static void save(struct ckpt_writer *w, struct ckpt_done *out) {
+    struct err e = {0};
+    double t = clock_now();
+    char *tmp = io_join(w->dir, ".tmp"), *path = NULL;
+    int64_t bytes = 0;
+    int rc = io_mkdirs(w->dir, 0777, &e);
+    if (rc == 0) rc = write_parts(&w->stage, tmp, &bytes, &e);
+    path = free_name(w->dir, w->stage.step);
+    if (rc == 0 && (io_fault("ckpt.rename") < 0 || rename(tmp, path) < 0)) rc = err_sys(&e, "rename", tmp);
+    if (rc == 0) rc = io_sync_dir(w->dir, &e);
+    if (rc == 0 && w->stage.best) {
+        free(w->best_name);
+        w->best_name = mem_str(strrchr(path, '/') + 1);
+    }
+    if (rc == 0) remove_others(w, path);
+    else if (io_exists(tmp)) io_remove_tree(tmp, NULL);
+    *out = (struct ckpt_done){w->stage.step, bytes, w->stage.best, rc == 0, clock_now() - t, ""};
+    snprintf(out->text, sizeof out->text, "%s", rc == 0 ? path : e.text);
+    free(tmp);
+    free(path);
+}
+
+static void *loop(void *arg) {
+    struct ckpt_writer *w = arg;
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->busy && !w->quit) pthread_cond_wait(&w->changed, &w->lock);
+        if (!w->busy) break;
+        pthread_mutex_unlock(&w->lock);
+        struct ckpt_done done;
+        save(w, &done);
+        pthread_mutex_lock(&w->lock);
+        w->done = done;
+        w->busy = false;
+        w->reported = false;
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e) {
+    struct ckpt_writer *w = X_NEW(struct ckpt_writer, 1);
+    w->dir = io_join(dir, "ckpt");
+    w->reported = true;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    if (thread_start(&w->thread, "writer", loop, w, e) < 0) {
+        ckpt_writer_free(w);
+        return NULL;
+    }
+    w->started = true;
+    return w;
+}
+
+static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const size_t *offset, struct err *e) {
+    struct stage *s = &w->stage;
+    if (!s->model && !(s->model = model_clone(m))) return err_set(e, "there is not enough memory to stage a checkpoint of %zu MiB", m->bytes >> 20);
+    if (!s->state || s->bytes != o->bytes) {
+        free(s->state);
+        s->bytes = o->bytes;
+        if (!(s->state = mem_try(o->bytes ? o->bytes : 1, 1, "the staged optimiser state", e))) return -1;
+        free_tensors(s);
+    }
+    memcpy(s->model->data, m->data, m->bytes);
+    if (o->bytes) memcpy(s->state, o->state, o->bytes);
+    if (!val_equal(s->model->desc, m->desc)) {
+        val_free(s->model->desc);
+        s->model->desc = val_copy(m->desc);
+    }
+    if (!s->tensor) name_states(s, m, o, offset);
+    return 0;
+}
+
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const size_t *offset, struct val *meta_take, int64_t step, bool best, struct err *e) {
+    ckpt_writer_wait(w);
+    if (stage(w, m, o, offset, e) < 0) {
+        val_free(meta_take);
+        return -1;
+    }
+    val_free(w->stage.meta);
+    w->stage.meta = meta_take;
+    w->stage.step = step;
+    w->stage.best = best;
+    pthread_mutex_lock(&w->lock);
+    w->busy = true;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out) {
+    pthread_mutex_lock(&w->lock);
+    bool news = !w->busy && !w->reported;
+    if (news) {
+        *out = w->done;
+        w->reported = true;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return news;
+}
+
+void ckpt_writer_wait(struct ckpt_writer *w) {
+    pthread_mutex_lock(&w->lock);
+    while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+}
+
+size_t ckpt_writer_bytes(const struct ckpt_writer *w) {
+    return w->stage.model ? w->stage.model->bytes + w->stage.bytes : 0;
+}
+
+void ckpt_writer_free(struct ckpt_writer *w) {
+    if (!w) return;
+    if (w->started) {
+        pthread_mutex_lock(&w->lock);
+        w->quit = true;
+        pthread_cond_broadcast(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+        pthread_join(w->thread, NULL);
+    }
+    free_tensors(&w->stage);
+    model_free(w->stage.model);
+    free(w->stage.state);
+    val_free(w->stage.meta);
+    free(w->best_name);
+    free(w->dir);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+/* ---- reading ---- */
+
+static int check_part(const char *folder, const char *name, const struct val *want, struct err *e) {
+    char *path = io_join(folder, name), hex[65];
+    int64_t n = 0;
+    int rc = io_sha256_file(path, hex, &n, e);
+    if (rc == 0 && n != val_get_int(want, "bytes", -1)) rc = err_set(e, "%s has %" PRId64 " bytes, its commit record says %" PRId64, path, n, val_get_int(want, "bytes", -1));
+    else if (rc == 0 && strcmp(hex, val_get_str(want, "sha256", "")) != 0) rc = err_set(e, "%s does not have the SHA-256 of its commit record: it is damaged", path);
+    free(path);
+    return rc;
+}
+
+static struct val *meta_of(const char *folder, struct err *e) {
+    char *path = io_join(folder, "state.safetensors");
+    struct st_file f;
+    struct val *meta = NULL;
+    if (st_read(path, &f, e) == 0) {
+        const char *text = val_get_str(f.meta, "train", NULL);
+        if (text) meta = json_parse(text, strlen(text), path, e);
+        else err_set(e, "%s holds no training state", path);
+        st_release(&f);
+    }
+    free(path);
+    return meta;
+}
+
+/* 0: good. */
+static int check_folder(const char *folder, struct val **meta, struct err *e) {
+    char *path = io_join(folder, "commit");
+    struct val *c = json_read_file(path, 1 << 20, e);
+    int rc = c ? 0 : -1;
+    if (rc == 0 && strcmp(val_get_str(c, "format", ""), "hone-checkpoint") != 0) rc = err_set(e, "%s is no commit record of hone", path);
+    for (size_t i = 0; i < LEN(parts) && rc == 0; i++) rc = check_part(folder, parts[i], val_get(val_get(c, "parts"), parts[i]), e);
+    if (rc == 0 && !(*meta = meta_of(folder, e))) rc = -1;
+    val_free(c);
+    free(path);
+    return rc;
+}
+
+struct entry { int64_t step; int turn; char name[64]; };
+static int newest_first(const void *a, const void *b) {
+    const struct entry *x = a, *y = b;
+    if (x->step != y->step) return (x->step < y->step) - (x->step > y->step);
+    return (x->turn < y->turn) - (x->turn > y->turn);
+}
+
+static size_t list_folders(const char *dir, struct entry **out) {
+    DIR *d = opendir(dir);
+    struct dirent *f;
+    size_t n = 0;
+    *out = NULL;
+    while (d && (f = readdir(d))) {
+        struct entry x = {0, 1, ""};
+        char *end;
+        errno = 0;
+        x.step = strtoll(f->d_name, &end, 10);
+        if (end == f->d_name || errno || strlen(f->d_name) >= sizeof x.name) continue;
+        if (*end == '.') x.turn = (int)strtol(end + 1, &end, 10);
+        if (*end) continue;
+        memcpy(x.name, f->d_name, strlen(f->d_name) + 1);
+        *out = X_GROW(*out, struct entry, n + 1);
+        (*out)[n++] = x;
+    }
+    if (d) closedir(d);
+    if (n) qsort(*out, n, sizeof **out, newest_first);
+    return n;
+}
+
+char *ckpt_find(const char *path, struct val **meta, struct err *e) {
+    char *commit = io_join(path, "commit"), *dir = io_join(path, "ckpt"), *found = NULL;
+    struct entry *list = NULL;
+    if (io_exists(commit)) {
+        if (check_folder(path, meta, e) == 0) found = mem_str(path);
+        goto out;
+    }
+    if (!io_is_dir(dir)) {
+        free(dir);
+        dir = mem_str(path);
+    }
+    size_t n = list_folders(dir, &list);
+    for (size_t i = 0; i < n && !found; i++) {
+        struct err why = {0};
+        char *folder = io_join(dir, list[i].name);
+        if (check_folder(folder, meta, &why) == 0) found = folder;
+        else {
+            log_write(LOG_WARN, "checkpoint %s is left out: %s", folder, why.text);
+            free(folder);
+        }
+    }
+    if (!found) err_set(e, n ? "none of the %zu checkpoints in %s is whole; see the notices" : "there are %zu checkpoints in %s: nothing to resume", n, dir);
+out:
+    free(list);
+    free(commit);
+    free(dir);
+    return found;
+}
+
+static int take(const struct st_file *f, const char *name, const struct param *p, void *to, const char *path, struct err *e) {
+    const struct st_tensor *t = st_find(f, name);
+    bool same = t && t->dtype == DT_F32 && t->ndim == p->ndim && t->bytes == (size_t)p->len * sizeof(float);
+    for (int i = 0; same && i < p->ndim; i++) same = t->dim[i] == p->dim[i];
+    if (!same) return err_set(e, "%s %s \"%s\": the checkpoint belongs to another model or optimiser", path, t ? "holds another shape of" : "lacks", name);
+    memcpy(to, t->data, t->bytes);
+    return 0;
+}
+
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, const size_t *offset, struct err *e) {
+    char *wpath = io_join(folder, "model.safetensors"), *spath = io_join(folder, "state.safetensors");
+    struct stage s = {.state = o->state};
+    struct st_file w, f;
+    int rc = st_read(wpath, &w, e);
+    if (rc == 0) {
+        for (int i = 0; i < m->n_param && rc == 0; i++) rc = take(&w, m->param[i].name, &m->param[i], (char *)m->data + m->param[i].offset, wpath, e);
+        st_release(&w);
+    }
+    if (rc == 0) rc = st_read(spath, &f, e);
+    else goto out;
+    if (rc < 0) goto out;
+    name_states(&s, m, o, offset);
+    const char *names[OPTIM_STATES];
+    int k = o->row->states ? o->row->states(o->args, names) : 0;
+    size_t n = 0;
+    for (int i = 0; i < m->n_param && rc == 0; i++)
+        for (int j = 0; m->param[i].trainable && j < k && rc == 0; j++, n++)
+            rc = take(&f, s.tensor[n].name, &m->param[i], (void *)(uintptr_t)s.tensor[n].data, spath, e);
+    free_tensors(&s);
+    st_release(&f);
+    m->version++;
+out:
+    free(wpath);
+    free(spath);
+    return rc;
+}

@@ -1,0 +1,508 @@
+/* The training loop. One step is: boundary (the world may change things), next batch, step graph, numbers. Everything a step needs was made before
+ * the first one. The order of things at a boundary is fixed, so a run and its edits replay to the same bits. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/cpu/pool.h"
+#include "engine/train/train.h"
+#include "src/base/log.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/call/settings.h"
+
+#define BAD_ROW 100 /* refused steps in a row that end a run whose policy is skip */
+
+static int64_t steps_per_epoch(const struct train *t, int64_t rows) {
+    int64_t n = (rows + t->a.batch - 1) / t->a.batch, tokens = 0;
+    if (t->a.batch_tokens <= 0) return n;
+    for (int64_t i = 0; i < t->part->n; i++) tokens += part_tokens(t->part, i);
+    int64_t by_tokens = (int64_t)((double)tokens * ((double)rows / (double)t->part->n) / (double)t->a.batch_tokens) + 1;
+    return by_tokens > n ? by_tokens : n;
+}
+
+int64_t train_total_steps(const struct train *t) {
+    if (t->a.steps > 0) return t->a.steps;
+    int64_t left = t->a.epochs - t->epoch - 1;
+    return t->n_step + (left < 0 ? 0 : steps_per_epoch(t, t->part->n - t->pos) + left * steps_per_epoch(t, t->part->n));
+}
+
+double train_lr(const struct train *t) {
+    struct sched_at at = {t->n_step, train_total_steps(t), t->epoch, t->a.epochs > 0 ? t->a.epochs : 0};
+    return t->lr_scale * sched_lr(t->sched, optimiser_common(t->optim)->lr, &at);
+}
+
+int train_build_step(struct train *t, struct err *e) {
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed};
+    struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens};
+    loader_limits(t->part, t->a.batch, t->a.batch_tokens, &ss.rows, ss.tokens);
+    struct step *s = step_new(&ss, e);
+    if (!s) return -1;
+    if (step_check(s, t->part, &t->loss, e) < 0) {
+        step_free(s);
+        return -1;
+    }
+    for (int i = 0; i < s->io.n_in; i++) ls.weights |= s->io.in[i].weight >= 0;
+    struct loader *l = loader_new(&ls, t->epoch, t->pos, e);
+    if (!l) {
+        step_free(s);
+        return -1;
+    }
+    step_free(t->step);
+    loader_free(t->loader);
+    t->step = s;
+    t->loader = l;
+    t->planned_batch = t->a.batch;
+    return 0;
+}
+
+/* ---- evaluation ---- */
+
+static bool stop_eval(void *ctx, int64_t done, int64_t total) {
+    struct train *t = ctx;
+    run_progress(t->run, done, total, t->n_step, train_total_steps(t), (double)t->epoch, (double)t->a.epochs);
+    int how = job_boundary(t->j);
+    return how == STOP_NOW || how == STOP_DISCARD || how == STOP_PREEMPT;
+}
+
+int train_evaluate(struct train *t, struct val **values, struct err *e) {
+    const struct part *p = t->val ? t->val : t->part;
+    struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens};
+    if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
+    run_phase(t->run, t->val ? "evaluating val" : "evaluating train");
+    run_set_state(t->run, RUN_EVALUATING);
+    const struct job_ops *ops = t->j->ops;
+    t->j->ops = NULL; /* edits wait for the boundary between two steps */
+    int rc = eval_run(t->eval, stop_eval, t, e);
+    t->j->ops = ops;
+    run_set_state(t->run, RUN_TRAINING);
+    run_phase(t->run, "training");
+    if (rc < 0) return -1;
+    *values = tally_values_val(eval_tally(t->eval));
+    return 0;
+}
+
+static void emit_eval(struct train *t, const struct val *values) {
+    struct val *ev = val_table();
+    val_set_str(ev, "split", t->val ? "val" : "train");
+    for (size_t i = 0; i < values->u.t.n_field; i++) val_set(ev, values->u.t.field[i].name, val_copy(values->u.t.field[i].v));
+    run_event(t->run, "eval", t->n_step, ev);
+}
+
+/* Best, plateau and patience look at the value. True: a new best. */
+static bool judge(struct train *t, const struct val *values) {
+    double v = val_get_num(values, t->metric->name, NAN), d = t->metric->higher ? v - t->best : t->best - v;
+    sched_metric(t->sched, v, t->metric->higher);
+    bool better = isfinite(v) && (t->best_step < 0 || d > t->a.min_delta);
+    t->waited = better ? 0 : t->waited + 1;
+    if (!better) return false;
+    t->best = v;
+    t->best_step = t->n_step;
+    if (t->a.keep == 1 && t->best_data) memcpy(t->best_data, t->model->data, t->model->bytes);
+    return true;
+}
+
+/* Evaluates when there is something to evaluate on; fields of the epoch event come out with prefix val_. */
+static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct err *e) {
+    struct val *values = NULL, *ev = val_table();
+    double epoch = (double)t->epoch + (double)t->pos / (double)t->part->n;
+    *best = false;
+    if (t->val && train_evaluate(t, &values, e) < 0) {
+        val_free(ev);
+        return -1;
+    }
+    val_set_num(ev, "epoch", epoch);
+    if (t->sum_weight > 0) val_set_num(ev, "loss", t->sum_loss / t->sum_weight);
+    if (t->sum_weight > 0 && t->loss.row->labels) val_set_num(ev, "acc", t->sum_hits / t->sum_weight);
+    if (!values) { /* without a validation part the training numbers are judged */
+        values = val_table();
+        for (size_t i = 1; i < ev->u.t.n_field; i++) val_set(values, ev->u.t.field[i].name, val_copy(ev->u.t.field[i].v));
+        *best = judge(t, values);
+    } else {
+        *best = judge(t, values);
+        val_free(t->last_values);
+        t->last_values = val_table();
+        for (size_t i = 0; i < values->u.t.n_field; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "val_%s", values->u.t.field[i].name);
+            if (strcmp(name, "val_n") != 0) val_set(t->last_values, name, val_copy(values->u.t.field[i].v));
+        }
+        val_set(ev, "val_loss", val_num(val_get_num(values, "loss", NAN)));
+        if (strcmp(t->metric->name, "loss") != 0) {
+            char name[64];
+            snprintf(name, sizeof name, "val_%s", t->metric->name);
+            val_set(ev, name, val_num(val_get_num(values, t->metric->name, NAN)));
+        }
+    }
+    if (end_of_epoch) run_event(t->run, "epoch", t->n_step, ev);
+    else val_free(ev);
+    if (t->val) emit_eval(t, values);
+    val_free(values);
+    t->last_eval = t->n_step;
+    return 0;
+}
+
+/* ---- checkpoints ---- */
+
+static void report_saves(struct train *t) {
+    struct ckpt_done d;
+    if (!t->writer || !ckpt_writer_done(t->writer, &d)) return;
+    struct val *v = val_table();
+    if (d.ok) {
+        val_set_str(v, "path", d.text);
+        val_set_int(v, "bytes", d.bytes);
+        val_set_num(v, "seconds", floor(d.seconds * 1e4) / 1e4);
+        val_set_bool(v, "best", d.best);
+        run_event(t->run, "checkpoint", d.step, v);
+        return;
+    }
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "the checkpoint of step %" PRId64 " could not be saved: %s; training goes on, the next one is tried", d.step, d.text);
+    val_set_str(v, "level", "error");
+    val_set_str(v, "text", b.data);
+    run_event(t->run, "notice", d.step, v);
+    buf_release(&b);
+}
+
+int train_checkpoint(struct train *t, bool best, struct err *e) {
+    if (!t->writer) return 0;
+    report_saves(t);
+    ckpt_writer_wait(t->writer);
+    report_saves(t);
+    t->last_ckpt = t->n_step;
+    return ckpt_writer_put(t->writer, t->model, t->optim, t->step->state_offset, train_state(t), t->n_step, best, e);
+}
+
+static void save_last(struct train *t) {
+    struct err e = {0};
+    if (!t->writer) return;
+    run_phase(t->run, "saving");
+    if ((t->last_ckpt != t->n_step || t->last_ckpt < 0) && train_checkpoint(t, false, &e) < 0) log_write(LOG_ERROR, "%s", e.text);
+    ckpt_writer_wait(t->writer);
+    report_saves(t);
+}
+
+/* ---- something is not finite ---- */
+
+static bool finite_block(const float *p, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(p[i])) return false;
+    return true;
+}
+
+/* The first tensor in forward and backward order that is not finite: an input, a parameter, or a layer's output. */
+static void find_first(struct train *t, const struct batch *b, const struct extents *x, char *out, size_t size) {
+    for (int i = 0; i < t->step->io.n_in; i++)
+        if (t->part->col[i].type != COL_TOKENS && t->part->col[i].type != COL_I32 && !finite_block(b->col[i].data, b->rows * t->part->col[i].width)) {
+            snprintf(out, size, "input %s", t->part->col[i].name);
+            return;
+        }
+    for (int i = 0; i < t->model->n_param; i++)
+        if (!finite_block((const float *)((const char *)t->model->data + t->model->param[i].offset), t->model->param[i].len)) {
+            snprintf(out, size, "%s", t->model->param[i].name);
+            return;
+        }
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .rows = x->n[AXIS_R]};
+    memcpy(ss.tokens, b->tokens, sizeof b->tokens);
+    struct err e = {0};
+    struct step *s = step_new(&ss, &e);
+    const struct node *n = NULL;
+    if (s) {
+        struct extents y = step_load(s, t->part, b);
+        double h[CTL_N];
+        struct step_result r;
+        optimiser_hyper(t->optim, 0, 0, 0, h);
+        h[CTL_OK] = 0; /* look, change nothing */
+        if (step_run(s, &y, (uint64_t)t->n_step + 1, h, &r, &e) == 0) n = plan_first_nonfinite(s->plan, &y);
+    }
+    snprintf(out, size, "%s", n ? n->path : "an unknown layer");
+    step_free(s);
+}
+
+/* The step was refused: weights are as before it. Policy pause, stop or skip. */
+static int not_finite(struct train *t, const struct batch *b, const struct extents *x, const struct step_result *r, struct err *e) {
+    struct settings set;
+    char layer[160];
+    settings_get(&set);
+    int policy = set.nonfinite;
+    args_release(&settings_kind, &set);
+    find_first(t, b, x, layer, sizeof layer);
+    t->skipped++;
+    t->bad_row++;
+    struct buf text = BUF_INIT;
+    buf_addf(&text, "step %" PRId64 " was not applied: %s is not finite, first in %s (epoch %" PRId64 ", rows %" PRId64 " to %" PRId64 ")", t->n_step + 1,
+             isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, b->start, b->start + b->rows - 1);
+    struct val *v = val_table();
+    val_set_str(v, "level", policy == 2 ? "warn" : "error");
+    val_set_str(v, "text", text.data);
+    val_set_str(v, "layer", layer);
+    val_set_num(v, "loss", r->loss);
+    val_set_num(v, "grad_norm", r->grad_norm);
+    val_set_bool(v, "bell", true);
+    run_event(t->run, "alert", t->n_step, v);
+    if (t->bad_row == 1 && train_checkpoint(t, false, e) < 0) log_write(LOG_ERROR, "%s", e->text);
+    int rc = 0;
+    if (policy == 0) hub_pause(t->j->hub, t->j, true);
+    else if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
+    else if (t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
+    buf_release(&text);
+    return rc;
+}
+
+/* ---- a step ---- */
+
+static void rates(struct train *t, const struct batch *b, double now) {
+    t->rows_rate += (double)b->rows;
+    t->tokens_rate += (double)b->total_tokens;
+    double dt = now - t->t_rate;
+    if (dt < 0.25 && t->examples_s > 0) return;
+    if (dt <= 0) return;
+    t->examples_s = t->rows_rate / dt;
+    t->tokens_s = t->tokens_rate / dt;
+    t->rows_rate = t->tokens_rate = 0;
+    t->t_rate = now;
+}
+
+static void publish(struct train *t, const struct step_result *r, double lr, double seconds) {
+    static const char *const names[] = {"loss", "acc", "lr", "grad_norm", "examples_s", "step_ms", "tokens_s"};
+    bool labels = t->loss.row->labels;
+    double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s}, v[LEN(all)];
+    const char *use[LEN(all)];
+    size_t n = 0;
+    for (size_t i = 0; i < LEN(all); i++) {
+        if ((i == 1 && !labels) || (i == 6 && !t->ragged)) continue;
+        use[n] = names[i];
+        v[n++] = all[i];
+    }
+    double epoch = (double)t->epoch + (double)t->pos / (double)t->part->n;
+    run_metrics(t->run, t->n_step, epoch, use, v, n);
+    run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), epoch, (double)t->a.epochs);
+}
+
+static int one_step(struct train *t, struct err *e) {
+    double start = clock_now(), h[CTL_N], lr = train_lr(t);
+    const struct batch *b = loader_next(t->loader);
+    if (!b) return err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos);
+    struct extents x = step_load(t->step, t->part, b);
+    struct step_result r;
+    optimiser_hyper(t->optim, lr, t->a.clip_norm, t->a.clip_value, h);
+    if (step_run(t->step, &x, (uint64_t)t->n_step + 1, h, &r, e) < 0) return -1;
+    if (!r.ok && not_finite(t, b, &x, &r, e) < 0) return -1;
+    if (r.ok) {
+        optimiser_applied(t->optim, lr);
+        t->model->version++;
+        t->bad_row = 0;
+        t->sum_loss += r.loss * r.weight;
+        t->sum_weight += r.weight;
+        if (!isnan(r.hits)) t->sum_hits += r.hits;
+    }
+    t->j->step = ++t->n_step;
+    t->pos = b->start + b->rows;
+    double now = clock_now();
+    rates(t, b, now);
+    publish(t, &r, lr, now - start);
+    t->due = b->last ? DUE_EPOCH : t->a.eval_every > 0 && t->n_step % t->a.eval_every == 0 ? DUE_EVAL : DUE_NOTHING;
+    if (b->last) {
+        t->epoch++;
+        t->pos = 0;
+    }
+    return 0;
+}
+
+/* Evaluation and checkpoints that are due after a step. What is due is part of the state, so a run that is cut off in an evaluation does it again. */
+static int after_step(struct train *t, struct err *e) {
+    bool best = false, epoch_end = t->due == DUE_EPOCH, asked = t->a.eval_every > 0 ? t->due != DUE_NOTHING && t->n_step % t->a.eval_every == 0 : epoch_end;
+    if (t->due != DUE_NOTHING && evaluate_now(t, epoch_end, &best, e) < 0) return -1;
+    if (epoch_end) t->sum_loss = t->sum_weight = t->sum_hits = 0;
+    t->due = DUE_NOTHING;
+    bool save = t->a.ckpt_every > 0 ? t->n_step % t->a.ckpt_every == 0 : epoch_end;
+    if ((save || best) && train_checkpoint(t, best, e) < 0) {
+        log_write(LOG_ERROR, "%s", e->text);
+        err_clear(e);
+    }
+    report_saves(t);
+    if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
+        struct val *v = val_table();
+        struct buf b = BUF_INIT;
+        buf_addf(&b, "stopped early: %s did not improve in %" PRId64 " evaluations; the best was %.6g at step %" PRId64, t->metric->name, t->waited, t->best, t->best_step);
+        val_set_str(v, "level", "info");
+        val_set_str(v, "text", b.data);
+        run_event(t->run, "notice", t->n_step, v);
+        buf_release(&b);
+        return 1;
+    }
+    return epoch_end ? 2 : 0;
+}
+
+static bool finished(const struct train *t) {
+    return t->a.steps > 0 ? t->n_step >= t->a.steps : t->epoch >= t->a.epochs;
+}
+
+/* 0: the planned end; -1: error or stop. */
+static int loop(struct train *t, struct err *e) {
+    bool after_epoch = false;
+    if (t->due != DUE_NOTHING && after_step(t, e) < 0) return -1;
+    while (!finished(t)) {
+        int how = job_boundary(t->j);
+        if (how == STOP_AFTER_EPOCH) after_epoch = true;
+        else if (how != STOP_NONE) return how == STOP_PREEMPT ? err_code(e, ERR_PREEMPTED, "preempted at step %" PRId64 "; start again to go on", t->n_step)
+                                                              : err_code(e, ERR_STOPPED, "stopped at step %" PRId64, t->n_step);
+        if (finished(t)) break;
+        if (one_step(t, e) < 0) return -1;
+        int rc = after_step(t, e);
+        if (rc < 0) return -1;
+        if (rc == 1) return 0;
+        if (rc == 2 && after_epoch && !finished(t)) return err_code(e, ERR_STOPPED, "stopped after epoch %" PRId64, t->epoch);
+    }
+    return 0;
+}
+
+/* ---- begin and end ---- */
+
+static void emit_start(struct train *t) {
+    struct val *v = val_table(), *config = val_table();
+    val_set_str(v, "model", val_get_str(t->model->desc, "name", "model"));
+    val_set_int(v, "params", model_params(t->model));
+    val_set_str(v, "device", "cpu");
+    val_set_int(v, "threads", pool_threads(t->pool));
+    val_set_int(v, "seed", t->a.seed);
+    val_set_str(v, "version", PACKAGE_VERSION);
+    val_set_str(v, "data", t->data->name);
+    val_set_int(v, "train_rows", t->part->n);
+    if (t->val) val_set_int(v, "val_rows", t->val->n);
+    if (t->a.epochs > 0) val_set_int(config, "epochs", t->a.epochs);
+    if (t->a.steps > 0) val_set_int(config, "steps", t->a.steps);
+    val_set_int(config, "batch", t->a.batch);
+    val_set(config, "optim", optimiser_val(t->optim));
+    val_set(config, "sched", sched_val(t->sched));
+    val_set(config, "loss", loss_val(&t->loss));
+    if (t->a.clip_norm > 0) val_set_num(config, "clip_norm", t->a.clip_norm);
+    if (t->a.clip_value > 0) val_set_num(config, "clip_value", t->a.clip_value);
+    val_set(v, "config", config);
+    if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
+    struct val *memory;
+    val_set_int(v, "memory", (int64_t)step_memory(t->step, &memory));
+    if (t->n_step > 0) val_set_int(v, "resumed_at", t->n_step);
+    run_info(t->run, v);
+    run_report(t->run, "memory", memory);
+}
+
+/* What the run will take must be there: parameters and optimiser exist already, the plan has been granted; the system must not be about to swap. */
+static int check_memory(const struct train *t, struct err *e) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    double need = (double)step_memory(t->step, NULL) + (t->writer ? (double)t->model->bytes + (double)t->optim->bytes : 0), have = (double)pages * (double)size;
+    if (pages <= 0 || need < have) return 0;
+    return err_set(e, "training needs %.0f MiB, this machine has %.0f MiB: use a smaller batch than %" PRId64 " or a smaller model", need / 1048576, have / 1048576, t->a.batch);
+}
+
+static int setup(struct train *t, struct err *e) {
+    struct settings set;
+    settings_get(&set);
+    int threads = (int)set.threads;
+    int64_t seed = set.seed, every = set.log_every;
+    args_release(&settings_kind, &set);
+    if (t->a.seed == ARG_NONE_INT) t->a.seed = seed;
+    if (t->a.epochs <= 0 && t->a.steps <= 0) t->a.epochs = 3;
+    run_log_every(t->run, every > 0 ? every : 10);
+    if (t->part->n == 0) return err_set(e, "data set %s has no training part", t->data->name);
+    if (loss_init(&t->loss, t->a.loss, t->data->n_class > 0, e) < 0) return -1;
+    if (!(t->optim = optimiser_new(t->a.optim, e)) || !(t->sched = sched_new(t->a.sched, e))) return -1;
+    if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
+    t->metric = metric_find(t->a.metric ? t->a.metric : t->loss.row->labels ? "acc" : "loss");
+    if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
+    if (!(t->pool = pool_new(threads, e))) return -1;
+    for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
+    if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
+    const char *dir = run_dir(t->run);
+    if (dir && !(t->writer = ckpt_writer_new(dir, e))) return -1;
+    return 0;
+}
+
+static void resume_path(const struct train *t, char *out, size_t size) {
+    const char *text = t->a.resume && t->a.resume->type == VAL_STR ? t->a.resume->u.s.p : "", *dir = runs_dir(hub_runs(t->j->hub));
+    struct job *j = t->a.resume && t->a.resume->type == VAL_HANDLE ? hub_job(t->j->hub, t->a.resume->u.h) : NULL;
+    struct run *r = j ? hub_job_run(t->j->hub, j) : NULL;
+    if (r && run_dir(r)) snprintf(out, size, "%s", run_dir(r));
+    else if (dir && *text && !strchr(text, '/')) snprintf(out, size, "%s/%s", dir, text); /* a run's name */
+    else snprintf(out, size, "%s", text);
+}
+
+static int begin(struct train *t, struct err *e) {
+    char path[4096];
+    run_set_state(t->run, RUN_PREPARING);
+    run_phase(t->run, "preparing");
+    if (setup(t, e) < 0 || train_build_step(t, e) < 0 || check_memory(t, e) < 0) return -1;
+    if (t->a.resume && t->a.resume->type != VAL_NIL) {
+        resume_path(t, path, sizeof path);
+        if (train_resume(t, path, e) < 0) return err_wrap(e, "cannot resume from %s", path);
+    }
+    emit_start(t);
+    t->j->step = t->n_step;
+    t->last_ckpt = -1;
+    t->t_rate = clock_now();
+    run_set_state(t->run, RUN_TRAINING);
+    run_phase(t->run, "training");
+    return 0;
+}
+
+static void finish(struct train *t, int rc, const struct err *e) {
+    int stop = atomic_load(&t->j->stop);
+    t->j->ops = NULL;
+    if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) save_last(t);
+    if (rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0) {
+        memcpy(t->model->data, t->best_data, t->model->bytes);
+        t->model->version++;
+    }
+    struct val *out = val_table(), *ev = val_table(), *values = t->last_values ? val_copy(t->last_values) : val_table();
+    if (t->best_step >= 0) {
+        char name[64];
+        snprintf(name, sizeof name, "best_%s%s", t->val ? "val_" : "", t->metric->name);
+        val_set_num(out, name, t->best);
+        val_set_int(out, "best_step", t->best_step);
+    }
+    for (size_t i = 0; i < values->u.t.n_field; i++) val_set(out, values->u.t.field[i].name, val_copy(values->u.t.field[i].v));
+    job_result(t->j, out);
+    if (rc == 0 && values->u.t.n_field) {
+        val_set(ev, "values", values);
+        run_event(t->run, "result", t->n_step, ev);
+    } else {
+        val_free(values);
+        val_free(ev);
+    }
+    if (rc == 0) run_end(t->run, RUN_DONE, 0);
+    else if (e->code == ERR_PREEMPTED) run_end(t->run, RUN_STOPPED, 75);
+    else if (e->code == ERR_STOPPED) run_end(t->run, RUN_STOPPED, 3);
+}
+
+int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e) {
+    struct train *t = X_NEW(struct train, 1);
+    *t = (struct train){.j = j, .a = *a, .model = m, .data = d, .part = &d->part[PART_TRAIN], .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
+                        .lr_scale = 1, .best_step = -1, .last_ckpt = -1, .last_eval = -1};
+    t->run = j->run = run_new(hub_runs(j->hub), a->name ? a->name : d->name);
+    j->data = t;
+    int rc = begin(t, e);
+    if (rc == 0) {
+        j->ops = &train_ops;
+        rc = loop(t, e);
+    }
+    if (rc < 0 && e->code == ERR_STOPPED && atomic_load(&j->stop) == STOP_PREEMPT) e->code = ERR_PREEMPTED; /* in an evaluation */
+    finish(t, rc, e);
+    j->data = NULL;
+    ckpt_writer_free(t->writer);
+    loader_free(t->loader);
+    eval_free(t->eval);
+    step_free(t->step);
+    optimiser_free(t->optim);
+    sched_free(t->sched);
+    loss_release(&t->loss);
+    pool_free(t->pool);
+    val_free(t->last_values);
+    free(t->best_data);
+    free(t);
+    return rc;
+}

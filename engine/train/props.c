@@ -1,0 +1,142 @@
+/* What a running training lets the world read and change: live arguments of training, optimiser, loss and layers. Called at a boundary, so a change
+ * takes effect with the next step. */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/train/train.h"
+#include "src/base/mem.h"
+
+/* lr is a reading of schedule and optimiser: setting it scales the schedule so that the next step has this rate, and the schedule goes on from
+ * there. While the schedule stands at 0 the value becomes its base instead. */
+static int set_lr(struct train *t, const struct val *v, struct err *e) {
+    double lr, now = train_lr(t), base = optimiser_common(t->optim)->lr;
+    if (!val_as_num(v, &lr) || !isfinite(lr) || lr < 0) return err_code(e, ERR_USAGE, "lr must be a finite number of at least 0");
+    if (now > 0) t->lr_scale *= lr / now;
+    else if (base > 0) t->lr_scale = lr / base;
+    if (t->lr_scale <= 0) t->lr_scale = lr > 0 ? 1 : 0;
+    now = train_lr(t);
+    if (now > 0 && now != lr) t->lr_scale *= lr / now; /* the last bit, or a way back from 0 */
+    return 0;
+}
+
+static const struct arg lr_arg = {"lr", "learning rate of the next step; the schedule is scaled to it", NULL, NULL, ARG_NUM, 0, ARG_LIVE | ARG_LOG, AT_STEP, 0, 1e6};
+static const struct arg sched_arg = {"sched", "schedule of the learning rate, counted from the start of the run", NULL, NULL, ARG_VAL, 0, ARG_LIVE, AT_STEP};
+static const struct arg dropout_arg = {"p", "share of values set to 0", NULL, NULL, ARG_NUM, 0, ARG_LIVE, AT_STEP, 0, 0.999};
+
+static int set_sched(struct train *t, const struct val *v, struct err *e) {
+    struct sched *s = sched_new(v, e);
+    if (!s) return -1;
+    sched_free(t->sched);
+    t->sched = s;
+    t->lr_scale = 1;
+    return 0;
+}
+
+/* The loader and, where the plan is too small, the step are made for the new batch. */
+static int set_batch(struct train *t, const struct val *v, struct err *e) {
+    int64_t old = t->a.batch;
+    if (args_set(&train_kind, &t->a, "batch", v, e) < 0) return -1;
+    if (t->a.batch <= t->planned_batch) {
+        loader_seek(t->loader, t->epoch, t->pos, t->a.batch);
+        return 0;
+    }
+    if (train_build_step(t, e) == 0) return 0;
+    t->a.batch = old;
+    return -1;
+}
+
+static int set_loss(struct train *t, const char *name, const struct val *v, struct err *e) {
+    struct val *old = args_get(&t->loss.row->kind, t->loss.args, name);
+    int rc = loss_set(&t->loss, name, v, e);
+    if (rc == 0 && (rc = train_build_step(t, e)) < 0) loss_set(&t->loss, name, old, NULL);
+    val_free(old);
+    return rc;
+}
+
+static bool live(const struct kind *k, const char *name) {
+    const struct arg *a = args_find(k, name);
+    return a && (a->flags & ARG_LIVE);
+}
+
+static struct val *get(struct job *j, const char *name) {
+    struct train *t = j->data;
+    if (strcmp(name, "lr") == 0) return val_num(train_lr(t));
+    if (strcmp(name, "sched") == 0) return sched_val(t->sched);
+    if (live(&t->optim->row->kind, name)) return args_get(&t->optim->row->kind, t->optim->args, name);
+    if (live(&train_kind, name)) return args_get(&train_kind, &t->a, name);
+    if (live(&t->loss.row->kind, name)) return args_get(&t->loss.row->kind, t->loss.args, name);
+    double p = model_live(t->model, name);
+    return isnan(p) ? NULL : val_num(p);
+}
+
+static int set(struct job *j, const char *name, const struct val *v, struct val **old, struct err *e) {
+    struct train *t = j->data;
+    struct val *was = get(j, name);
+    double p;
+    int rc;
+    if (!was) return err_code(e, ERR_USAGE, "a training run has no property \"%s\"; run:props() lists them", name);
+    if (strcmp(name, "lr") == 0) rc = set_lr(t, v, e);
+    else if (strcmp(name, "sched") == 0) rc = set_sched(t, v, e);
+    else if (strcmp(name, "batch") == 0) rc = set_batch(t, v, e);
+    else if (live(&t->optim->row->kind, name)) rc = args_set(&t->optim->row->kind, t->optim->args, name, v, e);
+    else if (live(&train_kind, name)) rc = args_set(&train_kind, &t->a, name, v, e);
+    else if (live(&t->loss.row->kind, name)) rc = set_loss(t, name, v, e);
+    else if (!val_as_num(v, &p)) rc = err_code(e, ERR_USAGE, "%s must be a number, not a %s", name, val_type_name(v));
+    else if ((rc = model_live_set(t->model, name, p, e)) == 0) step_live(t->step, t->model);
+    if (rc < 0) {
+        val_free(was);
+        return -1;
+    }
+    if (old) *old = was;
+    else val_free(was);
+    return 0;
+}
+
+typedef void (*each_fn)(void *ctx, const char *name, const struct arg *a, const struct val *v);
+
+static void offer(struct job *j, const char *name, const struct arg *a, each_fn each, void *ctx) {
+    struct val *v = get(j, name);
+    if (v) each(ctx, name, a, v);
+    val_free(v);
+}
+
+static void offer_kind(struct job *j, const struct kind *k, each_fn each, void *ctx) {
+    for (const struct arg *a = k->args; a && a->name; a++)
+        if ((a->flags & ARG_LIVE) && strcmp(a->name, "lr") != 0) offer(j, a->name, a, each, ctx);
+}
+
+static void props(struct job *j, each_fn each, void *ctx) {
+    struct train *t = j->data;
+    offer(j, "lr", &lr_arg, each, ctx);
+    offer(j, "sched", &sched_arg, each, ctx);
+    offer_kind(j, &t->optim->row->kind, each, ctx);
+    offer_kind(j, &t->loss.row->kind, each, ctx);
+    offer_kind(j, &train_kind, each, ctx);
+    if (t->step->io.n_live > 1) offer(j, "dropout", &dropout_arg, each, ctx);
+    for (int i = 0; i < t->step->io.n_live; i++) offer(j, t->step->io.live[i].name, &dropout_arg, each, ctx);
+}
+
+static int checkpoint(struct job *j, struct val **result, struct err *e) {
+    struct train *t = j->data;
+    if (!t->writer) return err_set(e, "this run keeps nothing on disk, so there is no checkpoint");
+    if (train_checkpoint(t, false, e) < 0) return -1;
+    *result = val_table();
+    val_set_int(*result, "step", t->n_step);
+    return 0;
+}
+
+static int evaluate(struct job *j, struct val **result, struct err *e) {
+    struct train *t = j->data;
+    struct val *values = NULL;
+    if (train_evaluate(t, &values, e) < 0) return -1;
+    struct val *ev = val_copy(values);
+    val_set_str(ev, "split", t->val ? "val" : "train");
+    run_event(t->run, "eval", t->n_step, ev);
+    *result = values;
+    return 0;
+}
+
+const struct job_ops train_ops = {set, get, props, checkpoint, evaluate};

@@ -1,0 +1,126 @@
+/* The training state beside the tensors, as a value in the checkpoint's metadata, and the way back. Numbers are kept exactly: JSON's shortest round-trip
+ * form of a double reads back as the same double. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/train/train.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+
+struct val *train_state(const struct train *t) {
+    struct val *v = val_table(), *s = sched_state(t->sched), *memory = val_list();
+    val_set_str(v, "format", "hone-train");
+    val_set_int(v, "version", 1);
+    val_set_int(v, "step", t->n_step);
+    val_set_int(v, "epoch", t->epoch);
+    val_set_int(v, "pos", t->pos);
+    val_set_int(v, "rows", t->part->n);
+    val_set_int(v, "seed", t->a.seed);
+    val_set_int(v, "epochs", t->a.epochs);
+    val_set_int(v, "steps", t->a.steps);
+    val_set_int(v, "batch", t->a.batch);
+    val_set_int(v, "batch_tokens", t->a.batch_tokens);
+    val_set_int(v, "patience", t->a.patience);
+    val_set_num(v, "clip_norm", t->a.clip_norm);
+    val_set_num(v, "clip_value", t->a.clip_value);
+    val_set_bool(v, "shuffle", t->a.shuffle);
+    val_set_num(v, "lr_scale", t->lr_scale);
+    val_set(v, "optim", optimiser_val(t->optim));
+    val_set_int(v, "applied", t->optim->t);
+    for (int i = 0; i < OPTIM_MEMORY; i++) val_push(memory, val_num(t->optim->memory[i]));
+    val_set(v, "memory", memory);
+    val_set(v, "sched", sched_val(t->sched));
+    if (s) val_set(v, "sched_state", s);
+    val_set(v, "loss", loss_val(&t->loss));
+    val_set_num(v, "best", t->best_step >= 0 ? t->best : 0);
+    val_set_int(v, "best_step", t->best_step);
+    val_set_int(v, "waited", t->waited);
+    val_set_int(v, "due", t->due);
+    val_set_num(v, "sum_loss", t->sum_loss);
+    val_set_num(v, "sum_weight", t->sum_weight);
+    val_set_num(v, "sum_hits", t->sum_hits);
+    val_set_int(v, "skipped", t->skipped);
+    val_set_str(v, "data", t->data->name);
+    return v;
+}
+
+/* A number the run was asked for again may differ (more epochs); what decides the bits comes from the checkpoint. */
+static int take_arguments(struct train *t, const struct val *v, struct err *e) {
+    if (val_get_int(v, "rows", -1) != t->part->n)
+        return err_set(e, "the checkpoint was made with %" PRId64 " training rows of %s, this data has %" PRId64 ": give the same data", val_get_int(v, "rows", -1), val_get_str(v, "data", "?"), t->part->n);
+    struct optimiser *o = optimiser_new(val_get(v, "optim"), e);
+    if (!o) return -1;
+    optimiser_free(t->optim);
+    t->optim = o;
+    struct sched *s = sched_new(val_get(v, "sched"), e);
+    if (!s) return -1;
+    sched_free(t->sched);
+    t->sched = s;
+    sched_restore(s, val_get(v, "sched_state"));
+    struct loss_spec l;
+    if (loss_init(&l, val_get(v, "loss"), t->data->n_class > 0, e) < 0) return -1;
+    loss_release(&t->loss);
+    t->loss = l;
+    t->a.seed = val_get_int(v, "seed", t->a.seed);
+    t->a.batch = val_get_int(v, "batch", t->a.batch);
+    t->a.batch_tokens = val_get_int(v, "batch_tokens", t->a.batch_tokens);
+    t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
+    t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);
+    t->a.shuffle = val_get_bool(v, "shuffle", t->a.shuffle);
+    return 0;
+}
+
+static int take_position(struct train *t, const struct val *v, struct err *e) {
+    t->n_step = val_get_int(v, "step", 0);
+    t->epoch = val_get_int(v, "epoch", 0);
+    t->pos = val_get_int(v, "pos", 0);
+    t->lr_scale = val_get_num(v, "lr_scale", 1);
+    t->best = val_get_num(v, "best", 0);
+    t->best_step = val_get_int(v, "best_step", -1);
+    t->waited = val_get_int(v, "waited", 0);
+    t->due = (int)val_get_int(v, "due", 0);
+    t->sum_loss = val_get_num(v, "sum_loss", 0);
+    t->sum_weight = val_get_num(v, "sum_weight", 0);
+    t->sum_hits = val_get_num(v, "sum_hits", 0);
+    t->skipped = val_get_int(v, "skipped", 0);
+    if (t->n_step < 0 || t->epoch < 0 || t->pos < 0 || t->pos >= t->part->n || t->due < 0 || t->due > DUE_EPOCH || t->a.batch < 1)
+        return err_set(e, "its training state is not sound: step %" PRId64 ", epoch %" PRId64 ", row %" PRId64, t->n_step, t->epoch, t->pos);
+    return 0;
+}
+
+/* The description holds live edits of the layers (dropout p): the model's own is replaced by the one of the checkpoint. */
+static void take_live(struct train *t, const char *folder) {
+    struct err e = {0};
+    struct model *m = model_load(folder, &e);
+    for (int i = 0; m && i < t->step->io.n_live; i++) {
+        double v = model_live(m, t->step->io.live[i].name);
+        if (!isnan(v)) model_live_set(t->model, t->step->io.live[i].name, v, &e);
+    }
+    model_free(m);
+}
+
+int train_resume(struct train *t, const char *path, struct err *e) {
+    struct val *meta = NULL;
+    char *folder = ckpt_find(path, &meta, e);
+    if (!folder) return -1;
+    int rc = take_arguments(t, meta, e);
+    if (rc == 0) rc = take_position(t, meta, e);
+    if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
+    if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, t->step->state_offset, e);
+    if (rc == 0) {
+        t->optim->t = val_get_int(meta, "applied", 0);
+        for (int i = 0; i < OPTIM_MEMORY; i++) {
+            double m;
+            if (val_as_num(val_at(val_get(meta, "memory"), (size_t)i), &m)) t->optim->memory[i] = m;
+        }
+        take_live(t, folder);
+        step_live(t->step, t->model);
+    }
+    val_free(meta);
+    free(folder);
+    return rc;
+}

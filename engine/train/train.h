@@ -1,0 +1,69 @@
+/* The training job: what its files share. train_job is the function of command `train`; compression and search call it too. Engine thread. */
+#ifndef HONE_ENGINE_TRAIN_TRAIN_H
+#define HONE_ENGINE_TRAIN_TRAIN_H
+
+#include "engine/train/ckpt.h"
+#include "engine/train/eval.h"
+#include "engine/train/sched.h"
+#include "src/call/job.h"
+#include "src/run/record.h"
+
+struct train_args {
+    struct val *model, *data, *optim, *sched, *loss, *resume;
+    int64_t epochs, steps, batch, batch_tokens, seed, eval_every, ckpt_every, patience;
+    double lr, clip_norm, clip_value, min_delta;
+    char *name, *metric;
+    int keep;              /* weights at the end: 0 last, 1 best */
+    bool shuffle;
+};
+extern const struct kind train_kind;
+
+enum train_due { DUE_NOTHING, DUE_EVAL, DUE_EPOCH };
+struct train {
+    struct job *j;
+    struct run *run;
+    struct train_args a;             /* a copy whose pointers belong to the caller; LIVE fields change */
+    struct model *model;             /* leased */
+    const struct dataset *data;
+    const struct part *part, *val;   /* val NULL: none */
+    struct loss_spec loss;
+    struct optimiser *optim;
+    struct sched *sched;
+    struct pool *pool;
+    struct step *step;
+    struct loader *loader;
+    struct eval *eval;               /* of val, made at first need */
+    struct ckpt_writer *writer;      /* NULL: nothing is kept on disk */
+    const struct metric *metric;     /* what best, plateau and patience look at */
+    int64_t planned_batch;           /* the step is planned for */
+    /* ---- the state that a checkpoint holds ---- */
+    int64_t n_step, epoch, pos;      /* steps run, whole epochs done, rows of this epoch done */
+    double lr_scale;                 /* live edits of lr scale the schedule */
+    double best;
+    int64_t best_step, waited;       /* best_step -1: none yet; evaluations since */
+    double sum_loss, sum_weight, sum_hits; /* of this epoch */
+    int due;                         /* enum train_due: not yet done after the last step */
+    int64_t skipped;                 /* steps refused because something was not finite */
+    /* ---- of this process ---- */
+    int64_t last_eval, last_ckpt;    /* steps */
+    float *best_data;                /* keep=best: the weights of best_step */
+    struct val *last_values;         /* of the newest evaluation, names with prefix val_ */
+    double t_rate, rows_rate, tokens_rate, examples_s, tokens_s;
+    int64_t bad_row;                 /* refused steps in a row */
+    bool ragged;
+};
+
+/* loop.c */
+int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e);
+int train_build_step(struct train *t, struct err *e);   /* (re)builds step and loader for the arguments as they stand now */
+double train_lr(const struct train *t);                 /* of the next step */
+int64_t train_total_steps(const struct train *t);
+int train_evaluate(struct train *t, struct val **values, struct err *e); /* on val, else on the training part; emits the eval event */
+int train_checkpoint(struct train *t, bool best, struct err *e);
+/* state.c: the state as a value, and back */
+struct val *train_state(const struct train *t);
+int train_resume(struct train *t, const char *path, struct err *e);
+/* props.c */
+extern const struct job_ops train_ops;
+
+#endif
