@@ -13,6 +13,9 @@
 #include "engine/cpu/gemm.h"
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
+#include "engine/optims/optim.h"
+#include "engine/train/loss.h"
+#include "engine/train/sched.h"
 #include "src/base/thread.h"
 
 static struct {
@@ -74,6 +77,9 @@ void engine_version(struct buf *b) {
 /* Groups of constructors; their kinds are known once the instruction set is chosen. Ends with group == NULL. */
 static struct catalog catalogs[] = {
     {"nn", "layer", NULL},
+    {"optim", "optim", NULL},
+    {"sched", "sched", sched_kinds},
+    {"loss", "loss", loss_kinds},
     {NULL, NULL, NULL},
 };
 const struct catalog *const engine_catalogs = catalogs;
@@ -84,5 +90,6 @@ int engine_init(struct err *e) {
     if (ops_select(isa && *isa ? isa : "auto", e) < 0) return err_wrap(e, "HONE_ISA");
     gemm_open(NULL, &info);
     catalogs[0].kinds = layer_kinds();
+    catalogs[1].kinds = optim_kinds();
     return 0;
 }

@@ -4,12 +4,23 @@
 /* clang-format off */
 #define CMDS(X) \
     X(bench) \
+    X(clone) \
+    X(compare) \
     X(data) \
     X(data_fetch) \
     X(data_ls) \
     X(data_show) \
     X(doctor) \
-    X(field)
+    X(eval) \
+    X(field) \
+    X(load) \
+    X(macs) \
+    X(model) \
+    X(params) \
+    X(predict) \
+    X(save) \
+    X(summary) \
+    X(train)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct cmd cmd_##name;

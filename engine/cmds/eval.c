@@ -1,0 +1,178 @@
+/* The commands eval and compare: metrics of one or several models on a part of a data set, read once. Engine thread. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cmds/objects.h"
+#include "engine/cmds/pick.h"
+#include "engine/cpu/pool.h"
+#include "engine/train/eval.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/call/job.h"
+#include "src/call/settings.h"
+#include "src/run/record.h"
+
+struct eval_args { struct val *model, *data, *loss; int part; int64_t batch; struct val *models; };
+static const char *const part_choice[] = {"train", "val", "test", NULL};
+
+static bool ask(void *ctx, int64_t done, int64_t total) {
+    (void)done, (void)total;
+    return job_boundary(ctx) != STOP_NONE;
+}
+
+static struct pool *make_pool(struct err *e) {
+    struct settings s;
+    settings_get(&s);
+    int threads = (int)s.threads;
+    args_release(&settings_kind, &s);
+    return pool_new(threads, e);
+}
+
+/* The part asked for, else test, else val, else train. */
+static const struct part *choose(const struct dataset *d, int part, const char **name, struct err *e) {
+    static const int order[] = {PART_TEST, PART_VAL, PART_TRAIN};
+    for (size_t i = 0; part < 0 && i < LEN(order); i++)
+        if (d->part[order[i]].n > 0) part = order[i];
+    if (part < 0 || d->part[part].n == 0) {
+        err_set(e, "data set %s has no %s part", d->name, part < 0 ? "filled" : part_names[part]);
+        return NULL;
+    }
+    *name = part_names[part];
+    return &d->part[part];
+}
+
+static struct val *report_of(const struct eval *v, const struct model *m, const struct dataset *d, const char *split) {
+    const struct tally *t = eval_tally(v);
+    struct val *r = tally_values_val(t);
+    val_set_str(r, "split", split);
+    val_set_str(r, "data", d->name);
+    val_set_str(r, "model", val_get_str(m->desc, "name", "model"));
+    val_set_int(r, "params", model_params(m));
+    if (!t->n_class) return r;
+    struct val *names = val_list();
+    for (int i = 0; i < t->n_class; i++) {
+        struct val *c = val_at(val_get(m->desc, "classes"), (size_t)i);
+        if (i < d->n_class) val_push(names, val_str(d->class_name[i]));
+        else val_push(names, c ? val_copy(c) : val_int(i));
+    }
+    val_set(r, "classes", names);
+    val_set(r, "confusion", tally_confusion(t));
+    val_set(r, "table", tally_classes(t, t->n_class <= d->n_class ? d->class_name : NULL));
+    return r;
+}
+
+static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss, struct pool *pool, struct err *e) {
+    if (loss_init(loss, a->loss, d->n_class > 0, e) < 0) return NULL;
+    struct eval_spec spec = {.model = m, .part = p, .loss = loss, .pool = pool, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
+    struct eval *v = eval_new(&spec, e);
+    if (!v) loss_release(loss);
+    return v;
+}
+
+static int eval_job(struct job *j, const void *args, struct err *e) {
+    const struct eval_args *a = args;
+    const char *split = "";
+    int part;
+    struct dataset *d = pick_data(a->data, &part, e);
+    struct model *m = d ? pick_model(a->model, d, e) : NULL;
+    const struct part *p = m ? choose(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    struct pool *pool = p ? make_pool(e) : NULL;
+    struct loss_spec loss = {0};
+    struct eval *v = pool ? prepare(m, d, p, a, &loss, pool, e) : NULL;
+    int rc = v ? eval_run(v, ask, j, e) : -1;
+    if (rc == 0) {
+        struct val *r = report_of(v, m, d, split);
+        struct run *run = runs_current(hub_runs(j->hub));
+        if (run) run_report(run, "eval", val_copy(r));
+        job_result(j, r);
+    }
+    eval_free(v);
+    loss_release(&loss);
+    pool_free(pool);
+    if (d) dataset_unref(d);
+    return rc;
+}
+
+/* Counts of rows that only one of two lists of guesses has right. */
+static void discordant(const struct part *p, const int32_t *a, const int32_t *b, int64_t *only_a, int64_t *only_b) {
+    const int32_t *y = p->col[p->n_col - 1].data;
+    *only_a = *only_b = 0;
+    for (int64_t i = 0; i < p->n; i++) {
+        *only_a += a[i] == y[i] && b[i] != y[i];
+        *only_b += a[i] != y[i] && b[i] == y[i];
+    }
+}
+
+/* One row: report, size, milliseconds of the pass; against the first model the paired exact McNemar test and the rows that flipped. */
+static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct dataset *d, const struct part *p, const char *split, struct pool *pool,
+                       struct val *rows, int32_t **first, struct err *e) {
+    struct loss_spec loss = {0};
+    struct eval *v = prepare(m, d, p, a, &loss, pool, e);
+    double t = clock_now();
+    int rc = v ? eval_run(v, ask, j, e) : -1;
+    if (rc == 0) {
+        struct val *r = report_of(v, m, d, split);
+        const int32_t *g = eval_guesses(v);
+        val_unset(r, "confusion");
+        val_unset(r, "table");
+        val_unset(r, "classes");
+        val_set_int(r, "bytes", (int64_t)m->bytes);
+        val_set_num(r, "seconds", clock_now() - t);
+        if (g && !*first) {
+            *first = X_NEW(int32_t, (size_t)p->n + 1);
+            memcpy(*first, g, (size_t)p->n * sizeof **first);
+        } else if (g && p->col[p->n_col - 1].type == COL_I32) {
+            int64_t b, c;
+            discordant(p, *first, g, &b, &c);
+            val_set_int(r, "lost", b);
+            val_set_int(r, "won", c);
+            val_set_num(r, "p_mcnemar", metric_mcnemar(b, c));
+        }
+        val_push(rows, r);
+    }
+    eval_free(v);
+    loss_release(&loss);
+    return rc;
+}
+
+static int compare_job(struct job *j, const void *args, struct err *e) {
+    const struct eval_args *a = args;
+    const char *split = "";
+    int part, rc = 0;
+    if (val_len(a->models) < 1) return err_code(e, ERR_USAGE, "compare needs models: hone.compare{ a, b, data = d.test }");
+    struct dataset *d = pick_data(a->data, &part, e);
+    const struct part *p = d ? choose(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    struct pool *pool = p ? make_pool(e) : NULL;
+    struct val *rows = val_list();
+    int32_t *first = NULL;
+    if (!pool) rc = -1;
+    for (size_t i = 0; rc == 0 && i < val_len(a->models); i++) {
+        struct model *m = pick_model(val_at(a->models, i), d, e);
+        rc = m ? compare_one(j, a, m, d, p, split, pool, rows, &first, e) : -1;
+    }
+    if (rc == 0) job_result(j, rows);
+    else val_free(rows);
+    free(first);
+    pool_free(pool);
+    if (d) dataset_unref(d);
+    return rc;
+}
+
+#define DATA {"data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), 0, 0, 0, 0, NULL, SRC_DATA}
+#define REST \
+    {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice}, \
+    {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)}, \
+    {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {NULL}
+static const struct arg eval_table[] = {
+    {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL}, DATA, REST,
+};
+static const struct arg compare_table[] = {
+    {"models", "models or paths", NULL, NULL, ARG_TABLE, offsetof(struct eval_args, models), ARG_POSITIONAL | ARG_REST}, DATA, REST,
+};
+
+extern const struct cmd cmd_eval, cmd_compare;
+const struct cmd cmd_eval = {{"eval", "metrics of a model on a part of a data set", "rep = hone.eval{ model = m, data = d.test }", eval_table, sizeof(struct eval_args)}, OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, eval_job};
+const struct cmd cmd_compare = {{"compare", "models side by side, with a paired test against the first", "print(hone.compare{ a, b, data = d.test })", compare_table, sizeof(struct eval_args)},
+                                OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, compare_job};

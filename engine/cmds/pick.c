@@ -1,0 +1,121 @@
+/* Handles, paths and names to objects. */
+#include "config.h"
+
+#include "engine/cmds/pick.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/data_args.h"
+#include "engine/cmds/data.h"
+#include "engine/cmds/objects.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/call/settings.h"
+
+static bool absent(const struct val *v) {
+    return !v || v->type == VAL_NIL;
+}
+
+static struct handle newest(enum handle_kind kind) {
+    struct handle last = {0}, h;
+    for (size_t i = 0; (h = objects_at(kind, i)).id; i++) last = h;
+    return last;
+}
+
+static struct dataset *load_data(const char *name, struct err *e) {
+    struct val *t = val_table();
+    struct data_args *a = mem_new(1, data_kind.size);
+    char **search = data_search();
+    struct dataset *d = NULL;
+    val_push(t, val_str(name));
+    if (args_parse(&data_kind, t, a, e) == 0) {
+        d = dataset_load(a, (const char *const *)search, NULL, NULL, e);
+        args_release(&data_kind, a);
+    }
+    data_search_free(search);
+    free(a);
+    val_free(t);
+    return d;
+}
+
+struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
+    if (part) *part = -1;
+    if (absent(v)) {
+        struct handle h = newest(HANDLE_DATA);
+        if (h.id) return objects_data(h, e);
+        err_code(e, ERR_USAGE, "no data set is given and none is loaded; give data=hone.data{\"imdb\"} or data=NAME");
+        return NULL;
+    }
+    if (v->type == VAL_STR) return load_data(v->u.s.p, e);
+    if (v->type != VAL_HANDLE || (v->u.h.kind != HANDLE_DATA && v->u.h.kind != HANDLE_PART)) {
+        err_code(e, ERR_USAGE, "data is a data set, one of its parts, a name or a path, not a %s", val_type_name(v));
+        return NULL;
+    }
+    if (part && v->u.h.kind == HANDLE_PART) *part = (int)v->u.h.sub;
+    return objects_data(v->u.h, e);
+}
+
+static struct val *layer(const char *kind, int64_t size) {
+    struct val *l = val_table();
+    val_set_str(l, "layer", kind);
+    if (size > 0) val_push(l, val_int(size));
+    return l;
+}
+
+struct val *pick_known(const char *name, const struct dataset *d) {
+    struct val *t = val_table();
+    int64_t out = d->n_class > 0 ? d->n_class : 1;
+    bool text = d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS, image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
+    val_set_str(t, "name", name);
+    if (strcmp(name, "bag") == 0 && text) {
+        val_push(t, layer("embedding", 0));
+        struct val *e = val_at(t, 0);
+        val_push(e, val_int(d->part[PART_TRAIN].col[0].max_id));
+        val_push(e, val_int(128));
+        val_push(t, layer("mean_pool", 0));
+    } else if ((strcmp(name, "mlp") == 0 || strcmp(name, "linear") == 0) && !text) {
+        if (image) val_push(t, layer("flatten", 0));
+        if (strcmp(name, "mlp") == 0) {
+            val_push(t, layer("linear", 512));
+            val_push(t, layer("relu", 0));
+        }
+    } else {
+        val_free(t);
+        return NULL;
+    }
+    val_push(t, layer("linear", out));
+    return t;
+}
+
+static struct model *make_known(const char *name, const struct dataset *d, struct err *e) {
+    struct val *user = d ? pick_known(name, d) : NULL;
+    if (!user) {
+        err_code(e, ERR_USAGE, "there is no model \"%s\": give the path of a saved one%s", name, d ? ", or mlp, linear (values, images), bag (texts)" : "");
+        return NULL;
+    }
+    struct settings s;
+    settings_get(&s);
+    struct val *desc = model_describe(user, d, e);
+    struct model *m = desc ? model_new(desc, (uint64_t)s.seed, e) : NULL;
+    args_release(&settings_kind, &s);
+    val_free(user);
+    return m;
+}
+
+struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e) {
+    if (absent(v)) {
+        struct handle h = newest(HANDLE_MODEL);
+        if (h.id) return objects_model(h, e);
+        err_code(e, ERR_USAGE, "no model is given and none is there; give model=nn.model{...} or model=PATH");
+        return NULL;
+    }
+    if (v->type == VAL_HANDLE && v->u.h.kind == HANDLE_MODEL) return objects_model(v->u.h, e);
+    if (v->type != VAL_STR) {
+        err_code(e, ERR_USAGE, "model is a model or the path of a saved one, not a %s", val_type_name(v));
+        return NULL;
+    }
+    struct model *m = io_exists(v->u.s.p) ? model_load(v->u.s.p, e) : make_known(v->u.s.p, d, e);
+    if (m) objects_add_model(m);
+    return m;
+}

@@ -1,0 +1,147 @@
+/* The command predict: labels and probabilities for new inputs, prepared the way the model's training data was. Engine thread. */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cmds/objects.h"
+#include "engine/cmds/pick.h"
+#include "engine/metrics/metric.h"
+#include "engine/train/eval.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/call/call.h"
+
+struct predict_args { struct handle model; struct val *rest; int64_t top; };
+#define FILE_MAX ((size_t)64 << 20)
+
+/* A string that names a readable file stands for its text. */
+static struct val *input_of(const struct val *v, struct err *e) {
+    if (v->type != VAL_STR || strlen(v->u.s.p) > 4096 || strchr(v->u.s.p, '\n') || !io_exists(v->u.s.p) || io_is_dir(v->u.s.p)) return val_copy(v);
+    struct buf b = BUF_INIT;
+    struct val *out = io_read_file(v->u.s.p, FILE_MAX, &b, e) < 0 ? NULL : val_strn(b.data ? b.data : "", b.len);
+    buf_release(&b);
+    return out;
+}
+
+/* The inputs from position `from` on; one table stands for itself. *many: a list of answers is wanted. */
+static struct val *inputs_of(const struct val *rest, size_t from, bool *many, struct err *e) {
+    size_t n = val_len(rest);
+    *many = n - from != 1;
+    if (n <= from) {
+        err_code(e, ERR_USAGE, "predict needs an input: a text, a file, or a list of them");
+        return NULL;
+    }
+    if (!*many && val_at(rest, from)->type == VAL_TABLE) {
+        *many = val_len(val_at(rest, from)) > 0 && (val_at(val_at(rest, from), 0)->type == VAL_STR || val_at(val_at(rest, from), 0)->type == VAL_TABLE);
+        if (!*many || val_at(val_at(rest, from), 0)->type == VAL_TABLE) return val_copy(val_at(rest, from));
+        return inputs_of(val_at(rest, from), 0, &(bool){true}, e);
+    }
+    struct val *list = val_list();
+    for (size_t i = from; i < n; i++) {
+        struct val *v = input_of(val_at(rest, i), e);
+        if (!v) {
+            val_free(list);
+            return NULL;
+        }
+        val_push(list, v);
+    }
+    return list;
+}
+
+static const char *class_name(const struct model *m, int64_t c) {
+    const struct val *v = val_at(val_get(m->desc, "classes"), (size_t)c);
+    return v && v->type == VAL_STR ? v->u.s.p : NULL;
+}
+
+static void name_class(struct val *to, const char *field, const struct model *m, int64_t c) {
+    const char *s = class_name(m, c);
+    if (s) val_set_str(to, field, s);
+    else val_set_int(to, field, c);
+}
+
+/* {label=, p=, probs={name=p ..}} of one row of logits; without classes {value=}. */
+static struct val *answer(const struct model *m, const float *z, int64_t n, int64_t top) {
+    struct val *v = val_table(), *all = val_list();
+    bool classes = val_get(m->desc, "classes") || val_get_int(m->desc, "n_class", 0) > 0;
+    if (!classes) {
+        for (int64_t i = 0; i < n; i++) val_push(all, val_num((double)z[i]));
+        val_set(v, "value", n == 1 ? val_num((double)z[0]) : val_copy(all));
+        val_free(all);
+        return v;
+    }
+    double max = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < n; i++) max = fmax(max, (double)z[i]);
+    for (int64_t i = 0; i < n; i++) sum += exp((double)z[i] - max);
+    bool *used = X_NEW(bool, (size_t)n);
+    for (int64_t k = 0; k < n && k < top; k++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < n; i++)
+            if (!used[i] && (best < 0 || z[i] > z[best])) best = i;
+        used[best] = true;
+        struct val *one = val_table();
+        name_class(one, "label", m, best);
+        val_set_num(one, "p", exp((double)z[best] - max) / sum);
+        if (k == 0) {
+            name_class(v, "label", m, best);
+            val_set_num(v, "p", val_get_num(one, "p", NAN));
+        }
+        val_push(all, one);
+    }
+    val_set(v, "probs", all);
+    free(used);
+    return v;
+}
+
+static int answers(const struct model *m, const struct part *p, int64_t top, struct val *out, struct err *e) {
+    struct step_spec ss = {.model = m};
+    struct loader_spec ls = {.part = p, .batch = 64, .epochs = 1};
+    loader_limits(p, ls.batch, 0, &ss.rows, ss.tokens);
+    struct step *s = step_new(&ss, e);
+    struct loader *l = NULL;
+    int rc = -1;
+    if (s && p->n_col < s->io.n_in) err_set(e, "the model has %d inputs, the input gives %d", s->io.n_in, p->n_col);
+    else if (s) {
+        for (int i = 0; i < s->io.n_in; i++) ls.weights |= s->io.in[i].weight >= 0;
+        l = loader_new(&ls, 0, 0, e);
+        rc = l ? 0 : -1;
+    }
+    const struct batch *b;
+    while (rc == 0 && (b = loader_next(l))) {
+        struct extents x = step_load(s, p, b);
+        struct step_result r;
+        int64_t rows, width;
+        if ((rc = step_run(s, &x, 0, NULL, &r, e)) < 0) break;
+        const float *z = step_output(s, &x, &rows, &width);
+        for (int64_t i = 0; i < rows; i++) val_push(out, answer(m, z + i * width, width, top));
+    }
+    loader_free(l);
+    step_free(s);
+    return rc;
+}
+
+static int predict_run(struct call *c, const void *args, struct err *e) {
+    const struct predict_args *a = args;
+    bool handle = a->model.id != 0, many = true;
+    if (!handle && val_len(a->rest) < 1) return err_code(e, ERR_USAGE, "predict needs a model and an input: hone predict MODEL TEXT..");
+    struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), NULL, e);
+    struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, &many, e) : NULL;
+    struct part *p = in ? dataset_prepare(val_get(m->desc, "prep"), in, e) : NULL;
+    struct val *out = val_list();
+    int rc = p ? answers(m, p, a->top, out, e) : -1;
+    if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));
+    val_free(out);
+    val_free(in);
+    if (p) part_free(p);
+    return rc;
+}
+
+static const struct arg table[] = {
+    {"model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct predict_args, model), ARG_POSITIONAL},
+    {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest), ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
+    {"top", "classes to list, most likely first", "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
+    {NULL},
+};
+extern const struct cmd cmd_predict;
+const struct cmd cmd_predict = {{"predict", "labels and probabilities of new inputs", "print(m:predict(\"a fine film\").label)", table, sizeof(struct predict_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE, predict_run};

@@ -1,0 +1,52 @@
+/* The command train: its arguments, and the job that trains. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cmds/pick.h"
+#include "engine/train/train.h"
+
+static const char *const keeps[] = {"last", "best", NULL};
+#define A(name, help, def, type, field, ...) {name, help, NULL, def, type, offsetof(struct train_args, field), __VA_ARGS__}
+static const struct arg table[] = {
+    A("model", "a model, the path of a saved one, or a known name; the newest if not given", NULL, ARG_VAL, model, 0),
+    A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
+    A("epochs", "passes over the training part; 3 if neither epochs nor steps is given", NULL, ARG_INT, epochs, ARG_LIVE, AT_STEP, 1, 1e9),
+    A("steps", "steps instead of epochs", NULL, ARG_INT, steps, ARG_LIVE, AT_STEP, 1, 1e15),
+    A("batch", "rows of a step", "32", ARG_INT, batch, ARG_LIVE, AT_STEP, 1, 1e9),
+    A("batch_tokens", "at most so many tokens in a step", "0", ARG_INT, batch_tokens, 0, AT_RUN, 0, 1e12),
+    A("optim", "optimiser: a name or optim.NAME{..}; adam if not given", NULL, ARG_VAL, optim, 0),
+    A("lr", "learning rate; the optimiser's own if not given", NULL, ARG_NUM, lr, ARG_LOG, AT_STEP, 0, 1e6),
+    A("sched", "schedule of the learning rate: a name or sched.NAME{..}", NULL, ARG_VAL, sched, 0),
+    A("loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, ARG_VAL, loss, 0),
+    A("metric", "what best, patience and plateau look at; acc or loss by the data", NULL, ARG_STR, metric, 0, 0, 0, 0, NULL, SRC_METRIC),
+    A("patience", "evaluations without progress before the run ends; 0: never", "0", ARG_INT, patience, ARG_LIVE, AT_STEP, 0, 1e9),
+    A("min_delta", "progress that counts", "0", ARG_NUM, min_delta, ARG_LIVE, AT_STEP, 0, 1e9),
+    A("clip_norm", "largest norm of the whole gradient; 0: no limit", "0", ARG_NUM, clip_norm, ARG_LIVE, AT_STEP, 0, 1e9),
+    A("clip_value", "largest element of the gradient; 0: no limit", "0", ARG_NUM, clip_value, ARG_LIVE, AT_STEP, 0, 1e9),
+    A("eval_every", "steps between evaluations; 0: at the end of each epoch", "0", ARG_INT, eval_every, ARG_LIVE, AT_STEP, 0, 1e15),
+    A("ckpt_every", "steps between checkpoints; 0: at the end of each epoch", "0", ARG_INT, ckpt_every, ARG_LIVE, AT_STEP, 0, 1e15),
+    A("keep", "weights the model has at the end", "last", ARG_ENUM, keep, 0, AT_RUN, 0, 0, keeps),
+    A("shuffle", "a new order each epoch", "true", ARG_BOOL, shuffle, 0, AT_RUN),
+    A("seed", "seed of order and dropout; the session's if not given", NULL, ARG_INT, seed, 0, AT_RUN, 0, 9e15),
+    A("name", "name of the run; the data set's if not given", NULL, ARG_STR, name, 0),
+    A("resume", "a run, its name, or the path of a checkpoint to go on from", NULL, ARG_VAL, resume, 0, 0, 0, 0, NULL, SRC_RUN),
+    {NULL},
+};
+const struct kind train_kind = {"train", "trains a model; the run goes on in the background", "run = hone.train{ model = m, data = d, epochs = 3, optim = optim.adam{ lr = 1e-3 } }", table, sizeof(struct train_args)};
+
+static int train_job(struct job *j, const void *args, struct err *e) {
+    struct train_args a = *(const struct train_args *)args;
+    if (a.epochs == ARG_NONE_INT) a.epochs = 0;
+    if (a.steps == ARG_NONE_INT) a.steps = 0;
+    struct dataset *d = pick_data(a.data, NULL, e);
+    struct model *m = d ? pick_model(a.model, d, e) : NULL;
+    int rc = m ? train_run(j, &a, m, d, e) : -1;
+    if (d) dataset_unref(d);
+    return rc;
+}
+
+extern const struct cmd cmd_train;
+const struct cmd cmd_train = {{"train", "trains a model; the run goes on in the background", "run = hone.train{ model = m, data = d, epochs = 3, optim = optim.adam{ lr = 1e-3 } }", table, sizeof(struct train_args)},
+                              OWNER_ENGINE, CMD_LINE, NULL, train_job};
