@@ -3,7 +3,6 @@
 
 /* clang-format off */
 #define CMDS(X) \
-    X(bench) \
     X(clone) \
     X(compare) \
     X(data) \

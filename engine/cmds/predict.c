@@ -140,7 +140,7 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
 static const struct arg table[] = {
     {"model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct predict_args, model), ARG_POSITIONAL},
     {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest), ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
-    {"top", "classes to list, most likely first", "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
+    {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
     {NULL},
 };
 extern const struct cmd cmd_predict;
