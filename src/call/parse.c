@@ -163,13 +163,22 @@ static int read_words(struct hub *h, const struct kind *k, const char **p, struc
     int rc;
     while ((rc = next_word(p, &w, e)) > 0) {
         char *eq = w.equal != SIZE_MAX ? w.text + w.equal : NULL;
-        if (eq) {
-            *eq = '\0';
-            for (char *c = w.text; *c; c++) *c = *c == '-' && c != w.text ? '_' : *c;
-            char *name = w.text + (strncmp(w.text, "--", 2) == 0 ? 2 : 0);
+        bool option = strncmp(w.text, "--", 2) == 0 && w.text[2] && !w.quoted;
+        char *name = w.text + (option ? 2 : 0);
+        if (eq) *eq = '\0';
+        if (eq || option)
+            for (char *c = name; *c; c++) *c = *c == '-' ? '_' : *c;
+        const struct arg *named = eq || option ? args_find(k, name) : NULL;
+        if (eq || (option && named && named->type == ARG_BOOL)) {
             bool twice = val_get(t, name) != NULL;
-            val_set(t, name, word_value(args_find(k, name), eq + 1, w.quoted));
+            val_set(t, name, eq ? word_value(named, eq + 1, w.quoted) : val_bool(true));
             if (twice) rc = err_code(e, ERR_USAGE, "%s: '%s' is given twice", k->name, name);
+        } else if (option) {
+            struct word v = {NULL, SIZE_MAX, false};
+            rc = next_word(p, &v, e);
+            if (rc > 0) val_set(t, name, word_value(named, v.text, v.quoted));
+            else if (rc == 0) rc = err_code(e, ERR_USAGE, "%s: --%s needs a value", k->name, name);
+            free(v.text);
         } else {
             if (a->name && a == k->args && a->type == ARG_HANDLE && !(a->flags & ARG_REQUIRED) && !names_handle(h, w.text)) a++;
             while (a->name && !(a->flags & ARG_POSITIONAL)) a++;
