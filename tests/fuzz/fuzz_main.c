@@ -1,5 +1,6 @@
 /* Replays the corpus of a fuzz target where there is no libFuzzer: every file of tests/fuzz/corpus/NAME as it is, cut at every
- * place and with seeded changes of bytes. FUZZ_NAME names the corpus. A finding is an abort. */
+ * place and with seeded changes of bytes (FUZZ_RUNS: how many a file, 2000 unless set). FUZZ_NAME names the corpus. Arguments
+ * are files to run instead. A finding is an abort. */
 #include "config.h"
 
 #include <dirent.h>
@@ -11,11 +12,11 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/tap.h"
 
-#define CHANGES 2000
-
 static int64_t run_file(const char *path, const char *name) {
     struct buf b = BUF_INIT;
     struct err e = {0};
+    const char *runs = getenv("FUZZ_RUNS");
+    int changes = runs ? atoi(runs) : 2000;
     if (io_read_file(path, 1 << 20, &b, &e)) BUG("%s", e.text);
     int64_t n = 1;
     LLVMFuzzerTestOneInput((uint8_t *)b.data, b.len);
@@ -23,7 +24,7 @@ static int64_t run_file(const char *path, const char *name) {
     uint8_t *copy = malloc(b.len + 1);
     uint64_t stream = rng_stream(1, name, 0);
     static const uint8_t special[] = {0, 1, 0x7f, 0x80, 0xff, '"', '\n', ',', '{', '9'};
-    for (int k = 0; k < CHANGES && b.len; k++, n++) {
+    for (int k = 0; k < changes && b.len; k++, n++) {
         memcpy(copy, b.data, b.len);
         uint32_t r[4];
         for (int j = 0; j <= k % 4; j++) {
@@ -37,13 +38,14 @@ static int64_t run_file(const char *path, const char *name) {
     return n;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const char *src = getenv("top_srcdir");
     struct buf dir = BUF_INIT;
     buf_addf(&dir, "%s/tests/fuzz/corpus/" FUZZ_NAME, src ? src : ".");
-    DIR *d = opendir(dir.data);
+    DIR *d = argc > 1 ? NULL : opendir(dir.data);
     int files = 0;
     int64_t n = 0;
+    for (; files < argc - 1; files++) n += run_file(argv[files + 1], argv[files + 1]);
     for (struct dirent *x; d && (x = readdir(d));) {
         if (x->d_name[0] == '.') continue;
         char *path = io_join(dir.data, x->d_name);
