@@ -1,0 +1,149 @@
+/* Commands of the script thread: lua, run_script, interrupt. A command knows only the hub, so the one script of the process is
+ * kept here; it is set before the thread starts and cleared after it ended. */
+#include "config.h"
+
+#include "src/script/state.h"
+
+#include <libgen.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/mem.h"
+
+static struct script *_Atomic the_script;
+
+void cmds_bind(struct script *s) { atomic_store(&the_script, s); }
+
+static struct script *need(struct err *e) {
+    struct script *s = atomic_load(&the_script);
+    if (!s) err_set(e, "no script thread runs in this process");
+    return s;
+}
+
+/* ---- lua ---- */
+struct lua_args { char *code; };
+static int run_lua(struct call *c, const void *args, struct err *e) {
+    const struct lua_args *a = args;
+    struct script *s = need(e);
+    bool incomplete;
+    if (!s) return -1;
+    struct task *t = task_new(s, TASK_LUA, "lua");
+    if (!t) return err_set(e, "the script's memory is used up");
+    t->call = c;
+    t->text = mem_str(a->code);
+    call_defer(c);
+    if (chunk_prompt(s, t, t->text, strlen(t->text), &incomplete) == 0) task_start(s, t);
+    else task_end(s, t, -1, &t->err, NULL);
+    return 0;
+}
+
+/* ---- run_script ---- */
+struct load {
+    struct script *s;
+    struct task *t;
+    const char *path;
+    const struct val *args;
+};
+
+/* Puts the chunk and its arguments on the task's thread; the script's folder is searched by require. */
+static int load_script(lua_State *L) {
+    struct load *l = lua_touserdata(L, 1);
+    size_t n = l->args ? val_len(l->args) : 0;
+    char dir[4096];
+    luaL_checkstack(L, (int)(n < 200 ? n : 200) + 8, "arguments");
+    if (l->t->kind == TASK_SCRIPT) {
+        snprintf(dir, sizeof dir, "%s", l->path);
+        lua_getglobal(L, "package");
+        lua_getfield(L, -1, "path");
+        const char *old = luaL_optstring(L, -1, "");
+        const char *d = dirname(dir);
+        lua_pushfstring(L, "%s/?.lua;", d);
+        if (strncmp(old, lua_tostring(L, -1), strlen(lua_tostring(L, -1))) != 0) {
+            lua_pushvalue(L, -2);
+            lua_concat(L, 2);
+            lua_setfield(L, -3, "path");
+        }
+        lua_settop(L, 1);
+        lua_newtable(L); /* the global arg */
+        lua_pushstring(L, l->path);
+        lua_rawseti(L, -2, 0);
+        for (size_t i = 0; i < n; i++) val_push_lua(L, val_at(l->args, i)), lua_rawseti(L, -2, (lua_Integer)i + 1);
+        lua_setglobal(L, "arg");
+    }
+    safe_load_file(L, l->path);
+    if (n > 200) n = 200;
+    for (size_t i = 0; i < n; i++) val_push_lua(L, val_at(l->args, i));
+    if (!lua_checkstack(l->t->co, (int)n + 1)) return luaL_error(L, "too many arguments");
+    lua_xmove(L, l->t->co, (int)n + 1);
+    l->t->nargs = (int)n;
+    return 0;
+}
+
+void cmds_run_file(struct script *s, struct call *c, const char *path, const struct val *args) {
+    struct task *t = task_new(s, c ? TASK_SCRIPT : TASK_CONFIG, path);
+    struct err e = {0};
+    if (!t) {
+        err_set(&e, "the script's memory is used up");
+        if (c) c->err = e, call_done(c, -1);
+        return;
+    }
+    struct load l = {s, t, path, args};
+    t->call = c;
+    lua_pushcfunction(s->L, load_script);
+    lua_pushlightuserdata(s->L, &l);
+    if (lua_pcall(s->L, 1, 0, 0) == LUA_OK) {
+        task_start(s, t);
+        return;
+    }
+    err_set(&e, "%s", lua_type(s->L, -1) == LUA_TSTRING ? lua_tostring(s->L, -1) : "the script cannot be loaded");
+    lua_pop(s->L, 1);
+    task_end(s, t, -1, &e, NULL);
+}
+
+struct run_script_args { char *path; struct val *args; };
+static int run_run_script(struct call *c, const void *args, struct err *e) {
+    const struct run_script_args *a = args;
+    struct script *s = need(e);
+    if (!s) return -1;
+    call_defer(c);
+    cmds_run_file(s, c, a->path, a->args);
+    return 0;
+}
+
+/* ---- interrupt ---- */
+static int run_interrupt(struct call *c, const void *args, struct err *e) {
+    struct script *s = need(e);
+    (void)c, (void)args;
+    if (!s) return -1;
+    int none = 0;
+    atomic_compare_exchange_strong(&s->intr, &none, 1);
+    ssize_t n = write(s->wake[1], "!", 1);
+    (void)n;
+    return 0;
+}
+
+static const struct arg lua_argv[] = {
+    {"code", "a chunk or an expression; the text of its values is the result", NULL, NULL, ARG_STR, offsetof(struct lua_args, code), ARG_POSITIONAL | ARG_REQUIRED},
+    {NULL},
+};
+static const struct arg run_script_argv[] = {
+    {"path", "a Lua file", NULL, NULL, ARG_PATH, offsetof(struct run_script_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {"args", "what the script sees in the table arg and in ...", NULL, NULL, ARG_TABLE, offsetof(struct run_script_args, args), ARG_POSITIONAL | ARG_REST},
+    {NULL},
+};
+
+static const struct cmd cmd_lua = {
+    {"lua", "evaluates Lua in the session", "hone.lua{\"1 + 1\"}", lua_argv, sizeof(struct lua_args)}, OWNER_SCRIPT, CMD_WHILE_RUNNING, run_lua, NULL,
+};
+static const struct cmd cmd_run_script = {
+    {"run_script", "runs a Lua script; ends when the script and the jobs it started have ended", "hone.run_script{\"fashion.lua\"}", run_script_argv, sizeof(struct run_script_args)},
+    OWNER_SCRIPT, CMD_WHILE_RUNNING, run_run_script, NULL,
+};
+static const struct cmd cmd_interrupt = {
+    {"interrupt", "interrupts the evaluation at the prompt, or else the script; runs go on", "hone.interrupt{}", NULL, 0},
+    OWNER_ANY, CMD_WHILE_RUNNING | CMD_LINE, run_interrupt, NULL,
+};
+
+const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_interrupt, NULL};
