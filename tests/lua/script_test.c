@@ -261,17 +261,17 @@ static void completion(void) {
 
 int main(void) {
     script_memory((size_t)64 << 20);
-    char library[4096];
-    snprintf(library, sizeof library, "%s/scripts/lib", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
-    if (fake_open(&f, library) != 0) return 1;
+    char libs[4096];
+    snprintf(libs, sizeof libs, "%s/scripts/lib", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+    if (fake_open(&f, libs) != 0) return 1;
     script_stop(&f.script); /* once more, with room for the big tables */
     script_memory((size_t)256 << 20);
     struct err e = {0};
-    script_start(f.hub, fake_catalogs, library, &f.script, &e);
+    script_start(f.hub, fake_catalogs, libs, &f.script, &e);
     values();
     script_stop(&f.script);
     script_memory((size_t)64 << 20);
-    tap_ok(script_start(f.hub, fake_catalogs, library, &f.script, &e) == 0, "the script thread starts again");
+    tap_ok(script_start(f.hub, fake_catalogs, libs, &f.script, &e) == 0, "the script thread starts again");
     commands();
     constructors();
     runs();
