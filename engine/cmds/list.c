@@ -3,6 +3,7 @@
 
 /* clang-format off */
 #define CMDS(X) \
+    X(bench) \
     X(clone) \
     X(compare) \
     X(data) \

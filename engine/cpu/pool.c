@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/cpu/denormal.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
@@ -73,6 +74,7 @@ static uint32_t next_generation(struct pool *p, uint32_t seen) {
 static void *worker(void *arg) {
     struct pool *p = arg;
     uint32_t seen = 0;
+    denormal_off();
     for (;;) {
         seen = next_generation(p, seen);
         if (atomic_load(&p->quit)) return NULL;

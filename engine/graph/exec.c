@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cpu/denormal.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/plan_priv.h"
 #include "src/base/mem.h"
@@ -150,6 +151,7 @@ int plan_run(struct plan *p, const struct extents *now, enum phase from, enum ph
             shapes(p, now);
             break;
         }
+    unsigned mode = denormal_off();
     for (int s = 0; s < p->n_step; s++) {
         enum phase ph = p->exec[s].node->phase;
         if (ph < from || ph > to) continue;
@@ -157,6 +159,7 @@ int plan_run(struct plan *p, const struct extents *now, enum phase from, enum ph
         run_step(p, s);
         if (p->o.profile) p->seconds[s] += clock_now() - t, p->calls[s]++;
     }
+    denormal_back(mode);
     return 0;
 }
 

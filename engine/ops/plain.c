@@ -41,16 +41,16 @@ static void pack_b(bool t, const float *b, int64_t ldb, int64_t k, int64_t n, fl
 
 static void micro(int64_t k, const float *a, const float *b, float alpha, float beta, float *c, int64_t ldc, int64_t m, int64_t n) {
     vec s[MR][NV] = {{{0}}};
+    float out[MR * NR] __attribute__((aligned(64)));
     for (int64_t p = 0; p < k; p++, a += MR, b += NR) {
         vec b0 = *(const vec_u *)b, b1 = *(const vec_u *)(b + LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < MR; r++) s[r][0] += a[r] * b0, s[r][1] += a[r] * b1;
     }
-    for (int64_t r = 0; r < m; r++) {
-        float *to = c + r * ldc;
-        const float *from = (const float *)s[r];
-        for (int64_t j = 0; j < n; j++) to[j] = alpha * from[j] + (beta == 0 ? 0 : beta * to[j]);
-    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; r++) *(vec *)(out + r * NR) = s[r][0], *(vec *)(out + r * NR + LANES) = s[r][1]; /* indexing s by a variable would keep it in memory */
+    for (int64_t r = 0; r < m; r++)
+        for (int64_t j = 0; j < n; j++) c[r * ldc + j] = alpha * out[r * NR + j] + (beta == 0 ? 0 : beta * c[r * ldc + j]);
 }
 
 static void scale(float *c, int64_t ldc, int64_t m, int64_t n, float beta) {
@@ -77,26 +77,23 @@ void ISA(plain_gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float al
         }
 }
 
-/* Twelve independent sums hide the latency of one multiply-add; the barrier keeps the loop. */
-double ISA(plain_fma)(int64_t rounds) {
-    vec s[12], x, y;
-    for (int i = 0; i < 12; i++) memset(&s[i], 0, sizeof s[i]);
-    memset(&x, 0, sizeof x);
-    memset(&y, 0, sizeof y);
-    for (int64_t r = 0; r < rounds; r++) {
-        __asm__ volatile("" : "+x"(x), "+x"(y));
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) {
-            s[i] += x * y;
+/* Twelve independent sums hide the latency of one multiply-add; the empty asm keeps each in its register and the loop alive. */
 #if LANES == 16
-            __asm__ volatile("" : "+v"(s[i]));
+#define HOLD(v) __asm__ volatile("" : "+v"(v))
+#elif defined(__x86_64__)
+#define HOLD(v) __asm__ volatile("" : "+x"(v))
 #else
-            __asm__ volatile("" : "+x"(s[i]));
+#define HOLD(v) __asm__ volatile("" : "+w"(v))
 #endif
-        }
+double ISA(plain_fma)(int64_t rounds) {
+    vec a = {0}, b = {0}, c = {0}, d = {0}, e = {0}, f = {0}, g = {0}, h = {0}, i = {0}, j = {0}, k = {0}, l = {0}, x = {0}, y = {0};
+    for (int64_t r = 0; r < rounds; r++) {
+        HOLD(x);
+        HOLD(y);
+        a += x * y, b += x * y, c += x * y, d += x * y, e += x * y, f += x * y, g += x * y, h += x * y, i += x * y, j += x * y, k += x * y, l += x * y;
+        HOLD(a); HOLD(b); HOLD(c); HOLD(d); HOLD(e); HOLD(f);
+        HOLD(g); HOLD(h); HOLD(i); HOLD(j); HOLD(k); HOLD(l);
     }
-    volatile float keep = 0;
-    for (int i = 0; i < 12; i++) keep += s[i][0];
     return (double)rounds * 12 * LANES * 2;
 }
 

@@ -1,0 +1,196 @@
+/* The workloads of `hone bench`: a row says model, optimiser and batch; the step is engine/train/step.c, so what is timed is what
+ * training runs: forward, loss, gradients, gate, update. Inputs are filled once; a sample is a few steps, the reported time is the
+ * median over samples. The yard is measured just before and just after. */
+#include "engine/cmds/bench_work.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cpu/yard.h"
+#include "engine/train/step.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "src/base/rng.h"
+#include "src/base/thread.h"
+
+enum feed { FEED_VALUES, FEED_ZIPF };
+struct work {
+    const char *name, *model, *optim; /* JSON as a user's table */
+    int64_t rows, tokens;             /* tokens of a row; 0: dense */
+    enum feed feed;
+    int32_t classes;
+};
+static const struct work works[];
+
+void bench_zipf(int32_t *ids, int64_t n, int32_t vocab) {
+    double *cum = X_NEW(double, (size_t)vocab), q = 0;
+    uint32_t s = 7;
+    for (int32_t i = 0; i < vocab; i++) cum[i] = q += 1 / (i + 2.7);
+    for (int64_t i = 0; i < n; i++) {
+        s = s * 1664525u + 1013904223u;
+        double u = (s >> 8) / 16777216.0 * q;
+        int32_t lo = 0, hi = vocab - 1;
+        while (lo < hi) {
+            int32_t m = (lo + hi) / 2;
+            if (cum[m] < u) lo = m + 1;
+            else hi = m;
+        }
+        ids[i] = lo;
+    }
+    free(cum);
+}
+
+struct bench { /* one workload being timed */
+    const struct work *w;
+    struct model *model;
+    struct loss_spec loss;
+    struct optimiser *optim;
+    struct step *step;
+    struct extents x;
+    uint64_t number;
+};
+
+static void bench_close(struct bench *b) {
+    step_free(b->step);
+    if (b->optim) optimiser_free(b->optim);
+    if (b->loss.row) loss_release(&b->loss);
+    model_free(b->model);
+}
+
+static void fill(struct bench *b) {
+    const struct work *w = b->w;
+    int32_t *offsets = NULL, *y = step_target(b->step);
+    void *x = step_input(b->step, 0, &offsets, NULL);
+    if (w->feed == FEED_ZIPF) {
+        bench_zipf(x, w->rows * w->tokens, 10000);
+        for (int64_t r = 0; r <= w->rows; r++) offsets[r] = (int32_t)(r * w->tokens);
+    } else {
+        int64_t n = tensor_len(graph_tensor(b->step->g, b->step->io.in[0].data), &b->x);
+        for (int64_t i = 0; i < n; i++) ((float *)x)[i] = (float)rng_unit(1, 0, (uint64_t)i);
+    }
+    for (int64_t r = 0; r < w->rows; r++) y[r] = (int32_t)(r % w->classes);
+}
+
+static int bench_open(struct bench *b, const struct work *w, struct pool *pool, bool profile, struct err *e) {
+    *b = (struct bench){.w = w};
+    struct val *user = json_parse(w->model, strlen(w->model), w->name, e), *spec = json_parse(w->optim, strlen(w->optim), w->name, e);
+    struct val *desc = user ? model_describe(user, NULL, e) : NULL;
+    if (desc) b->model = model_new(desc, 1, e);
+    if (b->model && spec && loss_init(&b->loss, NULL, true, e) == 0) b->optim = optimiser_new(spec, e);
+    val_free(user);
+    val_free(spec);
+    if (!b->optim) return -1;
+    struct step_spec s = {.model = b->model, .loss = &b->loss, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile};
+    s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
+    b->step = step_new(&s, e);
+    if (!b->step) return -1;
+    b->x = step_extents(b->step, w->rows, (int64_t[]){w->rows * w->tokens}, w->tokens > 0);
+    fill(b);
+    return 0;
+}
+
+static int one_step(struct bench *b, struct err *e) {
+    double hyper[CTL_N], lr = optimiser_common(b->optim)->lr;
+    struct step_result r;
+    optimiser_hyper(b->optim, lr, 0, 0, hyper);
+    if (step_run(b->step, &b->x, b->number++, hyper, &r, e) < 0) return -1;
+    if (!r.ok) return err_set(e, "%s: the loss is not finite at step %llu", b->w->name, (unsigned long long)b->number);
+    optimiser_applied(b->optim, lr);
+    return 0;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+enum { SAMPLES = 41 };
+struct timing { double ms[SAMPLES]; int samples; int64_t n; };
+
+/* Samples of at least `seconds / SAMPLES`, sorted. */
+static int measure(struct bench *b, double seconds, int (*stop)(void *ctx), void *ctx, struct timing *t, struct err *e) {
+    double once = INFINITY;
+    *t = (struct timing){0};
+    for (int i = 0; i < 5; i++) {
+        double from = clock_now();
+        if (one_step(b, e) < 0) return -1;
+        once = fmin(once, clock_now() - from);
+    }
+    int64_t per = (int64_t)(seconds / SAMPLES / fmax(once, 1e-6)) + 1;
+    double until = clock_now() + 2 * seconds + once;
+    while (t->samples < SAMPLES && (t->samples < 3 || clock_now() < until)) {
+        double from = clock_now();
+        for (int64_t i = 0; i < per; i++)
+            if (one_step(b, e) < 0) return -1;
+        t->ms[t->samples++] = (clock_now() - from) * 1e3 / (double)per;
+        t->n += per;
+        if (stop && stop(ctx)) return err_code(e, ERR_STOPPED, "the bench was stopped");
+    }
+    qsort(t->ms, (size_t)t->samples, sizeof *t->ms, by_value);
+    return 0;
+}
+
+static struct val *node_times(const struct bench *b, int64_t steps) {
+    struct node_time nt[256];
+    size_t n = plan_profile(b->step->plan, nt, LEN(nt));
+    struct val *list = val_list();
+    for (size_t i = 0; i < n; i++) {
+        struct val *v = val_table();
+        val_set_str(v, "op", nt[i].node->op->kind.name);
+        val_set_str(v, "path", nt[i].node->path);
+        val_set_num(v, "ms", nt[i].seconds * 1e3 / (double)steps);
+        val_push(list, v);
+    }
+    return list;
+}
+
+struct val *bench_work(const char *name, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e) {
+    const struct work *w = works;
+    while (w->name && strcmp(w->name, name) != 0) w++;
+    if (!w->name) {
+        size_t n = 0;
+        while (bench_names[n]) n++;
+        const char *near = args_nearest(name, bench_names, n);
+        err_code(e, ERR_USAGE, near ? "there is no workload \"%s\": did you mean \"%s\"?" : "there is no workload \"%s\"; \"hone help bench\" lists them", name, near);
+        return NULL;
+    }
+    struct bench b;
+    struct timing t;
+    struct val *v = NULL;
+    double yard = 0, flop;
+    if (bench_open(&b, w, pool, nodes != NULL, e) < 0) goto out;
+    int64_t macs = model_macs(b.model, w->tokens, e);
+    if (macs < 0) goto out;
+    yard = yard_gflops(pool, isa_now());
+    if (measure(&b, seconds, stop, ctx, &t, e) < 0) goto out;
+    yard = (yard + yard_gflops(pool, isa_now())) / 2;
+    flop = 6.0 * (double)macs * (double)w->rows;
+    v = val_table();
+    val_set_str(v, "event", "bench");
+    val_set_str(v, "work", w->name);
+    val_set_int(v, "threads", pool_threads(pool));
+    val_set_num(v, "ms", t.ms[t.samples / 2]);
+    val_set_num(v, "min", t.ms[0]);
+    val_set_num(v, "max", t.ms[t.samples - 1]);
+    val_set_int(v, "n", t.n);
+    val_set_num(v, "yard_gflops", yard);
+    val_set_num(v, "flop", flop);
+    val_set_num(v, "of_yard", flop / (t.ms[t.samples / 2] * 1e-3) * 1e-9 / yard);
+    val_set_int(v, "bytes_peak", (int64_t)step_memory(b.step, NULL));
+    if (nodes) *nodes = node_times(&b, t.n + 5);
+out:
+    bench_close(&b);
+    return v;
+}
+
+#define BAG \
+    "{\"input\":{\"ids\":10000,\"len\":128},\"classes\":2,\"layers\":[{\"layer\":\"embedding\",\"n\":10000,\"dim\":128},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":2}]}"
+#define MLP "{\"input\":784,\"layers\":[{\"layer\":\"linear\",\"out\":512},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":10}]}"
+const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", NULL};
+static const struct work works[] = {
+    {"bag-train", BAG, "{\"optim\":\"adam\"}", 32, 128, FEED_ZIPF, 2},
+    {"bag-train-lazy", BAG, "{\"optim\":\"adam\",\"lazy\":true}", 32, 128, FEED_ZIPF, 2},
+    {"mlp-train", MLP, "{\"optim\":\"adam\"}", 128, 0, FEED_VALUES, 10},
+    {0},
+};

@@ -1,0 +1,16 @@
+/* Fixed workloads, timed: models, data and step are those of real training. Engine thread. */
+#ifndef HONE_ENGINE_CMDS_BENCH_WORK_H
+#define HONE_ENGINE_CMDS_BENCH_WORK_H
+
+#include "engine/cpu/pool.h"
+#include "src/base/err.h"
+#include "src/base/val.h"
+
+/* The token batch of the benches: id i has weight 1/(i + 2.7), drawn by a linear congruential generator from 7. */
+void bench_zipf(int32_t *ids, int64_t n, int32_t vocab);
+extern const char *const bench_names[]; /* NULL-terminated */
+/* Times one workload for about `seconds` of steps: {event, work, threads, ms (median), min, max, n, yard_gflops, flop, of_yard, bytes_peak}.
+ * stop (may be NULL) is asked now and then; nonzero ends it with ERR_STOPPED. profile: seconds a node go to *nodes (may be NULL). */
+struct val *bench_work(const char *name, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e);
+
+#endif
