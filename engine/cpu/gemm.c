@@ -23,6 +23,7 @@ typedef void (*sgemm_fn)(int, int, int, int, int, int, float, const float *, int
 
 static sgemm_fn sgemm; /* NULL: the plain kernel */
 static struct gemm_info chosen;
+static bool ours; /* OPENBLAS_CORETYPE in the environment is our wish, not the user's */
 
 /* The newest core type with kernels for this processor that every OpenBLAS of the last eight years knows. */
 static const char *core_wanted(void) {
@@ -163,10 +164,10 @@ static void say_core(struct gemm_info *info, const char *wanted, bool users) {
 void gemm_open(const char *lib, struct gemm_info *info) {
     double t = clock_now();
     const char *env = getenv("HONE_BLAS"), *wanted = core_wanted();
-    bool users = getenv("OPENBLAS_CORETYPE") != NULL;
+    bool users = getenv("OPENBLAS_CORETYPE") != NULL && !ours;
     memset(info, 0, sizeof *info);
     sgemm = NULL;
-    if (wanted && !users) setenv("OPENBLAS_CORETYPE", wanted, 1);
+    if (wanted && !users) ours = setenv("OPENBLAS_CORETYPE", wanted, 1) == 0;
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("BLIS_NUM_THREADS", "1", 1);
     if (!lib) lib = env;
@@ -186,8 +187,13 @@ int gemm_own_guess(char core[64]) {
     core[0] = 0;
 #ifdef LM_ID_NEWLM
     if (!chosen.library[0] || !sgemm) return -1;
-    /* A second copy in a namespace of its own has a C library of its own, which sees the environment the process was started with. */
+    /* A second copy in a namespace of its own starts up again; only meanwhile is the wish taken out of the environment. */
+    const char *set = getenv("OPENBLAS_CORETYPE");
+    char *wish = ours ? mem_str(set) : NULL;
+    if (wish) unsetenv("OPENBLAS_CORETYPE");
     void *h = dlmopen(LM_ID_NEWLM, chosen.library, RTLD_NOW | RTLD_LOCAL);
+    if (wish) setenv("OPENBLAS_CORETYPE", wish, 1);
+    free(wish);
     if (!h) return -1;
     core_of(h, core);
     dlclose(h);

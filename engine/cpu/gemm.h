@@ -17,7 +17,8 @@ struct gemm_info {
 /* Before any other thread runs. lib NULL: HONE_BLAS, else the usual names. Never fails hard: says in info what it chose. */
 void gemm_open(const char *lib, struct gemm_info *info);
 const struct gemm_info *gemm_info(void);
-/* The core type the library takes when left alone (`hone doctor` says what was replaced): opens a second copy, slow. -1: cannot be told. */
+/* The core type the library takes when left alone (`hone doctor` says what was replaced): opens a second copy and changes
+ * the environment meanwhile, so only on request. -1: cannot be told. */
 int gemm_own_guess(char core[64]);
 
 /* C (m, n) = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k), op(B) is (k, n). */
