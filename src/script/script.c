@@ -144,7 +144,10 @@ void script_serve(struct script *s, int timeout_ms) {
     else if (task_draining(s) && (timeout_ms < 0 || timeout_ms > 50)) timeout_ms = 50;
     poll(p, LEN(p), timeout_ms);
     bool news = empty_wake(s);
-    if (atomic_load(&s->intr)) task_interrupt_waiting(s);
+    if (atomic_load(&s->intr)) { /* means what was submitted before it */
+        take_inbox(s);
+        task_interrupt_waiting(s);
+    }
     if (p[3].revents && hub_serve(s->hub, OWNER_SCRIPT, 0) == 0) clock_sleep(0.001); /* closed: its descriptor stays readable */
     take_inbox(s);
     script_replies(s);

@@ -198,7 +198,7 @@ static bool fake_wait(struct fake *f, double seconds) {
     return false;
 }
 
-static const char *fake_eval(struct fake *f, const char *text) {
+static inline const char *fake_eval(struct fake *f, const char *text) {
     struct err e = {0};
     double t = clock_now();
     buf_clear(&f->out);

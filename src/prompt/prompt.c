@@ -1,0 +1,387 @@
+/* readline as a line editor without a terminal: keys come through a pipe, whole ones at a time; nothing is printed; pastes are
+ * inserted as one block; Enter asks the script thread, and only its "incomplete" continues the block. */
+#include "config.h"
+
+#include "src/prompt/prompt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+#include "src/base/log.h"
+#include "src/base/mem.h"
+#include "src/base/utf8.h"
+#include "src/prompt/history.h"
+
+#define OUT_LINES 500
+#define OUT_COLUMNS 1000
+#define HISTORY_MAX 5000
+#define CHOICES_MAX 200
+
+static struct prompt {
+    const struct script_port *script;
+    struct queue replies;
+    int pipe[2];
+    FILE *in, *out;
+    char *history;
+    bool busy, open, dirty, again; /* again: the last text was incomplete */
+    char *sent;                    /* the text of the running evaluation */
+    char *last;                    /* the newest history entry */
+    char *line[OUT_LINES];         /* a ring; oldest at n_line % OUT_LINES when full */
+    size_t n_line;
+    const char *shown[OUT_LINES];
+    char *choice[CHOICES_MAX];
+    size_t n_choice;
+    bool partial;                  /* the newest output line has no newline yet */
+    struct buf part;
+} P;
+
+/* ---- output ---- */
+static void out_line(const char *s, size_t n) {
+    struct buf b = BUF_INIT;
+    utf8_show(&b, s, n, OUT_COLUMNS, UTF8_FULL);
+    free(P.line[P.n_line % OUT_LINES]);
+    P.line[P.n_line++ % OUT_LINES] = buf_take(&b);
+    P.dirty = true;
+}
+
+/* Pieces may end inside a line: the rest waits for the next one. */
+static void out_text(const char *s, bool end) {
+    const char *nl;
+    if (P.part.len && *s) {
+        buf_adds(&P.part, s);
+        char *all = buf_take(&P.part);
+        out_text(all, end);
+        free(all);
+        return;
+    }
+    for (; (nl = strchr(s, '\n')); s = nl + 1) out_line(s, (size_t)(nl - s));
+    if (*s && end) out_line(s, strlen(s));
+    else if (*s) buf_adds(&P.part, s);
+    if (end && P.part.len) out_line(P.part.data, P.part.len), buf_clear(&P.part);
+}
+
+static void forget_choices(void) {
+    for (size_t i = 0; i < P.n_choice; i++) free(P.choice[i]);
+    P.n_choice = 0;
+}
+
+/* ---- readline's side ---- */
+static void no_terminal(int meta) { (void)meta; }
+static void no_terminal_either(void) {}
+static void redisplay(void) { P.dirty = true; }
+
+static void set_prompt(void) { rl_set_prompt(P.again ? ">> " : "> "); }
+
+static bool blank(const char *s) { return s[strspn(s, " \t\n")] == '\0'; }
+
+static void remember(const char *text) {
+    struct err e = {0};
+    if (P.last && strcmp(P.last, text) == 0) return;
+    add_history(text);
+    using_history(); /* the arrow keys start from the end again: the line was begun before this entry came */
+    free(P.last);
+    P.last = mem_str(text);
+    if (P.history && history_append(P.history, text, &e) != 0) {
+        log_write(LOG_WARN, "the prompt's history is not kept: %s", e.text);
+        free(P.history);
+        P.history = NULL;
+    }
+}
+
+static void echo(const char *text) {
+    const char *nl;
+    struct buf b = BUF_INIT;
+    for (bool first = true; text; first = false, text = nl ? nl + 1 : NULL) {
+        nl = strchr(text, '\n');
+        buf_clear(&b);
+        buf_adds(&b, first ? "> " : ">> ");
+        buf_add(&b, text, nl ? (size_t)(nl - text) : strlen(text));
+        out_line(b.data, b.len);
+    }
+    buf_release(&b);
+}
+
+static void submit(const char *text) {
+    struct err e = {0};
+    P.again = false;
+    if (blank(text)) return;
+    if (!P.script->eval) {
+        echo(text);
+        out_text("the engine is still starting: press Enter again in a moment", true);
+        return;
+    }
+    free(P.sent);
+    P.sent = mem_str(text);
+    if (P.script->eval(P.script->ctx, text, strlen(text), "prompt", &P.replies, NULL, &e) == 0) P.busy = true;
+    else out_text(e.text, true);
+}
+
+static void line_done(char *line) {
+    if (line) submit(line);
+    free(line);
+    set_prompt();
+}
+
+static int key_enter(int count, int key) {
+    forget_choices();
+    if (!P.busy) return rl_newline(count, key);
+    out_text("an evaluation is running: Ctrl-C interrupts it", true);
+    return 0;
+}
+
+static int key_newline(int count, int key) {
+    (void)count, (void)key;
+    return rl_insert_text("\n") ? 0 : 0;
+}
+
+/* Tab: what all candidates begin with; several: shown in the drawer. */
+static int key_tab(int count, int key) {
+    (void)count, (void)key;
+    forget_choices();
+    if (!P.script->complete) return 0;
+    struct val *v = P.script->complete(P.script->ctx, rl_line_buffer, (size_t)rl_point);
+    size_t n = v ? val_len(v) : 0;
+    int64_t start = val_get_int(v, "start", rl_point);
+    if (n && start >= 0 && start <= rl_point) {
+        const char *first = val_at(v, 0)->u.s.p;
+        size_t same = strlen(first), have = (size_t)(rl_point - start);
+        for (size_t i = 1; i < n; i++) {
+            const char *s = val_at(v, i)->u.s.p;
+            size_t k = 0;
+            while (k < same && s[k] == first[k]) k++;
+            same = k;
+        }
+        while (same && same < strlen(first) && ((unsigned char)first[same] & 0xc0) == 0x80) same--;
+        if (same > have) {
+            char *more = mem_strn(first + have, same - have);
+            rl_insert_text(more);
+            free(more);
+        }
+        for (size_t i = 0; n > 1 && i < n && i < CHOICES_MAX; i++) {
+            struct buf b = BUF_INIT;
+            utf8_show(&b, val_at(v, i)->u.s.p, val_at(v, i)->u.s.len, 60, UTF8_FULL);
+            P.choice[P.n_choice++] = buf_take(&b);
+        }
+    } else if (n == 0 && (rl_point == 0 || strchr(" \t\n", rl_line_buffer[rl_point - 1]))) rl_insert_text("    ");
+    val_free(v);
+    P.dirty = true;
+    return 0;
+}
+
+/* ---- the port ---- */
+static void feed(const char *bytes, size_t n) {
+    struct pollfd p = {.fd = P.pipe[0], .events = POLLIN};
+    if (write(P.pipe[1], bytes, n) != (ssize_t)n) return; /* keys are short: the pipe is empty here */
+    while (poll(&p, 1, 0) > 0 && (p.revents & POLLIN)) rl_callback_read_char();
+    P.dirty = true;
+}
+
+static void leave_search(void) {
+    if (RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_MULTIKEY | RL_STATE_NUMERICARG | RL_STATE_METANEXT)) feed("\x07", 1);
+}
+
+static void port_key(void *ctx, const char *bytes, size_t n) {
+    (void)ctx;
+    if (n == 0 || n > 64) return;
+    if (n == 1 && bytes[0] == 3) { /* Ctrl-C */
+        forget_choices();
+        if (P.busy && P.script->interrupt) {
+            P.script->interrupt(P.script->ctx);
+            return;
+        }
+        leave_search();
+        if (rl_end) echo(rl_line_buffer);
+        P.again = false;
+        rl_replace_line("", 1);
+        rl_point = 0;
+        set_prompt();
+        P.dirty = true;
+        return;
+    }
+    if (bytes[0] != '\t') forget_choices();
+    if (n == 1 && bytes[0] == 4 && rl_end == 0) return; /* Ctrl-D closes the drawer, which is the dashboard's matter */
+    feed(bytes, n);
+}
+
+static void port_paste(void *ctx, const char *text, size_t n) {
+    (void)ctx;
+    char *clean = mem_new(n + 1, 1);
+    size_t k = 0;
+    leave_search();
+    forget_choices();
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '\r') {
+            clean[k++] = '\n';
+            if (i + 1 < n && text[i + 1] == '\n') i++;
+        } else if (c == '\n' || c == '\t' || (c >= 32 && c != 127)) clean[k++] = (char)c;
+    }
+    while (k && clean[k - 1] == '\n') k--; /* the last newline is Enter, which the user presses */
+    clean[k] = '\0';
+    if (utf8_valid(clean, k)) rl_insert_text(clean);
+    else out_text("the pasted text is not UTF-8: it was not inserted", true);
+    free(clean);
+    P.dirty = true;
+}
+
+static void port_size(void *ctx, int rows, int cols) {
+    (void)ctx;
+    rl_set_screen_size(rows < 2 ? 2 : rows, cols < 10 ? 10 : cols);
+}
+
+static void port_view(void *ctx, struct prompt_view *v) {
+    (void)ctx;
+    size_t n = P.n_line < OUT_LINES ? P.n_line : OUT_LINES, first = P.n_line - n;
+    for (size_t i = 0; i < n; i++) P.shown[i] = P.line[(first + i) % OUT_LINES];
+    *v = (struct prompt_view){
+        .prompt = rl_display_prompt ? rl_display_prompt : "> ",
+        .line = rl_line_buffer ? rl_line_buffer : "",
+        .cursor = (size_t)rl_point,
+        .out = P.shown,
+        .n_out = n,
+        .choices = P.n_choice ? (const char *const *)P.choice : NULL,
+        .n_choices = P.n_choice,
+        .busy = P.busy,
+    };
+}
+
+/* The text was only the beginning: it comes back to be edited as one block, with what was typed meanwhile behind it. */
+static void go_on(void) {
+    char *typed = mem_str(rl_line_buffer);
+    leave_search();
+    P.again = true;
+    rl_replace_line(P.sent, 1);
+    rl_point = rl_end;
+    rl_insert_text("\n");
+    rl_insert_text(typed);
+    set_prompt();
+    free(typed);
+}
+
+static bool port_poll(void *ctx) {
+    struct script_reply *r;
+    (void)ctx;
+    while ((r = queue_get(&P.replies, 0))) {
+        P.dirty = true;
+        if (r->incomplete) {
+            P.busy = false;
+            go_on();
+        } else {
+            if (P.sent) { /* the first piece: it was whole */
+                echo(P.sent);
+                remember(P.sent);
+                free(P.sent);
+                P.sent = NULL;
+            }
+            if (!r->output) P.busy = false;
+            out_text(r->text ? r->text : "", !r->output);
+        }
+        free(r->text);
+        free(r);
+    }
+    bool was = P.dirty;
+    P.dirty = false;
+    return was;
+}
+
+/* ---- making ---- */
+static void load_entry(void *ctx, const char *entry) {
+    (void)ctx;
+    add_history(entry);
+    free(P.last);
+    P.last = mem_str(entry);
+}
+
+static void init_readline(void) {
+    static bool done;
+    rl_instream = P.in;
+    rl_outstream = P.out;
+    if (done) return;
+    done = true;
+    if (MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
+    rl_readline_name = "hone";
+    rl_terminal_name = "dumb";
+    rl_catch_signals = 0;
+    rl_catch_sigwinch = 0;
+    rl_change_environment = 0;
+    rl_prep_term_function = no_terminal;
+    rl_deprep_term_function = no_terminal_either;
+    rl_redisplay_function = redisplay;
+    rl_set_screen_size(24, 80);
+    rl_initialize();
+    rl_variable_bind("enable-bracketed-paste", "off");
+    rl_variable_bind("bell-style", "none");
+    rl_variable_bind("keyseq-timeout", "0");
+    rl_variable_bind("convert-meta", "off");
+    rl_variable_bind("input-meta", "on");
+    rl_variable_bind("output-meta", "on");
+    rl_variable_bind("history-size", "10000");
+    rl_bind_key('\t', key_tab);
+    rl_bind_key('\r', key_enter);
+    rl_bind_key('\n', key_enter);
+    rl_bind_keyseq("\\e\\r", key_newline);
+    using_history();
+}
+
+int prompt_new(const struct script_port *script, struct hub *h, const char *path, struct prompt_port *out, struct err *e) {
+    (void)h;
+    if (P.open) return err_set(e, "there is one prompt a process, and it is open");
+    P = (struct prompt){.script = script, .pipe = {-1, -1}};
+    if (queue_init(&P.replies, 256) != 0) return err_set(e, "the prompt cannot be made: %s", strerror(errno));
+    if (pipe2(P.pipe, O_CLOEXEC) != 0 || !(P.in = fdopen(P.pipe[0], "r")) || !(P.out = fopen("/dev/null", "we"))) {
+        err_set(e, "the prompt cannot be made: %s", strerror(errno));
+        if (P.in) fclose(P.in);
+        else if (P.pipe[0] >= 0) close(P.pipe[0]);
+        if (P.pipe[1] >= 0) close(P.pipe[1]);
+        queue_release(&P.replies);
+        return -1;
+    }
+    P.open = true;
+    init_readline();
+    clear_history();
+    P.history = mem_str(path);
+    struct err why = {0};
+    if (path && history_load(path, HISTORY_MAX, load_entry, NULL, &why) != 0) log_write(LOG_WARN, "the prompt's history cannot be read: %s", why.text);
+    rl_callback_handler_install("> ", line_done);
+    *out = (struct prompt_port){.ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll};
+    return 0;
+}
+
+int prompt_open(struct hub *h, const struct script_port *script, struct prompt_port *out, struct err *e) {
+    char *folder = realpath(".", NULL), *path = folder ? history_path(folder) : NULL;
+    int rc = prompt_new(script, h, path, out, e);
+    free(path);
+    free(folder);
+    return rc;
+}
+
+void prompt_close(struct prompt_port *p) {
+    struct script_reply *r;
+    if (!P.open) return;
+    rl_callback_handler_remove();
+    while ((r = queue_get(&P.replies, 0))) {
+        free(r->text);
+        free(r);
+    }
+    queue_release(&P.replies);
+    forget_choices();
+    for (size_t i = 0; i < OUT_LINES; i++) free(P.line[i]);
+    fclose(P.in);
+    fclose(P.out);
+    close(P.pipe[1]);
+    free(P.history);
+    free(P.sent);
+    free(P.last);
+    buf_release(&P.part);
+    P = (struct prompt){0};
+    *p = (struct prompt_port){0};
+}

@@ -1,0 +1,207 @@
+/* The prompt through its port: keys, blocks, pastes, history of two sessions, search with accents, interrupts. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/call/settings.h"
+#include "src/prompt/history.h"
+#include "src/prompt/prompt.h"
+#include "tests/tap.h"
+#include "tests/lua/fake.h"
+
+static struct fake f;
+static struct prompt_port p;
+
+/* Keys as a user types them: one call a character or escape sequence. */
+static void type(const char *s) {
+    while (*s) {
+        size_t n = 1;
+        if (*s == '\x1b') {
+            n = s[1] == '[' ? 3 : 2;
+        } else while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
+        p.key(p.ctx, s, n);
+        s += n;
+    }
+}
+static struct prompt_view view(void) {
+    struct prompt_view v;
+    p.view(p.ctx, &v);
+    return v;
+}
+static bool settle(double seconds) {
+    for (double end = clock_now() + seconds; clock_now() < end; clock_sleep(0.002)) {
+        p.poll(p.ctx);
+        if (!view().busy) return true;
+    }
+    return false;
+}
+static const char *last(void) {
+    struct prompt_view v = view();
+    return v.n_out ? v.out[v.n_out - 1] : "";
+}
+static void enter(const char *s) {
+    type(s);
+    type("\r");
+    settle(5);
+}
+
+static void keys(void) {
+    enter("1 + 1");
+    tap_is(last(), "2", "an expression is printed");
+    type("ab\x1b[D" "X");
+    tap_is(view().line, "aXb", "an arrow key arrives whole");
+    tap_ok(view().cursor == 2, "the cursor is a byte offset");
+    type("\x03");
+    tap_is(view().line, "", "Ctrl-C clears the line");
+    enter("'\xc3\xa9\xe6\xbc\xa2'");
+    tap_is(last(), "\xc3\xa9\xe6\xbc\xa2", "accents and Chinese characters");
+    enter("print('a\\27[31mb')");
+    tap_ok(strchr(last(), 27) == NULL, "no escape reaches the drawer: %s", last());
+    type("for i = 1, 2 do\r");
+    settle(5);
+    tap_is(view().prompt, ">> ", "an open loop continues");
+    tap_is(view().line, "for i = 1, 2 do\n", "as one block");
+    type("print(i) end\r");
+    settle(5);
+    tap_is(last(), "2", "and runs when it is whole");
+    type("\x1b[A");
+    tap_is(view().line, "for i = 1, 2 do\nprint(i) end", "history brings the whole block back");
+    type("\x03");
+    enter("x = = 1");
+    tap_ok(strstr(last(), "^") != NULL, "a syntax error shows a caret at once");
+    type("hone.ec\t");
+    tap_is(view().line, "hone.echo", "Tab completes");
+    type("\x03");
+    type("string.\t");
+    tap_ok(view().n_choices > 10, "%zu choices are shown", view().n_choices);
+    tap_is(view().line, "string.", "and the line stays");
+    type("\x03");
+    type("while true do end\r");
+    clock_sleep(0.05);
+    p.poll(p.ctx);
+    tap_ok(view().busy, "an endless loop is running");
+    type("typed meanwhile");
+    double t = clock_now();
+    type("\x03");
+    bool stopped = settle(5);
+    tap_ok(stopped && clock_now() - t < 0.1, "Ctrl-C stops it after %.0f ms", (clock_now() - t) * 1000);
+    tap_is(view().line, "typed meanwhile", "what was typed meanwhile stays");
+    type("\x03");
+    tap_is(last(), "> typed meanwhile", "a second Ctrl-C drops the line");
+}
+
+static void paste(void) {
+    struct buf b = BUF_INIT;
+    buf_adds(&b, "n = 0\r\n");
+    for (int i = 0; i < 5000; i++) buf_addf(&b, "\tif n >= 0 then n = n + 1 end -- %d\r\n", i);
+    double t = clock_now();
+    p.paste(p.ctx, b.data, b.len);
+    double ms = (clock_now() - t) * 1000;
+    tap_ok(ms < 200 && strlen(view().line) > 5000 * 30, "5,000 lines with tabs are inserted in %.1f ms", ms);
+    tap_ok(!view().busy && view().n_choices == 0, "nothing runs before Enter, no Tab was pressed");
+    type("\r");
+    settle(5);
+    enter("n");
+    tap_is(last(), "5000", "the block ran whole");
+    buf_clear(&b);
+    buf_adds(&b, "bad \x80\xff text");
+    p.paste(p.ctx, b.data, b.len);
+    tap_is(view().line, "", "a paste that is not UTF-8 is refused");
+    p.paste(p.ctx, "a\x1b[31m\x01\tb\n", 10);
+    tap_is(view().line, "a[31m\tb", "control characters of a paste are dropped");
+    type("\x03");
+    buf_release(&b);
+}
+
+static void search(void) {
+    enter("gr\xc3\xbc\xc3\x9f" "e = 'f\xc3\xa4hre'");
+    enter("\xe6\xbc\xa2\xe5\xad\x97 = nil or 5;");
+    enter("other = 1");
+    type("\x12\xc3\xbc\xc3\x9f");
+    tap_is(view().line, "gr\xc3\xbc\xc3\x9f" "e = 'f\xc3\xa4hre'", "Ctrl-R finds accented text");
+    tap_ok(strstr(view().prompt, "\xc3\xbc\xc3\x9f") != NULL, "and shows what is searched: %s", view().prompt);
+    type("\x07");
+    type("\x12\xe5\xad\x97");
+    tap_ok(strstr(view().line, "\xe6\xbc\xa2\xe5\xad\x97") != NULL, "Ctrl-R finds Chinese characters");
+    type("\x07\x03");
+}
+
+struct names { char all[4096]; size_t n; };
+static void collect(void *ctx, const char *entry) {
+    struct names *x = ctx;
+    x->n++;
+    if (strlen(x->all) + strlen(entry) + 2 < sizeof x->all) strcat(strcat(x->all, entry), "|");
+}
+
+static void history(void) {
+    char path[64];
+    struct err e = {0};
+    snprintf(path, sizeof path, "/tmp/hone-history-%d/h/history", (int)getpid());
+    for (int k = 0; k < 2; k++) /* two writers at once, one of them killed in the middle */
+        if (fork() == 0) {
+            char text[64];
+            for (int i = 0; i < 500; i++) {
+                snprintf(text, sizeof text, "session%d line\n%d", k, i);
+                history_append(path, text, &e);
+            }
+            if (k) raise(SIGKILL);
+            _exit(0);
+        }
+    while (wait(NULL) > 0) {}
+    history_append(path, "again", &e);
+    history_append(path, "b\\n", &e);
+    history_append(path, "again", &e);
+    struct names x = {{0}, 0};
+    history_load(path, 5000, collect, &x, &e);
+    tap_ok(x.n == 1002, "1,000 entries of two sessions and two of mine: %zu", x.n);
+    x.n = 0, x.all[0] = 0;
+    history_load(path, 2, collect, &x, &e);
+    tap_is(x.all, "b\\n|again|", "doubles are dropped, the newest stays, backslashes survive");
+    char *real = history_path("/some/folder"), *other = history_path("/some/other");
+    tap_ok(real && other && strcmp(real, other) != 0 && strstr(real, "hone/history-"), "a file a folder: %s", real);
+    free(real);
+    free(other);
+    prompt_close(&p);
+    tap_ok(prompt_new(&f.script, f.hub, path, &p, &e) == 0, "a prompt with that history");
+    type("\x1b[A\x1b[A");
+    tap_is(view().line, "b\\n", "the arrow key reaches entries of an earlier session");
+    type("\x03");
+    enter("'kept'");
+    x.n = 0, x.all[0] = 0;
+    history_load(path, 1, collect, &x, &e);
+    tap_is(x.all, "'kept'|", "an entry is on disk as soon as it was entered");
+    char cmd[128];
+    snprintf(cmd, sizeof cmd, "/tmp/hone-history-%d", (int)getpid());
+    io_remove_tree(cmd, &e);
+}
+
+int main(void) {
+    struct err e = {0};
+    setenv("INPUTRC", "/dev/null", 1);
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    if (fake_open(&f, "") != 0) return 1;
+    if (prompt_new(&f.script, f.hub, NULL, &p, &e) != 0) return 1;
+    keys();
+    paste();
+    search();
+    history();
+    int n = 0;
+    for (int i = 0; i < 200; i++) { /* Ctrl-C again and again never ends the process */
+        type("while true do end\r");
+        clock_sleep(0.001);
+        type("\x03");
+        n += settle(2);
+    }
+    tap_ok(n == 200, "%d of 200 interrupts came through", n);
+    enter("1 + 1");
+    tap_is(last(), "2", "and the prompt goes on");
+    fake_close(&f);
+    prompt_close(&p);
+    return tap_done();
+}
