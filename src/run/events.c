@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "src/base/log.h"
-#include "src/base/thread.h"
 #include "src/run/private.h"
 
 struct val *event_new(struct run *r, double t, const char *event) {
@@ -29,6 +28,7 @@ void event_put(struct runs *rs, struct val *ev_take) {
 
 /* The readers' descriptors do not block, so a reader that sleeps costs one failed write at most. */
 void runs_tell(struct runs *rs) {
+    rs->version++;
     for (int i = 0; i < rs->n_watch; i++) {
         struct watch *w = &rs->watch[i];
         if (w->told) continue;
@@ -60,6 +60,13 @@ void runs_unwatch(struct runs *rs, int fd) {
             break;
         }
     pthread_mutex_unlock(&rs->lock);
+}
+
+uint64_t runs_version(struct runs *rs) {
+    pthread_mutex_lock(&rs->lock);
+    uint64_t v = rs->version;
+    pthread_mutex_unlock(&rs->lock);
+    return v;
 }
 
 uint64_t runs_next_event(struct runs *rs) {
@@ -98,7 +105,7 @@ void runs_notice(struct runs *rs, const char *level, const char *text) {
     pthread_mutex_lock(&rs->lock);
     struct run *r = rs->n ? rs->run[rs->n - 1] : NULL;
     if (r && r->ended) r = NULL;
-    double t = r ? run_clock(r) : clock_now() - rs->t0;
+    double t = r ? run_clock(r) : rs->now() - rs->t0;
     struct val *ev = event_new(r, t, "notice");
     val_set_str(ev, "level", level);
     val_set(ev, "text", val_strn(text, strnlen(text, 4096)));
@@ -125,7 +132,7 @@ void run_event(struct run *r, const char *event, int64_t step, struct val *field
 void runs_event(struct runs *rs, const char *event, struct val *fields_take) {
     struct val *f = fields_take;
     pthread_mutex_lock(&rs->lock);
-    struct val *ev = event_new(NULL, clock_now() - rs->t0, event);
+    struct val *ev = event_new(NULL, rs->now() - rs->t0, event);
     for (size_t i = 0; f && f->type == VAL_TABLE && i < f->u.t.n_field; i++)
         if (!val_get(ev, f->u.t.field[i].name)) val_set(ev, f->u.t.field[i].name, val_copy(f->u.t.field[i].v));
     event_put(rs, ev);

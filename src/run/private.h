@@ -51,6 +51,7 @@ struct run {
 struct runs {
     char *dir;              /* immutable */
     double t0;
+    double (*now)(void);    /* set before the first run */
     pthread_mutex_t lock;   /* protects everything below and every run; a leaf lock */
     pthread_cond_t work, idle;
     struct run **run;
@@ -59,6 +60,7 @@ struct runs {
     uint64_t next;          /* sequence number of the next event; they begin at 1 */
     struct watch { int fd; bool told, wide; } watch[WATCHERS];
     int n_watch;
+    uint64_t version;
     /* writer */
     pthread_t writer;
     bool writer_on, writer_stop, dirty, writing, flush;

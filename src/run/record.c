@@ -20,7 +20,8 @@ static void copy_text(char *to, size_t size, const char *from) { snprintf(to, si
 struct runs *runs_new(const char *dir) {
     struct runs *rs = X_NEW(struct runs, 1);
     rs->dir = mem_str(dir);
-    rs->t0 = clock_now();
+    rs->now = clock_now;
+    rs->t0 = rs->now();
     rs->next = 1;
     rs->full_notice_t = -1e9;
     pthread_mutex_init(&rs->lock, NULL);
@@ -53,6 +54,11 @@ void runs_free(struct runs *rs) {
     pthread_cond_destroy(&rs->idle);
     pthread_mutex_destroy(&rs->lock);
     free(rs);
+}
+
+void runs_set_clock(struct runs *rs, double (*now)(void)) {
+    rs->now = now;
+    rs->t0 = now();
 }
 
 const char *runs_dir(const struct runs *rs) { return rs->dir; }
@@ -118,7 +124,7 @@ struct run *run_new(struct runs *rs, const char *prefix) {
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     r->created = (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-    r->t0 = r->phase_t0 = r->busy0 = clock_now();
+    r->t0 = r->phase_t0 = r->busy0 = rs->now();
     store_open(r, clean);
     pthread_mutex_lock(&rs->lock);
     if (!r->name[0]) {
@@ -144,10 +150,10 @@ struct run *run_new(struct runs *rs, const char *prefix) {
 const char *run_name(const struct run *r) { return r->name; }
 const char *run_dir(const struct run *r) { return r->st.dir; }
 
-double run_clock(const struct run *r) { return (r->ended ? r->t_end : clock_now()) - r->t0; }
+double run_clock(const struct run *r) { return (r->ended ? r->t_end : r->rs->now()) - r->t0; }
 
 static double run_busy(const struct run *r) {
-    return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : clock_now() - r->busy0);
+    return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : r->rs->now() - r->busy0);
 }
 
 void run_info(struct run *r, struct val *start_take) {
@@ -170,7 +176,7 @@ void run_info(struct run *r, struct val *start_take) {
 
 static void state_to(struct run *r, enum run_state s) {
     r->busy = run_busy(r);
-    r->busy0 = clock_now();
+    r->busy0 = r->rs->now();
     r->state = s;
     r->version++;
     r->st.meta_dirty = true;
@@ -196,7 +202,7 @@ void run_set_state(struct run *r, enum run_state s) {
 void run_phase(struct run *r, const char *phase) {
     pthread_mutex_lock(&r->rs->lock);
     copy_text(r->phase, sizeof r->phase, phase);
-    r->phase_t0 = clock_now();
+    r->phase_t0 = r->rs->now();
     r->done = r->total = 0;
     r->version++;
     runs_tell(r->rs);
@@ -225,7 +231,7 @@ double run_eta(const struct run *r) {
         double took = busy - r->rate[i].busy;
         if (did > 0 && took > 0) return r->step >= r->steps ? 0 : took / (double)did * (double)(r->steps - r->step);
     }
-    double in_phase = clock_now() - r->phase_t0;
+    double in_phase = r->rs->now() - r->phase_t0;
     if (r->total > 0 && r->done > 0 && in_phase > 0 && r->steps <= 0) return in_phase / (double)r->done * (double)(r->total - r->done);
     return -1;
 }
@@ -340,7 +346,7 @@ void run_end(struct run *r, enum run_state s, int exit_code) {
     pthread_mutex_lock(&r->rs->lock);
     if (!r->ended) {
         state_to(r, s);
-        r->t_end = clock_now();
+        r->t_end = r->rs->now();
         r->ended = true;
         r->exit_code = exit_code;
         struct val *ev = event_new(r, run_clock(r), "end");
@@ -356,7 +362,7 @@ void run_end(struct run *r, enum run_state s, int exit_code) {
 void run_now(struct run *r, struct run_now *out) {
     pthread_mutex_lock(&r->rs->lock);
     for (int i = 0; i < r->rs->n_watch; i++) r->rs->watch[i].told = false;
-    *out = (struct run_now){.state = r->state, .t = run_clock(r), .phase_t = (r->ended ? r->t_end : clock_now()) - r->phase_t0, .done = r->done, .total = r->total,
+    *out = (struct run_now){.state = r->state, .t = run_clock(r), .phase_t = (r->ended ? r->t_end : r->rs->now()) - r->phase_t0, .done = r->done, .total = r->total,
         .step = r->step, .steps = r->steps, .epoch = r->epoch, .epochs = r->epochs, .eta = run_eta(r), .n = r->n_series, .version = r->version};
     copy_text(out->name, sizeof out->name, r->name);
     copy_text(out->model, sizeof out->model, r->model);

@@ -24,6 +24,8 @@ struct runs *runs_new(const char *dir); /* dir: where run folders go (NULL: keep
 void runs_free(struct runs *rs);
 const char *runs_dir(const struct runs *rs);
 size_t runs_count(struct runs *rs);
+uint64_t runs_version(struct runs *rs);         /* changes with every number and event of every run */
+void runs_set_clock(struct runs *rs, double (*now)(void)); /* seconds; before the first run: tests, replays */
 struct run *runs_at(struct runs *rs, size_t i);  /* runs live until runs_free */
 struct run *runs_current(struct runs *rs);       /* the newest live run, else the newest; NULL: none */
 struct run *runs_find(struct runs *rs, const char *name);

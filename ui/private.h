@@ -1,0 +1,124 @@
+/* Shared by the files of ui only: the dashboard's state. All of it belongs to the UI thread. */
+#ifndef HONE_UI_PRIVATE_H
+#define HONE_UI_PRIVATE_H
+
+#include "src/call/call.h"
+#include "src/call/port.h"
+#include "src/run/record.h"
+#include "ui/draw/grid.h"
+#include "ui/draw/plot.h"
+#include "ui/term/decode.h"
+#include "ui/term/screen.h"
+#include "ui/ui.h"
+
+enum screen_id { SCR_OVERVIEW, SCR_METRICS, SCR_EVAL, SCR_LOG, SCR_SETTINGS, SCR_N };
+enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOVE_HOME, MOVE_END, MOVE_NEXT, MOVE_PREV, MOVE_N };
+enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
+enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND };
+
+enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
+
+struct field { char text[FIELD_MAX]; size_t len, cur; }; /* one line of UTF-8; cur at a character */
+struct log_line { char *text; uint8_t ink; };
+struct item { char label[96], detail[96], command[160]; int score; }; /* a row of a list popup; command: what Enter runs, "=lua" or "screen.." */
+struct key_row { const char *screen, *keys, *command, *help, *paused; };  /* screen "*": everywhere; paused: the command while paused */
+struct view {
+    const char *name, *title;
+    void (*draw)(struct ui *u, struct grid *g, struct rect r);
+    void (*move)(struct ui *u, enum move m);
+    void (*enter)(struct ui *u);
+};
+
+struct ui {
+    struct hub *hub;             /* immutable, as are the next four */
+    struct runs *runs;
+    const struct prompt_port *prompt;
+    struct ui_port port;
+    double (*clock)(void);
+    struct queue replies;
+    int waiting;                 /* calls whose reply has not come */
+    /* the attached terminal */
+    struct screen *scr;          /* NULL: detached */
+    struct decode dec;
+    struct grid next, shown;
+    int rows, cols;
+    enum glyphs glyphs;
+    bool dirty, detach, acting;  /* acting: a key is being served */
+    int64_t budget;
+    double allowance, allowance_t; /* bytes that may be sent; when it was counted */
+    double refresh, drawn_t;
+    uint64_t drawn_version;
+    bool slowed;
+    /* copies of the record */
+    struct run *run;
+    struct run_now now;
+    struct val *start, *eval;
+    uint64_t next_event;
+    struct log_line log[LOG_LINES];
+    int64_t n_log;               /* lines ever; slot = n % LOG_LINES */
+    struct plot_mark mark[MARKS];
+    char mark_text[MARKS][32];
+    int n_marks;
+    char edited[32], alert[160], last[200], ckpt[64];
+    int64_t edited_step;
+    int alerts;
+    /* what is shown */
+    enum screen_id screen;
+    bool zoom, frozen, log_axis, outliers;
+    double smooth;
+    int sel, page, cursor;       /* metric, first chart, column read */
+    enum matrix_mode matrix;
+    int eval_row, eval_col, eval_top;
+    int64_t log_top;             /* first line shown; < 0: follow */
+    char find[128];
+    int set_sel;
+    struct plot_range range[RUN_MAX_METRICS], main_range;
+    int main_sel;
+    struct bucket bucket[4][PLOT_COLS];
+    /* popups */
+    enum popup popup;
+    enum form form;
+    struct field field;
+    char form_title[96], form_info[160], form_name[64], confirm[160], confirm_lua[200];
+    bool form_sure;
+    struct item *item;
+    int n_item, item_sel, item_top;
+    int drawer;                  /* lines of the prompt; 0: closed, -1: all */
+};
+
+/* ui.c */
+void ui_command(struct ui *u, const char *line, enum by by);           /* parses and submits; errors go to the log */
+void ui_call(struct ui *u, struct call *c_take);
+void ui_refresh(struct ui *u);
+void ui_compose(struct ui *u);                                         /* draws everything into u->next */
+void ui_key(struct ui *u, const struct tkey *k);
+void ui_open_screen(struct ui *u, int screen);
+/* events.c */
+void log_add(struct ui *u, enum ink ink, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+const struct log_line *log_at(const struct ui *u, int64_t i);         /* NULL: not kept */
+void event_seen(void *ctx, uint64_t seq, const struct val *ev);
+/* popup.c */
+void popup_open(struct ui *u, enum popup p);
+void popup_form(struct ui *u, enum form f, const char *name);
+void popup_draw(struct ui *u, struct grid *g);
+bool popup_key(struct ui *u, const struct tkey *k);                    /* true: taken */
+void popup_paste(struct ui *u, const char *text, size_t n);
+void drawer_draw(struct ui *u, struct grid *g);
+/* list.c: what the palette and help offer */
+void list_fill(struct ui *u);
+void list_run(struct ui *u);
+/* keys.c */
+extern const struct key_row key_rows[];
+const struct key_row *keys_find(const struct ui *u, const char *key);
+bool keys_has(const struct key_row *r, const char *key);
+void keys_footer(const struct ui *u, struct buf *out);
+/* views */
+extern const struct view *const views[SCR_N];
+extern const struct view view_overview, view_metrics, view_eval, view_log, view_settings;
+void metric_pair(const struct ui *u, int sel, const char *names[2], int *n); /* a metric and its validation twin */
+void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor);
+/* cmds.c */
+void ui_cmds_bind(struct ui *u);
+extern const char *const move_names[];
+
+#endif
