@@ -7,8 +7,10 @@
 
 struct hub;
 struct ui;
-struct ui *ui_new(struct hub *h, const struct prompt_port *prompt, const struct script_port *script); /* ports may be NULL */
+struct ui *ui_new(struct hub *h, const struct prompt_port *prompt); /* prompt: NULL or empty: none */
 void ui_free(struct ui *u);
 const struct ui_port *ui_port(struct ui *u);
+/* For main: one dashboard that lives as long as the process. */
+int ui_open(struct hub *h, const struct prompt_port *prompt, struct ui_port *out, struct err *e);
 
 #endif

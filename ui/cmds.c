@@ -1,0 +1,193 @@
+/* Commands of the dashboard: every key is one of these or a command about the run. UI thread (OWNER_UI); they act on the one
+ * dashboard of the process, bound here. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "ui/private.h"
+
+static struct ui *bound; /* UI thread only */
+void ui_cmds_bind(struct ui *u) { bound = u; }
+
+static struct ui *need(struct err *e) {
+    if (!bound) err_set(e, "There is no dashboard here; start hone on a terminal.");
+    return bound;
+}
+
+struct none_args { char unused; };
+struct pick_args { int what; };
+struct find_args { bool back; };
+
+const char *const move_names[] = {"up", "down", "left", "right", "pgup", "pgdn", "home", "end", "next", "prev", NULL};
+static const char *const screen_names[] = {"overview", "metrics", "eval", "log", "settings", NULL};
+static const char *const ask_names[] = {"lr", "note", "find", "stop", NULL};
+static const char *const smooth_names[] = {"up", "down", "off", NULL};
+static const char *const glyph_picks[] = {"next", "braille", "half", "line", "ascii", NULL};
+
+#define BEGIN(type) \
+    const struct type *a = args; \
+    struct ui *u = need(e); \
+    (void)c; \
+    (void)a; \
+    if (!u) return -1; \
+    u->dirty = true
+
+static int screen_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    struct buf b = BUF_INIT;
+    ui_refresh(u);
+    ui_compose(u);
+    grid_dump(&u->next, &b);
+    call_result(c, val_strn(b.data, b.len));
+    buf_release(&b);
+    return 0;
+}
+static int open_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(pick_args);
+    ui_open_screen(u, a->what);
+    return 0;
+}
+static int move_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(pick_args);
+    if (views[u->screen]->move) views[u->screen]->move(u, (enum move)a->what);
+    return 0;
+}
+static int enter_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    if (views[u->screen]->enter) views[u->screen]->enter(u);
+    return 0;
+}
+static int back_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    if (u->popup) popup_open(u, POP_NONE);
+    else if (u->drawer) u->drawer = 0;
+    else if (u->zoom) u->zoom = false;
+    else u->screen = SCR_OVERVIEW;
+    return 0;
+}
+static int zoom_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->zoom = !u->zoom;
+    u->cursor = -1;
+    return 0;
+}
+static int freeze_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->frozen = !u->frozen;
+    return 0;
+}
+static int glyphs_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(pick_args);
+    if (u->scr && screen_ascii(u->scr)) return err_set(e, "This terminal's codeset is not UTF-8, so only the ASCII set can be drawn.");
+    u->glyphs = a->what > 0 ? (enum glyphs)(a->what - 1) : (enum glyphs)((u->glyphs + 1) % GLYPHS_N);
+    return 0;
+}
+static int redraw_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    if (u->scr) screen_redraw(u->scr);
+    return 0;
+}
+static int detach_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->detach = true;
+    return 0;
+}
+static int smooth_run(struct call *c, const void *args, struct err *e) {
+    static const double levels[] = {0, 0.6, 0.9, 0.97, 0.99, 0.999};
+    BEGIN(pick_args);
+    size_t i = 0;
+    while (i + 1 < LEN(levels) && levels[i] < u->smooth) i++;
+    if (a->what == 0 && i + 1 < LEN(levels)) i++;
+    if (a->what == 1 && i > 0) i--;
+    u->smooth = a->what == 2 ? 0 : levels[i];
+    return 0;
+}
+static int axis_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->log_axis = !u->log_axis;
+    return 0;
+}
+static int outliers_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->outliers = !u->outliers;
+    memset(u->range, 0, sizeof u->range);
+    return 0;
+}
+static int matrix_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->matrix = (enum matrix_mode)((u->matrix + 1) % MATRIX_MODES);
+    return 0;
+}
+static int palette_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    popup_open(u, POP_PALETTE);
+    return 0;
+}
+static int help_keys_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    popup_open(u, POP_HELP);
+    return 0;
+}
+static int prompt_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    if (!u->prompt) return err_set(e, "There is no Lua prompt in this session.");
+    u->drawer = u->drawer == 0 ? 1 : u->drawer == 1 ? 8 : u->drawer == 8 ? -1 : 0;
+    return 0;
+}
+static int ask_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(pick_args);
+    if (a->what == 3) popup_open(u, POP_STOP);
+    else popup_form(u, a->what == 0 ? FORM_LR : a->what == 1 ? FORM_NOTE : FORM_FIND, NULL);
+    return 0;
+}
+static int find_next_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(find_args);
+    if (!u->find[0]) return 0;
+    int64_t top = u->log_top < 0 ? u->n_log : u->log_top;
+    for (int64_t i = top + (a->back ? 1 : -1); log_at(u, i); i += a->back ? 1 : -1)
+        if (strstr(log_at(u, i)->text, u->find)) {
+            u->log_top = i;
+            break;
+        }
+    return 0;
+}
+
+static const struct arg none_table[] = {{0}};
+#define PICK(id, about, names, flags, def) \
+    static const struct arg id##_table[] = {{#id, about, NULL, def, ARG_ENUM, offsetof(struct pick_args, what), ARG_POSITIONAL | (flags), 0, 0, 0, names, SRC_NONE}, {0}}
+PICK(screen_name, "which screen", screen_names, ARG_REQUIRED, NULL);
+PICK(to, "where", move_names, ARG_REQUIRED, NULL);
+PICK(set, "which set", glyph_picks, 0, "next");
+PICK(by, "which way", smooth_names, ARG_REQUIRED, NULL);
+PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
+static const struct arg find_table[] = {{"back", "downwards", NULL, "false", ARG_BOOL, offsetof(struct find_args, back)}, {0}};
+
+#define ROW(id, about, table, type) \
+    static const struct cmd id##_cmd = {{#id, about, "hone." #id "{}", table, sizeof(struct type)}, OWNER_UI, CMD_WHILE_RUNNING, id##_run, NULL}
+#define ROW_EX(id, about, example, table, type) \
+    static const struct cmd id##_cmd = {{#id, about, example, table, sizeof(struct type)}, OWNER_UI, CMD_WHILE_RUNNING, id##_run, NULL}
+ROW(screen, "The visible cells of the dashboard as text", none_table, none_args);
+ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_name_table, pick_args);
+ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
+ROW(enter, "Opens what is selected", none_table, none_args);
+ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);
+ROW(zoom, "The selected pane alone, and back", none_table, none_args);
+ROW(freeze, "Freezes the display; the run goes on", none_table, none_args);
+ROW(glyphs, "Sets or changes the glyph set", set_table, pick_args);
+ROW(redraw, "Repaints the screen", none_table, none_args);
+ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_args);
+ROW_EX(smooth, "Smoothing of the charts", "hone.smooth{\"up\"}", by_table, pick_args);
+ROW(axis, "Logarithmic y axis on and off", none_table, none_args);
+ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, none_args);
+ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
+ROW(palette, "Opens the list of everything", none_table, none_args);
+ROW(help_keys, "Opens the list of keys", none_table, none_args);
+ROW(prompt, "Opens the Lua prompt: 1, 8, all lines, closed", none_table, none_args);
+ROW_EX(ask, "Opens the form for the learning rate, a note, a search, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
+ROW(find_next, "The next match in the log", find_table, find_args);
+
+const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
+    &smooth_cmd, &axis_cmd, &outliers_cmd, &matrix_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_next_cmd, NULL};

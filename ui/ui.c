@@ -1,0 +1,320 @@
+/* The dashboard's loop body: input to commands, record to cells, cells to one frame. Time-driven frames come at the refresh
+ * rate and only when the record changed; a key is answered at once. UI thread. */
+#include "config.h"
+
+#include "ui/ui.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "src/call/settings.h"
+#include "ui/draw/fmt.h"
+#include "ui/private.h"
+
+const struct view *const views[SCR_N] = {&view_overview, &view_metrics, &view_eval, &view_log, &view_settings};
+
+/* ---- calls ---- */
+
+static bool is_movement(const char *name) {
+    static const char *const quiet[] = {"move", "enter", "back", "palette", "help_keys", "prompt", "redraw", "find_next"};
+    for (size_t i = 0; i < LEN(quiet); i++)
+        if (strcmp(name, quiet[i]) == 0) return true;
+    return false;
+}
+
+void ui_call(struct ui *u, struct call *c_take) {
+    struct err e = {0};
+    enum owner owner = c_take->cmd->owner;
+    if (!is_movement(c_take->cmd->kind.name)) { /* the dashboard teaches the prompt */
+        struct buf b = BUF_INIT;
+        call_lua(c_take, &b);
+        if (strcmp(c_take->cmd->kind.name, "detach") != 0) log_add(u, INK_DIM, "> %s", b.data ? b.data : "");
+        buf_release(&b);
+    }
+    bool own = owner == OWNER_UI || owner == OWNER_ANY;
+    if (call_submit(c_take, &u->replies, u, &e) != 0) log_add(u, INK_BAD, "%s", e.text);
+    else u->waiting++;
+    if (own) hub_serve(u->hub, OWNER_UI, 0); /* what follows on the keyboard must meet its effect */
+}
+
+void ui_command(struct ui *u, const char *line, enum by by) {
+    struct err e = {0};
+    struct call *c = call_parse(u->hub, line, by, &e);
+    if (c) ui_call(u, c);
+    else log_add(u, INK_BAD, "%s", e.text);
+    u->dirty = true;
+}
+
+static void replies_take(struct ui *u) {
+    for (struct call *c; (c = queue_get(&u->replies, 0));) {
+        u->waiting--;
+        if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
+        else if (c->cmd->owner == OWNER_SCRIPT && c->result && c->result->type == VAL_STR) log_add(u, INK_TEXT, "%s", c->result->u.s.p);
+        call_free(c);
+        u->dirty = true;
+    }
+}
+
+/* ---- record to copies ---- */
+
+void ui_refresh(struct ui *u) {
+    struct run *r = runs_current(u->runs);
+    u->drawn_version = runs_version(u->runs);
+    if (r != u->run) {
+        u->run = r;
+        u->n_marks = 0;
+        u->sel = u->page = 0;
+        u->cursor = u->main_sel = -1;
+        u->ckpt[0] = u->edited[0] = 0;
+        memset(u->range, 0, sizeof u->range);
+        memset(&u->main_range, 0, sizeof u->main_range);
+        val_free(u->start);
+        u->start = NULL;
+    }
+    uint64_t lost = 0;
+    u->next_event = runs_events(u->runs, u->next_event, event_seen, u, &lost);
+    if (lost) log_add(u, INK_WARN, "%llu events came faster than they could be shown", (unsigned long long)lost);
+    if (!r) {
+        u->now = (struct run_now){.eta = -1};
+        return;
+    }
+    bool named = u->now.n > 0;
+    run_now(r, &u->now);
+    if (!u->start) u->start = run_start_info(r);
+    if (!named)
+        for (int i = 0; i < u->now.n; i++)
+            if (strcmp(u->now.metric[i].name, "loss") == 0) u->sel = i;
+    val_free(u->eval);
+    u->eval = run_last_report(r, "eval");
+}
+
+/* ---- drawing ---- */
+
+static void header(struct ui *u, struct grid *g, const char *title) {
+    struct style bold = {INK_TITLE, AT_BOLD};
+    int x = 1 + grid_text(g, 0, 1, 24, bold, title);
+    if (u->run) {
+        x += 2 + grid_text(g, 0, x + 2, 30, (struct style){INK_TEXT, 0}, u->now.name);
+        x += 2 + grid_text(g, 0, x + 2, 12, bold, run_state_names[u->now.state]);
+        char a[FMT_MAX];
+        grid_textf(g, 0, x + 2, g->cols - x - 3, (struct style){INK_TEXT, 0}, "step %s", fmt_count(a, u->now.step));
+    }
+    draw_rule(g, 1, 0, g->cols, u->glyphs);
+}
+
+static void footer(struct ui *u, struct grid *g) {
+    struct buf b = BUF_INIT;
+    keys_footer(u, &b);
+    int row = g->rows - 1;
+    grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
+    buf_release(&b);
+    if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");
+    else if (u->slowed) grid_right(g, row, g->cols, 14, (struct style){INK_WARN, 0}, " slowed: budget");
+}
+
+void ui_compose(struct ui *u) {
+    struct grid *g = &u->next;
+    grid_release(g);
+    grid_init(g, u->rows, u->cols, u->scr ? screen_ascii(u->scr) : false);
+    if (u->rows < 10 || u->cols < 40) {
+        grid_textf(g, 0, 0, u->cols, (struct style){INK_TEXT, 0}, "hone needs 40x10, this is %dx%d", u->cols, u->rows);
+        return;
+    }
+    const struct view *v = views[u->screen];
+    int drawer = u->drawer ? (u->drawer < 0 || u->drawer + 2 > g->rows - 4 ? g->rows - 4 : u->drawer + 1) : 0;
+    if (u->screen == SCR_OVERVIEW) {
+        v->draw(u, g, (struct rect){0, 0, g->rows - 1 - drawer, g->cols});
+    } else {
+        header(u, g, v->title);
+        v->draw(u, g, (struct rect){2, 0, g->rows - 3 - drawer, g->cols});
+    }
+    footer(u, g);
+    if (drawer) drawer_draw(u, g);
+    popup_draw(u, g);
+}
+
+/* ---- input ---- */
+
+void ui_open_screen(struct ui *u, int screen) {
+    u->screen = (enum screen_id)screen;
+    u->zoom = u->frozen = false;
+    u->cursor = -1;
+    popup_open(u, POP_NONE);
+}
+
+static void drawer_key(struct ui *u, const struct tkey *k) {
+    if (strcmp(k->name, "F4") == 0) ui_command(u, "prompt", BY_KEY);
+    else if (strcmp(k->name, "Esc") == 0) u->drawer = 0;
+    else if (u->prompt && k->type == TKEY_PASTE) u->prompt->paste(u->prompt->ctx, k->bytes, k->n);
+    else if (u->prompt) u->prompt->key(u->prompt->ctx, k->bytes, k->n);
+}
+
+void ui_key(struct ui *u, const struct tkey *k) {
+    if (k->type == TKEY_REPLY || k->type == TKEY_MOUSE) return;
+    u->dirty = u->acting = true;
+    if (popup_key(u, k)) {
+    } else if (u->drawer) {
+        drawer_key(u, k);
+    } else if (k->type == TKEY_KEY) {
+        const struct key_row *r = keys_find(u, k->name);
+        if (r) ui_command(u, r->paused && u->now.state == RUN_PAUSED ? r->paused : r->command, BY_KEY);
+    }
+    u->acting = false;
+}
+
+static void on_key(void *ctx, const struct tkey *k) { ui_key(ctx, k); }
+
+/* ---- the port ---- */
+
+static void port_detach(void *ctx) {
+    struct ui *u = ctx;
+    screen_close(u->scr);
+    u->scr = NULL;
+    u->detach = false;
+}
+
+static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
+    struct ui *u = ctx;
+    struct screen *s;
+    port_detach(u);
+    if (!(s = screen_open(t, e))) return -1;
+    u->scr = s;
+    u->glyphs = screen_glyphs(s);
+    decode_release(&u->dec);
+    decode_init(&u->dec);
+    u->rows = t->rows < 1 ? 24 : t->rows > 1000 ? 1000 : t->rows;
+    u->cols = t->cols < 1 ? 80 : t->cols > 1000 ? 1000 : t->cols;
+    screen_resize(s, u->rows, u->cols);
+    u->budget = t->budget;
+    u->allowance = 0;
+    u->allowance_t = u->clock();
+    u->dirty = true;
+    if (screen_note(s)) log_add(u, INK_WARN, "%s", screen_note(s));
+    if (u->prompt) u->prompt->size(u->prompt->ctx, u->rows, u->cols);
+    return 0;
+}
+
+static void port_input(void *ctx, const char *bytes, size_t n) {
+    struct ui *u = ctx;
+    decode_feed(&u->dec, bytes, n, u->clock(), on_key, u);
+}
+
+static void port_resize(void *ctx, int rows, int cols) {
+    struct ui *u = ctx;
+    u->rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
+    u->cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    if (u->scr) screen_resize(u->scr, u->rows, u->cols);
+    if (u->prompt) u->prompt->size(u->prompt->ctx, u->rows, u->cols);
+    u->dirty = true;
+}
+
+static double interval(const struct ui *u) { return 1 / (u->refresh > 0 ? u->refresh : 2); }
+
+static bool changed(struct ui *u) { return !u->frozen && u->drawn_version != runs_version(u->runs); }
+
+static void allowance_add(struct ui *u, double now) {
+    u->allowance += (now - u->allowance_t) * (double)u->budget;
+    if (u->allowance > (double)u->budget * 2) u->allowance = (double)u->budget * 2;
+    u->allowance_t = now;
+}
+
+static int port_frame(void *ctx, struct buf *out) {
+    struct ui *u = ctx;
+    if (!u->scr) return 0;
+    double now = u->clock();
+    decode_tick(&u->dec, now, on_key, u);
+    replies_take(u);
+    if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
+    bool due = changed(u) && now - u->drawn_t >= interval(u) - 1e-3;
+    if (u->budget && !u->dirty && due) {
+        allowance_add(u, now);
+        u->slowed = u->allowance < 0;
+        if (u->slowed) due = false;
+    }
+    if (!u->dirty && !due) return 0;
+    bool by_key = u->dirty;
+    if (!u->frozen) ui_refresh(u);
+    if (now - u->drawn_t >= interval(u) - 1e-3 || !by_key) u->drawn_t = now;
+    u->dirty = false;
+    ui_compose(u);
+    size_t n = screen_frame(u->scr, &u->next, out);
+    if (u->budget && !by_key) u->allowance -= (double)n;
+    return (int)n;
+}
+
+static int port_timeout(void *ctx) {
+    struct ui *u = ctx;
+    if (!u->scr) return -1;
+    if (u->dirty) return 0;
+    double now = u->clock(), wait = decode_wait(&u->dec, now);
+    if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
+    if (changed(u)) {
+        double left = u->drawn_t + interval(u) - now;
+        if (u->budget && u->allowance < 0 && -u->allowance / (double)u->budget > left) left = -u->allowance / (double)u->budget;
+        if (left < 0) left = u->slowed ? 0.05 : 0;
+        if (wait < 0 || left < wait) wait = left;
+    }
+    return wait < 0 ? -1 : (int)ceil(wait * 1000);
+}
+
+static bool port_wants_detach(void *ctx) {
+    struct ui *u = ctx;
+    bool d = u->detach;
+    u->detach = false;
+    return d;
+}
+
+static void port_last_screen(void *ctx, struct buf *out) {
+    struct ui *u = ctx;
+    if (u->next.cell) grid_dump(&u->next, out);
+}
+
+struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
+    struct ui *u = X_NEW(struct ui, 1);
+    u->hub = h;
+    u->runs = hub_runs(h);
+    u->prompt = prompt && prompt->key ? prompt : NULL;
+    u->clock = clock_now;
+    u->next_event = 1;
+    u->log_top = -1;
+    u->cursor = -1;
+    u->rows = 24;
+    u->cols = 80;
+    u->drawn_t = -1e9;
+    struct settings s;
+    settings_get(&s);
+    u->refresh = s.refresh;
+    args_release(&settings_kind, &s);
+    queue_init(&u->replies, 64);
+    decode_init(&u->dec);
+    u->port = (struct ui_port){u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_last_screen};
+    ui_cmds_bind(u);
+    return u;
+}
+
+void ui_free(struct ui *u) {
+    if (!u) return;
+    port_detach(u);
+    ui_cmds_bind(NULL);
+    replies_take(u);
+    queue_release(&u->replies);
+    decode_release(&u->dec);
+    grid_release(&u->next);
+    for (int i = 0; i < LOG_LINES; i++) free(u->log[i].text);
+    free(u->item);
+    val_free(u->start);
+    val_free(u->eval);
+    free(u);
+}
+
+const struct ui_port *ui_port(struct ui *u) { return &u->port; }
+
+int ui_open(struct hub *h, const struct prompt_port *prompt, struct ui_port *out, struct err *e) {
+    (void)e;
+    *out = ui_new(h, prompt)->port;
+    return 0;
+}
