@@ -158,7 +158,7 @@ static int find_next_run(struct call *c, const void *args, struct err *e) {
 static const struct arg none_table[] = {{0}};
 #define PICK(id, about, names, flags, def) \
     static const struct arg id##_table[] = {{#id, about, NULL, def, ARG_ENUM, offsetof(struct pick_args, what), ARG_POSITIONAL | (flags), 0, 0, 0, names, SRC_NONE}, {0}}
-PICK(screen_name, "which screen", screen_names, ARG_REQUIRED, NULL);
+PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
 PICK(to, "where", move_names, ARG_REQUIRED, NULL);
 PICK(set, "which set", glyph_picks, 0, "next");
 PICK(by, "which way", smooth_names, ARG_REQUIRED, NULL);
@@ -170,7 +170,7 @@ static const struct arg find_table[] = {{"back", "downwards", NULL, "false", ARG
 #define ROW_EX(id, about, example, table, type) \
     static const struct cmd id##_cmd = {{#id, about, example, table, sizeof(struct type)}, OWNER_UI, CMD_WHILE_RUNNING, id##_run, NULL}
 ROW(screen, "The visible cells of the dashboard as text", none_table, none_args);
-ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_name_table, pick_args);
+ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
 ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
 ROW(enter, "Opens what is selected", none_table, none_args);
 ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);

@@ -1,0 +1,218 @@
+/* Overview: state, progress with ETA, last value and trend of up to 9 metrics, one big chart, alerts, last event. Charts of
+ * the Metrics screen are drawn here too. UI thread. */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "ui/draw/fmt.h"
+#include "ui/private.h"
+
+static int find_metric(const struct ui *u, const char *name) {
+    for (int i = 0; i < u->now.n; i++)
+        if (strcmp(u->now.metric[i].name, name) == 0) return i;
+    return -1;
+}
+
+void metric_pair(const struct ui *u, int sel, const char *names[2], int *n) {
+    char val[40];
+    const char *name = u->now.metric[sel].name, *base = strncmp(name, "val_", 4) == 0 && find_metric(u, name + 4) >= 0 ? name + 4 : name;
+    int b = find_metric(u, base);
+    snprintf(val, sizeof val, "val_%.31s", base);
+    int v = find_metric(u, val);
+    names[0] = u->now.metric[b].name;
+    *n = 1;
+    if (v >= 0) names[(*n)++] = u->now.metric[v].name;
+}
+
+/* Series of one run differ in length; all get the columns of the coarsest. */
+static size_t coarsen(struct bucket *b, size_t n, int by) {
+    size_t per = (size_t)1 << by, m = (n + per - 1) / per;
+    for (size_t i = 0; i < m && by; i++) {
+        struct bucket x = b[i * per];
+        for (size_t j = i * per + 1; j < (i + 1) * per && j < n; j++) {
+            const struct bucket *y = &b[j];
+            if (y->count) {
+                double all = (double)(x.count + y->count);
+                if (!x.count || y->min < x.min) x.min = y->min;
+                if (!x.count || y->max > x.max) x.max = y->max;
+                x.mean = x.count ? x.mean * ((double)x.count / all) + y->mean * ((double)y->count / all) : y->mean;
+                x.count += y->count;
+            }
+            x.bad += y->bad;
+        }
+        b[i] = x;
+    }
+    return m;
+}
+
+void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor) {
+    const char *names[2];
+    struct plot_series s[2];
+    int n = 0, k[2] = {0}, top = 0;
+    struct plot p = {.area = area, .set = u->glyphs, .log = u->log_axis, .outliers = u->outliers, .smooth = u->smooth, .marks = u->mark, .n_marks = u->n_marks, .cursor = cursor, .title = title};
+    p.x.sub = u->glyphs == GLYPHS_BRAILLE ? 2 : 1;
+    size_t cols = (size_t)(plot_columns(&p) * p.x.sub);
+    if (u->run && sel < u->now.n) metric_pair(u, sel, names, &n);
+    for (int i = 0; i < n; i++) {
+        s[i] = (struct plot_series){.name = names[i], .b = u->bucket[i], .ink = i};
+        s[i].n = run_series(u->run, names[i], u->bucket[i], cols, &k[i]);
+        if (s[i].n && k[i] > top) top = k[i];
+    }
+    for (int i = 0; i < n; i++) s[i].n = coarsen(u->bucket[i], s[i].n, top - k[i]);
+    p.x.k = top;
+    p.s = s;
+    p.n = n;
+    plot_draw(g, &p, range, u->clock());
+    if (cursor < 0 || area.rows < 5) return;
+    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], d[FMT_MAX];
+    int x = area.col + 7;
+    for (int i = 0; i < n; i++) { /* reading a point gives what was logged, never an interpolation */
+        size_t at = (size_t)(cursor * p.x.sub);
+        if (at >= s[i].n || !s[i].b[at].count) continue;
+        const struct bucket *q = &s[i].b[at];
+        x += grid_textf(g, area.row + area.rows - 1, x, area.col + area.cols - x, (struct style){INK_TEXT, AT_REVERSE}, " %s step %s: %s (%s..%s, n %lld) ", names[i],
+            fmt_short(a, (double)q->step0), fmt_value(b, q->mean), fmt_value(c, q->min), fmt_value(d, q->max), (long long)q->count);
+    }
+}
+
+static double metric_value(const struct ui *u, const char *name) {
+    int i = find_metric(u, name);
+    return i < 0 ? NAN : u->now.metric[i].value;
+}
+
+static void title_line(struct ui *u, struct grid *g) {
+    const struct run_now *n = &u->now;
+    struct style plain = {INK_TEXT, 0};
+    char a[FMT_MAX], text[96], state[16];
+    if (!u->run) {
+        grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
+        grid_text(g, 1, 1, g->cols - 1, plain, "No run yet. Try :train or the prompt (`), or run a script: hone run SCRIPT.lua");
+        return;
+    }
+    snprintf(state, sizeof state, "%s", run_state_names[n->state]);
+    for (char *p = state; *p; p++)
+        if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 32);
+    enum ink ink = n->state == RUN_FAILED || n->state == RUN_CRASHED ? INK_BAD : n->state == RUN_PAUSED ? INK_WARN : n->state == RUN_DONE ? INK_GOOD : INK_TEXT;
+    int x = 1 + grid_text(g, 0, 1, g->cols < 80 ? g->cols - 14 : 28, (struct style){INK_TITLE, AT_BOLD}, n->name) + 2;
+    x += grid_text(g, 0, x, g->cols - x, (struct style){(uint8_t)ink, AT_BOLD}, state) + 2;
+    const char *parts[4];
+    char part[4][64];
+    int count = 0;
+    if (n->epochs > 0) snprintf(part[count], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs), parts[count] = part[count], count++;
+    if (n->steps > 0) snprintf(part[count], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
+    else snprintf(part[count], 64, "step %lld", (long long)n->step);
+    parts[count] = part[count], count++;
+    snprintf(part[count], 64, "%s", fmt_clock(a, n->t)), parts[count] = part[count], count++;
+    if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count], 64, "eta %s", fmt_clock(a, n->eta)), parts[count] = part[count], count++;
+    int row = 0;
+    for (int i = 0; i < count; i++) { /* what does not fit the first line goes to the second */
+        int len = (int)strlen(parts[i]);
+        if (row == 0 && x + len > g->cols) {
+            if (g->cols >= 60) break;
+            row = 1, x = 1;
+        }
+        if (x + len <= g->cols) x += grid_text(g, row, x, -1, plain, parts[i]) + 2;
+    }
+    if (row == 1) return;
+    int64_t done = n->steps > 0 ? n->step : n->done, total = n->steps > 0 ? n->steps : n->total;
+    x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] ? n->phase : run_state_names[n->state]) + 1;
+    if (n->state == RUN_PREPARING) x += grid_textf(g, 1, x, -1, plain, "%.0f s", n->phase_t) + 1;
+    if (total > 0) {
+        int w = g->cols / 2 > 60 ? 60 : g->cols / 2;
+        draw_bar(g, 1, x, w, (double)done / (double)total, u->glyphs, (struct style){INK_SERIES, 0});
+        x += w + 1;
+        x += grid_text(g, 1, x, -1, plain, fmt_percent(a, (double)done, (double)total)) + 3;
+    }
+    double ex = metric_value(u, "examples_s"), ms = metric_value(u, "step_ms");
+    if (isfinite(ex)) snprintf(text, sizeof text, "%s ex/s", fmt_count(a, (int64_t)ex)), x += grid_text(g, 1, x, -1, plain, text) + 3;
+    if (isfinite(ms)) snprintf(text, sizeof text, "%.3g ms/step", ms), grid_text(g, 1, x, -1, plain, text);
+}
+
+static void metric_list(struct ui *u, struct grid *g, struct rect r) {
+    char a[FMT_MAX];
+    int shown = 0, hidden = 0;
+    for (int i = 0; i < u->now.n; i++) {
+        const struct run_metric *m = &u->now.metric[i];
+        if (strcmp(m->name, "examples_s") == 0 || strcmp(m->name, "step_ms") == 0) continue; /* in the line above */
+        if (shown == 9 || shown >= r.rows) {
+            hidden++;
+            continue;
+        }
+        int row = r.row + shown++;
+        grid_put(g, row, r.col, (struct style){INK_TEXT, 0}, i == u->sel ? '>' : ' ');
+        grid_text(g, row, r.col + 1, 11, (struct style){INK_TEXT, 0}, m->name);
+        grid_text(g, row, r.col + 13, 8, (struct style){isfinite(m->value) ? INK_TEXT : INK_BAD, AT_BOLD}, fmt_value(a, m->value));
+        bool edited = strcmp(u->edited, m->name) == 0 && u->now.step - u->edited_step <= u->now.step / 10;
+        grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_DIM, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
+    }
+    if (hidden) grid_textf(g, r.row + (shown < r.rows ? shown : r.rows - 1), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", hidden);
+}
+
+static void info_line(struct ui *u, struct grid *g, int row) {
+    char a[FMT_MAX], text[200];
+    int n = snprintf(text, sizeof text, "%.24s", val_get_str(u->start, "device", "no device"));
+    int64_t threads = val_get_int(u->start, "threads", 0), params = val_get_int(u->start, "params", 0);
+    if (threads > 0) n += snprintf(text + n, sizeof text - (size_t)n, "  threads %lld", (long long)threads);
+    if (params > 0) n += snprintf(text + n, sizeof text - (size_t)n, "  params %s", fmt_count(a, params));
+    if (u->now.model[0]) n += snprintf(text + n, sizeof text - (size_t)n, "  model %.40s", u->now.model);
+    snprintf(text + n, sizeof text - (size_t)n, "  %s", u->ckpt[0] ? u->ckpt : "no ckpt");
+    grid_text(g, row, 1, g->cols - 1, (struct style){INK_TEXT, 0}, text);
+}
+
+static void draw(struct ui *u, struct grid *g, struct rect r) {
+    bool wide = g->cols >= 64 && r.rows >= 14, tall = r.rows >= 14;
+    int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
+    title_line(u, g);
+    draw_rule(g, 2, 0, g->cols, u->glyphs);
+    struct rect list = {top, 0, bottom - top - (wide ? 1 : 0), left};
+    struct style alert = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
+    if (u->zoom && wide) {
+        char title[80];
+        snprintf(title, sizeof title, "%.40s", u->sel < u->now.n ? u->now.metric[u->sel].name : "");
+        chart_draw(u, g, (struct rect){top, 0, bottom - top, g->cols}, u->sel, &u->main_range, title, u->cursor);
+    } else {
+        metric_list(u, g, list);
+        if (wide) {
+            int used = u->now.n + 1 < 10 ? u->now.n + 1 : 10;
+            (void)used;
+            if (u->alerts) grid_textf(g, bottom - 1, 1, left - 1, alert, "alerts: %d, see 9", u->alerts);
+            else grid_text(g, bottom - 1, 1, left - 1, alert, "alerts: none");
+            for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_DIM, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
+            chart_draw(u, g, (struct rect){top, left + 1, bottom - top, g->cols - left - 1}, u->sel, &u->main_range, NULL, u->cursor);
+        }
+    }
+    int y = bottom;
+    if (tall) {
+        draw_rule(g, y++, 0, g->cols, u->glyphs);
+        info_line(u, g, y++);
+    } else {
+        grid_textf(g, y++, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : "none");
+    }
+    grid_text(g, y++, 1, g->cols - 1, (struct style){INK_TEXT, 0}, u->last);
+    if (y < r.rows) draw_rule(g, y, 0, g->cols, u->glyphs);
+}
+
+/* The chart follows the selected metric; those in the line above the list are passed over. */
+static void step_metric(struct ui *u, int by) {
+    for (int i = 0; i < u->now.n; i++) {
+        u->sel = (u->sel + by + u->now.n) % u->now.n;
+        if (strcmp(u->now.metric[u->sel].name, "examples_s") && strcmp(u->now.metric[u->sel].name, "step_ms")) break;
+    }
+    memset(&u->main_range, 0, sizeof u->main_range);
+}
+
+static void move(struct ui *u, enum move m) {
+    if (!u->now.n) return;
+    if (m == MOVE_UP || m == MOVE_PREV) step_metric(u, -1);
+    else if (m == MOVE_DOWN || m == MOVE_NEXT) step_metric(u, 1);
+    else if (m == MOVE_LEFT) u->cursor = u->cursor < 0 ? u->cols / 3 : u->cursor > 0 ? u->cursor - 1 : 0;
+    else if (m == MOVE_RIGHT) u->cursor = u->cursor < u->cols - 8 ? u->cursor + 1 : u->cursor;
+    else if (m == MOVE_HOME) u->cursor = -1;
+}
+
+static void enter(struct ui *u) { u->zoom = !u->zoom; }
+
+const struct view view_overview = {"overview", "Overview", draw, move, enter};

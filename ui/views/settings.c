@@ -1,0 +1,49 @@
+/* Settings: every property of the session with value, unit and help; Enter changes one. Made from the settings' own table. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "src/call/settings.h"
+#include "ui/private.h"
+
+static int count(void) {
+    int n = 0;
+    while (settings_kind.args[n].name) n++;
+    return n;
+}
+
+static void draw(struct ui *u, struct grid *g, struct rect r) {
+    struct settings s;
+    settings_get(&s);
+    u->refresh = s.refresh;
+    int top = u->set_sel >= r.rows ? u->set_sel - r.rows + 1 : 0;
+    for (int i = top; i < count() && i - top < r.rows; i++) {
+        const struct arg *a = &settings_kind.args[i];
+        struct val *v = args_get(&settings_kind, &s, a->name);
+        struct buf b = BUF_INIT;
+        if (v && v->type == VAL_STR) buf_adds(&b, v->u.s.p);
+        else if (v && v->type == VAL_BOOL) buf_adds(&b, v->u.b ? "true" : "false");
+        else if (v && v->type == VAL_INT) buf_addf(&b, "%lld", (long long)v->u.i);
+        else if (v && v->type == VAL_NUM) buf_addnum(&b, v->u.n);
+        else buf_adds(&b, "-");
+        int row = r.row + i - top;
+        grid_put(g, row, 0, (struct style){INK_TEXT, 0}, i == u->set_sel ? '>' : ' ');
+        grid_text(g, row, 1, 16, (struct style){INK_TEXT, i == u->set_sel ? AT_BOLD : 0}, a->name);
+        grid_text(g, row, 18, 16, (struct style){INK_TEXT, AT_BOLD}, b.data);
+        grid_textf(g, row, 36, g->cols - 36, (struct style){INK_DIM, 0}, "%s%s%s", a->help ? a->help : "", a->unit ? ", " : "", a->unit ? a->unit : "");
+        buf_release(&b);
+        val_free(v);
+    }
+    args_release(&settings_kind, &s);
+}
+
+static void move(struct ui *u, enum move m) {
+    int n = count();
+    u->set_sel += m == MOVE_UP || m == MOVE_PREV ? -1 : m == MOVE_DOWN || m == MOVE_NEXT ? 1 : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
+    u->set_sel = u->set_sel < 0 ? 0 : u->set_sel >= n ? n - 1 : u->set_sel;
+}
+
+static void enter(struct ui *u) { popup_form(u, FORM_SET, settings_kind.args[u->set_sel].name); }
+
+const struct view view_settings = {"settings", "Settings", draw, move, enter};
