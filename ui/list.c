@@ -1,0 +1,148 @@
+/* The lists behind the palette, the key help and the stop menu: rows are made from the key table, the command table, the
+ * screens, the metrics of the run and the settings; a fuzzy filter orders them. UI thread. */
+#include "config.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/mem.h"
+#include "src/call/settings.h"
+#include "ui/private.h"
+
+/* Letters of `want` in order; smaller is better, -1: no match. Gaps and a late start cost. */
+static int fuzzy(const char *want, const char *text) {
+    int score = 0, gap = 0;
+    bool begun = false;
+    for (; *want; text++) {
+        if (!*text) return -1;
+        if (*want == ' ') {
+            want++;
+            text--;
+            continue;
+        }
+        if (tolower((unsigned char)*want) == tolower((unsigned char)*text)) {
+            score += begun ? gap * 2 : gap;
+            gap = 0;
+            begun = true;
+            want++;
+        } else {
+            gap++;
+        }
+    }
+    return score;
+}
+
+static void add(struct ui *u, const char *label, const char *detail, const char *command) {
+    char both[256];
+    snprintf(both, sizeof both, "%s %s", label, detail);
+    int a = fuzzy(u->field.text, label), b = fuzzy(u->field.text, both);
+    if (u->popup == POP_STOP) a = b = 0;
+    if (a < 0 && b < 0) return;
+    struct item *it = &u->item[u->n_item++];
+    snprintf(it->label, sizeof it->label, "%.95s", label);
+    snprintf(it->detail, sizeof it->detail, "%.95s", detail);
+    snprintf(it->command, sizeof it->command, "%.159s", command);
+    it->score = (a >= 0 ? a : b + 1000) * 4096 + u->n_item;
+}
+
+static int by_score(const void *a, const void *b) { return ((const struct item *)a)->score - ((const struct item *)b)->score; }
+
+static void key_items(struct ui *u, bool general) {
+    for (const struct key_row *r = key_rows; r->keys; r++)
+        if ((strcmp(r->screen, "*") == 0) == general && (general || u->popup == POP_PALETTE || strcmp(r->screen, views[u->screen]->name) == 0))
+            add(u, u->popup == POP_HELP ? r->keys : r->help, u->popup == POP_HELP ? r->help : r->keys, r->command);
+}
+
+static bool needs_args(const struct cmd *c) {
+    for (const struct arg *a = c->kind.args; a && a->name; a++)
+        if (a->flags & ARG_REQUIRED) return true;
+    return false;
+}
+
+void list_fill(struct ui *u) {
+    size_t keys = 0, settings = 0;
+    while (key_rows[keys].keys) keys++;
+    while (settings_kind.args[settings].name) settings++;
+    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + 8);
+    u->n_item = 0;
+    if (u->popup == POP_STOP) {
+        add(u, "after this epoch, then finish", "", "stop after=epoch");
+        add(u, "after this step, and save", "", "stop after=step");
+        add(u, "now, without saving", "", "stop after=now discard=true");
+        add(u, "cancel", "", "");
+        return;
+    }
+    key_items(u, false);
+    key_items(u, true);
+    for (size_t i = 0; i < hub_count(u->hub) && u->popup == POP_PALETTE; i++) {
+        const struct cmd *c = hub_cmd(u->hub, i);
+        char command[64];
+        snprintf(command, sizeof command, "%s%.60s", needs_args(c) ? "?" : "", c->kind.name);
+        if (!(c->flags & CMD_HIDDEN)) add(u, c->kind.name, c->kind.help, command);
+    }
+    for (int i = 0; i < u->now.n && u->popup == POP_PALETTE; i++) {
+        char label[64], command[32];
+        snprintf(label, sizeof label, "metric %s", u->now.metric[i].name);
+        snprintf(command, sizeof command, "#%d", i);
+        add(u, label, "its chart", command);
+    }
+    for (size_t i = 0; i < settings && u->popup == POP_PALETTE; i++) {
+        char label[64], command[64];
+        snprintf(label, sizeof label, "set %s", settings_kind.args[i].name);
+        snprintf(command, sizeof command, "!%s", settings_kind.args[i].name);
+        add(u, label, settings_kind.args[i].help ? settings_kind.args[i].help : "", command);
+    }
+    if (u->n_item && u->field.len) qsort(u->item, (size_t)u->n_item, sizeof *u->item, by_score);
+}
+
+static void run_lua(struct ui *u, const char *text) {
+    struct err e = {0};
+    struct val *t = val_table();
+    val_push(t, val_str(text));
+    struct call *c = call_new(u->hub, "lua", t, BY_PALETTE, &e);
+    if (c) ui_call(u, c);
+    else log_add(u, INK_BAD, "%s", e.text);
+}
+
+/* Enter: "= lua", a whole command line, the selected row, or Lua when nothing matches. A stop asks first. */
+void list_run(struct ui *u) {
+    char text[FIELD_MAX], word[64];
+    enum popup was = u->popup;
+    struct item it = u->item_sel < u->n_item ? u->item[u->item_sel] : (struct item){0};
+    bool any = u->item_sel < u->n_item;
+    snprintf(text, sizeof text, "%s", u->field.text);
+    snprintf(word, sizeof word, "%.*s", (int)(strcspn(text, " ") < 60 ? strcspn(text, " ") : 60), text);
+    const struct cmd *named = was == POP_PALETTE && word[0] ? hub_find(u->hub, word) : NULL;
+    popup_open(u, POP_NONE);
+    if (was == POP_STOP) {
+        if (!it.command[0]) return;
+        u->popup = POP_CONFIRM;
+        snprintf(u->confirm, sizeof u->confirm, "Stop the run: %.90s?", it.label);
+        snprintf(u->confirm_lua, sizeof u->confirm_lua, "%.150s", it.command);
+    } else if (text[0] == '=') {
+        run_lua(u, text + 1);
+    } else if (named && (strchr(text, ' ') || !needs_args(named))) {
+        if (strcmp(word, "stop") == 0) popup_open(u, POP_STOP);
+        else ui_command(u, text, BY_PALETTE);
+    } else if (!any) {
+        if (text[0]) run_lua(u, text);
+    } else if (it.command[0] == '#') {
+        u->sel = atoi(it.command + 1);
+        memset(&u->main_range, 0, sizeof u->main_range);
+        ui_open_screen(u, SCR_METRICS);
+        u->zoom = true;
+    } else if (it.command[0] == '!') {
+        popup_form(u, FORM_SET, it.command + 1);
+    } else if (it.command[0] == '?') { /* wants arguments: back with its name in the field */
+        popup_open(u, POP_PALETTE);
+        snprintf(u->field.text, sizeof u->field.text, "%s ", it.command + 1);
+        u->field.len = u->field.cur = strlen(u->field.text);
+        list_fill(u);
+    } else if (strcmp(it.command, "stop") == 0) {
+        popup_open(u, POP_STOP);
+    } else {
+        ui_command(u, it.command, was == POP_HELP ? BY_KEY : BY_PALETTE);
+    }
+}

@@ -1,0 +1,282 @@
+/* What lies over a screen: palette and key list, stop menu, one-line forms with confirmation, the prompt's drawer. UI thread. */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/utf8.h"
+#include "ui/draw/fmt.h"
+#include "ui/private.h"
+
+/* ---- the field ---- */
+
+static void field_set(struct field *f, const char *text) {
+    snprintf(f->text, sizeof f->text, "%s", text);
+    f->len = f->cur = strlen(f->text);
+}
+
+static void field_insert(struct field *f, const char *s, size_t n) {
+    for (size_t i = 0; i < n;) { /* whole printable characters only */
+        uint32_t cp;
+        size_t used = utf8_next(s + i, n - i, &cp);
+        if (!used) break;
+        if (!(cp & UTF8_BAD) && cp >= 0x20 && cp != 0x7f && f->len + used < sizeof f->text) {
+            memmove(f->text + f->cur + used, f->text + f->cur, f->len - f->cur + 1);
+            memcpy(f->text + f->cur, s + i, used);
+            f->len += used;
+            f->cur += used;
+        }
+        i += used;
+    }
+}
+
+static bool field_key(struct field *f, const struct tkey *k) {
+    const char *n = k->name;
+    size_t from = f->cur;
+    if (strcmp(n, "Left") == 0 || strcmp(n, "C-b") == 0 || strcmp(n, "Bsp") == 0) {
+        while (from > 0 && ((unsigned char)f->text[--from] & 0xc0) == 0x80) {}
+        if (strcmp(n, "Bsp") == 0) {
+            memmove(f->text + from, f->text + f->cur, f->len - f->cur + 1);
+            f->len -= f->cur - from;
+        }
+        f->cur = from;
+    } else if (strcmp(n, "Right") == 0 || strcmp(n, "C-f") == 0) {
+        while (f->cur < f->len && ((unsigned char)f->text[++f->cur] & 0xc0) == 0x80) {}
+    } else if (strcmp(n, "Home") == 0 || strcmp(n, "C-a") == 0) {
+        f->cur = 0;
+    } else if (strcmp(n, "End") == 0 || strcmp(n, "C-e") == 0) {
+        f->cur = f->len;
+    } else if (strcmp(n, "C-u") == 0) {
+        field_set(f, "");
+    } else if (strcmp(n, "C-k") == 0) {
+        f->text[f->len = f->cur] = 0;
+    } else if (k->n && (unsigned char)k->bytes[0] >= 0x20 && k->bytes[0] != 0x7f) {
+        field_insert(f, k->bytes, k->n);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void field_draw(const struct ui *u, struct grid *g, int row, int col, int cols, const char *lead) {
+    const struct field *f = &u->field;
+    int x = col + grid_text(g, row, col, cols, (struct style){INK_DIM, 0}, lead), room = cols - (x - col) - 1;
+    size_t from = 0;
+    while (utf8_columns(f->text + from, f->cur - from) > room - 1 && from < f->cur) from++;
+    while (from < f->cur && ((unsigned char)f->text[from] & 0xc0) == 0x80) from++;
+    grid_text(g, row, x, room, (struct style){INK_TEXT, 0}, f->text + from);
+    g->cur_row = row;
+    g->cur_col = x + utf8_columns(f->text + from, f->cur - from);
+}
+
+/* ---- opening ---- */
+
+void popup_open(struct ui *u, enum popup p) {
+    u->popup = p;
+    u->item_sel = u->item_top = 0;
+    u->form_sure = false;
+    field_set(&u->field, "");
+    if (p == POP_PALETTE || p == POP_HELP || p == POP_STOP) list_fill(u);
+    if (p == POP_STOP) u->item_sel = u->n_item - 1; /* cancel */
+}
+
+void popup_form(struct ui *u, enum form f, const char *name) {
+    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log"};
+    static const char *const infos[] = {"0.001 sets it; x0.5 scales what it is now. Takes effect with the next step.", "A line on every chart and in the journal.", "", "Enter searches upwards; n and N go on."};
+    popup_open(u, POP_FORM);
+    u->form = f;
+    snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
+    snprintf(u->form_info, sizeof u->form_info, "%s", infos[f]);
+    snprintf(u->form_name, sizeof u->form_name, "%s", name ? name : "");
+    if (f == FORM_FIND) field_set(&u->field, u->find);
+}
+
+/* ---- submitting ---- */
+
+static void submit_set(struct ui *u, const char *name, double number, const char *text, bool force) {
+    struct err e = {0};
+    struct val *t = val_table();
+    val_set_str(t, "name", name);
+    if (isfinite(number)) val_set_num(t, "value", number);
+    else val_set(t, "value", args_text(text));
+    if (force) val_set_bool(t, "force", true);
+    struct call *c = call_new(u->hub, "set", t, BY_KEY, &e);
+    if (c) ui_call(u, c);
+    else log_add(u, INK_BAD, "%s", e.text);
+}
+
+/* True: the form is done. A change of the rate by more than 10 times is asked about once. */
+static bool submit_lr(struct ui *u) {
+    double now = NAN, v;
+    char *end, *text = u->field.text;
+    for (int i = 0; i < u->now.n; i++)
+        if (strcmp(u->now.metric[i].name, "lr") == 0) now = u->now.metric[i].value;
+    bool scale = text[0] == 'x' || text[0] == '*';
+    v = strtod(text + scale, &end);
+    if (end == text + scale || *end || !isfinite(v) || v < 0 || (scale && !isfinite(now))) {
+        snprintf(u->form_info, sizeof u->form_info, "\"%.40s\" is no learning rate; write 0.001 or x0.5.", text);
+        return false;
+    }
+    if (scale) v *= now;
+    if (!u->form_sure && now > 0 && (v > 10 * now || v < now / 10)) {
+        char a[FMT_MAX], b[FMT_MAX];
+        snprintf(u->form_info, sizeof u->form_info, "That is %s -> %s, more than 10 times. Enter again to do it.", fmt_value(a, now), fmt_value(b, v));
+        u->form_sure = true;
+        return false;
+    }
+    submit_set(u, "lr", v, "", u->form_sure);
+    return true;
+}
+
+static void form_submit(struct ui *u) {
+    struct err e = {0};
+    if (u->form == FORM_LR) {
+        if (!submit_lr(u)) return;
+    } else if (u->form == FORM_NOTE && u->field.len) {
+        struct val *t = val_table();
+        val_set_str(t, "text", u->field.text);
+        struct call *c = call_new(u->hub, "note", t, BY_KEY, &e);
+        if (c) ui_call(u, c);
+        else log_add(u, INK_BAD, "%s", e.text);
+    } else if (u->form == FORM_SET && u->field.len) {
+        submit_set(u, u->form_name, NAN, u->field.text, false);
+    } else if (u->form == FORM_FIND) {
+        snprintf(u->find, sizeof u->find, "%.127s", u->field.text);
+        popup_open(u, POP_NONE);
+        ui_command(u, "find_next", BY_KEY);
+        return;
+    }
+    if (u->popup == POP_FORM) popup_open(u, POP_NONE);
+}
+
+/* ---- keys ---- */
+
+static void list_key(struct ui *u, const struct tkey *k) {
+    int page = u->rows - 8 > 1 ? u->rows - 8 : 1, by = 0;
+    if (strcmp(k->name, "Up") == 0 || strcmp(k->name, "C-p") == 0) by = -1;
+    else if (strcmp(k->name, "Down") == 0 || strcmp(k->name, "C-n") == 0 || strcmp(k->name, "Tab") == 0) by = 1;
+    else if (strcmp(k->name, "PgUp") == 0) by = -page;
+    else if (strcmp(k->name, "PgDn") == 0) by = page;
+    else if (strcmp(k->name, "Enter") == 0) {
+        list_run(u);
+        return;
+    } else if (u->popup != POP_STOP && field_key(&u->field, k)) {
+        u->item_sel = u->item_top = 0;
+        list_fill(u);
+    }
+    u->item_sel += by;
+    u->item_sel = u->item_sel < 0 ? 0 : u->item_sel >= u->n_item ? (u->n_item ? u->n_item - 1 : 0) : u->item_sel;
+}
+
+bool popup_key(struct ui *u, const struct tkey *k) {
+    if (!u->popup) return false;
+    if (k->type == TKEY_PASTE) {
+        popup_paste(u, k->bytes, k->n);
+    } else if (strcmp(k->name, "Esc") == 0 || strcmp(k->name, "C-c") == 0 || strcmp(k->name, "C-g") == 0) {
+        popup_open(u, POP_NONE);
+    } else if (u->popup == POP_CONFIRM) {
+        bool yes = strcmp(k->name, "y") == 0;
+        popup_open(u, POP_NONE);
+        if (yes) ui_command(u, u->confirm_lua, BY_KEY);
+    } else if (u->popup == POP_FORM) {
+        if (strcmp(k->name, "Enter") == 0) form_submit(u);
+        else if (field_key(&u->field, k)) u->form_sure = false;
+    } else {
+        list_key(u, k);
+    }
+    return true;
+}
+
+void popup_paste(struct ui *u, const char *text, size_t n) {
+    if (u->popup == POP_CONFIRM || u->popup == POP_STOP) return;
+    field_insert(&u->field, text, n < FIELD_MAX ? n : FIELD_MAX);
+    if (u->popup != POP_FORM) list_fill(u);
+}
+
+/* ---- drawing ---- */
+
+static void list_draw(struct ui *u, struct grid *g) {
+    static const char *const titles[] = {[POP_PALETTE] = "Find", [POP_HELP] = "Keys", [POP_STOP] = "How to stop"};
+    bool stop = u->popup == POP_STOP;
+    int rows = stop ? u->n_item + 2 : g->rows - 3, cols = stop ? 60 : g->cols - 4;
+    if (cols > g->cols) cols = g->cols;
+    if (cols > 110) cols = 110;
+    if (rows > g->rows - 1) rows = g->rows - 1;
+    struct rect r = {(g->rows - 1 - rows) / 2, (g->cols - cols) / 2, rows, cols};
+    draw_box(g, r, u->glyphs, titles[u->popup]);
+    int first = r.row + (stop ? 1 : 2), room = rows - (stop ? 2 : 3);
+    if (!stop) field_draw(u, g, r.row + 1, r.col + 2, cols - 4, u->popup == POP_HELP ? "filter: " : ": ");
+    if (u->item_sel < u->item_top) u->item_top = u->item_sel;
+    if (u->item_sel >= u->item_top + room) u->item_top = u->item_sel - room + 1;
+    int name = u->popup == POP_HELP ? 12 : stop ? cols - 4 : (cols - 6) * 2 / 5;
+    for (int y = 0; y < room && u->item_top + y < u->n_item; y++) {
+        const struct item *it = &u->item[u->item_top + y];
+        bool sel = u->item_top + y == u->item_sel;
+        grid_put(g, first + y, r.col + 1, (struct style){INK_TEXT, 0}, sel ? '>' : ' ');
+        grid_text(g, first + y, r.col + 3, name - 1, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, it->label);
+        if (!stop) grid_text(g, first + y, r.col + 3 + name, cols - 5 - name, (struct style){INK_DIM, 0}, it->detail);
+    }
+    if (!u->n_item) grid_text(g, first, r.col + 3, cols - 5, (struct style){INK_DIM, 0}, "Enter evaluates this as Lua.");
+    int hidden = u->n_item - u->item_top - room;
+    if (hidden > 0 && !stop) {
+        char t[40];
+        snprintf(t, sizeof t, " +%d below ", hidden);
+        grid_right(g, r.row + rows - 1, r.col + cols - 2, 30, (struct style){INK_TEXT, 0}, t);
+    }
+}
+
+void popup_draw(struct ui *u, struct grid *g) {
+    if (!u->popup) return;
+    if (u->popup != POP_FORM && u->popup != POP_CONFIRM) {
+        list_draw(u, g);
+        return;
+    }
+    int cols = g->cols - 4 > 76 ? 76 : g->cols - 4;
+    struct rect r = {g->rows / 2 - 3, (g->cols - cols) / 2, 4, cols};
+    draw_box(g, r, u->glyphs, u->popup == POP_CONFIRM ? "Sure?" : u->form_title);
+    if (u->popup == POP_CONFIRM) {
+        grid_text(g, r.row + 1, r.col + 2, cols - 4, (struct style){INK_TEXT, 0}, u->confirm);
+        grid_text(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_TEXT, AT_BOLD}, "y does it, any other key does not");
+    } else {
+        field_draw(u, g, r.row + 1, r.col + 2, cols - 4, "> ");
+        grid_text(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_DIM, 0}, u->form_info);
+    }
+}
+
+/* The prompt's last output, its line (wrapped), candidates; at the bottom, above the footer. */
+void drawer_draw(struct ui *u, struct grid *g) {
+    struct prompt_view v = {0};
+    int want = u->drawer < 0 || u->drawer + 2 > g->rows - 4 ? g->rows - 4 : u->drawer + 1, bottom = g->rows - 2, top = g->rows - 1 - want;
+    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
+    grid_clear(g, (struct rect){top, 0, want, g->cols});
+    draw_rule(g, top, 0, g->cols, u->glyphs);
+    grid_text(g, top, 2, 20, (struct style){INK_TITLE, AT_BOLD}, v.busy ? " Lua, running " : " Lua ");
+    const char *line = v.line ? v.line : "", *prompt = v.prompt ? v.prompt : "> ";
+    int lines = 1;
+    for (const char *p = line; *p; p++) lines += *p == '\n';
+    if (lines > want - 1) lines = want - 1;
+    int y = bottom - lines + 1, row = y;
+    const char *p = line;
+    for (int i = 0; i < lines; i++, row++) {
+        size_t n = strcspn(p, "\n");
+        char text[1024];
+        snprintf(text, sizeof text, "%.*s", (int)(n < 1000 ? n : 1000), p);
+        int x = grid_text(g, row, 0, g->cols, (struct style){INK_DIM, 0}, i ? ">> " : prompt);
+        grid_text(g, row, x, g->cols - x, (struct style){INK_TEXT, 0}, text);
+        size_t off = (size_t)(p - line);
+        if (v.cursor >= off && v.cursor <= off + n && !u->popup) {
+            g->cur_row = row;
+            g->cur_col = x + utf8_columns(p, v.cursor - off);
+            if (g->cur_col >= g->cols) g->cur_col = g->cols - 1;
+        }
+        p += n + (p[n] == '\n');
+    }
+    if (v.n_choices && y - 1 > top) {
+        int x = 0;
+        y--;
+        for (size_t i = 0; i < v.n_choices && x < g->cols - 4; i++) x += grid_text(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, v.choices[i]) + 2;
+    }
+    for (size_t i = v.n_out; i-- > 0 && y - 1 > top;) grid_text(g, --y, 0, g->cols, (struct style){INK_TEXT, 0}, v.out[i]);
+}
