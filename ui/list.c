@@ -51,8 +51,15 @@ static int by_score(const void *a, const void *b) { return ((const struct item *
 
 static void key_items(struct ui *u, bool general) {
     for (const struct key_row *r = key_rows; r->keys; r++)
-        if ((strcmp(r->screen, "*") == 0) == general && (general || u->popup == POP_PALETTE || strcmp(r->screen, views[u->screen]->name) == 0))
-            add(u, u->popup == POP_HELP ? r->keys : r->help, u->popup == POP_HELP ? r->help : r->keys, r->command);
+        if ((strcmp(r->screen, "*") == 0) == general && (general || u->popup == POP_PALETTE || strcmp(r->screen, views[u->screen]->name) == 0)) {
+            if (u->popup == POP_HELP) {
+                add(u, r->keys, r->help, r->command);
+            } else {
+                char detail[96];
+                snprintf(detail, sizeof detail, "%.70s  [%s]", r->help, r->keys);
+                add(u, r->command, detail, r->command);
+            }
+        }
 }
 
 static bool needs_args(const struct cmd *c) {

@@ -32,7 +32,10 @@ void ui_call(struct ui *u, struct call *c_take) {
     if (!is_movement(c_take->cmd->kind.name)) { /* the dashboard teaches the prompt */
         struct buf b = BUF_INIT;
         call_lua(c_take, &b);
-        if (strcmp(c_take->cmd->kind.name, "detach") != 0) log_add(u, INK_DIM, "> %s", b.data ? b.data : "");
+        char last[sizeof u->last]; /* the line of the last event stays when only the view changed */
+        memcpy(last, u->last, sizeof last);
+        log_add(u, INK_DIM, "> %s", b.data ? b.data : "");
+        if (owner == OWNER_UI) memcpy(u->last, last, sizeof last);
         buf_release(&b);
     }
     bool own = owner == OWNER_UI || owner == OWNER_ANY;

@@ -43,31 +43,24 @@ static double to_axis(double v, bool log) { return !log ? v : v > 0 ? log10(v) :
 bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, double *lo, double *hi) {
     size_t cap = 0, m = 0;
     for (int i = 0; i < n; i++) cap += s[i].n;
-    double *mean = X_NEW(double, cap ? cap : 1), min = INFINITY, max = -INFINITY;
+    double *low = X_NEW(double, 2 * cap + 2), *high = low + cap + 1;
     for (int i = 0; i < n; i++)
         for (size_t j = 0; j < s[i].n; j++) {
             const struct bucket *b = &s[i].b[j];
-            if (!b->count) continue;
-            double v = to_axis(b->mean, log), a = to_axis(b->min, log), z = to_axis(b->max, log);
-            if (isfinite(v)) mean[m++] = v;
-            if (isfinite(a) && a < min) min = a;
-            if (isfinite(z) && z < min) min = z;
-            if (isfinite(z) && z > max) max = z;
+            double z = to_axis(b->max, log), a = to_axis(b->min, log);
+            if (!b->count || !isfinite(z)) continue;
+            low[m] = isfinite(a) ? a : z;
+            high[m++] = z;
         }
     if (m) {
-        qsort(mean, m, sizeof *mean, by_value);
-        double p2 = mean[(m - 1) * 2 / 100], p98 = mean[(m - 1) - (m - 1) * 2 / 100], far = 3 * (p98 - p2);
-        if (m < 50 && m > 4) { /* few points: one extreme is already more than 2 % */
-            double in_lo = mean[1], in_hi = mean[m - 2];
-            if (p98 - in_hi > 3 * (in_hi - in_lo)) p98 = in_hi;
-            if (in_lo - p2 > 3 * (in_hi - in_lo)) p2 = in_lo;
-            far = 3 * (p98 - p2);
-        }
-        *lo = outliers || p2 - min <= far ? min : p2;
-        *hi = outliers || max - p98 <= far ? max : p98;
-        if (m == 1 || far == 0) *lo = min, *hi = max;
+        qsort(low, m, sizeof *low, by_value);
+        qsort(high, m, sizeof *high, by_value);
+        size_t cut = m < 5 ? 0 : m * 2 / 100 < 1 ? 1 : m * 2 / 100; /* one extreme of few points may be an outlier too */
+        double p2 = low[cut], p98 = high[m - 1 - cut], far = 3 * (p98 - p2);
+        *lo = outliers || p2 - low[0] <= far ? low[0] : p2;
+        *hi = outliers || high[m - 1] - p98 <= far ? high[m - 1] : p98;
     }
-    free(mean);
+    free(low);
     return m > 0;
 }
 
@@ -190,15 +183,21 @@ static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int c
     }
 }
 
+static void exponent_trim(char *s) { /* 6.0e-04 -> 6.0e-4 */
+    char *e = strchr(s, 'e');
+    if (e && e[1] && e[2] == '0' && e[3]) memmove(e + 2, e + 3, strlen(e + 3) + 1);
+}
+
 static void axis_label(const struct plot_range *r, double v, char *out) {
     double x = r->log ? pow(10, v) : fabs(v) < r->step * 1e-6 ? 0 : v;
     fmt_short(out, x);
     int digits = !r->log && r->step < 1 ? (int)ceil(-log10(r->step) - 1e-9) : -1; /* as many as the step needs */
-    if (digits > 0 && digits <= 4 && fabs(x) < 10) snprintf(out, FMT_MAX, "%.*f", digits, x);
+    if (digits > 3 && x != 0 && fabs(x) < 0.1) snprintf(out, FMT_MAX, "%.1e", x), exponent_trim(out);
+    else if (digits > 0 && digits <= 4 && fabs(x) < 10) snprintf(out, FMT_MAX, "%.*f", digits, x);
 }
 
 static void draw_axis(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
-    struct style dim = {INK_DIM, 0};
+    struct style dim = {INK_TEXT, 0}; /* a colour per axis cell would cost more bytes than the chart */
     bool asc = p->set == GLYPHS_ASCII;
     for (int y = 0; y < d.rows; y++) grid_put(g, d.row + y, d.col - 1, dim, asc ? '|' : 0x2502);
     int last = -9;
@@ -209,7 +208,7 @@ static void draw_axis(struct grid *g, const struct plot *p, const struct plot_ra
         if (y == d.rows - 1 && y - last < 1) continue;
         last = y;
         axis_label(r, v, label);
-        grid_right(g, d.row + y, d.col - 2, LABEL - 2, dim, label);
+        grid_right(g, d.row + y, strlen(label) > LABEL - 2 ? d.col - 1 : d.col - 2, LABEL - 1, dim, label);
         grid_put(g, d.row + y, d.col - 1, dim, asc ? '+' : 0x2524);
     }
     int every = 16;
@@ -291,7 +290,7 @@ void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, do
     if (d.rows < 2 || a.cols < LABEL + 4) return;
     if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, p->title);
     double lo = 0, hi = 1;
-    if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi)) plot_range_update(keep, lo, hi, d.rows / 3 > 1 ? d.rows / 3 : 1, p->log, now);
+    if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi)) plot_range_update(keep, lo, hi, d.rows / 2 > 6 ? d.rows / 3 : d.rows / 2 > 1 ? d.rows / 2 : 1, p->log, now);
     struct plot_range r = *keep;
     if (r.step == 0 || r.log != p->log) r = (struct plot_range){0, 1, 0.5, false, -1};
     draw_axis(g, p, &r, d);

@@ -42,7 +42,7 @@ int plot_columns(const struct plot *p);  /* columns of the data part */
 
 /* Pieces, apart for tests. */
 double plot_nice(double span, int ticks);  /* a step of 1, 2 or 5 x 10^n giving at most `ticks` steps */
-/* lo..hi of finite means, robustly: extremes further away than 3 times the spread of the middle 96 % are left to the edge marks. */
+/* lo..hi of the columns' extremes, robustly: those further away than 3 times the spread of the middle 96 % are left to the edge marks. */
 bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, double *lo, double *hi);
 void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks, bool log, double now);
 /* Exponential smoothing with start-up correction: y[i] = m[i]/(1 - w^i), m[i] = w m[i-1] + (1-w) x[i]; non-finite x are passed over. */

@@ -1,0 +1,109 @@
+/* The committed series generator: 10 noisy metrics, 100,000 steps, from a fixed seed and a simulated clock; and a dashboard over it. */
+#ifndef HONE_TESTS_UI_FIXTURE_H
+#define HONE_TESTS_UI_FIXTURE_H
+
+#include <math.h>
+#include <string.h>
+
+#include "src/base/rng.h"
+#include "src/call/call.h"
+#include "src/call/settings.h"
+#include "src/run/record.h"
+#include "ui/private.h"
+
+static double fx_time = 1000;
+static double fx_clock(void) { return fx_time; }
+static const char *const fx_names[] = {"loss", "acc", "lr", "grad_norm", "val_loss", "val_acc", "param_norm", "f1_macro", "examples_s", "step_ms"};
+static uint64_t fx_stream;
+
+static void fx_step(struct run *r, int64_t step, int64_t steps) {
+    double v[10], x = (double)step / (double)steps, z[10];
+    for (int i = 0; i < 10; i++) z[i] = rng_normal(fx_stream, (uint64_t)step, (uint64_t)i);
+    v[0] = 0.08 + 2.22 * exp(-x * 9) + 0.02 * fabs(z[0]);
+    v[1] = 0.975 - 0.87 * exp(-x * 8) + 0.005 * z[1];
+    v[2] = 6e-4 * (1 - 0.9 * x) + 1e-6 * z[2];
+    v[3] = 0.7 + exp(-x * 5) + 0.1 * fabs(z[3]);
+    v[4] = 0.1 + 2.1 * exp(-x * 8) + 0.01 * fabs(z[4]);
+    v[5] = 0.965 - 0.85 * exp(-x * 8) + 0.004 * z[5];
+    v[6] = 30 + 10 * x + 0.05 * z[6];
+    v[7] = 0.96 - 0.85 * exp(-x * 7) + 0.006 * z[7];
+    v[8] = 61000 + 900 * z[8];
+    v[9] = 2.1 + 0.05 * z[9];
+    run_metrics(r, step, (double)step / 5000, fx_names, v, 10);
+}
+
+static struct val *fx_eval(int n, bool hostile) {
+    static const char *const wear[] = {"T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"};
+    struct val *e = val_table(), *m = val_list(), *c = val_list();
+    val_set_str(e, "split", "val");
+    val_set_num(e, "acc", 0.8731);
+    val_set_num(e, "f1_macro", 0.8722);
+    for (int i = 0; i < n; i++) {
+        struct val *row = val_list();
+        char name[64];
+        snprintf(name, sizeof name, hostile ? "\x1b]52;c;eA==\a\xe2\x80\xae\x9b%d\n\xff" : "class %d", i);
+        val_push(c, val_str(n == 10 && !hostile ? wear[i] : name));
+        for (int j = 0; j < n; j++) val_push(row, val_int(i == n - 1 ? 0 : i == j ? 900 : (int64_t)rng_below(fx_stream, 7, (uint64_t)(i * n + j), 40) / (n > 20 ? 10 : 1)));
+        val_push(m, row);
+    }
+    val_set(e, "classes", c);
+    val_set(e, "confusion", m);
+    return e;
+}
+
+struct fx { struct runs *rs; struct hub *hub; struct ui *u; struct run *r; };
+static const struct cmd *const *const fx_cmds[] = {cmds_call, cmds_run, cmds_ui, NULL};
+
+static void fx_open(struct fx *f, int64_t steps, int64_t of) {
+    fx_time = 1000;
+    settings_init();
+    fx_stream = rng_stream(1, "screens", 0);
+    f->rs = runs_new(NULL);
+    runs_set_clock(f->rs, fx_clock);
+    f->hub = hub_new(fx_cmds, f->rs);
+    f->u = ui_new(f->hub, NULL);
+    f->u->clock = fx_clock;
+    f->r = run_new(f->rs, "mnist-mlp");
+    struct val *info = val_table();
+    val_set_str(info, "model", "mlp");
+    val_set_int(info, "params", 407050);
+    val_set_str(info, "device", "cpu");
+    val_set_int(info, "threads", 2);
+    run_info(f->r, info);
+    run_phase(f->r, "train");
+    run_set_state(f->r, RUN_TRAINING);
+    for (int64_t i = 0; i < steps; i++) {
+        if (i % 1000 == 0) {
+            fx_time += 2;
+            run_progress(f->r, i, of, i, of, (double)i / 5000, (double)of / 5000);
+        }
+        fx_step(f->r, i, of);
+        if (i == steps / 2) {
+            struct val *ed = val_table();
+            val_set_str(ed, "name", "lr");
+            val_set_num(ed, "old", 6e-4);
+            val_set_num(ed, "new", 3e-4);
+            val_set_str(ed, "by", "user");
+            val_set_str(ed, "lua", "run:set(\"lr\", 0.0003)");
+            run_event(f->r, "edit", i, ed);
+        }
+    }
+    run_report(f->r, "eval", fx_eval(10, false));
+}
+
+static void fx_close(struct fx *f) {
+    hub_quit(f->hub);
+    hub_free(f->hub);
+    ui_free(f->u);
+    runs_free(f->rs);
+}
+
+static int fx_attach(struct fx *f, const char *term, const char *codeset, const char *glyphs, int rows, int cols, bool no_color) {
+    struct term_info t = {.term = term, .codeset = codeset, .colors = "auto", .glyphs = glyphs, .rows = rows, .cols = cols, .no_color = no_color};
+    struct err e = {0};
+    return ui_port(f->u)->attach(f->u, &t, &e);
+}
+static void fx_keys(struct fx *f, const char *keys) { ui_port(f->u)->input(f->u, keys, strlen(keys)); }
+static int fx_frame(struct fx *f, struct buf *b) { return ui_port(f->u)->frame(f->u, b); }
+
+#endif

@@ -1,0 +1,295 @@
+/* Screens as text against golden files (UPDATE_GOLDEN=1 rewrites them), bytes of frames, terminal types, random keys, hostile text. */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "tests/tap.h"
+#include "tests/ui/fixture.h"
+
+static const struct { const char *name, *keys; } shots[] = {{"overview", "1"}, {"metrics", "2"}, {"eval", "5"}, {"log", "9"}, {"help", "1?"}, {"settings", "0"}};
+static const struct { int rows, cols; } sizes[] = {{24, 80}, {30, 100}, {43, 132}, {50, 200}};
+
+static void golden(struct fx *f) {
+    const char *src = getenv("top_srcdir");
+    struct buf frame = BUF_INIT;
+    for (size_t z = 0; z < LEN(sizes); z++)
+        for (size_t i = 0; i < LEN(shots); i++) {
+            struct buf text = BUF_INIT, want = BUF_INIT;
+            struct err e = {0};
+            char path[512];
+            fx_attach(f, "xterm-256color", "UTF-8", "ascii", sizes[z].rows, sizes[z].cols, false);
+            fx_keys(f, "\x1b");
+            fx_time += 0.1;
+            buf_clear(&frame);
+            fx_frame(f, &frame);
+            fx_keys(f, shots[i].keys);
+            f->u->log_top = -1;
+            fx_frame(f, &frame);
+            ui_port(f->u)->last_screen(f->u, &text);
+            snprintf(path, sizeof path, "%s/tests/ui/golden/%s-%dx%d.txt", src ? src : ".", shots[i].name, sizes[z].cols, sizes[z].rows);
+            if (getenv("UPDATE_GOLDEN")) io_write_file(path, text.data, text.len, &e);
+            bool read = io_read_file(path, 1 << 20, &want, &e) == 0;
+            bool same = read && want.len == text.len && memcmp(want.data, text.data, text.len) == 0;
+            tap_ok(same, "%s at %dx%d", shots[i].name, sizes[z].cols, sizes[z].rows);
+            if (!same) printf("# %s differs (UPDATE_GOLDEN=1 rewrites); now:\n", path);
+            for (const char *p = text.data; !same && p && *p;) {
+                size_t n = strcspn(p, "\n");
+                printf("# %.*s\n", (int)n, p);
+                p += n + (p[n] == '\n');
+            }
+            buf_release(&text);
+            buf_release(&want);
+            fx_keys(f, "\x1b");
+            fx_time += 0.1;
+            fx_frame(f, &frame);
+        }
+    buf_release(&frame);
+}
+
+static void bytes(int rows, int cols, int first_max, int rate_max) {
+    struct fx f;
+    struct buf b = BUF_INIT;
+    fx_open(&f, 60000, 100000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "auto", rows, cols, false);
+    int first = fx_frame(&f, &b);
+    tap_ok(first > 200 && first <= first_max, "first paint at %dx%d: %d bytes", cols, rows, first);
+    int64_t total = 0, step = 60000;
+    double t0 = fx_time;
+    for (int half = 0; half < 120; half++) { /* a minute at 2 Hz, every metric changes every frame; ~30 ms a step */
+        for (int i = 0; i < 16; i++) {
+            fx_time += 0.5 / 16;
+            fx_step(f.r, step, 100000);
+            run_progress(f.r, step, 100000, step, 100000, (double)step / 5000, 20);
+            step++;
+            buf_clear(&b);
+            total += fx_frame(&f, &b);
+        }
+    }
+    double rate = (double)total / (fx_time - t0);
+    tap_ok(rate <= rate_max && rate > 20, "overview at 2 Hz, %dx%d: %.0f B/s", cols, rows, rate);
+    int64_t idle = 0;
+    for (int i = 0; i < 600; i++) {
+        fx_time += 0.1;
+        idle += fx_frame(&f, &b) && i > 10 ? 1 : 0;
+    }
+    tap_ok(idle == 0 && ui_port(f.u)->timeout(f.u) == -1, "idle: no bytes in 60 s, no wake-up wanted");
+    buf_clear(&b);
+    fx_keys(&f, "j");
+    int moved = fx_frame(&f, &b);
+    fx_keys(&f, "2");
+    int change = fx_frame(&f, &b);
+    fx_keys(&f, "9");
+    int to_log = fx_frame(&f, &b);
+    tap_ok(change <= first_max && to_log <= first_max, "screen change: %d and %d bytes (another chart: %d)", change, to_log, moved);
+    fx_keys(&f, "0");
+    fx_frame(&f, &b);
+    fx_keys(&f, "j");
+    int cursor = fx_frame(&f, &b);
+    tap_ok(cursor > 0 && cursor <= 120, "cursor move: %d bytes", cursor);
+    fx_close(&f);
+    buf_release(&b);
+}
+
+/* Only these leave a frame: printable text, CR LF BS TAB SI SO, CSI sequences, charset choice, keypad and cursor saves, bell. */
+static bool frame_clean(const char *p, size_t n, bool c_locale, bool color) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if (c_locale && c >= 0x80) return false;
+        if (c == 0x1b) {
+            unsigned char k = i + 1 < n ? (unsigned char)p[i + 1] : 0;
+            if (k == '[') {
+                size_t from = i += 2;
+                while (i < n && (unsigned char)p[i] < 0x40) i++;
+                if (i >= n || (unsigned char)p[i] > 0x7e) return false;
+                for (size_t j = from; !color && p[i] == 'm' && j < i; j++)
+                    if ((p[j] == '3' || p[j] == '4' || p[j] == '9') && (j == from || p[j - 1] == ';') && j + 1 < i && p[j + 1] >= '0' && p[j + 1] <= '8') return false;
+            } else if (k == '(' || k == ')') {
+                i += 2;
+            } else if (k && strchr("=>78cMDEHlm", k)) {
+                i += 1;
+            } else {
+                return false;
+            }
+        } else if ((c < 0x20 && !strchr("\r\n\b\t\a\x0e\x0f", c)) || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void terminals(struct fx *f) {
+    static const char *const terms[] = {"xterm-256color", "xterm", "screen-256color", "tmux-256color", "linux", "vt100", "ansi", "no-such-terminal", "xterm-of-nobody", "../../etc/passwd"};
+    struct buf b = BUF_INIT;
+    for (size_t t = 0; t < LEN(terms); t++)
+        for (int c = 0; c < 2; c++) {
+            bool ok = fx_attach(f, terms[t], c ? "ANSI_X3.4-1968" : "UTF-8", "auto", 24, 80, t % 2) == 0, clean = true;
+            static const char *const all = "12590?";
+            for (const char *k = all; *k && ok; k++) {
+                char key[2] = {*k, 0};
+                buf_clear(&b);
+                fx_keys(f, key);
+                ok = fx_frame(f, &b) > 0 || *k == '1';
+                clean = clean && frame_clean(b.data ? b.data : "", b.len, c, !(t % 2));
+                if (*k == '2') ui_port(f->u)->resize(f->u, 30, 100);
+            }
+            fx_keys(f, "\x1b");
+            fx_time += 1;
+            fx_frame(f, &b);
+            tap_ok(ok && clean, "TERM=%s in %s%s: draws, resizes, clean bytes", terms[t], c ? "C" : "UTF-8", t % 2 ? ", NO_COLOR" : "");
+            ui_port(f->u)->detach(f->u);
+        }
+    buf_release(&b);
+}
+
+static void small(struct fx *f) {
+    struct buf b = BUF_INIT, text = BUF_INIT;
+    fx_attach(f, "xterm", "UTF-8", "auto", 10, 40, false);
+    fx_keys(f, "1");
+    fx_frame(f, &b);
+    ui_port(f->u)->last_screen(f->u, &text);
+    tap_ok(strstr(text.data, "TRAINING") && strstr(text.data, "step ") && strstr(text.data, "loss") && strstr(text.data, "alert"), "40x10 shows state, step, loss, alert");
+    if (!strstr(text.data, "alert")) printf("# %s\n", text.data);
+    for (int i = 0; i < 200; i++) {
+        ui_port(f->u)->resize(f->u, 1 + (i * 37) % 120, 1 + (i * 91) % 300);
+        fx_frame(f, &b);
+    }
+    ui_port(f->u)->resize(f->u, 5, 30);
+    buf_clear(&text);
+    fx_frame(f, &b);
+    ui_port(f->u)->last_screen(f->u, &text);
+    tap_ok(strncmp(text.data, "hone needs 40x10", 16) == 0, "below that one line says the size needed");
+    buf_release(&b);
+    buf_release(&text);
+}
+
+static void random_keys(struct fx *f) {
+    struct buf b = BUF_INIT;
+    static const char *const seqs[] = {"\x1b", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\r", "\t", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F", "\x7f", "\x1b[200~x\x1by\x1b[201~", "\xc3\xa9", "\xff", "\x1b[M !!"};
+    fx_attach(f, "xterm-256color", "UTF-8", "auto", 24, 80, false);
+    size_t total = 0;
+    for (uint64_t i = 0; i < 10000; i++) {
+        uint32_t x = rng_u32(fx_stream, 99, i);
+        char one[2] = {(char)(x >> 8 & 0x7f), 0};
+        const char *k = x % 3 ? one : seqs[(x >> 16) % LEN(seqs)];
+        if (one[0] == 'q' && k == one) continue;
+        ui_port(f->u)->input(f->u, k, k == one ? 1 : strlen(k));
+        fx_time += 0.01;
+        buf_clear(&b);
+        total += (size_t)fx_frame(f, &b);
+        if (i % 500 == 0) ui_port(f->u)->resize(f->u, 10 + (int)(x % 60), 40 + (int)(x % 200));
+    }
+    tap_ok(total > 0, "10,000 random keys (%zu bytes of frames)", total);
+    buf_release(&b);
+}
+
+static void hostile(void) {
+    struct fx f;
+    struct buf b = BUF_INIT;
+    fx_open(&f, 100, 1000);
+    static const char *const text[] = {"\x1b[31mred", "\x1b]0;title\a", "\x9b" "2J", "a\xe2\x80\xae" "b", "\xe2\x80\x8b", "\xff\xfe", "\x1bP1;2|x\x1b\\", "\r\n\b\x7f", "\xf0\x9f\x98\x80", "\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"};
+    char big[5000];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = 0;
+    for (size_t i = 0; i < LEN(text); i++) {
+        struct val *v = val_table();
+        val_set_str(v, "text", text[i]);
+        run_event(f.r, "note", (int64_t)i, v);
+        runs_notice(f.rs, "warn", text[i]);
+        run_metrics(f.r, 100 + (int64_t)i, 0, &text[i], (double[]){1}, 1);
+        run_phase(f.r, text[i]);
+    }
+    runs_notice(f.rs, "error", big);
+    run_report(f.r, "eval", fx_eval(10, true));
+    struct val *info = val_table();
+    val_set_str(info, "model", text[1]);
+    val_set_str(info, "device", text[0]);
+    run_info(f.r, info);
+    bool clean = true;
+    for (int c = 0; c < 2; c++) {
+        fx_attach(&f, "xterm-256color", c ? "ASCII" : "UTF-8", "auto", 40, 120, false);
+        for (const char *k = "1z1259z:"; *k; k++) {
+            buf_clear(&b);
+            ui_port(f.u)->input(f.u, k, 1);
+            fx_frame(&f, &b);
+            if (!frame_clean(b.data ? b.data : "", b.len, c, true) || (b.data && (strstr(b.data, "\xe2\x80\xae") || strstr(b.data, "\x1b]")))) clean = false;
+        }
+        fx_keys(&f, "\x1b");
+        fx_time += 1;
+        fx_frame(&f, &b);
+    }
+    tap_ok(clean, "hostile names, notes, phases, classes, log text: only allowed bytes in frames");
+    fx_close(&f);
+    buf_release(&b);
+}
+
+/* Each key's command exists, has a help line, and is on the palette. */
+static void key_table(struct fx *f) {
+    int bad = 0, n = 0;
+    for (const struct key_row *r = key_rows; r->keys; r++, n++) {
+        struct err e = {0};
+        struct call *c = call_parse(f->hub, r->command, BY_KEY, &e);
+        if (!c || !r->help || !r->help[0] || !c->cmd->kind.help) bad++, printf("# %s: %s\n", r->keys, e.text);
+        if (c) call_free(c);
+    }
+    tap_ok(bad == 0 && n > 30, "%d key rows: each a command with help", n);
+    struct err e = {0};
+    struct val *v = NULL;
+    fx_attach(f, "xterm", "UTF-8", "ascii", 24, 80, false);
+    struct call *c = call_new(f->hub, "screen", NULL, BY_USER, &e);
+    struct queue q;
+    queue_init(&q, 4);
+    call_submit(c, &q, NULL, &e);
+    hub_serve(f->hub, OWNER_UI, 0);
+    c = queue_get(&q, 100);
+    v = c ? c->result : NULL;
+    tap_ok(v && v->type == VAL_STR && strstr(v->u.s.p, "mnist-mlp-1"), "the screen command gives the visible cells");
+    if (c) call_free(c);
+    queue_release(&q);
+}
+
+static void actions(struct fx *f) {
+    struct buf b = BUF_INIT, text = BUF_INIT;
+    fx_attach(f, "xterm", "UTF-8", "ascii", 24, 80, false);
+    fx_keys(f, "1");
+    fx_keys(f, "g");
+    fx_frame(f, &b);
+    bool echoed = false;
+    for (int64_t i = f->u->n_log - 5; i < f->u->n_log; i++)
+        if (log_at(f->u, i) && strstr(log_at(f->u, i)->text, "> hone.glyphs")) echoed = true;
+    tap_ok(echoed, "a key's action is echoed as its Lua line (%s)", f->u->last);
+    fx_keys(f, "l0.1\r");
+    fx_frame(f, &b);
+    ui_port(f->u)->last_screen(f->u, &text);
+    tap_ok(strstr(text.data, "more than 10 times") != NULL, "a change of the rate by more than 10x asks once");
+    fx_keys(f, "\x1b");
+    fx_time += 1;
+    fx_frame(f, &b);
+    fx_keys(f, ":opn metr\r");
+    fx_frame(f, &b);
+    tap_ok(f->u->screen == SCR_METRICS, "the palette finds a screen by letters");
+    fx_keys(f, "s\r");
+    tap_ok(f->u->popup == POP_NONE, "the stop menu offers cancel first");
+    fx_keys(f, "q");
+    tap_ok(ui_port(f->u)->wants_detach(f->u), "q detaches");
+    buf_release(&b);
+    buf_release(&text);
+}
+
+int main(void) {
+    struct fx f;
+    fx_open(&f, 60000, 100000);
+    golden(&f);
+    key_table(&f);
+    terminals(&f);
+    small(&f);
+    actions(&f);
+    random_keys(&f);
+    fx_close(&f);
+    bytes(24, 80, 3000, 400);
+    bytes(50, 200, 8000, 450);
+    hostile();
+    return tap_done();
+}
