@@ -143,6 +143,7 @@ void ui_compose(struct ui *u) {
 /* ---- input ---- */
 
 void ui_open_screen(struct ui *u, int screen) {
+    if (u->scr && u->screen != (enum screen_id)screen) screen_clear(u->scr);
     u->screen = (enum screen_id)screen;
     u->zoom = u->frozen = false;
     u->cursor = -1;

@@ -148,7 +148,8 @@ static void series_line(struct canvas *c, const struct plot *p, const struct plo
     free(y);
 }
 
-/* ---- canvas to cells ---- */
+/* ---- canvas to cells ----
+ * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. */
 
 static void cell_braille(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
     static const uint8_t bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
@@ -161,14 +162,14 @@ static void cell_braille(struct grid *g, int row, int col, struct canvas *c, int
             if (d && d->band) band |= bit[y][x], band_ink = d->band - 1;
         }
     if (line) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + ink), 0}, 0x2800 + line);
-    else if (band) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), AT_DIM}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
+    else if (band) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), 0}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
 }
 
 static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
     struct dot *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
     int up = a ? a->line : 0, down = b ? b->line : 0;
     if (up || down) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (up ? up : down) - 1), 0}, up && down ? 0x2588 : up ? 0x2580 : 0x2584);
-    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), AT_DIM}, 0x2591);
+    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
 }
 
 static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int cx, int cy, enum glyphs set) {
@@ -179,7 +180,7 @@ static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int c
         if (set == GLYPHS_LINE && d->line == 1) cp = 0x2022;
         grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->line - 1), 0}, cp);
     } else if (d->band) {
-        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->band - 1), AT_DIM}, set == GLYPHS_LINE ? 0xb7 : '.');
+        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->band - 1), 0}, set == GLYPHS_LINE ? 0xb7 : '.');
     }
 }
 
@@ -211,7 +212,7 @@ static void draw_axis(struct grid *g, const struct plot *p, const struct plot_ra
         grid_right(g, d.row + y, strlen(label) > LABEL - 2 ? d.col - 1 : d.col - 2, LABEL - 1, dim, label);
         grid_put(g, d.row + y, d.col - 1, dim, asc ? '+' : 0x2524);
     }
-    int every = 16;
+    int every = 24;
     for (int x = 0; x < d.cols - 3; x += every) {
         char label[FMT_MAX];
         double step = (double)p->x.from + (double)x * p->x.sub * (double)((int64_t)1 << p->x.k);
@@ -252,7 +253,7 @@ static void draw_legend(struct grid *g, const struct plot *p, int row, int col, 
         if (low) x += grid_textf(g, row, x, col + cols - x, (struct style){INK_WARN, 0}, " <=0:%lld", (long long)low);
         x += 2;
     }
-    if (p->n_marks && x < col + cols - 6) {
+    if (p->n_marks && (!p->title || cols >= 70) && x < col + cols - 6) {
         const struct plot_mark *m = &p->marks[p->n_marks - 1];
         x += grid_textf(g, row, x, col + cols - x, (struct style){INK_WARN, 0}, "v %s", m->text);
         x += 2;
@@ -280,6 +281,15 @@ static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_
             else cell_plain(g, d.row + y, d.col + x, &c, x, y, p->set);
         }
     free(c.d);
+    for (int y = 0; y < d.rows; y++) { /* blanks between coloured cells take their colour: fewer changes, fewer bytes */
+        struct gcell *row = &g->cell[(d.row + y) * g->cols + d.col];
+        int last = d.cols - 1, before = -1;
+        while (last >= 0 && row[last].text[0] == ' ') last--;
+        for (int x = 0; x <= last; x++) {
+            if (row[x].text[0] != ' ') before = x;
+            else if (before >= 0) row[x].style = row[before].style;
+        }
+    }
 }
 
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now) {
@@ -288,7 +298,7 @@ void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, do
     int top = p->title ? 1 : 0;
     struct rect d = {a.row + top, a.col + LABEL, a.rows - top - 1 - (legend ? 1 : 0), plot_columns(p)};
     if (d.rows < 2 || a.cols < LABEL + 4) return;
-    if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, p->title);
+    if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, p->title[0] == ' ' ? 0 : AT_BOLD}, p->title);
     double lo = 0, hi = 1;
     if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi)) plot_range_update(keep, lo, hi, d.rows / 2 > 6 ? d.rows / 3 : d.rows / 2 > 1 ? d.rows / 2 : 1, p->log, now);
     struct plot_range r = *keep;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <term.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -23,7 +24,7 @@ struct screen {
     SCREEN *scr;
     FILE *out, *in;
     int fd, colors;
-    bool ascii, full, first, bell, paste;
+    bool ascii, full, first, ring, paste;
     enum glyphs glyphs;
     char note[160];
     struct grid shown;
@@ -70,7 +71,7 @@ static SCREEN *open_term(struct screen *s, const char *term) {
 }
 
 static int color_level(const struct term_info *t) {
-    int have = has_colors() ? COLORS : 0;
+    int have = has_colors() ? tigetnum("colors") : 0; /* COLORS is not set before start_color */
     const char *ask = t->colors ? t->colors : "auto";
     if (t->no_color && strcmp(ask, "auto") == 0) return 0;
     if (strcmp(ask, "none") == 0 || have < 8) return 0;
@@ -163,13 +164,15 @@ void screen_resize(struct screen *s, int rows, int cols) {
     s->full = true;
 }
 
+void screen_clear(struct screen *s) { s->full = true; }
+
 void screen_redraw(struct screen *s) {
     set_term(s->scr);
     if (!s->first) endwin(); /* the next update enters the screen again */
     s->first = s->full = true;
 }
 
-void screen_bell(struct screen *s) { s->bell = true; }
+void screen_bell(struct screen *s) { s->ring = true; }
 bool screen_ascii(const struct screen *s) { return s->ascii; }
 enum glyphs screen_glyphs(const struct screen *s) { return s->glyphs; }
 const char *screen_note(const struct screen *s) { return s->note[0] ? s->note : NULL; }
@@ -228,7 +231,7 @@ static size_t frame_take(struct screen *s, struct buf *out) {
 size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out) {
     size_t before = out->len;
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
-    if (!full && !s->bell && grid_equal(&s->shown, g)) return 0;
+    if (!full && !s->ring && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
     if (s->full && !s->first) clearok(curscr, TRUE);
     if (full) erase();
@@ -242,11 +245,11 @@ size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out) {
     if (cursor) move(g->cur_row, g->cur_col);
     bool had = s->shown.cur_row >= 0 && !s->first;
     if (cursor != had || s->first) curs_set(cursor ? 1 : 0);
-    if (s->bell) beep();
+    if (s->ring) beep();
     refresh();
     grid_copy(&s->shown, g);
     frame_take(s, out);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
-    s->first = s->full = s->bell = false;
+    s->first = s->full = s->ring = false;
     return out->len - before;
 }

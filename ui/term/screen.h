@@ -10,6 +10,7 @@ struct screen;
 struct screen *screen_open(const struct term_info *t, struct err *e);
 void screen_close(struct screen *s); /* frees it; its bytes are dropped: the client restores the terminal */
 void screen_resize(struct screen *s, int rows, int cols); /* the next frame is a full one */
+void screen_clear(struct screen *s);   /* the next frame starts from an empty screen: cheaper where little stays */
 void screen_redraw(struct screen *s);  /* the next frame repaints everything and enters the alternate screen again */
 /* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. */
 size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out);

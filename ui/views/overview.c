@@ -146,7 +146,7 @@ static void metric_list(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, row, r.col + 1, 11, (struct style){INK_TEXT, 0}, m->name);
         grid_text(g, row, r.col + 13, 8, (struct style){isfinite(m->value) ? INK_TEXT : INK_BAD, AT_BOLD}, fmt_value(a, m->value));
         bool edited = strcmp(u->edited, m->name) == 0 && u->now.step - u->edited_step <= u->now.step / 10;
-        grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_DIM, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
+        grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_TEXT, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
     }
     if (hidden) grid_textf(g, r.row + (shown < r.rows ? shown : r.rows - 1), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", hidden);
 }
@@ -176,11 +176,9 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     } else {
         metric_list(u, g, list);
         if (wide) {
-            int used = u->now.n + 1 < 10 ? u->now.n + 1 : 10;
-            (void)used;
             if (u->alerts) grid_textf(g, bottom - 1, 1, left - 1, alert, "alerts: %d, see 9", u->alerts);
             else grid_text(g, bottom - 1, 1, left - 1, alert, "alerts: none");
-            for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_DIM, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
+            for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_TEXT, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
             chart_draw(u, g, (struct rect){top, left + 1, bottom - top, g->cols - left - 1}, u->sel, &u->main_range, NULL, u->cursor);
         }
     }
