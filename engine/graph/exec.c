@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/cpu/denormal.h"
+#include "engine/cpu/memory.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/plan_priv.h"
 #include "src/base/mem.h"
@@ -75,7 +76,7 @@ static int too_large(const struct plan *p, size_t total, struct err *e) {
     while (fit > 1) { /* halve until the system grants the rest as well */
         fit /= 2;
         double need = (double)total * (1 - share + share * (double)fit / (double)rows);
-        void *t = malloc((size_t)need + 1);
+        void *t = need < (double)memory_available() ? malloc((size_t)need + 1) : NULL;
         bool ok = t != NULL;
         free(t);
         if (ok) return err_set(e, "this batch needs %.0f MiB, more than the system grants; a batch of %" PRId64 " instead of %" PRId64 " fits", mib, fit, rows);
@@ -87,7 +88,7 @@ int plan_alloc(struct plan *p, struct err *e) {
     if (p->memory) return 0;
     size_t total = 64 + p->scratch, huge = (size_t)2 << 20;
     for (size_t i = 0; i < LEN(owned); i++) total += p->bytes[owned[i]];
-    p->memory = mem_try(total >= huge ? (total + 63) / 64 * 64 : total, 1, "the working memory of a run", NULL);
+    if (total < huge || total < memory_available()) p->memory = mem_try(total >= huge ? (total + 63) / 64 * 64 : total, 1, "the working memory of a run", NULL);
     if (!p->memory) return too_large(p, total, e);
     char *at = p->memory;
     for (size_t i = 0; i < LEN(owned); i++) p->block[owned[i]] = at, at += p->bytes[owned[i]];

@@ -259,6 +259,11 @@ static void memory(void) {
     tap_skip("too little memory is a sentence", "a sanitizer owns the address space");
 #endif
     plan_free(p);
+    max = batch((int64_t)1 << 24);
+    e = (struct err){0};
+    p = plan_new(g, &max, &(struct plan_options){.keep = &y, .n_keep = 1}, &e);
+    tap_ok(p && plan_alloc(p, &e) < 0 && strstr(e.text, "MiB"), "more than the machine has is refused before it is touched: %s", e.text);
+    plan_free(p);
     max = batch(INT64_MAX / 1024);
     e = (struct err){0};
     tap_ok(!plan_new(g, &max, &(struct plan_options){.keep = &y, .n_keep = 1}, &e) && e.text[0], "a size that overflows: %s", e.text);
