@@ -20,6 +20,7 @@ static void adagrad_step(float *restrict p, float *const *st, const float *restr
     float *restrict s = st[0];
     const float lr = c[C_LR], eps = c[C_EPS];
     (void)variant;
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), v = s[i] + x * x;
         s[i] = v;
@@ -46,6 +47,7 @@ static void adadelta_step(float *restrict p, float *const *st, const float *rest
     float *restrict s = st[0], *restrict u = st[1];
     const float lr = c[C_LR], eps = c[C_EPS], rho = c[C_RHO];
     (void)variant;
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), a = rho * s[i] + (1 - rho) * x * x, d = sqrtf(u[i] + eps) / sqrtf(a + eps) * x;
         s[i] = a;

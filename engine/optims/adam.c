@@ -19,6 +19,7 @@ enum { V_AMSGRAD = 1 };
 static inline __attribute__((always_inline)) void adam_loop(float *restrict p, float *restrict m, float *restrict v, float *restrict top, const float *restrict g, int64_t n,
                                                             struct update_grad h, const float *c, bool nesterov) {
     const float shrink = c[C_SHRINK], step = c[C_STEP], step_g = c[C_STEP_G], root = c[C_ROOT], eps = c[C_EPS], n1 = c[C_N1], b2 = c[C_B2], n2 = c[C_N2];
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]);
         float a = m[i] + n1 * (x - m[i]), b = b2 * v[i] + n2 * x * x;
@@ -61,6 +62,7 @@ static void adam_ref(const struct exec *x) {
 static void adamax_step(float *restrict p, float *const *s, const float *g, int64_t n, struct update_grad h, const float *c, int64_t variant) {
     float *restrict m = s[0], *restrict u = s[1];
     (void)variant;
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), a = m[i] + c[C_N1] * (x - m[i]), b = c[C_B2] * u[i], d = fabsf(x) + c[C_EPS];
         m[i] = a;

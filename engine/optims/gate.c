@@ -61,6 +61,7 @@ static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
         for (int64_t i = t * NORM_TILE; i < end; i += NORM_BLOCK) {
             int64_t m = end - i < NORM_BLOCK ? end - i : NORM_BLOCK;
             float s = 0;
+#pragma omp simd reduction(+ : s)
             for (int64_t j = 0; j < m; j++) s += g[i + j] * g[i + j];
             double d = s;
             if (!(s < 1e30f) || s < 1e-30f) { /* the squares left the range of a float, or a value is not finite */

@@ -14,6 +14,7 @@ static void lion_step(float *restrict p, float *const *s, const float *restrict 
     float *restrict m = s[0];
     const float shrink = c[C_SHRINK], lr = c[C_LR], b1 = c[C_B1], b2 = c[C_B2];
     (void)variant;
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), d = b1 * m[i] + (1 - b1) * x;
         m[i] = b2 * m[i] + (1 - b2) * x;

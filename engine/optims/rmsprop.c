@@ -14,21 +14,29 @@ struct rmsprop_args {
 enum { C_LR, C_ALPHA, C_EPS, C_MOMENTUM };
 enum { V_CENTERED = 1, V_MOMENTUM = 2 };
 
-static void rmsprop_step(float *restrict p, float *const *s, const float *restrict g, int64_t n, struct update_grad h, const float *c, int64_t variant) {
-    float *restrict sq = s[0], *restrict mean = variant & V_CENTERED ? s[1] : NULL, *restrict buf = variant & V_MOMENTUM ? variant & V_CENTERED ? s[2] : s[1] : NULL;
+static inline __attribute__((always_inline)) void rmsprop_loop(float *restrict p, float *restrict sq, float *restrict mean, float *restrict buf, const float *restrict g, int64_t n,
+                                                               struct update_grad h, const float *c, bool centered, bool momentum) {
     const float lr = c[C_LR], alpha = c[C_ALPHA], eps = c[C_EPS], mu = c[C_MOMENTUM];
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), v = alpha * sq[i] + (1 - alpha) * x * x;
         sq[i] = v;
-        if (mean) {
+        if (centered) {
             float m = mean[i] + (1 - alpha) * (x - mean[i]);
             mean[i] = m;
             v = v > m * m ? v - m * m : 0; /* rounding must not make a variance negative */
         }
         float d = x / (sqrtf(v) + eps);
-        if (buf) buf[i] = d = mu * buf[i] + d;
+        if (momentum) buf[i] = d = mu * buf[i] + d;
         p[i] -= lr * d;
     }
+}
+
+static void rmsprop_step(float *p, float *const *s, const float *g, int64_t n, struct update_grad h, const float *c, int64_t variant) {
+    if (variant == (V_CENTERED | V_MOMENTUM)) rmsprop_loop(p, s[0], s[1], s[2], g, n, h, c, true, true);
+    else if (variant == V_CENTERED) rmsprop_loop(p, s[0], s[1], NULL, g, n, h, c, true, false);
+    else if (variant == V_MOMENTUM) rmsprop_loop(p, s[0], NULL, s[1], g, n, h, c, false, true);
+    else rmsprop_loop(p, s[0], NULL, NULL, g, n, h, c, false, false);
 }
 
 static double rmsprop_one(double p, double *s, double g, const double *c, int64_t variant) {

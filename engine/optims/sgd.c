@@ -13,6 +13,7 @@ enum { C_LR, C_MOMENTUM, C_DAMP };
 enum { V_NESTEROV = 1 };
 
 static void plain_step(float *restrict p, const float *restrict g, int64_t n, struct update_grad h, float lr) {
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) p[i] -= lr * (g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]));
 }
 
@@ -23,6 +24,7 @@ static void sgd_step(float *restrict p, float *const *s, const float *restrict g
         plain_step(p, g, n, h, lr);
         return;
     }
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float x = g ? update_g(h, g[i], p[i]) : update_g0(h, p[i]), v = mu * b[i] + damp * x;
         b[i] = v;
