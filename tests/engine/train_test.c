@@ -1,0 +1,506 @@
+/* The training job through the hub: same bits at any number of threads, exact resume after an end, a stop and a kill at every fault point of a save, live
+ * edits, a loss that is not finite, early stopping, no allocation in a step. Data is made here. */
+#include "config.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/cmds/objects.h"
+#include "engine/cpu/pool.h"
+#include "engine/engine.h"
+#include "engine/train/train.h"
+#include "src/base/io.h"
+#include "src/base/log.h"
+#include "src/base/mem.h"
+#include "src/base/rng.h"
+#include "src/base/thread.h"
+#include "src/call/settings.h"
+#include "tests/tap.h"
+
+static const struct cmd *const *const cmds[] = {cmds_call, cmds_run, cmds_engine, NULL};
+static char dir[64];
+static struct runs *rs;
+static struct hub *hub;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define COUNTS 1
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+static _Atomic long allocations;
+void *malloc(size_t n) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_malloc(n);
+}
+void *calloc(size_t n, size_t size) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_calloc(n, size);
+}
+void *realloc(void *p, size_t n) {
+    atomic_fetch_add(&allocations, 1);
+    return __libc_realloc(p, n);
+}
+#endif
+
+static void quiet(void *ctx, enum log_level l, const char *text) { (void)ctx, (void)l, (void)text; }
+
+static void open_hone(void) {
+    struct err e = {0};
+    rs = runs_new(dir);
+    hub = hub_new(cmds, rs);
+    if (engine_start(hub, &e) < 0) tap_ok(false, "engine: %s", e.text);
+}
+
+static void close_hone(void) {
+    hub_quit(hub);
+    engine_stop();
+    objects_release(model_free);
+    hub_free(hub);
+    runs_free(rs);
+}
+
+/* ---- data: 3 classes, 12 numbers a row; `bad` < 0: nothing; else one value of that row ---- */
+static struct dataset *make_data(int64_t n, int64_t n_val, int64_t bad, float bad_value) {
+    struct dataset *d = X_NEW(struct dataset, 1);
+    atomic_store(&d->refs, 1);
+    d->name = mem_str("made");
+    d->path = mem_str("made");
+    d->n_input = 1;
+    d->n_class = 3;
+    d->class_name = X_NEW(char *, 3);
+    for (int c = 0; c < 3; c++) d->class_name[c] = mem_strn("abc" + c, 1);
+    for (int p = 0; p < 2; p++) {
+        struct part *part = &d->part[p];
+        part->n = p ? n_val : n;
+        part->n_col = 2;
+        part->col = X_NEW(struct column, 2);
+        part->col[0] = (struct column){.name = mem_str("x"), .type = COL_F32, .ndim = 1, .dim = {12}, .width = 12, .scale = 1, .data = X_NEW(float, (size_t)(part->n * 12 + 1))};
+        part->col[1] = (struct column){.name = mem_str("y"), .type = COL_I32, .width = 1, .max_id = 3, .data = X_NEW(int32_t, (size_t)part->n + 1)};
+        float *x = part->col[0].data;
+        int32_t *y = part->col[1].data;
+        for (int64_t i = 0; i < part->n; i++) {
+            y[i] = (int32_t)rng_below(5, (uint64_t)p, (uint64_t)i, 3);
+            for (int j = 0; j < 12; j++) x[i * 12 + j] = (float)(rng_normal(6, (uint64_t)p, (uint64_t)(i * 12 + j)) + (j % 3 == y[i]));
+        }
+        if (p == 0 && bad >= 0) x[bad * 12 + 5] = bad_value;
+    }
+    return d;
+}
+
+static struct val *layer(const char *name, int64_t size) {
+    struct val *l = val_table();
+    val_set_str(l, "layer", name);
+    if (size) val_push(l, val_int(size));
+    return l;
+}
+
+static struct val *call(const char *name, struct val *args, struct err *e) {
+    struct val *out = NULL;
+    *e = (struct err){0};
+    if (call_sync(hub, name, args, BY_LINE, &out, e) < 0) return NULL;
+    return out ? out : val_nil();
+}
+
+static struct val *set_args(const char *name, struct val *v) {
+    struct val *t = val_table();
+    val_set_str(t, "name", name);
+    val_set(t, "value", v);
+    return t;
+}
+
+static void setting(const char *name, struct val *v) {
+    struct err e = {0};
+    if (settings_set(name, v, NULL, &e) < 0) printf("# %s\n", e.text);
+    val_free(v);
+}
+
+/* exp: an exponential in the middle, which overflows for large inputs. */
+static struct handle make_model(struct handle d, bool exponential) {
+    struct val *t = val_table();
+    struct err e;
+    val_set(t, "input", val_handle(d));
+    val_push(t, layer("linear", 16));
+    val_push(t, exponential ? layer("exp", 0) : layer("relu", 0));
+    struct val *drop = layer("dropout", 0);
+    val_set_num(drop, "p", 0.25);
+    val_push(t, drop);
+    val_push(t, layer("linear", 3));
+    struct val *m = call("model", t, &e);
+    if (!m) printf("# %s\n", e.text);
+    struct handle h = m ? m->u.h : (struct handle){0};
+    val_free(m);
+    return h;
+}
+
+static struct val *train_args(struct handle m, struct handle d, int64_t epochs) {
+    struct val *t = val_table(), *o = val_table(), *s = val_table(), *w = val_table();
+    val_set(t, "model", val_handle(m));
+    val_set(t, "data", val_handle(d));
+    val_set_int(t, "epochs", epochs);
+    val_set_int(t, "batch", 16);
+    val_set_str(o, "optim", "nadam");
+    val_set_num(o, "lr", 0.01);
+    val_set(t, "optim", o);
+    val_set_str(w, "sched", "plateau");
+    val_set_int(w, "patience", 0);
+    val_set_num(w, "factor", 0.5);
+    val_set_str(s, "sched", "warmup");
+    val_set_int(s, "steps", 9);
+    val_set(s, "next", w);
+    val_set(t, "sched", s);
+    val_set_num(t, "clip_norm", 1.5);
+    return t;
+}
+
+/* Trains to the end; the result of wait. */
+static struct val *train(struct val *args, struct err *e) {
+    struct val *run = call("train", args, e), *out = NULL;
+    if (!run) return NULL;
+    struct val *w = val_table();
+    val_set(w, "run", run);
+    out = call("wait", w, e);
+    return out;
+}
+
+static void sum_of(struct handle h, char hex[65]) {
+    struct err e = {0};
+    struct model *m = objects_model(h, &e);
+    strcpy(hex, "?");
+    if (m) io_sha256(m->data, m->bytes, hex);
+}
+
+static void threads(void) {
+    char first[65], hex[65];
+    bool same = true;
+    for (int n = 1; n <= 4; n++) {
+        struct err e;
+        setting("threads", val_int(n));
+        struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
+        struct val *r = train(train_args(m, d, 2), &e);
+        if (!r) printf("# %s\n", e.text);
+        sum_of(m, n == 1 ? first : hex);
+        if (n > 1) same = same && r && strcmp(first, hex) == 0;
+        val_free(r);
+    }
+    tap_ok(same, "1, 2, 3 and 4 threads give the same weights: %.16s", first);
+    setting("threads", val_int(2));
+}
+
+/* ---- resume ---- */
+
+static void whole(char hex[65], struct handle *d) {
+    struct err e;
+    *d = objects_add_data(make_data(200, 40, -1, 0));
+    struct handle m = make_model(*d, false);
+    struct val *r = train(train_args(m, *d, 4), &e);
+    if (!r) printf("# %s\n", e.text);
+    val_free(r);
+    sum_of(m, hex);
+}
+
+static void resume_at(int64_t step, const char *want, struct handle d) {
+    struct err e;
+    char hex[65];
+    struct handle m = make_model(d, false);
+    struct val *a = train_args(m, d, 4), *r;
+    val_set_int(a, "steps", step); /* the schedule does not look at the length of the run */
+    r = train(a, &e);
+    const char *name = r ? val_get_str(r, "run", "?") : "?";
+    struct handle m2 = make_model(d, false);
+    struct val *b = train_args(m2, d, 4), *r2;
+    val_set_str(b, "resume", name);
+    val_set_int(b, "batch", 64);       /* what decides the bits comes from the checkpoint */
+    r2 = train(b, &e);
+    sum_of(m2, hex);
+    tap_ok(r2 && strcmp(hex, want) == 0, "ended at step %d and resumed: the same weights %s", (int)step, r2 ? "" : e.text);
+    val_free(r);
+    val_free(r2);
+}
+
+static char *newest_run(void) {
+    DIR *dp = opendir(dir);
+    struct dirent *f;
+    char best[256] = "";
+    while (dp && (f = readdir(dp)))
+        if (strncmp(f->d_name, "killed", 6) == 0 && strcmp(f->d_name, best) > 0) snprintf(best, sizeof best, "%s", f->d_name);
+    if (dp) closedir(dp);
+    return mem_str(best);
+}
+
+/* The run of a child, which dies in a save. */
+static int child(void) {
+    struct err e = {0};
+    settings_init();
+    log_set_sink(quiet, NULL);
+    setting("threads", val_int(1));
+    if (engine_init(&e) < 0) return 1;
+    open_hone();
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
+    struct val *a = train_args(m, d, 4);
+    val_set_int(a, "ckpt_every", 5);
+    val_set_str(a, "name", "killed");
+    train(a, &e);
+    return 7;
+}
+
+/* A child (this program again, as fault points are read once a process) trains and dies; then we go on from what is there. */
+static void kill_at(const char *point, int hit, const char *want) {
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char fault[96];
+        snprintf(fault, sizeof fault, "%s:%d:kill", point, hit);
+        setenv("HONE_FAULT", fault, 1);
+        execl("/proc/self/exe", "train_test", "child", dir, (char *)NULL);
+        _exit(8);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (!WIFSIGNALED(status)) {
+        tap_ok(false, "%s hit %d did not kill", point, hit);
+        return;
+    }
+    struct err e;
+    char hex[65], *name = newest_run();
+    open_hone();
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
+    struct val *a = train_args(m, d, 4);
+    val_set_str(a, "resume", name);
+    struct val *r = train(a, &e);
+    sum_of(m, hex);
+    tap_ok(r && strcmp(hex, want) == 0, "killed at %s, pass %d, resumed from %s: the same weights %s", point, hit, name, r ? "" : e.text);
+    val_free(r);
+    close_hone();
+    char *path = io_join(dir, name);
+    io_remove_tree(path, NULL);
+    free(path);
+    free(name);
+}
+
+/* ---- live edits ---- */
+
+struct seen { int edits, alerts; char layer[96]; int64_t step; double last_lr; bool step_ok; };
+static void see(void *ctx, uint64_t seq, const struct val *ev) {
+    struct seen *s = ctx;
+    const char *name = val_get_str(ev, "event", "");
+    (void)seq;
+    if (strcmp(name, "edit") == 0) {
+        s->edits++;
+        s->step_ok = val_get_int(ev, "step", -1) == s->step;
+    }
+    if (strcmp(name, "alert") == 0) {
+        s->alerts++;
+        snprintf(s->layer, sizeof s->layer, "%s", val_get_str(ev, "layer", "?"));
+    }
+    if (strcmp(name, "metric") == 0) s->last_lr = val_get_num(ev, "lr", NAN);
+}
+
+static bool wait_state(enum run_state want) {
+    for (int i = 0; i < 3000; i++) {
+        struct run *r = runs_current(rs);
+        struct run_now now;
+        if (r) {
+            run_now(r, &now);
+            if (now.state == want) return true;
+        }
+        clock_sleep(0.002);
+    }
+    return false;
+}
+
+static double get_number(const char *name) {
+    struct err e;
+    struct val *t = val_table();
+    double x = NAN;
+    val_set_str(t, "name", name);
+    struct val *v = call("get", t, &e);
+    if (v) val_as_num(v, &x);
+    val_free(v);
+    return x;
+}
+
+static void edits(void) {
+    struct err e;
+    struct seen s = {0};
+    uint64_t from = runs_next_event(rs), lost;
+    struct handle d = objects_add_data(make_data(4000, 0, -1, 0)), m = make_model(d, false);
+    struct val *a = train_args(m, d, 200);
+    val_unset(a, "sched");
+    val_set_str(a, "name", "edits");
+    struct val *run = call("train", a, &e), *p = val_table();
+    val_set(p, "run", val_copy(run));
+    val_free(call("pause", p, &e));
+    tap_ok(wait_state(RUN_PAUSED), "the run pauses");
+    struct run_now now;
+    run_now(runs_current(rs), &now);
+    int64_t paused_at = now.step;
+    static const struct { const char *name; double v; } set[] = {
+        {"lr", 0.005}, {"batch", 80}, {"dropout1.p", 0.1}, {"weight_decay", 0.01}, {"label_smoothing", 0.05}, {"clip_norm", 0.7}, {"beta1", 0.8}};
+    bool all = true;
+    for (size_t i = 0; i < LEN(set); i++) {
+        struct val *ok = call("set", set_args(set[i].name, val_num(set[i].v)), &e);
+        if (!ok) printf("# %s: %s\n", set[i].name, e.text);
+        val_free(ok);
+        all = all && fabs(get_number(set[i].name) - set[i].v) < 1e-12;
+    }
+    tap_ok(all, "seven live arguments are set and read back while the run is paused");
+    struct val *bad = call("set", set_args("lr", val_num(NAN)), &e);
+    tap_ok(!bad, "a learning rate that is not finite is refused: %s", e.text);
+    p = val_table();
+    val_set(p, "run", val_copy(run));
+    val_free(call("resume", p, &e));
+    clock_sleep(0.3);
+    p = val_table();
+    val_set(p, "run", val_copy(run));
+    val_set_str(p, "after", "step");
+    val_free(call("stop", p, &e));
+    p = val_table();
+    val_set(p, "run", run);
+    struct val *r = call("wait", p, &e);
+    s.step = paused_at;
+    runs_events(rs, from, see, &s, &lost);
+    tap_ok(r && strcmp(val_get_str(r, "state", ""), "stopped") == 0, "stop ends the run as stopped");
+    tap_ok(s.edits == (int)LEN(set) && s.step_ok, "each edit left an event that carries its step (%d)", s.edits);
+    tap_near(s.last_lr, 0.005, 1e-12, "the steps after it use the edited learning rate");
+    val_free(r);
+}
+
+/* ---- something is not finite ---- */
+
+static bool finite_model(struct handle h) {
+    struct err e = {0};
+    struct model *m = objects_model(h, &e);
+    for (size_t i = 0; m && i < m->bytes / sizeof(float); i++)
+        if (!isfinite(m->data[i])) return false;
+    return m != NULL;
+}
+
+static void nonfinite(void) {
+    static const float bad[] = {NAN, INFINITY, 1e30f};
+    static const char *const first[] = {"input x", "input x", "exp1"};
+    struct err e;
+    uint64_t lost;
+    setting("nonfinite", val_str("skip"));
+    for (int i = 0; i < 3; i++) {
+        struct seen s = {0};
+        uint64_t from = runs_next_event(rs);
+        struct handle d = objects_add_data(make_data(100, 0, 37, bad[i])), m = make_model(d, i == 2);
+        struct val *r = train(train_args(m, d, 2), &e);
+        runs_events(rs, from, see, &s, &lost);
+        tap_ok(r && s.alerts == 2 && strcmp(s.layer, first[i]) == 0 && finite_model(m), "%g in a row: refused once an epoch, first in \"%s\", weights stay finite", (double)bad[i], s.layer);
+        val_free(r);
+    }
+    setting("nonfinite", val_str("stop"));
+    struct handle d = objects_add_data(make_data(100, 0, 37, NAN)), m = make_model(d, false);
+    struct val *r = train(train_args(m, d, 2), &e);
+    tap_ok(!r && e.code == ERR_GOAL, "policy stop ends with the code of a missed goal: %s", e.text);
+    val_free(r);
+    setting("nonfinite", val_str("pause"));
+    m = make_model(d, false);
+    struct val *run = call("train", train_args(m, d, 1), &e);
+    tap_ok(wait_state(RUN_PAUSED), "policy pause pauses");
+    struct val *p = val_table();
+    val_set(p, "run", val_copy(run));
+    val_free(call("resume", p, &e));
+    p = val_table();
+    val_set(p, "run", run);
+    r = call("wait", p, &e);
+    tap_ok(r && strcmp(val_get_str(r, "state", ""), "done") == 0, "and goes on with the next batch when resumed");
+    val_free(r);
+}
+
+static void early(void) {
+    struct err e;
+    struct handle d = objects_add_data(make_data(60, 60, -1, 0)), m = make_model(d, false);
+    struct val *a = train_args(m, d, 500);
+    val_unset(a, "sched");
+    val_set_int(a, "patience", 3);
+    val_set_str(a, "keep", "best");
+    val_set_str(a, "metric", "loss");
+    struct val *r = train(a, &e), *t = val_table();
+    double best = val_get_num(r, "best_val_loss", NAN);
+    tap_ok(r && val_get_num(r, "epoch", 1e9) < 400, "patience ends the run early, at epoch %g", val_get_num(r, "epoch", NAN));
+    val_set(t, "model", val_handle(m));
+    val_set(t, "data", val_handle(d));
+    val_set_str(t, "split", "val");
+    struct val *rep = call("eval", t, &e);
+    tap_near(val_get_num(rep, "loss", NAN), best, 1e-9, "keep=best leaves the best weights in the model");
+    tap_ok(val_len(val_get(rep, "confusion")) == 3 && val_len(val_get(rep, "table")) == 3 && val_get(rep, "acc_lo"), "a report has confusion, a table of classes and an interval");
+    val_free(rep);
+    val_free(r);
+}
+
+/* ---- no allocation in a step ---- */
+static void allocations_of_steps(void) {
+#ifdef COUNTS
+    struct err e = {0};
+    struct dataset *d = make_data(500, 0, -1, 0);
+    struct handle h = objects_add_data(d), mh = make_model(h, false);
+    struct model *m = objects_model(mh, &e);
+    struct loss_spec loss;
+    struct optimiser *o = optimiser_new(NULL, &e);
+    struct pool *pool = pool_new(2, &e);
+    loss_init(&loss, NULL, true, &e);
+    struct step_spec ss = {.model = m, .loss = &loss, .optim = o, .pool = pool, .seed = 1, .rows = 16};
+    struct loader_spec ls = {.part = &d->part[PART_TRAIN], .seed = 1, .shuffle = true, .batch = 16};
+    struct step *s = step_new(&ss, &e);
+    struct loader *l = loader_new(&ls, 0, 0, &e);
+    struct step_result r;
+    double hyper[CTL_N];
+    long before = 0;
+    for (int i = 0; s && l && i < 120; i++) { /* through the ends of three epochs */
+        if (i == 5) before = atomic_load(&allocations);
+        const struct batch *b = loader_next(l);
+        struct extents x = step_load(s, &d->part[PART_TRAIN], b);
+        optimiser_hyper(o, 0.01, 0, 0, hyper);
+        step_run(s, &x, (uint64_t)i, hyper, &r, &e);
+        optimiser_applied(o, 0.01);
+    }
+    long made = atomic_load(&allocations) - before;
+    tap_ok(s && l && made == 0, "115 steps, loading included, make %ld allocations", made);
+    loader_free(l);
+    step_free(s);
+    optimiser_free(o);
+    loss_release(&loss);
+    pool_free(pool);
+#else
+    tap_skip("no allocation in a step", "the sanitizer owns malloc");
+#endif
+}
+
+int main(int argc, char **argv) {
+    struct err e = {0};
+    char want[65];
+    struct handle d;
+    if (argc == 3 && strcmp(argv[1], "child") == 0) {
+        snprintf(dir, sizeof dir, "%s", argv[2]);
+        return child();
+    }
+    strcpy(dir, "/tmp/hone-train-XXXXXX");
+    if (!mkdtemp(dir)) return 1;
+    settings_init();
+    log_set_sink(quiet, NULL);
+    setting("threads", val_int(1));
+    if (engine_init(&e) < 0) return 1;
+    open_hone();
+    threads();
+    whole(want, &d);
+    static const int64_t at[] = {1, 5, 12, 13, 14, 26, 40, 51};
+    for (size_t i = 0; i < LEN(at); i++) resume_at(at[i], want, d);
+    edits();
+    nonfinite();
+    early();
+    allocations_of_steps();
+    close_hone();
+#ifndef __SANITIZE_THREAD__
+    static const struct { const char *point; int hit; } kills[] = {{"ckpt.state", 2}, {"ckpt.commit", 2}, {"ckpt.rename", 3}, {"ckpt.remove", 1}, {"model.rename", 3}};
+    for (size_t i = 0; i < LEN(kills); i++) kill_at(kills[i].point, kills[i].hit, want);
+#endif
+    io_remove_tree(dir, NULL);
+    return tap_done();
+}
