@@ -1,98 +1,162 @@
--- Reports as people read them: what hone.eval, hone.compare and the like return gets these methods.
---   rep.acc, rep.f1_macro ... are numbers; rep.classes, rep.matrix (rows: true class), rep.per_class are tables.
---   rep:confusion() and rep:table() are text; print(rep) shows the numbers.
-local report = {}
-local methods = {}
+-- Methods of the reports that hone.eval and hone.compare give. Fields are the metrics, rep.classes the names, rep.matrix the
+-- confusion counts (rows: true class), rep.per_class the numbers of each class; rep:table() and rep:confusion() are text,
+-- rep:interval(NAME) the two ends of a 95 % interval, print(rep) shows the metrics.
+local M = {}
+local SHOWN = 20 -- classes of a whole matrix, mistakes of a large one
 
-local order = { "acc", "acc_lo", "acc_hi", "loss", "precision_macro", "recall_macro", "f1_macro", "f1_micro", "f1_weighted",
-    "auroc", "kappa", "mcc", "log_loss", "brier", "ece", "rmse", "mae", "r2", "n", "params" }
-
-local function cell(v)
-    if v == nil then return "-" end
-    if math.type(v) == "integer" then return tostring(v) end
-    if type(v) == "number" then return string.format("%.4f", v) end
-    return tostring(v)
+local function num(x, digits)
+    if type(x) ~= "number" then return x == nil and "-" or tostring(x) end
+    if math.type(x) == "integer" then return tostring(x) end
+    return string.format("%." .. (digits or 4) .. "f", x)
 end
 
-local function columns(rows)
-    local width = {}
-    for _, row in ipairs(rows) do
-        for i = 1, #row do width[i] = math.max(width[i] or 0, utf8.len(row[i]) or #row[i]) end
+local function columns(rows, right)
+    local width, out = {}, {}
+    for _, r in ipairs(rows) do
+        for c, cell in ipairs(r) do width[c] = math.max(width[c] or 0, utf8.len(cell) or #cell) end
     end
-    local out = {}
-    for _, row in ipairs(rows) do
+    for _, r in ipairs(rows) do
         local line = {}
-        for i = 1, #row do
-            local pad = string.rep(" ", width[i] - (utf8.len(row[i]) or #row[i]))
-            line[i] = i == 1 and row[i] .. pad or pad .. row[i]
+        for c, cell in ipairs(r) do
+            local pad = (" "):rep(width[c] - (utf8.len(cell) or #cell))
+            line[c] = (right and c > 1) and pad .. cell or cell .. pad
         end
         out[#out + 1] = (table.concat(line, "  "):gsub("%s+$", ""))
     end
     return table.concat(out, "\n")
 end
 
--- Precision, recall, F1 and support of each class; classes without examples and guesses show "-".
-function methods:table()
-    local rows = { { "class", "precision", "recall", "f1", "support" } }
-    for _, c in ipairs(self.per_class or {}) do
-        rows[#rows + 1] = { tostring(c.class), cell(c.precision), cell(c.recall), cell(c.f1), cell(c.support) }
-    end
-    rows[#rows + 1] = { "macro", cell(self.precision_macro), cell(self.recall_macro), cell(self.f1_macro), cell(self.n) }
-    return columns(rows)
+local report = {}
+
+local function need(self, field)
+    return rawget(self, field) or error("a report of a regression has no classes", 3)
 end
 
--- The confusion matrix: rows are true classes, columns what the model said. Beyond 20 classes the 20 most frequent mistakes.
-function methods:confusion()
-    local m, names = self.matrix or {}, self.classes or {}
-    local rows = {}
-    if #m <= 20 then
-        rows[1] = { "true \\ said" }
-        for c = 1, #m do rows[1][c + 1] = tostring(c - 1) end
-        for r = 1, #m do
-            rows[r + 1] = { string.format("%d %s", r - 1, names[r] or "") }
-            for c = 1, #m do rows[r + 1][c + 1] = cell(m[r][c]) end
-        end
-        return columns(rows)
-    end
-    local pairs_ = {}
+-- Precision, recall, F1 and support of each class; "-" where a class has neither examples nor guesses.
+function report:table()
+    local rows = { { "class", "precision", "recall", "f1", "support" } }
+    for _, c in ipairs(need(self, "per_class")) do rows[#rows + 1] = { tostring(c.class), num(c.precision), num(c.recall), num(c.f1), num(c.support) } end
+    rows[#rows + 1] = { "macro", num(self.precision_macro), num(self.recall_macro), num(self.f1_macro), num(self.n) }
+    return columns(rows, true)
+end
+
+local function mistakes(m, names)
+    local list, rows = {}, { { "true", "said", "times" } }
     for r = 1, #m do
         for c = 1, #m do
-            if r ~= c and m[r][c] > 0 then pairs_[#pairs_ + 1] = { m[r][c], r, c } end
+            if r ~= c and m[r][c] > 0 then list[#list + 1] = { m[r][c], r, c } end
         end
     end
-    table.sort(pairs_, function(a, b)
+    table.sort(list, function(a, b)
         if a[1] ~= b[1] then return a[1] > b[1] end
         if a[2] ~= b[2] then return a[2] < b[2] end
         return a[3] < b[3]
     end)
-    rows[1] = { "true", "said", "times" }
-    for i = 1, math.min(20, #pairs_) do
-        local p = pairs_[i]
-        rows[#rows + 1] = { tostring(names[p[2]] or p[2]), tostring(names[p[3]] or p[3]), cell(p[1]) }
+    for i = 1, math.min(SHOWN, #list) do rows[i + 1] = { tostring(names[list[i][2]] or list[i][2]), tostring(names[list[i][3]] or list[i][3]), num(list[i][1]) } end
+    return columns(rows)
+end
+
+-- The confusion matrix: rows are true classes, columns what the model said. Of many classes the most frequent mistakes.
+function report:confusion()
+    local m, names, rows = need(self, "matrix"), self.classes or {}, { { "true \\ said" } }
+    if #m > SHOWN then return mistakes(m, names) end
+    for c = 1, #m do rows[1][c + 1] = tostring(c - 1) end
+    for r = 1, #m do
+        rows[r + 1] = { (r - 1) .. " " .. tostring(names[r] or "") }
+        for c = 1, #m do rows[r + 1][c + 1] = num(m[r][c]) end
+    end
+    return columns(rows, true)
+end
+
+local function macro(m, what)
+    local sum, n, guess = 0, 0, {}
+    for r = 1, #m do
+        for c = 1, #m do guess[c] = (guess[c] or 0) + m[r][c] end
+    end
+    for k = 1, #m do
+        local label = 0
+        for c = 1, #m do label = label + m[k][c] end
+        if label + guess[k] > 0 then
+            local hit = m[k][k]
+            if what == "f1_macro" then sum = sum + 2 * hit / (label + guess[k])
+            elseif what == "recall_macro" then sum = sum + (label > 0 and hit / label or 0)
+            else sum = sum + (guess[k] > 0 and hit / guess[k] or 0) end
+            n = n + 1
+        end
+    end
+    return n > 0 and sum / n or 0
+end
+
+-- 95 % interval of acc, recall_macro, precision_macro or f1_macro: Wilson's for acc, otherwise percentiles of a bootstrap over
+-- the rows of the confusion matrix with a fixed seed, so that the same report gives the same interval.
+function report:interval(name)
+    name = name or "acc"
+    if name == "acc" then return self.acc_lo, self.acc_hi end
+    if name ~= "f1_macro" and name ~= "recall_macro" and name ~= "precision_macro" then error("no interval is known for " .. tostring(name), 2) end
+    local m, rows, cols, n = need(self, "matrix"), {}, {}, 0
+    for r = 1, #m do
+        for c = 1, #m do
+            for _ = 1, m[r][c] do n = n + 1; rows[n], cols[n] = r, c end
+        end
+    end
+    if n == 0 then return 0, 1 end
+    local seed, values = 88172645463325252, {}
+    for b = 1, math.max(100, math.min(1000, 2000000 // n)) do
+        local s = {}
+        for r = 1, #m do
+            s[r] = {}
+            for c = 1, #m do s[r][c] = 0 end
+        end
+        for _ = 1, n do
+            seed = seed ~ seed << 13
+            seed = seed ~ seed >> 7
+            seed = seed ~ seed << 17
+            local i = (seed >> 11) % n + 1
+            local row = s[rows[i]]
+            row[cols[i]] = row[cols[i]] + 1
+        end
+        values[b] = macro(s, name)
+    end
+    table.sort(values)
+    return values[math.max(1, math.floor(#values * 0.025 + 0.5))], values[math.min(#values, math.ceil(#values * 0.975))]
+end
+
+local ORDER = { "loss", "acc", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap", "mcc", "kappa", "brier", "ece", "mse", "mae", "rmse", "r2" }
+
+local function report_text(self)
+    local rows = {}
+    for _, name in ipairs(ORDER) do
+        if self[name] ~= nil then
+            local cell = num(self[name])
+            if name == "acc" and self.acc_lo then cell = cell .. "  (95 %: " .. num(self.acc_lo) .. " to " .. num(self.acc_hi) .. ")" end
+            rows[#rows + 1] = { name, cell }
+        end
+    end
+    local head = string.format("%s on %s, %s: %s rows", tostring(self.model), tostring(self.data), tostring(self.split), num(self.n))
+    return #rows > 0 and head .. "\n" .. columns(rows) or head
+end
+
+local function compare_text(self)
+    local rows = { { "model", "acc", "95 %", "f1_macro", "loss", "bytes", "lost", "won", "p" } }
+    for _, r in ipairs(self) do
+        rows[#rows + 1] = { tostring(r.model), num(r.acc), r.acc_lo and num(r.acc_lo) .. ".." .. num(r.acc_hi) or "-", num(r.f1_macro), num(r.loss), num(r.bytes),
+            num(r.lost), num(r.won), num(r.p_mcnemar) }
     end
     return columns(rows)
 end
 
-local function text(self)
-    local rows, seen = {}, {}
-    for _, name in ipairs(order) do
-        if self[name] ~= nil then rows[#rows + 1] = { name, cell(self[name]) } end
-        seen[name] = true
+local report_meta = { __index = report, __tostring = report_text }
+local compare_meta = { __tostring = compare_text }
+
+-- Called by the bindings with each result of a job that is a table.
+function M.wrap(t, command)
+    if getmetatable(t) then return end
+    if type(t.split) == "string" or t.acc or t.confusion then
+        t.matrix, t.per_class, t.confusion, t.table = t.confusion, t.table, nil, nil
+        setmetatable(t, report_meta)
+    elseif command == "compare" and type(t[1]) == "table" then
+        setmetatable(t, compare_meta)
     end
-    local more = {}
-    for name, v in pairs(self) do
-        if not seen[name] and type(name) == "string" and type(v) ~= "table" then more[#more + 1] = name end
-    end
-    table.sort(more)
-    for _, name in ipairs(more) do rows[#rows + 1] = { name, cell(self[name]) } end
-    return columns(rows)
 end
 
--- Gives a command's result its methods. The raw tables move to names that are free.
-function report.wrap(r)
-    if type(r.confusion) == "table" then r.matrix, r.confusion = r.confusion, nil end
-    if type(r.table) == "table" then r.per_class, r.table = r.table, nil end
-    return setmetatable(r, { __index = methods, __tostring = text, __name = "report" })
-end
-
-return report
+return M
