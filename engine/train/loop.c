@@ -70,6 +70,29 @@ static bool stop_eval(void *ctx, int64_t done, int64_t total) {
     return how == STOP_NOW || how == STOP_DISCARD || how == STOP_PREEMPT;
 }
 
+/* The numbers of an eval event; the whole report goes into the run record. */
+static struct val *short_values(const struct train *t) {
+    static const char *const keep[] = {"loss", "acc", "acc_lo", "acc_hi", "top5", "f1_macro", "mse", "mae", "rmse", "r2"};
+    const struct tally *tally = eval_tally(t->eval);
+    struct val *all = tally_values_val(tally), *v = val_table();
+    for (size_t i = 0; i < LEN(keep); i++)
+        if (val_get(all, keep[i])) val_set(v, keep[i], val_copy(val_get(all, keep[i])));
+    if (val_get(all, t->metric->name)) val_set(v, t->metric->name, val_copy(val_get(all, t->metric->name)));
+    val_set_str(all, "split", t->val ? "val" : "train");
+    val_set_str(all, "data", t->data->name);
+    val_set_int(all, "step", t->n_step);
+    if (tally->n_class) {
+        bool named = tally->n_class <= t->data->n_class;
+        struct val *names = val_list();
+        for (int i = 0; i < tally->n_class; i++) val_push(names, named ? val_str(t->data->class_name[i]) : val_int(i));
+        val_set(all, "classes", names);
+        if (tally->n_class <= 200) val_set(all, "confusion", tally_confusion(tally));
+        val_set(all, "table", tally_classes(tally, named ? t->data->class_name : NULL));
+    }
+    run_report(t->run, "eval", all);
+    return v;
+}
+
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
     struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens};
@@ -83,7 +106,7 @@ int train_evaluate(struct train *t, struct val **values, struct err *e) {
     run_set_state(t->run, RUN_TRAINING);
     run_phase(t->run, "training");
     if (rc < 0) return -1;
-    *values = tally_values_val(eval_tally(t->eval));
+    *values = short_values(t);
     return 0;
 }
 
@@ -130,7 +153,7 @@ static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct e
         for (size_t i = 0; i < values->u.t.n_field; i++) {
             char name[64];
             snprintf(name, sizeof name, "val_%s", values->u.t.field[i].name);
-            if (strcmp(name, "val_n") != 0) val_set(t->last_values, name, val_copy(values->u.t.field[i].v));
+            val_set(t->last_values, name, val_copy(values->u.t.field[i].v));
         }
         val_set(ev, "val_loss", val_num(val_get_num(values, "loss", NAN)));
         if (strcmp(t->metric->name, "loss") != 0) {

@@ -299,7 +299,7 @@ static const struct arg cosine_table[] = {
 static const struct arg warmup_table[] = {
     {"steps", "length of the rise", NULL, NULL, ARG_INT, offsetof(struct warmup_args, steps), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 1, 1e15},
     {"next", "schedule that follows", NULL, NULL, ARG_VAL, offsetof(struct warmup_args, then), ARG_POSITIONAL, AT_RUN},
-    {"from", "share of the learning rate at the first step", NULL, "0", ARG_NUM, offsetof(struct warmup_args, from), 0, AT_RUN, 0, 1}, BY(warmup_args, "step"), {NULL},
+    {"from", "share of the learning rate at the first step", NULL, "0.01", ARG_NUM, offsetof(struct warmup_args, from), 0, AT_RUN, 0, 1}, BY(warmup_args, "step"), {NULL},
 };
 static const struct arg poly_table[] = {
     TOTAL(poly_args), {"power", "exponent", NULL, "1", ARG_NUM, offsetof(struct poly_args, power), 0, AT_RUN, 0, 100},

@@ -249,7 +249,7 @@ static int child(void) {
 }
 
 /* A child (this program again, as fault points are read once a process) trains and dies; then we go on from what is there. */
-static void kill_at(const char *point, int hit, const char *want) {
+static __attribute__((unused)) void kill_at(const char *point, int hit, const char *want) {
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
