@@ -20,6 +20,7 @@
 #include "src/call/settings.h"
 #include "src/run/record.h"
 #include "src/script/script.h"
+#include "src/session/client.h"
 
 const struct cmd *const *const app_cmds[] = {cmds_call, cmds_run, cmds_engine, cmds_script, cmds_ui, cmds_session, NULL};
 
@@ -58,6 +59,7 @@ static int fail(const struct err *e) {
 }
 
 static void bug_hook(const char *text) {
+    client_restore_now();
     fprintf(stderr, "hone: a bug in hone: %s\n", text);
 }
 
@@ -125,10 +127,15 @@ int app_need(struct app *a, enum owner owner, struct err *e) {
     return 0;
 }
 
-void app_close(struct app *a) {
+void app_stop(struct app *a) {
     if (a->script_on) script_stop(&a->script);
     if (a->hub) hub_quit(a->hub);
     if (a->engine_on) engine_stop();
+    a->script_on = a->engine_on = false;
+}
+
+void app_close(struct app *a) {
+    app_stop(a);
     if (a->hub) hub_free(a->hub);
     if (a->runs) runs_free(a->runs);
 }

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
@@ -110,7 +111,10 @@ static int line_close(struct line *l, int code) {
     plain_free(l->view);
     if (l->wish == WISH_PREEMPT) return EXIT_PREEMPTED;
     if (l->wish == WISH_INTERRUPT) return EXIT_STOPPED;
-    return broken && code == EXIT_DONE ? EXIT_FAILED : code;
+    struct stat st;
+    if (!broken || code != EXIT_DONE) return code;
+    if (fstat(1, &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) say("cannot write to standard output: is the disk full?");
+    return EXIT_FAILED;
 }
 
 static int fail(struct line *l, const struct err *e) {

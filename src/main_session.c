@@ -63,8 +63,6 @@ static double idle_seconds(const struct opts *o) {
 int session_main(struct app *a) {
     struct place place;
     struct err e = {0};
-    struct ui_port ui = {0};
-    struct prompt_port prompt = {0};
     int lock = -1, ready = a->o.ready ? atoi(a->o.ready) : -1;
     if (ready >= 0) fcntl(ready, F_SETFD, FD_CLOEXEC);
     signals_session();
@@ -79,11 +77,18 @@ int session_main(struct app *a) {
     signals_crash_file(report);
     free(report);
     int status = EXIT_FAILED;
-    if (app_settings(a, &e) == 0 && app_open(a, &e) == 0 && prompt_open(a->hub, &a->script, &prompt, &e) == 0 && ui_open(a->hub, &prompt, &ui, &e) == 0) {
-        struct server_config cfg = {.hub = a->hub, .runs = a->runs, .ui = &ui, .script = &a->script, .place = &place, .listen_fd = listener,
+    if (app_settings(a, &e) == 0 && app_open(a, &e) == 0) {
+        struct prompt_port prompt = {0};
+        bool has_prompt = prompt_open(a->hub, &a->script, &prompt, &e) == 0;
+        struct ui *ui = ui_new(a->hub, has_prompt ? &prompt : NULL, &a->script);
+        if (!has_prompt) runs_notice(a->runs, "error", e.text);
+        struct server_config cfg = {.hub = a->hub, .runs = a->runs, .ui = ui_port(ui), .script = &a->script, .place = &place, .listen_fd = listener,
             .captured = captured, .signal_fd = signals_fd(), .preempted = preempted, .start = start_threads, .start_ctx = a,
             .idle_s = idle_seconds(&a->o), .version = PACKAGE_VERSION};
         status = server_run(&cfg);
+        app_stop(a);
+        ui_free(ui);
+        if (has_prompt) prompt_close(&prompt);
     }
     place_remove(&place);
     close(listener);

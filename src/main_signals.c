@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/session/client.h"
+
 enum { GRACE_S = 5 }; /* from the first TERM to the end */
 
 static int wake[2] = {-1, -1};
@@ -69,6 +71,7 @@ static size_t put(char *at, const char *s) {
 
 static void on_crash(int sig) {
     if (crashing++) die_by(sig);
+    client_restore_now();
     char line[160] = "";
     char digits[4] = {(char)('0' + sig / 10), (char)('0' + sig % 10), 0, 0};
     size_t n = put(line, "hone: ended by signal ");
