@@ -1,0 +1,44 @@
+#!/bin/sh
+# Options, names and exit codes of the command line: what is wrong is named, with the nearest right one.
+. "$top_srcdir/tests/cli/lib.sh"
+is 0 'hone [0-9]' "--version" --version
+is 0 'NAME=VALUE' "--help" --help
+is 0 'GNU GPL' "--license" --license
+is 0 'Options:' "--help wins over what follows" --help --json
+is 2 'no option --jsn; did you mean --json' "unknown option names the nearest" --jsn
+is 2 'no option --zzzzzz' "unknown option without a near one" --zzzzzz
+is 2 'no command "trian"; did you mean train' "unknown command names the nearest" trian
+is 2 'no command' "unknown command without a near one" qqqqqqq
+is 2 'needs a value' "an option without its value" --threads
+is 2 'takes no value' "a flag with a value" --json=3
+is 2 'threads must be' "a property that is no number" --threads x doctor
+is 2 'foo' "an unknown property" --set foo=1 ls
+is 2 'NAME=VALUE' "--set without =" --set foo ls
+is 2 'budget' "a budget that is none" --budget much ls
+is 2 'did you mean --epochs' "unknown option of a command" train --ephocs 3
+is 2 'lr must be .*-1' "lr=-1 is refused with the range" train lr=-1
+is 2 'lr' "the same through -c" -c 'train lr=-1'
+is 2 'both' "-c and a word" -c help ls
+is 1 'cuda.*--device cpu' "a device that is not there" --device cuda doctor
+is 2 'device must be' "a device that is no device" --device tpu doctor
+is 1 'nofile.lua' "a script that is not there" run nofile.lua
+is 2 'needs a script' "run without a script" run
+is 1 'no session is running' "stop without a session" stop
+is 1 'no session is running' "watch without a session" watch
+is 1 'terminal' "attach without a terminal" attach
+is 1 'terminal' "reset without a terminal" reset
+is 0 '' "options after the command" ls --json
+is 0 '' "and before it" --json ls
+is 0 'epochs' "help of a command" help train
+is 0 'epochs' "and the other way" train --help
+is 2 'no example "fashoin"' "an example that is not there" demo fashoin
+"$hone" help train >/dev/full 2>err </dev/null
+[ $? = 1 ] && grep -q 'standard output\|No space' err
+ok $? "a full disk is a failure"
+"$hone" help | head -n1 >/dev/null 2>err
+ok $? "a closed pipe is quiet"
+"$hone" --version 0<&- 1>out 2>&-
+ok $? "closed descriptors"
+env -u TERM "$hone" ls </dev/null >/dev/null 2>&1
+ok $? "without TERM"
+finish
