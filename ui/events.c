@@ -89,6 +89,7 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
     struct buf b = BUF_INIT;
     enum ink ink = INK_TEXT;
     if (strcmp(event, "metric") == 0 || strcmp(level, "debug") == 0) return;
+    if (strcmp(event, "state") == 0 && strcmp(val_get_str(ev, "state", ""), "paused") != 0) return; /* the title shows it */
     buf_addf(&b, "%s ", fmt_clock(when, val_get_num(ev, "t", 0)));
     if (run && !ours) buf_addf(&b, "%s ", run);
     if (strcmp(event, "edit") == 0) {
@@ -116,6 +117,9 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         if (strcmp(event, "checkpoint") == 0 && step >= 0) snprintf(u->ckpt, sizeof u->ckpt, "ckpt step %lld", (long long)step);
         if (strcmp(event, "end") == 0) ink = strcmp(val_get_str(ev, "state", ""), "done") == 0 ? INK_GOOD : INK_BAD;
     }
+    char last[sizeof u->last]; /* frequent ones do not push an edit out of the Overview's line */
+    memcpy(last, u->last, sizeof last);
     log_add(u, ink, "%s", b.data);
+    if (strcmp(event, "eval") == 0 || strcmp(event, "checkpoint") == 0) memcpy(u->last, last, sizeof last);
     buf_release(&b);
 }

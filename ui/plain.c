@@ -130,10 +130,15 @@ static void ev_epoch(struct plain *p, const struct val *ev) {
 }
 
 static void ev_eval(struct plain *p, const struct val *ev) {
-    char when[FMT_MAX];
+    static const char *const shown[] = {"loss", "acc", "acc_lo", "acc_hi", "f1_macro", "auroc", "r2", "rmse", "n"};
+    char when[FMT_MAX], num[FMT_MAX];
+    double v;
+    struct run *r = val_get(ev, "run") ? runs_find(p->rs, val_get_str(ev, "run", "")) : NULL;
+    if (r && strcmp(val_get_str(ev, "split", ""), "val") == 0 && !run_state_ended(run_state(r))) return; /* the epoch's line says it */
     buf_addf(&p->line, "%s evaluated ", fmt_clock(when, val_get_num(ev, "t", 0)));
     show(p, val_get_str(ev, "split", ""), 16);
-    numbers(p, ev);
+    for (size_t i = 0; i < LEN(shown); i++)
+        if (val_as_num(val_get(ev, shown[i]), &v)) buf_addf(&p->line, "  %s %s", shown[i], fmt_value(num, v));
     line_to(p, p->notes);
 }
 
@@ -195,12 +200,17 @@ static void ev_other(struct plain *p, const struct val *ev) { /* alert, note, ch
     line_to(p, p->notes);
 }
 
+/* Of a run's way through its states people want to hear only what they or the run's end caused. */
+static void ev_state(struct plain *p, const struct val *ev) {
+    if (strcmp(val_get_str(ev, "state", ""), "paused") == 0) ev_other(p, ev);
+}
+
 static const struct ev_row {
     const char *event;
     void (*print)(struct plain *p, const struct val *ev); /* NULL: not in text */
     bool quiet;                                           /* also under --quiet */
 } ev_rows[] = {
-    {"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false},
+    {"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false}, {"state", ev_state, false}, {"checkpoint", NULL, false},
     {"notice", ev_text, false}, {"log", ev_text, false}, {"result", ev_result, true}, {"end", ev_end, false}};
 
 static void event_print(void *ctx, uint64_t seq, const struct val *ev) {

@@ -66,7 +66,7 @@ bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, do
 
 void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks, bool log, double now) {
     if (!(hi - lo > fabs(hi) * 1e-9)) {
-        double pad = fabs(hi) > 0 ? fabs(hi) * 0.05 : 1;
+        double pad = fabs(hi) > 0 ? fabs(hi) * 0.5 : 1;
         lo -= pad;
         hi += pad;
     }
@@ -162,7 +162,7 @@ static void cell_braille(struct grid *g, int row, int col, struct canvas *c, int
             if (d && d->band) band |= bit[y][x], band_ink = d->band - 1;
         }
     if (line) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + ink), 0}, 0x2800 + line);
-    else if (band) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), 0}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
+    else if (band & 0xaa) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), 0}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
 }
 
 static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
