@@ -121,7 +121,7 @@ static void decoding(void) {
     for (uint64_t r = 0; r < 500; r++) {
         for (size_t i = 0; i < sizeof junk; i++) {
             uint32_t v = rng_u32(5, r, i);
-            junk[i] = (char)(v % 4 ? "\x1b[O]P;0123456789~ABMm<\x07\\"[v / 4 % 26] : (int)(v >> 8 & 0xff));
+            junk[i] = (char)(v % 4 ? "\x1b[O]P;0123456789~ABMm<\x07\\"[v / 4 % 24] : (int)(v >> 8 & 0xff));
         }
         decode_feed(&d, junk, sizeof junk, (double)r, on_key, NULL);
     }
