@@ -127,17 +127,15 @@ int app_need(struct app *a, enum owner owner, struct err *e) {
     return 0;
 }
 
-void app_stop(struct app *a) {
+void app_close(struct app *a) {
     if (a->script_on) script_stop(&a->script);
     if (a->hub) hub_quit(a->hub);
     if (a->engine_on) engine_stop();
-    a->script_on = a->engine_on = false;
-}
-
-void app_close(struct app *a) {
-    app_stop(a);
     if (a->hub) hub_free(a->hub);
     if (a->runs) runs_free(a->runs);
+    a->script_on = a->engine_on = false;
+    a->hub = NULL;
+    a->runs = NULL;
 }
 
 /* Descriptors 0 to 2 that were closed at start would be taken by the next file. */

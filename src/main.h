@@ -60,8 +60,7 @@ extern const struct cmd *const *const app_cmds[]; /* every list of rows */
 int app_settings(struct app *a, struct err *e);                /* options into properties */
 int app_open(struct app *a, struct err *e);                    /* runs and hub */
 int app_need(struct app *a, enum owner owner, struct err *e);  /* starts the threads that this owner's commands need */
-void app_stop(struct app *a);                                  /* ends the threads */
-void app_close(struct app *a);
+void app_close(struct app *a);                                 /* ends the threads, frees; a second call does nothing */
 char *share_path(const char *name); /* of hone's own files: lib, experiments, samples; new string or NULL */
 int exit_of(const struct err *e);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "hone: ..." to stderr, made harmless */
