@@ -49,7 +49,13 @@ static bool term_name_ok(const char *t) {
     return n > 0 && n < 64 && t[0] != '.' && t[0] != '-' && strspn(t, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-") == n;
 }
 
-static SCREEN *try_term(struct screen *s, const char *name) { return term_name_ok(name) && strcmp(name, "dumb") != 0 ? newterm(name, s->out, s->in) : NULL; }
+/* newterm of an unknown type would leak, so its description is looked up first. */
+static SCREEN *try_term(struct screen *s, const char *name) {
+    int found;
+    if (!term_name_ok(name) || strcmp(name, "dumb") == 0 || setupterm(name, s->fd, &found) != OK) return NULL;
+    del_curterm(cur_term);
+    return newterm(name, s->out, s->in);
+}
 
 /* The name as given, without its suffixes, then common ones. */
 static SCREEN *open_term(struct screen *s, const char *term) {
