@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "src/base/io.h"
+#include "src/base/mem.h"
 #include "src/prompt/prompt.h"
 #include "src/run/record.h"
+#include "src/script/script.h"
 #include "src/session/server.h"
 #include "src/session/socket.h"
 #include "ui/ui.h"
@@ -46,7 +48,24 @@ static int capture(void) {
 
 static bool preempted(void) { return signals_take() == WISH_PREEMPT; }
 
-static int start_threads(void *ctx, struct err *e) { return app_need(ctx, OWNER_SCRIPT, e); }
+/* print() of scripts, on the script thread: one notice a line. */
+static void on_print(void *ctx, const char *text, size_t n) {
+    while (n > 0) {
+        size_t len = strcspn(text, "\n");
+        if (len > n) len = n;
+        char *line = mem_strn(text, len);
+        if (len) runs_notice(ctx, "info", line);
+        free(line);
+        if (len < n) len++;
+        text += len;
+        n -= len;
+    }
+}
+
+static int start_threads(void *ctx, struct err *e) {
+    script_on_print(on_print, ((struct app *)ctx)->runs);
+    return app_need(ctx, OWNER_SCRIPT, e);
+}
 
 static int claim(struct place *p, int *lock, struct err *e) {
     if (place_open(p, ".", true, e)) return -1;

@@ -1,0 +1,165 @@
+/* A run that trains while its terminal misbehaves: dashboards that stall, are killed, come back; stop, wait, status from outside;
+ * signals in line mode and in the session. With HONE_LONG=1 the stall lasts 60 s. Needs no data but the samples. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/base/thread.h"
+#include "tests/sock/pty.h"
+#include "tests/tap.h"
+
+static char hone[4200], dir[64];
+static bool longer;
+static struct buf out;
+
+static const char script[] =
+    "local data = hone.data{ 'german-credit' }\n"
+    "local net = nn.model{ input = data, nn.linear{64}, nn.relu{}, nn.linear{2} }\n"
+    "local run = hone.train{ model = net, data = data, epochs = 1000000, batch = 32, optim = optim.adam{ lr = 1e-4 } }\n"
+    "run:wait()\n";
+
+static int word(const char *a, const char *b, const char *c) {
+    char *argv[] = {hone, (char *)(uintptr_t)a, (char *)(uintptr_t)b, (char *)(uintptr_t)c, NULL};
+    return run_out(&out, argv);
+}
+
+static double number_after(const char *key) {
+    char *p = out.len ? strstr(out.data, key) : NULL;
+    return p ? strtod(p + strlen(key), NULL) : -1;
+}
+
+static double steps(void) { return word("status", "--json", NULL) == 0 ? number_after("\"step\":") : -1; }
+
+/* Steps a second over a stretch; the status calls at both ends are the same work for every stretch. */
+static double rate(double seconds, struct pty *reads) {
+    double s0 = steps(), t0 = clock_now();
+    if (reads)
+        pty_read(reads, seconds);
+    else
+        clock_sleep(seconds);
+    double s1 = steps(), t1 = clock_now();
+    return (s1 - s0) / (t1 - t0);
+}
+
+static bool started(struct pty *p, const char *name) {
+    char *argv[] = {hone, (char *)(uintptr_t)"run", (char *)(uintptr_t)name, NULL};
+    pty_start(p, 24, 80, "xterm-256color", argv);
+    for (int i = 0; i < 100 && steps() < 100; i++) pty_read(p, 0.1);
+    return steps() >= 100;
+}
+
+static void test_stall(struct pty *p) {
+    double read_s = 0, stalled_s = 0;
+    int rounds = longer ? 2 : 3;
+    for (int i = 0; i < rounds; i++) { /* interleaved: the machine has other work too */
+        read_s += rate(longer ? 30 : 1.5, p);
+        stalled_s += rate(longer ? 60 : 1.5, NULL);
+    }
+    tap_ok(stalled_s > 0 && stalled_s >= (longer ? 0.95 : 0.85) * read_s, "a terminal that is not read: %.0f steps/s, read %.0f", stalled_s / rounds, read_s / rounds);
+    struct pty second;
+    char *argv[] = {hone, (char *)(uintptr_t)"attach", NULL};
+    pty_start(&second, 24, 80, "xterm", argv);
+    pty_expect(&second, "\033", 3);
+    tap_ok(second.first > 0 && second.first - second.started <= 0.15, "attach beside it: first paint after %.1f ms", (second.first - second.started) * 1e3);
+    kill(second.pid, SIGKILL);
+    pty_ended(&second, 2);
+    pty_close(&second);
+    double before = steps();
+    clock_sleep(0.5);
+    tap_ok(steps() > before, "kill -9 of a client: the run goes on");
+}
+
+static void test_stop(void) {
+    struct pty w;
+    char *argv[] = {hone, (char *)(uintptr_t)"wait", NULL};
+    pty_start(&w, 24, 80, "dumb", argv);
+    clock_sleep(0.2);
+    tap_ok(word("stop", "--after-step", NULL) == 0, "hone stop --after-step");
+    bool ended = pty_ended(&w, 5);
+    tap_ok(ended && WIFEXITED(w.status) && WEXITSTATUS(w.status) == 3, "hone wait ends with 3 (%s, %d)", ended ? "ended" : "still there", ended ? WEXITSTATUS(w.status) : -1);
+    pty_close(&w);
+    tap_ok(word("ls", NULL, NULL) == 0 && strstr(out.data, "stopped"), "hone ls says stopped");
+    tap_ok(word("status", "--json", NULL) == 0 && strstr(out.data, "\"event\":\"status\""), "hone status --json");
+    tap_ok(word("log", NULL, NULL) == 0, "hone log");
+}
+
+static void test_session_term(void) {
+    struct pty p;
+    tap_ok(started(&p, "long.lua"), "a second run in the same session");
+    word("clients", "--json", NULL);
+    char cmd[512];
+    snprintf(cmd, sizeof cmd, "for p in /proc/[0-9]*; do [ \"$(readlink $p/cwd)\" = %s ] && tr '\\0' ' ' <$p/cmdline | grep -q -- --session && basename $p; done", dir);
+    char *argv[] = {(char *)(uintptr_t)"/bin/sh", (char *)(uintptr_t)"-c", cmd, NULL};
+    run_out(&out, argv);
+    int pid = out.len ? atoi(out.data) : 0;
+    double t = clock_now();
+    if (pid > 1) kill(pid, SIGTERM);
+    bool ended = pty_ended(&p, 6);
+    tap_ok(pid > 1 && ended && WIFEXITED(p.status) && WEXITSTATUS(p.status) == 75, "TERM to the session: dashboard ends with 75 after %.2f s", clock_now() - t);
+    pty_close(&p);
+    tap_ok(word("clients", NULL, NULL) == 1, "and the session is gone");
+}
+
+static void line_signal(const char *name, int first, int second, int want) {
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        for (int i = 0; i < 3; i++) dup2(null, i);
+        signal(SIGHUP, SIG_DFL);
+        execl(hone, hone, "run", "long.lua", (char *)NULL);
+        _exit(127);
+    }
+    clock_sleep(1.2);
+    double t = clock_now();
+    kill(pid, first);
+    if (second) {
+        clock_sleep(0.3);
+        kill(pid, second);
+    }
+    while (waitpid(pid, &status, WNOHANG) == 0 && clock_now() - t < 8) clock_sleep(0.01);
+    double took = clock_now() - t;
+    if (took >= 8) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+    }
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    tap_ok(code == want && took < 5, "line mode, %s: exit %d after %.2f s", name, code, took);
+}
+
+int main(void) {
+    const char *top = getenv("top_builddir"), *lg = getenv("HONE_LONG");
+    struct err e = {0};
+    longer = lg && *lg;
+    snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
+    snprintf(dir, sizeof dir, "/tmp/hone-train-XXXXXX");
+    if (!mkdtemp(dir) || chdir(dir)) return 99;
+    char sock[96];
+    snprintf(sock, sizeof sock, "%s/sock", dir);
+    setenv("HONE_SOCKET_DIR", sock, 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    unsetenv("CI");
+    if (io_write_file("long.lua", script, sizeof script - 1, &e)) return 99;
+    struct pty p;
+    if (tap_ok(started(&p, "long.lua"), "hone run on a terminal trains in a session")) {
+        test_stall(&p);
+        test_stop();
+        pty_close(&p);
+        test_session_term();
+    }
+    setenv("CI", "1", 1);
+    line_signal("INT", SIGINT, 0, 3);
+    line_signal("TERM", SIGTERM, 0, 75);
+    line_signal("HUP", SIGHUP, 0, 75);
+    line_signal("USR1", SIGUSR1, 0, 75);
+    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    if (chdir("/") == 0) run_out(&out, clean);
+    return tap_done();
+}
