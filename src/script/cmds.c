@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/base/mem.h"
 
@@ -32,6 +31,7 @@ static int run_lua(struct call *c, const void *args, struct err *e) {
     struct task *t = task_new(s, TASK_LUA, "lua");
     if (!t) return err_set(e, "the script's memory is used up");
     t->call = c;
+    t->seq = atomic_fetch_add(&s->submitted, 1) + 1;
     t->text = mem_str(a->code);
     call_defer(c);
     if (chunk_prompt(s, t, t->text, strlen(t->text), &incomplete) == 0) task_start(s, t);
@@ -117,10 +117,7 @@ static int run_interrupt(struct call *c, const void *args, struct err *e) {
     struct script *s = need(e);
     (void)c, (void)args;
     if (!s) return -1;
-    int none = 0;
-    atomic_compare_exchange_strong(&s->intr, &none, 1);
-    ssize_t n = write(s->wake[1], "!", 1);
-    (void)n;
+    script_interrupt(s);
     return 0;
 }
 

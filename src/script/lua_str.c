@@ -403,6 +403,7 @@ static int str_rep(lua_State *L) {
         return 1;
     }
     if (n > 1 && ((lua_Unsigned)n > REP_MAX / (l + lsep))) return luaL_error(L, "string.rep would make more than 128 MiB");
+    if ((lua_Unsigned)n * (l + lsep) > 4096) state_tick(L);
     size_t total = (size_t)n * l + (size_t)(n - 1) * lsep, have = l + lsep;
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, total + lsep);

@@ -95,6 +95,7 @@ static int tab_unpack(lua_State *L) {
     lua_settop(L, 3);
     lua_Integer i = luaL_optinteger(L, 2, 1), e = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : luaL_checkinteger(L, 3);
     if (i > e) return 0;
+    state_tick(L);
     lua_Unsigned n = (lua_Unsigned)e - (lua_Unsigned)i;
     if (n >= UNPACK_MAX || !lua_checkstack(L, (int)++n)) return luaL_error(L, "too many results to unpack");
     for (; i < e; i++) {

@@ -78,6 +78,7 @@ static int result_of_load(lua_State *L, int rc) {
 /* load(text or function [, name [, mode [, env]]]): pieces are joined first, so that an endless reader meets the limit. */
 static int l_load(lua_State *L) {
     int env = lua_isnone(L, 4) ? 0 : 4;
+    state_tick(L);
     lua_settop(L, 4);
     if (lua_type(L, 1) == LUA_TSTRING) {
         size_t n;
@@ -130,6 +131,7 @@ static int l_dofile(lua_State *L) {
 /* package.searchers[2]; upvalues: package, package.searchpath */
 static int searcher(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
+    state_tick(L);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushstring(L, name);
     lua_getfield(L, lua_upvalueindex(1), "path");
@@ -190,6 +192,7 @@ static int l_setmetatable(lua_State *L) {
 
 static int l_collectgarbage(lua_State *L) {
     const char *what = luaL_optstring(L, 1, "collect");
+    state_tick(L);
     if (strcmp(what, "count") == 0) lua_pushnumber(L, (double)lua_gc(L, LUA_GCCOUNT) + (double)lua_gc(L, LUA_GCCOUNTB) / 1024);
     else if (strcmp(what, "step") == 0) lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, 0));
     else if (strcmp(what, "collect") == 0) lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT));

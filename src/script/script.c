@@ -53,7 +53,7 @@ static int port_eval(void *ctx, const char *text, size_t n, const char *chunk, s
     struct script *s = ctx;
     if (queue_reserve(reply) != 0) return err_set(e, "the prompt has too many answers outstanding: wait for the evaluation or press Ctrl-C");
     struct msg *m = X_NEW(struct msg, 1);
-    *m = (struct msg){.kind = MSG_EVAL, .text = mem_strn(text, n), .n = n, .chunk = mem_str(chunk ? chunk : "prompt"), .reply = reply, .tag = tag};
+    *m = (struct msg){.kind = MSG_EVAL, .text = mem_strn(text, n), .n = n, .chunk = mem_str(chunk ? chunk : "prompt"), .reply = reply, .tag = tag, .seq = atomic_fetch_add(&s->submitted, 1) + 1};
     atomic_fetch_add(&s->live, 1); /* busy from now on; taken back when the task is made */
     if (queue_put(&s->inbox, m) == 0) return 0;
     atomic_fetch_sub(&s->live, 1);
@@ -62,13 +62,14 @@ static int port_eval(void *ctx, const char *text, size_t n, const char *chunk, s
     return err_set(e, "the script thread is busy and its queue is full: press Ctrl-C to interrupt it");
 }
 
-static void port_interrupt(void *ctx) {
-    struct script *s = ctx;
+void script_interrupt(struct script *s) {
     int none = 0;
+    atomic_store(&s->intr_upto, atomic_load(&s->submitted));
     atomic_compare_exchange_strong(&s->intr, &none, 1);
     wake(s);
 }
 
+static void port_interrupt(void *ctx) { script_interrupt(ctx); }
 static bool port_busy(void *ctx) { return atomic_load(&((struct script *)ctx)->live) > 0; }
 static struct val *port_complete(void *ctx, const char *line, size_t pos) { return complete_ask(ctx, line, pos); }
 
@@ -84,6 +85,7 @@ static void eval(struct script *s, struct msg *m) {
     }
     t->reply = m->reply;
     t->tag = m->tag;
+    t->seq = m->seq;
     t->text = m->text;
     m->text = NULL;
     if (chunk_prompt(s, t, t->text, m->n, &incomplete) == 0) {

@@ -11,7 +11,7 @@
 
 #include "src/base/thread.h"
 
-#define HOOK_COUNT 1000
+#define HOOK_COUNT 50 /* instructions; one may copy 128 MiB, so few pass between two looks at the flag */
 
 /* Each Lua thread keeps the script in its extra space, copied from the main thread; bit 0 marks a poisoned thread. */
 static uintptr_t *slot(lua_State *L) { return (uintptr_t *)lua_getextraspace(L); }

@@ -41,6 +41,7 @@ struct task {
     struct buf out;         /* TASK_PROMPT: output that is not sent yet */
     double out_at;          /* when the last was sent */
     double slice;           /* when it last began to run */
+    uint64_t seq;           /* of a prompt's: its number */
     int nargs;              /* on co's stack for the first resume */
     char *name, *text;      /* chunk name and source (of a prompt line), for messages */
     struct handle *jobs;
@@ -71,6 +72,7 @@ struct msg { /* in the inbox */
     size_t n;
     struct queue *reply;
     void *tag;
+    uint64_t seq;
     struct complete_ask *ask;
 };
 
@@ -84,7 +86,8 @@ struct script {
     void *print_ctx;
     size_t cap;             /* bytes of Lua memory */
     /* any thread */
-    _Atomic int intr;       /* 1: an interrupt waits to be seen */
+    _Atomic int intr;       /* 1: an interrupt waits to be seen; 2: what ran has taken it */
+    _Atomic uint64_t submitted, intr_upto; /* evaluations so far; those the interrupt means */
     _Atomic bool quit;
     _Atomic int live;       /* tasks that a user waits for */
     struct queue inbox;     /* struct msg */
@@ -99,6 +102,7 @@ struct script {
     struct sub *subs;
     uint64_t next_event;
     int depth;              /* of serving inside a wait that cannot yield */
+    double prompt_ended;    /* when the last evaluation did */
     double deadline;        /* 0: none; past it every instruction raises (printing, completion) */
     bool late;              /* the deadline was hit */
     struct buf show, text;  /* reused by printing (show) and conversions (text), so that an error in the middle leaks nothing */
@@ -140,6 +144,7 @@ void on_release(struct script *s);
 struct task *task_new(struct script *s, enum task_kind kind, const char *name);
 void task_start(struct script *s, struct task *t);                 /* the function and nargs arguments are on t->co */
 void task_end(struct script *s, struct task *t, int status, struct err *err, const char *text); /* replies and frees; text: for the prompt, NULL: that of err */
+void script_interrupt(struct script *s);                             /* any thread */
 bool task_stopping(struct script *s, struct task *t);               /* an interrupt that means this task */
 int task_wait(lua_State *L, struct wait *w, lua_KFunction k);       /* yields or serves until w->done; then k */
 void task_abandon(struct wait *w);

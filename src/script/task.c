@@ -15,6 +15,7 @@
 
 #define DEPTH_MAX 8       /* of serving in place; deeper only takes replies */
 #define SLICE_MAX 0.02    /* seconds: a script or callback that runs longer when Ctrl-C comes is what blocks the prompt */
+#define JUST_NOW 0.2      /* seconds */
 #define OUT_BYTES 4096
 #define OUT_SECONDS 0.02
 
@@ -78,6 +79,7 @@ static struct script_reply *new_reply(struct task *t, bool output, int status, c
 void task_end(struct script *s, struct task *t, int status, struct err *err, const char *text) {
     struct buf b = BUF_INIT;
     task_flush(s, t, true);
+    if (of_prompt(t)) s->prompt_ended = clock_now();
     switch (t->kind) {
     case TASK_PROMPT:
         if (t->dropped) buf_addf(&b, "(%zu pieces of output were dropped: nobody took them)\n", t->dropped);
@@ -278,7 +280,7 @@ int task_wait(lua_State *L, struct wait *w, lua_KFunction k) {
 bool task_stopping(struct script *s, struct task *t) {
     if (atomic_load_explicit(&s->quit, memory_order_relaxed)) return true;
     if (!atomic_load_explicit(&s->intr, memory_order_relaxed)) return false;
-    if (!of_prompt(t) && clock_now() - t->slice < SLICE_MAX) return false;
+    if (of_prompt(t) ? t->seq > atomic_load(&s->intr_upto) : clock_now() - t->slice < SLICE_MAX) return false;
     atomic_store(&s->intr, INTR_USED);
     return true;
 }
@@ -294,13 +296,15 @@ static void interrupt_one(struct script *s, struct task *t) {
 
 void task_interrupt_waiting(struct script *s) {
     int v = atomic_exchange(&s->intr, 0);
+    uint64_t upto = atomic_load(&s->intr_upto);
     bool any = false;
     if (!v) return;
-    for (struct task *t = s->tasks; t; t = t->next) any |= of_prompt(t);
-    if (!any && v == INTR_USED) return;
+    for (struct task *t = s->tasks; t; t = t->next) any |= of_prompt(t) && t->seq <= upto;
+    /* Nothing at the prompt: it means the scripts, unless it came for an evaluation that has just ended by itself. */
+    if (!any && (v == INTR_USED || clock_now() - s->prompt_ended < JUST_NOW)) return;
     for (struct task *t = s->tasks, *next; t; t = next) {
         next = t->next;
-        if (any ? of_prompt(t) : t->kind == TASK_SCRIPT || t->kind == TASK_CONFIG) interrupt_one(s, t);
+        if (any ? of_prompt(t) && t->seq <= upto : t->kind == TASK_SCRIPT || t->kind == TASK_CONFIG) interrupt_one(s, t);
     }
 }
 

@@ -230,7 +230,7 @@ static void scripts(void) {
     fputs("while true do end\n", o);
     fclose(o);
     rc = script_run_file(f.hub, path, 0, NULL, &q, NULL, &e);
-    clock_sleep(0.1);
+    clock_sleep(0.3);
     f.script.interrupt(f.script.ctx);
     c = rc == 0 ? queue_get(&q, 5000) : NULL;
     tap_ok(c && c->status == -1 && c->err.code == ERR_STOPPED, "a script is interrupted when no prompt evaluates");

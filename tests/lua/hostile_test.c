@@ -1,0 +1,118 @@
+/* Hostile programs at the prompt: each is interrupted after 60 ms and must be gone within 100 ms (1 s where it sits in a C function
+ * that works on much memory), with the state of the prompt kept. HONE_HOSTILE=N runs all of them N times. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/call/settings.h"
+#include "tests/tap.h"
+#include "tests/lua/fake.h"
+
+static const struct { const char *name, *code; double limit; } programs[] = {
+    {"tight loop", "while true do end", 0.1},
+    {"goto loop", "::a:: goto a", 0.1},
+    {"pcall that swallows", "while true do pcall(function() while true do end end) end", 0.1},
+    {"pcall of pcall", "local function f() return pcall(f) end while true do f() end", 0.1},
+    {"pcall in a coroutine", "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()", 0.1},
+    {"endless coroutines", "while true do coroutine.wrap(function() while true do end end)() end", 0.1},
+    {"pcall around coroutines", "while true do pcall(coroutine.wrap(function() while true do end end)) end", 0.1},
+    {"resume in a loop", "while true do coroutine.resume(coroutine.create(function() for i = 1, 1e9 do end end)) end", 0.1},
+    {"handler that loops", "xpcall(function() while true do end end, function() while true do end end)", 0.1},
+    {"handler that fails", "while true do xpcall(function() error('x') end, function() error('y') end) end", 0.1},
+    {"__gc in a loop", "while true do pcall(setmetatable, {}, {__gc = function() while true do end end}) end", 0.1},
+    {"__close that loops", "do local x <close> = setmetatable({}, {__close = function() while true do end end}) end", 0.1},
+    {"__close after the interrupt", "local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end", 0.1},
+    {"__close in a coroutine", "coroutine.wrap(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end end)()", 0.1},
+    {"many __close", "local function f(n) local x <close> = setmetatable({}, {__close = function() while true do end end}) if n > 0 then return (f(n - 1)) end while true do end end f(100)", 0.1},
+    {"metamethods that recurse", "local m = {} m.__index = function(t, k) return t[k .. 'x'] end while true do pcall(function() return setmetatable({}, m).a end) end", 0.1},
+    {"__index chain that calls back", "local t = setmetatable({}, {__index = function(t, k) for i = 1, 1e9 do end end}) return t.x", 0.1},
+    {"empty string 2^62 times", "while true do string.rep('', 1 << 62) end", 0.1},
+    {"a byte 2^40 times", "while true do pcall(string.rep, 'x', 1 << 40) end", 0.1},
+    {"big strings again and again", "while true do local s = ('x'):rep(1 << 26) end", 1},
+    {"joining big strings", "local a = ('x'):rep(1 << 25) while true do local s = a .. a end", 1},
+    {"big strings to upper case", "local a = ('x'):rep(1 << 24) while true do local s = a:upper() end", 1},
+    {"catastrophic pattern", "(('a'):rep(28)):find(('a?'):rep(28) .. ('a'):rep(28) .. 'b')", 0.1},
+    {"pattern with many stars", "(('a'):rep(3000)):find(('.-'):rep(12) .. 'b')", 0.1},
+    {"match in a swallowing loop", "while true do pcall(string.match, ('a'):rep(5000), ('a*'):rep(9) .. 'b') end", 0.1},
+    {"gsub with a callback", "(('a'):rep(1e6)):gsub('a', function() while true do end end)", 0.1},
+    {"gsub that calls itself", "local function f(s) return (s:gsub('.', f)) end f(('a'):rep(10))", 0.1},
+    {"gmatch over nothing", "while true do for w in (('x'):rep(1e6)):gmatch('()') do end end", 0.1},
+    {"plain find", "local s = ('a'):rep(1e7) while true do s:find(('a'):rep(5000) .. 'b', 1, true) end", 0.1},
+    {"table.move without end", "table.move({}, 1, 1 << 60, 2)", 0.1},
+    {"table.concat that lies", "table.concat(setmetatable({}, {__len = function() return 1 << 60 end, __index = function() return '' end}))", 0.1},
+    {"table.insert that lies", "table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 'x')", 0.1},
+    {"table.remove that lies", "table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)", 0.1},
+    {"table.unpack in a loop", "local t = {} for i = 1, 9e5 do t[i] = i end while true do pcall(table.unpack, t) end", 1},
+    {"sort with a comparator that loops", "table.sort({3, 1, 2}, function() while true do end end)", 0.1},
+    {"sort that never agrees", "local t = {} for i = 1, 3e5 do t[i] = i end while true do pcall(table.sort, t, function() return true end) end", 0.1},
+    {"sort of many", "local t = {} for i = 1, 2e6 do t[i] = (i * 7919) % 1000003 end table.sort(t)", 0.1},
+    {"load with an endless reader", "while true do load(function() return ' ' end) end", 0.1},
+    {"load of a large text", "local s = ('x = 1 '):rep(500000) while true do load(s) end", 1},
+    {"a job that is waited for", "hone.train{steps = 1000000}:wait()", 0.1},
+    {"an evaluation that lasts", "hone.eval{steps = 1000000}", 0.1},
+    {"waits in a loop", "while true do pcall(hone.echo, 1) end", 0.1},
+    {"a wait inside sort", "table.sort({2, 1}, function(a, b) hone.eval{steps = 1000000} end)", 0.1},
+    {"a wait in a coroutine", "coroutine.wrap(function() hone.eval{steps = 1000000} end)()", 0.1},
+    {"an error object that loops", "while true do local ok, e = pcall(error, setmetatable({}, {__tostring = function() while true do end end})) tostring(e) end", 0.1},
+    {"string.format in a loop", "while true do string.format('%99.99f', 1e308) end", 0.1},
+    {"hook removal", "pcall(debug.sethook) pcall(debug.sethook, nil) while true do end", 0.1},
+    {"next over a growing table", "local t, n = {}, 0 while true do for k in pairs(t) do end n = n + 1 t[n] = n end", 0.1},
+    {"print without end", "while true do print('x') end", 0.3},
+    {"a table without end", "local t = {} while true do t[#t % 1000 + 1] = {} end", 0.1},
+    {"garbage collections", "local t = {} for i = 1, 3e5 do t[i] = {} end while true do collectgarbage() end", 1},
+    {"a value for hone without end", "local t = {} for i = 1, 1e6 do t[i] = i end while true do pcall(hone.now, t) end", 1},
+    {"require in a loop", "while true do pcall(require, 'no.such.module') end", 0.1},
+    {"a yield at the top", "while true do coroutine.yield() end", 0.1},
+};
+
+static struct fake f;
+
+static void one(size_t i, double *worst) {
+    struct err e = {0};
+    buf_clear(&f.out);
+    if (f.script.eval(f.script.ctx, programs[i].code, strlen(programs[i].code), "prompt", &f.reply, NULL, &e) != 0) {
+        tap_ok(false, "%s: %s", programs[i].name, e.text);
+        return;
+    }
+    double end = clock_now() + 0.06;
+    bool early = false;
+    while (clock_now() < end && !early) early = fake_wait(&f, 0.01);
+    if (early) { /* it ended by itself: by an error, or because it was not so bad */
+        tap_ok(true, "%s: ended by itself: %.60s", programs[i].name, f.text);
+        return;
+    }
+    double t = clock_now();
+    f.script.interrupt(f.script.ctx);
+    bool ended = fake_wait(&f, 10);
+    t = clock_now() - t;
+    double limit = programs[i].limit * (getenv("HONE_SLOW") ? 10 : 1);
+    if (programs[i].limit <= 0.1 && t > *worst) *worst = t;
+    tap_ok(ended && f.status == -1 && t <= limit, "%s: stopped after %.1f ms: %.40s", programs[i].name, t * 1000, ended ? f.text : "no reply in 10 s");
+    if (!ended) exit(tap_done());
+}
+
+int main(void) {
+    int rounds = getenv("HONE_HOSTILE") ? atoi(getenv("HONE_HOSTILE")) : 1;
+    double worst = 0;
+    if (fake_open(&f, "") != 0) return 1;
+    fake_eval(&f, "kept = 'kept'");
+    for (int r = 0; r < rounds; r++)
+        for (size_t i = 0; i < LEN(programs); i++) {
+            one(i, &worst);
+            const char *got = fake_eval(&f, "kept");
+            if (strcmp(got, "kept") != 0) tap_ok(false, "the prompt's state is kept after %s: %s", programs[i].name, got);
+        }
+    tap_ok(true, "the longest of those in VM code: %.1f ms", worst * 1000);
+    tap_is(fake_eval(&f, "kept"), "kept", "the prompt's state is kept");
+    fake_eval(&f, "for i = 1, 4 * 20 do if not pcall(hone.stop, {now = true}) then break end end");
+    /* errors in callbacks never stop training */
+    fake_eval(&f, "r = hone.train{steps = 200, ms = 0} calls = 0 r:on('*', function(e) calls = calls + 1 if calls % 4 == 0 then error({}) elseif calls % 4 == 1 then error() "
+                  "elseif calls % 4 == 2 then local x <close> = setmetatable({}, {__close = function() error('c') end}) error('x') else coroutine.wrap(error)('y') end end)");
+    const char *state = fake_eval(&f, "r:wait().state");
+    tap_is(state, "done", "training ends whatever its callbacks raise");
+    fake_close(&f);
+    return tap_done();
+}
