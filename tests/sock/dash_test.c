@@ -164,6 +164,25 @@ static void test_hangup(void) {
     pty_close(&p);
 }
 
+static void test_tiny(void) {
+    struct pty p;
+    dash(&p, 3, 10, NULL);
+    bool drawn = pty_expect(&p, "\033", 3);
+    pty_quiet(&p, 0.1, 1);
+    pty_keys(&p, "q");
+    tap_ok(drawn && pty_ended(&p, 3) && WIFEXITED(p.status) && WEXITSTATUS(p.status) == 0, "10x3 draws and detaches");
+    pty_close(&p);
+    char *argv[] = {hone, NULL};
+    pty_start(&p, 24, 80, "dumb", argv);
+    pty_expect(&p, "> ", 3);
+    tap_ok(!memchr(p.got.data ? p.got.data : "", '\033', p.got.len), "TERM=dumb: a prompt without an escape");
+    pty_keys(&p, "= 20 + 3\n");
+    tap_ok(pty_expect(&p, "23", 5), "that answers");
+    pty_keys(&p, "\004");
+    tap_ok(pty_ended(&p, 3) && WIFEXITED(p.status) && WEXITSTATUS(p.status) == 0, "and ends with its input");
+    pty_close(&p);
+}
+
 static void test_storm(void) {
     struct pty p;
     uint64_t s = rng_stream(7, "resize", 0);
@@ -273,6 +292,7 @@ int main(void) {
     test_death("SIGABRT", SIGABRT, true);
     test_death("SIGQUIT", SIGQUIT, true);
     test_hangup();
+    test_tiny();
     test_storm();
     test_no_leak();
     test_random_keys();
