@@ -353,6 +353,8 @@ static const struct cmd cmd_status = {{"status", "State, step, epoch and last me
 static const struct cmd cmd_log = {{"log", "The last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER, CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, log_run, NULL};
 static const struct cmd cmd_series = {{"series", "The points of one metric, as buckets with mean, min, max, count", "run:series(\"loss\")", series_table, sizeof(struct series_args)}, OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, series_run, NULL};
 static const struct cmd cmd_result = {{"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY, CMD_WHILE_RUNNING, result_run, NULL};
-static const struct cmd cmd_export = {{"export", "Writes every metric point of runs as CSV or JSON lines", "hone.export{\"fashion-1\", out=\"points.csv\"}", export_table, sizeof(struct export_args)}, OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, export_run, NULL};
+static const struct cmd cmd_export = {
+    {"export", "Writes every metric point of runs as CSV or JSON lines", "hone.export{\"fashion-1\", out=\"points.csv\"}", export_table, sizeof(struct export_args)},
+    OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, export_run, NULL};
 
 const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, NULL};

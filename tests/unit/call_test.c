@@ -269,7 +269,8 @@ static void test_parse(struct hub *h) {
     static const struct { const char *line, *lua; } good[] = {{"train steps=5", "hone.train{steps=5}"}, {"train 5 fail=on", "hone.train{steps=5, fail=true}"}, {"  train  ", "hone.train{}"},
         {"set lr 0.1", "run:set(\"lr\", 0.1)"}, {"set lr=0.1", "run:set(\"lr\", 0.1)"}, {"lr 0.1", "run:set(\"lr\", 0.1)"}, {"lr=0.1", "run:set(\"lr\", 0.1)"}, {"lr = 0.1", "run:set(\"lr\", 0.1)"},
         {"set lr 0.5 force=true", "run:set{\"lr\", 0.5, force=true}"}, {"refresh 4", "hone.prop.refresh = 4"}, {"lr", "hone.get{name=\"lr\"}"}, {"set data '/a b'", "hone.prop.data = \"/a b\""},
-        {"note 'two words'", "hone.note{text=\"two words\"}"}, {"note 007", "hone.note{text=\"007\"}"}, {"stop run#1 after=epoch", "run:stop{after=\"epoch\"}"}, {"stop --after-epoch=true", "hone.stop{after_epoch=true}"}, {"stop --after-epoch", "hone.stop{after_epoch=true}"}, {"train --steps 7 --fail", "hone.train{steps=7, fail=true}"},
+        {"note 'two words'", "hone.note{text=\"two words\"}"}, {"note 007", "hone.note{text=\"007\"}"}, {"stop run#1 after=epoch", "run:stop{after=\"epoch\"}"},
+        {"stop --after-epoch=true", "hone.stop{after_epoch=true}"}, {"stop --after-epoch", "hone.stop{after_epoch=true}"}, {"train --steps 7 --fail", "hone.train{steps=7, fail=true}"},
         {"set x {1, 2}", "run:set(\"x\", {1, 2})"}, {"idle-add 3", "hone.idle_add{n=3}"}, {"pause run#1", "run:pause()"}};
     for (size_t i = 0; i < LEN(good); i++) {
         struct buf b = BUF_INIT;
