@@ -21,6 +21,7 @@
 #include "src/run/record.h"
 #include "src/script/script.h"
 #include "src/session/client.h"
+#include "ui/ui.h"
 
 const struct cmd *const *const app_cmds[] = {cmds_call, cmds_run, cmds_engine, cmds_script, cmds_ui, cmds_session, NULL};
 
@@ -108,14 +109,17 @@ int app_open(struct app *a, struct err *e) {
     (void)e;
     a->runs = runs_new(a->o.runs);
     a->hub = hub_new(app_cmds, a->runs);
+    hub_set_keys(a->hub, ui_keys());
     return 0;
 }
 
 int app_need(struct app *a, enum owner owner, struct err *e) {
     bool engine = owner == OWNER_ENGINE || owner == OWNER_HELPER || owner == OWNER_SCRIPT;
-    if (engine && !a->engine_on) {
-        if (engine_init(e) || engine_start(a->hub, e)) return -1;
-        a->engine_on = true;
+    if ((engine || owner == OWNER_ANY) && !a->engine_on) { /* OWNER_ANY: help shows the catalogues */
+        if (engine_init(e)) return -1;
+        hub_set_catalogs(a->hub, engine_catalogs);
+        if (engine && engine_start(a->hub, e)) return -1;
+        a->engine_on = engine;
     }
     if (owner == OWNER_SCRIPT && !a->script_on) {
         char *lib = share_path("lib");

@@ -134,7 +134,7 @@ static int help_keys_run(struct call *c, const void *args, struct err *e) {
 static int prompt_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
     if (!u->prompt) return err_set(e, "There is no Lua prompt in this session.");
-    u->drawer = u->drawer == 0 ? 1 : u->drawer == 1 ? 8 : u->drawer == 8 ? -1 : 0;
+    u->drawer = u->drawer == 0 ? 8 : u->drawer == 8 ? -1 : u->drawer < 0 ? 1 : 0;
     return 0;
 }
 static int ask_run(struct call *c, const void *args, struct err *e) {
@@ -185,7 +185,7 @@ ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, n
 ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
 ROW(palette, "Opens the list of everything", none_table, none_args);
 ROW(help_keys, "Opens the list of keys", none_table, none_args);
-ROW(prompt, "Opens the Lua prompt: 1, 8, all lines, closed", none_table, none_args);
+ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
 ROW_EX(ask, "Opens the form for the learning rate, a note, a search, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 ROW(find_next, "The next match in the log", find_table, find_args);
 

@@ -55,7 +55,7 @@ const struct key_row key_rows[] = {
     {"*", "0", "open settings", "settings", NULL},
     {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL},
     {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL},
-    {"*", "` F4", "prompt", "the Lua prompt: 1, 8, all lines", NULL},
+    {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL},
     {"*", "p", "pause", "pause or resume", "resume"},
     {"*", "l", "ask lr", "learning rate", NULL},
     {"*", "c", "checkpoint", "save a checkpoint now", NULL},
@@ -81,3 +81,10 @@ const struct key_row key_rows[] = {
     {"*", "Enter", "enter", "open", NULL},
     {"*", "Esc", "back", "back", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
+
+const struct key *ui_keys(void) {
+    static struct key list[LEN(key_rows)];
+    for (size_t i = 0; key_rows[i].keys; i++)
+        list[i] = (struct key){strcmp(key_rows[i].screen, "*") == 0 ? NULL : key_rows[i].screen, key_rows[i].keys, key_rows[i].command, key_rows[i].help};
+    return list;
+}
