@@ -95,6 +95,10 @@ static void one(size_t i, double *worst) {
 }
 
 int main(void) {
+#ifdef __SANITIZE_THREAD__
+    tap_skip("hostile programs", "a million Lua errors overflow the thread sanitizer's shadow stack, which longjmp of the system's Lua does not unwind");
+    return tap_done();
+#endif
     int rounds = getenv("HONE_HOSTILE") ? atoi(getenv("HONE_HOSTILE")) : 1;
     double worst = 0;
     if (fake_open(&f, "") != 0) return 1;
