@@ -37,7 +37,11 @@ void say(const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    utf8_show(&b, text, strlen(text), -1, UTF8_FULL);
+    for (const char *p = text, *nl; p; p = nl ? nl + 1 : NULL) { /* a traceback or a caret stands on lines of its own */
+        nl = strchr(p, '\n');
+        utf8_show(&b, p, nl ? (size_t)(nl - p) : strlen(p), -1, UTF8_FULL);
+        if (nl) buf_addc(&b, '\n');
+    }
     fflush(stdout);
     fprintf(stderr, "hone: %s\n", b.data ? b.data : "");
     buf_release(&b);

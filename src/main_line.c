@@ -232,7 +232,7 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
 }
 
 /* Takes the pieces of an evaluation; true at its end. */
-static bool take_output(struct line *l, int *status) {
+static bool take_output(struct line *l, int *status, bool *more) {
     struct script_reply *r;
     bool end = false;
     while (!end && (r = queue_get(&l->output, 0)) != NULL) {
@@ -241,7 +241,8 @@ static bool take_output(struct line *l, int *status) {
             end = true;
             *status = r->status;
             struct err e = {0};
-            if (r->status) fail(l, (err_set(&e, "%s", r->text ? r->text : "the evaluation failed"), &e));
+            if (r->incomplete && more) *more = true;
+            else if (r->status) fail(l, (err_set(&e, "%s", r->text ? r->text : "the evaluation failed"), &e));
             else if (r->text && *r->text) on_print(l->app, r->text, strlen(r->text));
         }
         reply_free(r);
@@ -249,26 +250,28 @@ static bool take_output(struct line *l, int *status) {
     return end;
 }
 
-static int eval(struct line *l, const char *text, size_t n) {
+/* more: set where the text is only the beginning of a chunk; NULL: that is an error like any other. */
+static int eval(struct line *l, const char *text, size_t n, bool *more) {
     struct err e = {0};
     int status = 0;
     if (app_need(l->app, OWNER_SCRIPT, &e)) return fail(l, &e);
     if (l->app->script.eval(l->app->script.ctx, text, n, "=stdin", &l->output, NULL, &e)) return fail(l, &e);
-    while (!take_output(l, &status)) line_turn(l, -1, 250);
+    while (!take_output(l, &status, more)) line_turn(l, -1, 250);
     return status ? EXIT_FAILED : EXIT_DONE;
 }
 
 /* A line is a command where its first word is one, Lua after = or otherwise. */
-static int prompt_line(struct line *l, const char *line, size_t n) {
+static int prompt_line(struct line *l, const char *line, size_t n, bool *more) {
     char word[64];
     struct err e = {0};
     while (n && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
     while (n && *line == ' ') line++, n--;
     if (n == 0) return EXIT_DONE;
+    bool block = memchr(line, '\n', n);
     size_t len = strcspn(line, " \t\r\n");
     snprintf(word, sizeof word, "%.*s", (int)(len < n ? len : n), line);
-    if (*line == '=') return eval(l, line + 1, n - 1);
-    if (!hub_find(l->app->hub, word)) return eval(l, line, n);
+    if (*line == '=') return eval(l, line + 1, n - 1, more);
+    if (block || !hub_find(l->app->hub, word)) return eval(l, line, n, more);
     char *text = mem_strn(line, n);
     struct call *c = call_parse(l->app->hub, text, BY_PROMPT, &e);
     free(text);
@@ -296,18 +299,25 @@ int line_prompt(struct app *a) {
     struct buf in = BUF_INIT;
     int code = EXIT_DONE;
     bool tty = isatty(0) && isatty(1), open = true;
+    struct buf block = BUF_INIT; /* a chunk that goes on */
     if (line_open(&l, a)) return EXIT_FAILED;
     l.at_prompt = tty;
     while (code == EXIT_DONE) {
-        if (tty && !a->o.quiet) fputs("> ", stdout);
+        if (tty && !a->o.quiet) fputs(block.len ? ">> " : "> ", stdout);
         fflush(stdout);
         size_t n = next_line(&l, &in, &open);
-        if (n == 0) break;
-        int one = prompt_line(&l, in.data, n);
-        if (!tty) code = one;
+        bool more = false;
+        if (n == 0 && !block.len) break;
+        buf_add(&block, in.data, n);
         memmove(in.data, in.data + n, in.len - n);
         in.len -= n;
+        int one = prompt_line(&l, block.data, block.len, n ? &more : NULL);
+        if (more) continue;
+        buf_clear(&block);
+        if (!tty) code = one;
+        if (n == 0) break;
     }
+    buf_release(&block);
     if (tty && !a->o.quiet) fputc('\n', stdout);
     int rest = wait_all(&l);
     buf_release(&in);

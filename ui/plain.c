@@ -390,9 +390,14 @@ void plain_value(struct plain *p, const char *cmd, const struct val *v) {
 }
 
 void plain_error(struct plain *p, const struct err *e) {
+    char text[ERR_TEXT];
+    snprintf(text, sizeof text, "%s", e->text);
     buf_adds(&p->line, "hone: ");
-    show(p, e->text, -1);
-    line_to(p, p->notes);
+    for (char *s = text, *nl; s; s = nl ? nl + 1 : NULL) { /* a traceback or a caret stands on lines of its own */
+        if ((nl = strchr(s, '\n'))) *nl = '\0';
+        show(p, s, -1);
+        line_to(p, p->notes);
+    }
 }
 
 void plain_free(struct plain *p) {
