@@ -173,7 +173,9 @@ static void test_garbage(int rounds) {
         }
         close(fd);
     }
-    tap_ok(alive(), "%d connections of garbage: the session answers", rounds);
+    bool answers = false; /* the last of them may still hold all 16 places for a moment */
+    for (double end = clock_now() + 2; !answers && clock_now() < end; clock_sleep(0.02)) answers = alive();
+    tap_ok(answers, "%d connections of garbage: the session answers", rounds);
     int fd = dial();
     ask(fd, "{\"id\":1,\"cmd\":\"attach\",\"args\":{\"term\":\"xterm\",\"rows\":24,\"cols\":80}}");
     static const char bad[] = "\x7f\xff\xff\xff\xff....";
