@@ -119,7 +119,7 @@ static int parse_attr(struct graph *g, const struct op *op, const struct val *at
 static uint64_t next_stream(const struct graph *g, const char *path) {
     uint32_t draw = (uint32_t)g->phase << 16; /* backward nodes borrow a forward stream and do not count */
     for (int i = 0; i < g->n_node; i++)
-        if ((g->node[i].op->flags & OP_RANDOM) && g->node[i].phase == g->phase && strcmp(g->node[i].path, path) == 0) draw++;
+        if ((g->node[i].op->flags & (OP_RANDOM | OP_DRAWS)) && g->node[i].phase == g->phase && strcmp(g->node[i].path, path) == 0) draw++;
     return rng_stream(g->seed, path, draw);
 }
 
@@ -186,7 +186,7 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
                      .scratch_fixed = s.scratch_fixed, .scratch = s.scratch};
     for (int i = 0; i < OP_IN; i++) n.in[i] = i < n_in ? in[i] : -1;
     for (int i = 0; i < OP_OUT; i++) n.out[i] = -1;
-    n.stream = g->of ? g->of->stream : (op->flags & OP_RANDOM) ? next_stream(g, path) : 0;
+    n.stream = g->of ? g->of->stream : (op->flags & (OP_RANDOM | OP_DRAWS)) ? next_stream(g, path) : 0;
     add_outputs(g, &n, &s);
     add_node(g, &n);
     for (int i = 0; out && i < n.n_out; i++) out[i] = n.out[i];

@@ -65,7 +65,8 @@ enum op_flags {
     OP_UPDATE = 8,     /* changes parameters or state: runs last, in the order added */
     OP_NO_GRAD = 16,   /* integer or index output: no gradient flows */
     OP_VIEW = 32,      /* out[0] always is in[0]'s memory with another shape (reshape) */
-    OP_TIED = 64       /* out[i] is in[i]'s memory (updates in place) for all outputs */
+    OP_TIED = 64,      /* out[i] is in[i]'s memory (updates in place) for all outputs */
+    OP_DRAWS = 128     /* uses stream as OP_RANDOM does, but acts in every graph: its layer leaves the probability out when not training */
 };
 struct op {
     struct kind kind;   /* first: name, help, arguments (attr) */
