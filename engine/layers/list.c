@@ -8,16 +8,20 @@
 
 #define LAYERS(X) \
     X(add) \
+    X(attention) \
     X(concat) \
     X(dropout) \
     X(embedding) \
+    X(encoder_block) \
+    X(first_token) \
     X(layer_norm) \
     X(linear) \
     X(max_pool) \
     X(mean_pool) \
     X(mul) \
     X(residual) \
-    X(sum_pool)
+    X(sum_pool) \
+    X(text_embedding)
 
 #define DECLARE(n) extern const struct layer layer_##n;
 LAYERS(DECLARE)

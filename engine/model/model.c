@@ -17,7 +17,7 @@ struct builder {
     bool discover;
     struct graph *g;
     struct model_io *io;
-    int64_t ids[MODEL_INPUTS];
+    int64_t ids[MODEL_INPUTS], len[MODEL_INPUTS];
     char path[160], share[160]; /* share: path whose parameters are used instead, or "" */
     const char *kind;
     const struct val *args;
@@ -33,6 +33,12 @@ const char *build_kind(const struct builder *b) { return b->kind; }
 int64_t build_ids(const struct builder *b, tid t) {
     for (int i = 0; i < b->io->n_in; i++)
         if (b->io->in[i].data == t) return b->ids[i];
+    return 0;
+}
+
+int64_t build_len(const struct builder *b, tid t) {
+    for (int i = 0; i < b->io->n_in; i++)
+        if (b->io->in[i].data == t) return b->len[i];
     return 0;
 }
 
@@ -73,7 +79,7 @@ static struct param *add_param(struct builder *b, const char *full, const int64_
     }
     m->param = X_GROW(m->param, struct param, (size_t)m->n_param + 1);
     struct param *p = &m->param[m->n_param++];
-    *p = (struct param){.name = mem_str(full), .ndim = ndim, .len = len, .offset = m->bytes, .init = init, .a = a, .trainable = true, .table = strcmp(b->kind, "embedding") == 0};
+    *p = (struct param){.name = mem_str(full), .ndim = ndim, .len = len, .offset = m->bytes, .init = init, .a = a, .trainable = true, .table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."))};
     memcpy(p->dim, dim, (size_t)ndim * sizeof *dim);
     m->bytes += bytes;
     return p;
@@ -223,6 +229,7 @@ static int build_input(struct builder *b, const struct val *v, int i, int *ragge
     b->io->in[i].offsets = b->io->in[i].weight = -1;
     b->io->in[i].axis = AXIS_R;
     b->ids[i] = ids;
+    b->len[i] = val_get_int(v, "len", 0);
     if (ids > 0 && val_get_bool(v, "ragged", false)) {
         if (*ragged == 4) return err_set(e, "a model has at most 4 inputs of text");
         d[0].axis = b->io->in[i].axis = AXIS_T0 + (*ragged)++;

@@ -78,7 +78,7 @@ int64_t model_outputs(const struct model *m, struct err *e) {
     return n;
 }
 
-/* Walks dropout layers; fn gets path and the layer's table. Returns how many matched `name` (PATH.p, or "dropout" for all). */
+/* Walks layers that drop values. Returns how many matched `name` (PATH.p of a dropout layer, PATH.dropout of another, or "dropout" for all). */
 static int live_walk(struct val *stack, const char *prefix, const char *name, const double *set, double *first) {
     int hits = 0;
     for (size_t i = 0; i < val_len(stack); i++) {
@@ -90,12 +90,14 @@ static int live_walk(struct val *stack, const char *prefix, const char *name, co
             snprintf(inner, sizeof inner, "%.200s.", path);
             hits += live_walk(val_get(v, "layers"), inner, name, set, first);
         }
-        if (strcmp(val_get_str(v, "layer", ""), "dropout") != 0) continue;
+        bool plain = strcmp(val_get_str(v, "layer", ""), "dropout") == 0; /* its p; other layers have a field "dropout" */
+        const char *field = plain ? "p" : "dropout";
+        if (!plain && !(val_get_num(v, "dropout", 0) > 0)) continue;
         size_t n = strlen(path);
-        bool hit = strcmp(name, "dropout") == 0 || (strncmp(name, path, n) == 0 && strcmp(name + n, ".p") == 0);
+        bool hit = strcmp(name, "dropout") == 0 || (strncmp(name, path, n) == 0 && name[n] == '.' && strcmp(name + n + 1, field) == 0);
         if (!hit) continue;
-        if (set) val_set_num(v, "p", *set);
-        if (isnan(*first)) *first = val_get_num(v, "p", 0.5);
+        if (set) val_set_num(v, field, *set);
+        if (isnan(*first)) *first = val_get_num(v, field, 0.5);
         hits++;
     }
     return hits;

@@ -50,7 +50,7 @@ void step_live(struct step *s, const struct model *m) {
 static int fill_class_weights(struct step *s, const struct loss_spec *l) {
     float *w = plan_data(s->plan, s->class_weight);
     double v;
-    if (!w) return 0;
+    if (!w || !l) return 0;
     for (size_t i = 0; i < val_len(l->weights); i++)
         if (val_as_num(val_at(l->weights, i), &v)) w[i] = (float)v;
     return 0;
