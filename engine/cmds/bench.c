@@ -51,7 +51,7 @@ static int job(struct job *j, const void *args, struct err *e) {
 }
 
 static const struct arg args[] = {
-    {.name = "works", .help = "workloads: bag-train bag-train-lazy mlp-train minilm-train minilm-infer minilm-p1 minilm-ragged bert-train; none or all: every one", .type = ARG_TABLE, .offset = offsetof(struct bench_args, works), .flags = ARG_POSITIONAL | ARG_REST},
+    {.name = "works", .help = "workloads by name, mlp-train, minilm-train, minilm-infer ...; none or all: every one", .type = ARG_TABLE, .offset = offsetof(struct bench_args, works), .flags = ARG_POSITIONAL | ARG_REST},
     {.name = "threads", .help = "threads; 0: as set", .def = "0", .type = ARG_INT, .offset = offsetof(struct bench_args, threads), .lo = 0, .hi = 1024},
     {.name = "seconds", .help = "time in all; 2 s a workload are enough", .unit = "s", .def = "60", .type = ARG_NUM, .offset = offsetof(struct bench_args, seconds), .lo = 0.01, .hi = 86400},
     {0},

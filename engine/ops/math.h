@@ -8,18 +8,18 @@
 #include <stdint.h>
 
 /* One rounding where the hardware has it; the compiler must not take these sums apart. */
-static inline float math_fma(float a, float b, float c) {
+static inline __attribute__((always_inline)) float math_fma(float a, float b, float c) {
 #ifdef __FMA__
     return __builtin_fmaf(a, b, c);
 #else
     return a * b + c;
 #endif
 }
-static inline float math_pow2(int n) { /* 2^n, n in -126..127 */
+static inline __attribute__((always_inline)) float math_pow2(int n) { /* 2^n, n in -126..127 */
     union { uint32_t u; float f; } v = {(uint32_t)(n + 127) << 23};
     return v.f;
 }
-static inline float math_exp(float x) {
+static inline __attribute__((always_inline)) float math_exp(float x) {
     float c = x < -104.0f ? -104.0f : x;
     c = c > 89.0f ? 89.0f : c;
     float z = c * 1.44269504f;
@@ -38,7 +38,7 @@ static inline float math_exp(float x) {
     int h = n / 2;
     return p * math_pow2(h) * math_pow2(n - h);
 }
-static inline float math_tanh(float x) {
+static inline __attribute__((always_inline)) float math_tanh(float x) {
     float s = x * x, a = fabsf(x);
     float p = -5.70498872745e-3f;
     p = math_fma(p, s, 2.06390887954e-2f);
@@ -50,8 +50,8 @@ static inline float math_tanh(float x) {
     big = x < 0 ? -big : big;
     return a < 0.625f ? small : big;
 }
-static inline float math_sigmoid(float x) { return 1.0f / (1.0f + math_exp(-x)); }
-static inline float math_erf(float x) {
+static inline __attribute__((always_inline)) float math_sigmoid(float x) { return 1.0f / (1.0f + math_exp(-x)); }
+static inline __attribute__((always_inline)) float math_erf(float x) {
     float t = fabsf(x), s = x * x;
     float r = math_fma(-1.72853470e-5f, t, 3.83197126e-4f);
     float u = math_fma(-3.88396438e-3f, t, 2.42546219e-2f);
