@@ -17,6 +17,7 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
+#include "src/call/parse.h"
 #include "src/call/settings.h"
 #include "src/run/record.h"
 #include "src/script/script.h"
@@ -97,7 +98,10 @@ int app_settings(struct app *a, struct err *e) {
     settings_init();
     for (size_t i = 0; i < a->o.set->u.t.n_field; i++) {
         const struct val_field *f = &a->o.set->u.t.field[i];
-        if (settings_set(f->name, f->v, NULL, e)) {
+        bool known = args_find(&settings_kind, f->name);
+        if (!known && !a->hub) app_open(a, e); /* a property of runs, or of nothing: the rows tell */
+        if (!known && app_need(a, OWNER_ANY, e)) return -1;
+        if (known ? settings_set(f->name, f->v, NULL, e) : parse_no_property(a->hub, "set", f->name, f->v, NULL, e)) {
             e->code = ERR_USAGE;
             return -1;
         }
@@ -111,6 +115,7 @@ int app_settings(struct app *a, struct err *e) {
 
 int app_open(struct app *a, struct err *e) {
     (void)e;
+    if (a->hub) return 0;
     a->runs = runs_new(a->o.runs);
     a->hub = hub_new(app_cmds, a->runs);
     hub_set_keys(a->hub, ui_keys());

@@ -193,7 +193,7 @@ int line_commands(struct app *a) {
     if (line_open(&l, a)) return EXIT_FAILED;
     for (size_t i = 0; i < a->o.n_cmd && code == EXIT_DONE && l.wish == WISH_NONE; i++) {
         struct err e = {0};
-        struct call *c = call_parse(a->hub, a->o.cmd[i], BY_LINE, &e);
+        struct call *c = app_need(a, OWNER_ANY, &e) ? NULL : call_parse(a->hub, a->o.cmd[i], BY_LINE, &e); /* ANY: names and ranges of properties */
         code = c ? run_call(&l, c) : fail(&l, &e);
     }
     return line_close(&l, code);

@@ -222,6 +222,12 @@ static int short_word(const struct cmd *c, struct val *t, const char *w, struct 
 
 static bool looks_negative(const char *w) { return w[0] == '-' && (w[1] == '.' || (w[1] >= '0' && w[1] <= '9')); }
 
+static bool sets_property(const struct cmd *c) {
+    for (const struct arg *a = c->kind.args; a && a->name; a++)
+        if (a->source == SRC_PROP && a[1].type == ARG_VAL) return true;
+    return false;
+}
+
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e) {
     struct val *t = val_table();
     for (size_t k = 0; given && k < given->u.t.n_field; k++)
@@ -240,6 +246,11 @@ struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const st
             r = short_word(c, t, w, e);
         else if (!plain && w[eq] == '=' && arg_named(c, w, eq))
             val_set(t, arg_named(c, w, eq)->name, args_text(w + eq + 1));
+        else if (!plain && w[eq] == '=' && eq > 0 && sets_property(c)) {
+            char *name = mem_strn(w, eq); /* hone set lr=0.1 */
+            val_set(t, name, args_text(w + eq + 1));
+            free(name);
+        }
         else
             val_push(t, args_text(w));
         if (r) {

@@ -32,11 +32,6 @@ int64_t train_total_steps(const struct train *t) {
     return t->n_step + (left < 0 ? 0 : steps_per_epoch(t, t->part->n - t->pos) + left * steps_per_epoch(t, t->part->n));
 }
 
-double train_lr(const struct train *t) {
-    struct sched_at at = {t->n_step, train_total_steps(t), t->epoch, t->a.epochs > 0 ? t->a.epochs : 0};
-    return t->lr_scale * sched_lr(t->sched, optimiser_common(t->optim)->lr, &at);
-}
-
 int train_build_step(struct train *t, struct err *e) {
     struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed};
     struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens};
@@ -308,6 +303,7 @@ static void publish(struct train *t, const struct step_result *r, double lr, dou
 }
 
 static int one_step(struct train *t, struct err *e) {
+    train_lr_step(t);
     double start = clock_now(), h[CTL_N], lr = train_lr(t);
     const struct batch *b = loader_next(t->loader);
     if (!b) return err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos);
@@ -440,6 +436,7 @@ static int setup(struct train *t, struct err *e) {
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
     if (!(t->pool = pool_new(threads, e))) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
+    if (train_lr_start(t, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
     const char *dir = run_dir(t->run);
     if (dir && !(t->writer = ckpt_writer_new(dir, e))) return -1;
@@ -466,6 +463,7 @@ static int begin(struct train *t, struct err *e) {
     }
     emit_start(t);
     t->j->step = t->n_step;
+    if (t->n_step > 0) run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), (double)t->epoch + (double)t->pos / (double)t->part->n, (double)t->a.epochs);
     t->last_ckpt = -1;
     t->t_rate = clock_now();
     run_set_state(t->run, RUN_TRAINING);

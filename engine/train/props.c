@@ -9,31 +9,7 @@
 #include "engine/train/train.h"
 #include "src/base/mem.h"
 
-/* lr is a reading of schedule and optimiser: setting it scales the schedule so that the next step has this rate, and the schedule goes on from
- * there. While the schedule stands at 0 the value becomes its base instead. */
-static int set_lr(struct train *t, const struct val *v, struct err *e) {
-    double lr, now = train_lr(t), base = optimiser_common(t->optim)->lr;
-    if (!val_as_num(v, &lr) || !isfinite(lr) || lr < 0) return err_code(e, ERR_USAGE, "lr must be a finite number of at least 0");
-    if (now > 0) t->lr_scale *= lr / now;
-    else if (base > 0) t->lr_scale = lr / base;
-    if (t->lr_scale <= 0) t->lr_scale = lr > 0 ? 1 : 0;
-    now = train_lr(t);
-    if (now > 0 && now != lr) t->lr_scale *= lr / now; /* the last bit, or a way back from 0 */
-    return 0;
-}
-
-static const struct arg lr_arg = {"lr", "learning rate of the next step; the schedule is scaled to it", NULL, NULL, ARG_NUM, 0, ARG_LIVE | ARG_LOG, AT_STEP, 0, 1e6};
-static const struct arg sched_arg = {"sched", "schedule of the learning rate, counted from the start of the run", NULL, NULL, ARG_VAL, 0, ARG_LIVE, AT_STEP};
 static const struct arg dropout_arg = {"p", "share of values set to 0", NULL, NULL, ARG_NUM, 0, ARG_LIVE, AT_STEP, 0, 0.999};
-
-static int set_sched(struct train *t, const struct val *v, struct err *e) {
-    struct sched *s = sched_new(v, e);
-    if (!s) return -1;
-    sched_free(t->sched);
-    t->sched = s;
-    t->lr_scale = 1;
-    return 0;
-}
 
 /* The loader and, where the plan is too small, the step are made for the new batch. */
 static int set_batch(struct train *t, const struct val *v, struct err *e) {
@@ -63,8 +39,7 @@ static bool live(const struct kind *k, const char *name) {
 
 static struct val *get(struct job *j, const char *name) {
     struct train *t = j->data;
-    if (strcmp(name, "lr") == 0) return val_num(train_lr(t));
-    if (strcmp(name, "sched") == 0) return sched_val(t->sched);
+    if (train_lr_has(name)) return train_lr_get(t, name);
     if (live(&t->optim->row->kind, name)) return args_get(&t->optim->row->kind, t->optim->args, name);
     if (live(&train_kind, name)) return args_get(&train_kind, &t->a, name);
     if (live(&t->loss.row->kind, name)) return args_get(&t->loss.row->kind, t->loss.args, name);
@@ -78,8 +53,7 @@ static int set(struct job *j, const char *name, const struct val *v, struct val 
     double p;
     int rc;
     if (!was) return err_code(e, ERR_USAGE, "a training run has no property \"%s\"; run:props() lists them", name);
-    if (strcmp(name, "lr") == 0) rc = set_lr(t, v, e);
-    else if (strcmp(name, "sched") == 0) rc = set_sched(t, v, e);
+    if (train_lr_has(name)) rc = train_lr_set(t, name, v, e);
     else if (strcmp(name, "batch") == 0) rc = set_batch(t, v, e);
     else if (live(&t->optim->row->kind, name)) rc = args_set(&t->optim->row->kind, t->optim->args, name, v, e);
     else if (live(&train_kind, name)) rc = args_set(&train_kind, &t->a, name, v, e);
@@ -105,13 +79,13 @@ static void offer(struct job *j, const char *name, const struct arg *a, each_fn 
 
 static void offer_kind(struct job *j, const struct kind *k, each_fn each, void *ctx) {
     for (const struct arg *a = k->args; a && a->name; a++)
-        if ((a->flags & ARG_LIVE) && strcmp(a->name, "lr") != 0) offer(j, a->name, a, each, ctx);
+        if ((a->flags & ARG_LIVE) && !train_lr_has(a->name)) offer(j, a->name, a, each, ctx);
 }
 
 static void props(struct job *j, each_fn each, void *ctx) {
     struct train *t = j->data;
-    offer(j, "lr", &lr_arg, each, ctx);
-    offer(j, "sched", &sched_arg, each, ctx);
+    for (const struct arg *a = train_kind.args; a->name; a++)
+        if (train_lr_has(a->name)) offer(j, a->name, a, each, ctx);
     offer_kind(j, &t->optim->row->kind, each, ctx);
     offer_kind(j, &t->loss.row->kind, each, ctx);
     offer_kind(j, &train_kind, each, ctx);
@@ -139,4 +113,6 @@ static int evaluate(struct job *j, struct val **result, struct err *e) {
     return 0;
 }
 
-const struct job_ops train_ops = {set, get, props, checkpoint, evaluate};
+static struct val *back(struct job *j, const char *name) { return train_lr_has(name) ? train_lr_back(j->data, name) : NULL; }
+
+const struct job_ops train_ops = {set, get, props, checkpoint, evaluate, back};

@@ -206,7 +206,9 @@ struct sched *sched_new(const struct val *spec, struct err *e) {
     const struct row *row = find(name, e);
     if (!row) return NULL;
     struct val *t = !none && spec->type == VAL_TABLE ? val_copy(spec) : val_table();
+    struct val *state = val_copy(val_get(t, "state")); /* of plateau, with an edit that is taken back */
     val_unset(t, "sched");
+    val_unset(t, "state");
     struct sched *s = X_NEW(struct sched, 1);
     s->row = row;
     s->args = mem_new(1, row->kind.size);
@@ -214,14 +216,18 @@ struct sched *sched_new(const struct val *spec, struct err *e) {
         free(s->args);
         free(s);
         val_free(t);
+        val_free(state);
         return NULL;
     }
     s->spec = t;
     val_set_str(s->spec, "sched", name);
     if (row->init && row->init(s, e) < 0) {
         sched_free(s);
+        val_free(state);
         return NULL;
     }
+    sched_restore(s, state);
+    val_free(state);
     return s;
 }
 

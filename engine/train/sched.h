@@ -11,7 +11,7 @@ struct sched_at {
     int64_t step, steps;    /* steps done, planned */
     int64_t epoch, epochs;  /* whole epochs done, planned */
 };
-/* spec: NULL or nil (constant), "cosine", {sched="cosine", ...}. */
+/* spec: NULL or nil (constant), "cosine", {sched="cosine", ...}; a field `state` is what sched_state gave. */
 struct sched *sched_new(const struct val *spec, struct err *e);
 void sched_free(struct sched *s);
 double sched_lr(const struct sched *s, double base, const struct sched_at *at);

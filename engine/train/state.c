@@ -12,7 +12,7 @@
 #include "src/base/mem.h"
 
 struct val *train_state(const struct train *t) {
-    struct val *v = val_table(), *s = sched_state(t->sched), *memory = val_list();
+    struct val *v = val_table(), *s = sched_state(t->sched), *memory = val_list(), *ramp = train_lr_state(t);
     val_set_str(v, "format", "hone-train");
     val_set_int(v, "version", 1);
     val_set_int(v, "step", t->n_step);
@@ -29,6 +29,8 @@ struct val *train_state(const struct train *t) {
     val_set_num(v, "clip_value", t->a.clip_value);
     val_set_bool(v, "shuffle", t->a.shuffle);
     val_set_num(v, "lr_scale", t->lr_scale);
+    if (ramp) val_set(v, "lr_ramp", ramp);
+    val_set(v, "edits", hub_edits(t->j->hub, t->j));
     val_set(v, "optim", optimiser_val(t->optim));
     val_set_int(v, "applied", t->optim->t);
     for (int i = 0; i < OPTIM_MEMORY; i++) val_push(memory, val_num(t->optim->memory[i]));
@@ -78,7 +80,7 @@ static int take_position(struct train *t, const struct val *v, struct err *e) {
     t->n_step = val_get_int(v, "step", 0);
     t->epoch = val_get_int(v, "epoch", 0);
     t->pos = val_get_int(v, "pos", 0);
-    t->lr_scale = val_get_num(v, "lr_scale", 1);
+    train_lr_restore(t, val_get_num(v, "lr_scale", 1), val_get(v, "lr_ramp"));
     t->best = val_get_num(v, "best", 0);
     t->best_step = val_get_int(v, "best_step", -1);
     t->waited = val_get_int(v, "waited", 0);
@@ -118,6 +120,7 @@ int train_resume(struct train *t, const char *path, struct err *e) {
             if (val_as_num(val_at(val_get(meta, "memory"), (size_t)i), &m)) t->optim->memory[i] = m;
         }
         take_live(t, folder);
+        hub_edits_restore(t->j->hub, t->j, val_get(meta, "edits"));
         step_live(t->step, t->model);
     }
     val_free(meta);

@@ -9,9 +9,9 @@
 #include "src/run/record.h"
 
 struct train_args {
-    struct val *model, *data, *optim, *sched, *loss, *resume;
+    struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp;
     int64_t epochs, steps, batch, batch_tokens, seed, eval_every, ckpt_every, patience;
-    double lr, clip_norm, clip_value, min_delta;
+    double lr, lr_scale, clip_norm, clip_value, min_delta;
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
     bool shuffle;
@@ -39,6 +39,7 @@ struct train {
     /* ---- the state that a checkpoint holds ---- */
     int64_t n_step, epoch, pos;      /* steps run, whole epochs done, rows of this epoch done */
     double lr_scale;                 /* live edits of lr scale the schedule */
+    struct lr_ramp { double from, to; int64_t at, steps; } ramp; /* instead of the schedule from step `at` on; steps 0: none */
     double best;
     int64_t best_step, waited;       /* best_step -1: none yet; evaluations since */
     double sum_loss, sum_weight, sum_hits; /* of this epoch */
@@ -56,10 +57,19 @@ struct train {
 /* loop.c */
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e);
 int train_build_step(struct train *t, struct err *e);   /* (re)builds step and loader for the arguments as they stand now */
-double train_lr(const struct train *t);                 /* of the next step */
 int64_t train_total_steps(const struct train *t);
 int train_evaluate(struct train *t, struct val **values, struct err *e); /* on val, else on the training part; emits the eval event */
 int train_checkpoint(struct train *t, bool best, struct err *e);
+/* lr.c */
+double train_lr(const struct train *t);                 /* of the next step */
+void train_lr_step(struct train *t);                    /* before a step: a ramp that is over becomes the factor that its end stands for */
+int train_lr_start(struct train *t, struct err *e);     /* as the arguments say */
+bool train_lr_has(const char *name);                    /* lr, lr_scale, lr_ramp, sched */
+struct val *train_lr_get(const struct train *t, const char *name);
+int train_lr_set(struct train *t, const char *name, const struct val *v, struct err *e);
+struct val *train_lr_back(const struct train *t, const char *name); /* as job_ops.back */
+struct val *train_lr_state(const struct train *t);      /* a ramp that is going on, or NULL */
+void train_lr_restore(struct train *t, double scale, const struct val *ramp);
 /* state.c: the state as a value, and back */
 struct val *train_state(const struct train *t);
 int train_resume(struct train *t, const char *path, struct err *e);

@@ -224,7 +224,7 @@ void journal_call(struct hub *h, const struct call *c) {
     enum { HISTORY_MAX = 262144 };
     struct buf b = BUF_INIT, line = BUF_INIT;
     if (c->cmd->owner != OWNER_ENGINE || c->cmd->flags & (CMD_WATCHER | CMD_HIDDEN) || !h->runs) return;
-    if (strcmp(c->cmd->kind.name, "set") == 0 || strcmp(c->cmd->kind.name, "undo") == 0) return; /* their edit event brings the line */
+    if (strcmp(c->cmd->kind.name, "set") == 0 || strcmp(c->cmd->kind.name, "undo") == 0 || strcmp(c->cmd->kind.name, "redo") == 0) return; /* their edit event brings the line */
     journal_text(c, &b);
     if (c->result && c->result->type == VAL_HANDLE && !is_run(c->result))
         buf_addf(&line, "%s_%u = %s", handle_names[c->result->u.h.kind % HANDLE_KINDS], c->result->u.h.id, b.data);

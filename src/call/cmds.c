@@ -106,27 +106,23 @@ static int ask_jump(const struct prop *p, const struct val *v, struct err *e) {
     return -1;
 }
 
-static int no_property(struct hub *h, struct job *j, const char *who, const char *name, struct err *e) {
-    struct buf shown = BUF_INIT;
-    const char *near = parse_nearest_property(h, name, NULL, 0);
+static int absent(struct hub *h, struct job *j, const char *who, const char *name, const struct val *v, struct err *e) {
     char job[64];
-    utf8_show(&shown, name, strlen(name), 60, UTF8_FULL);
-    if (near && strcmp(near, name) == 0) {
-        if (j) job_name(j, job);
-        err_set(e, "%s: %s is a property of a run, and %s%s", who, shown.data, j ? job : "nothing is running", j ? " has none of that name" : "");
-    } else if (near) err_code(e, ERR_USAGE, "%s: unknown property '%s', did you mean '%s'?", who, shown.data, near);
-    else err_code(e, ERR_USAGE, "%s: unknown property '%s'; props lists them", who, shown.data);
-    buf_release(&shown);
-    return -1;
+    if (j) job_name(j, job);
+    return parse_no_property(h, who, name, v, j ? job : NULL, e);
 }
 
-/* Emits the edit event, which is also the journal's line. old_take, new_take: owned here. */
-static void emit_edit(struct call *c, struct job *j, const char *name, struct val *old_take, struct val *new_take) {
+/* Emits the edit event, which is also the journal's line. sets: what was set, by name and value; old_take, new_take: owned here. */
+static void emit_edit(struct call *c, struct job *j, const char *name, const struct val *sets, struct val *old_take, struct val *new_take) {
     struct hub *h = c->hub;
     struct run *r = j ? (struct run *)j->run : h->running ? (struct run *)h->running->run : NULL;
     struct val *v = val_table();
     struct buf lua = BUF_INIT;
-    call_lua_set(&lua, name, new_take, !j, j && jump(old_take, new_take));
+    bool force = j && jump(old_take, new_take);
+    for (size_t i = 0; i < val_len(sets); i++) {
+        if (i) buf_adds(&lua, "; ");
+        call_lua_set(&lua, val_get_str(val_at(sets, i), "name", ""), val_get(val_at(sets, i), "value"), !j, force);
+    }
     val_set_str(v, "name", name);
     val_set(v, "old", old_take ? old_take : val_nil());
     val_set(v, "new", new_take);
@@ -138,6 +134,15 @@ static void emit_edit(struct call *c, struct job *j, const char *name, struct va
     buf_release(&lua);
 }
 
+static struct val *reading(struct job *j, const char *name) {
+    struct settings s;
+    if (j) return find_prop(j, name).value;
+    settings_get(&s);
+    struct val *v = args_get(&settings_kind, &s, name);
+    args_release(&settings_kind, &s);
+    return v;
+}
+
 /* Sets it in the job if j is not NULL, else in the settings; *old is the caller's. */
 static int apply(struct call *c, struct job *j, const char *name, const struct val *v, struct val **old, struct err *e) {
     *old = NULL;
@@ -146,30 +151,30 @@ static int apply(struct call *c, struct job *j, const char *name, const struct v
     struct run *live = !j && c->hub->running ? (struct run *)c->hub->running->run : NULL;
     int64_t every;
     if (live && strcmp(name, "log_every") == 0 && val_as_int(v, &every)) run_log_every(live, every);
-    struct val *now = NULL;
-    if (j) now = find_prop(j, name).value;
-    else {
-        struct settings s;
-        settings_get(&s);
-        now = args_get(&settings_kind, &s, name);
-        args_release(&settings_kind, &s);
-    }
-    emit_edit(c, j, name, val_copy(*old), now ? now : val_copy(v));
     return 0;
 }
 
-static void remember(struct hub *h, struct job *j, const char *name, struct val *old_take) {
-    enum { EDITS = 1000 };
-    if (h->n_edit == EDITS) {
-        free(h->edit[0].name);
-        val_free(h->edit[0].old);
-        memmove(h->edit, h->edit + 1, --h->n_edit * sizeof *h->edit);
+int call_set_all(struct call *c, struct job *j, const char *name, const struct val *sets, struct val **was, struct err *e) {
+    struct val *back = edits_back(j, name), *old = reading(j, name), *result, *now;
+    int rc = 0;
+    for (size_t i = 0; i < val_len(sets) && rc == 0; i++) {
+        struct val *one = NULL;
+        rc = apply(c, j, val_get_str(val_at(sets, i), "name", ""), val_get(val_at(sets, i), "value"), &one, e);
+        val_free(one);
     }
-    if (h->n_edit == h->cap_edit) {
-        h->cap_edit = h->cap_edit ? 2 * h->cap_edit : 16;
-        h->edit = X_GROW(h->edit, struct edit, h->cap_edit);
+    if (rc == 0) {
+        *was = back ? back : edits_one(name, val_copy(old));
+        now = reading(j, name);
+        result = val_table();
+        val_set_str(result, "name", name);
+        val_set(result, "value", now ? val_copy(now) : val_nil());
+        call_result(c, result);
+        emit_edit(c, j, name, sets, old, now ? now : val_nil());
+        return 0;
     }
-    h->edit[h->n_edit++] = (struct edit){j, mem_str(name), old_take ? old_take : val_nil()};
+    val_free(back);
+    val_free(old);
+    return -1;
 }
 
 /* Engine thread. *j: the job to ask, or NULL: settings only. 1: the call was parked until the job can answer. */
@@ -196,35 +201,34 @@ static int set_run(struct call *c, const void *args, struct err *e) {
         return err_set(e, "set: %s has ended, so its %s cannot be set", name, a->name);
     }
     struct prop p = find_prop(j, a->name);
-    struct val *old;
-    if (!p.value && (a->run.id || !args_find(&settings_kind, a->name))) return no_property(c->hub, j, "set", a->name, e);
+    struct val *old, *back, *now, *sets;
+    if (!p.value && (a->run.id || !args_find(&settings_kind, a->name))) return absent(c->hub, j, "set", a->name, a->value, e);
     rc = p.value && p.arg && !a->force ? ask_jump(&p, a->value, e) : 0;
-    if (rc == 0) rc = apply(c, p.value ? j : NULL, a->name, a->value, &old, e);
-    if (rc == 0) remember(c->hub, p.value ? j : NULL, a->name, old);
+    if (!p.value) j = NULL;
     val_free(p.value);
-    return rc;
+    if (rc != 0) return -1;
+    back = edits_back(j, a->name);
+    if (apply(c, j, a->name, a->value, &old, e) != 0) {
+        val_free(back);
+        return -1;
+    }
+    now = reading(j, a->name);
+    sets = edits_one(a->name, val_copy(a->value));
+    emit_edit(c, j, a->name, sets, val_copy(old), now ? now : val_copy(a->value));
+    edits_remember(c->hub, j, a->name, back ? back : edits_one(a->name, val_copy(old)));
+    val_free(sets);
+    val_free(old);
+    return 0;
 }
 
 static int undo_run(struct call *c, const void *args, struct err *e) {
-    struct hub *h = c->hub;
     (void)args;
-    while (h->n_edit) {
-        struct edit ed = h->edit[--h->n_edit];
-        struct val *old = NULL, *result;
-        bool over = ed.job && ed.job != h->running; /* what has ended cannot be changed back */
-        int rc = over ? 0 : apply(c, ed.job, ed.name, ed.old, &old, e);
-        if (!over && rc == 0) {
-            result = val_table();
-            val_set_str(result, "name", ed.name);
-            val_set(result, "value", val_copy(ed.old));
-            call_result(c, result);
-        }
-        val_free(old);
-        free(ed.name);
-        val_free(ed.old);
-        if (!over) return rc;
-    }
-    return err_set(e, "undo: there is no edit to take back");
+    return edits_take(c, false, e);
+}
+
+static int redo_run(struct call *c, const void *args, struct err *e) {
+    (void)args;
+    return edits_take(c, true, e);
 }
 
 static int get_run(struct call *c, const void *args, struct err *e) {
@@ -250,7 +254,7 @@ static int get_run(struct call *c, const void *args, struct err *e) {
         v = args_get(&settings_kind, &s, a->name);
         args_release(&settings_kind, &s);
     }
-    if (!v) return no_property(c->hub, j, "get", a->name, e);
+    if (!v) return absent(c->hub, j, "get", a->name, NULL, e);
     call_result(c, v);
     return 0;
 }
@@ -493,10 +497,11 @@ static const struct arg handle_args_[] = {
 #define ROW(id, about, example, args, type, owner, flags) \
     static const struct cmd id##_cmd = {{#id, about, example, args, sizeof(struct type)}, owner, flags, id##_run, NULL}
 ROW(help, "tells about commands, kinds, properties, keys", "hone.help{\"train\"}", help_args_, help_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
-ROW(set, "sets a property of the run or of hone", "run:set(\"lr\", 0.0005)", set_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
-ROW(get, "gives the value of a property", "print(run:get(\"lr\"))", get_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
+ROW(set, "sets a property of the run or of hone", "run:set(\"lr\", 0.0005)", set_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE);
+ROW(get, "gives the value of a property", "print(run:get(\"lr\"))", get_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
 ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args_, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(undo, "takes the last edit back, which is an edit too", "hone.undo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
+ROW(redo, "makes an edit again that undo took back", "hone.redo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(note, "writes a note into the run", "run:note(\"warm restart\")", note_args_, note_args, OWNER_ANY, CMD_LINE);
 ROW(pause, "pauses the run after this step", "run:pause()", run_only, run_args, OWNER_ANY, CMD_LINE);
 ROW(resume, "lets a paused run go on", "run:resume()", run_only, run_args, OWNER_ANY, CMD_LINE);
@@ -508,5 +513,5 @@ ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, O
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
-const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &undo_cmd, &note_cmd, &pause_cmd, &resume_cmd, &stop_cmd,
+const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd, &stop_cmd,
     &checkpoint_cmd, &evaluate_cmd, &wait_cmd, &jobs_cmd, &handle_cmd, &manual_cmd, NULL};

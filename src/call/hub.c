@@ -48,17 +48,14 @@ void hub_free(struct hub *h) {
     }
     for (size_t i = 0; i < h->n_waiter; i++) call_fail(h->waiter[i].call, &e);
     for (size_t i = 0; i < h->n_job; i++) job_free(h->job[i]);
-    for (size_t i = 0; i < h->n_edit; i++) {
-        free(h->edit[i].name);
-        val_free(h->edit[i].old);
-    }
+    edits_release(&h->undo);
+    edits_release(&h->redo);
     buf_release(&h->history);
     pthread_mutex_destroy(&h->lock);
     free(h->job);
     free(h->waiter);
     free(h->work);
     free(h->parked);
-    free(h->edit);
     free(h->cmd);
     free(h);
 }
@@ -90,9 +87,16 @@ int hub_serve(struct hub *h, enum owner o, int timeout_ms) {
 }
 
 void hub_quit(struct hub *h) {
-    struct job *all[64];
     atomic_store(&h->quit, true);
-    for (size_t n = hub_jobs(h, all, LEN(all)); n-- > 0;) hub_stop(h, all[n], STOP_AFTER_STEP);
+    pthread_mutex_lock(&h->lock);
+    size_t n = h->n_job;
+    pthread_mutex_unlock(&h->lock);
+    while (n-- > 0) { /* the newest first, so that none starts while the one before it ends */
+        pthread_mutex_lock(&h->lock);
+        struct job *j = h->job[n]; /* jobs stay until hub_free; the array may move */
+        pthread_mutex_unlock(&h->lock);
+        hub_stop(h, j, STOP_AFTER_STEP);
+    }
     for (int o = 0; o < OWNER_N; o++) queue_close(&h->queue[o]);
 }
 

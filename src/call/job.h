@@ -42,6 +42,8 @@ struct job_ops {
     void (*props)(struct job *j, void (*each)(void *ctx, const char *name, const struct arg *a, const struct val *v), void *ctx);
     int (*checkpoint)(struct job *j, struct val **result, struct err *e);
     int (*evaluate)(struct job *j, struct val **result, struct err *e);
+    /* The sets, {{name=, value=}, ..}, that bring the property back to where it is now even when it moves by itself. NULL slot or NULL: its value. */
+    struct val *(*back)(struct job *j, const char *name);
 };
 extern const char *const job_state_names[]; /* queued running done failed stopped */
 
@@ -61,6 +63,9 @@ bool hub_busy(struct hub *h);  /* a job runs or waits */
 void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j); /* call_done with the job's result when it ends (at once if it has); fails if the job failed */
 size_t hub_jobs(struct hub *h, struct job **out, size_t max); /* the newest max, oldest first; how many */
 bool hub_run_handle(struct hub *h, const char *name, struct handle *out);
+/* Engine thread: the edits of j that undo can take back, for its checkpoint, and back from there. */
+struct val *hub_edits(struct hub *h, const struct job *j);
+void hub_edits_restore(struct hub *h, struct job *j, const struct val *list);
 /* Engine thread, in a command's run: the call is served again at j's first boundary with ops, or when it ends. */
 void hub_park(struct hub *h, struct call *c, struct job *j);
 

@@ -27,29 +27,73 @@ struct val *parse_unknown(struct hub *h, const char *name, struct err *e) {
     return NULL;
 }
 
+struct property { /* what takes_value looks for */
+    const char *name;
+    const struct val *value; /* NULL: any */
+    struct err *err;
+    bool known;
+};
+
 /* Calls fn for every known property until it returns true. */
-static bool each_property(struct hub *h, bool (*fn)(void *ctx, const struct arg *a), void *ctx) {
+static bool each_property(struct hub *h, bool (*fn)(void *ctx, const struct kind *k, const struct arg *a), void *ctx) {
     for (const struct arg *a = settings_kind.args; a->name; a++)
-        if (fn(ctx, a)) return true;
+        if (fn(ctx, &settings_kind, a)) return true;
     for (const struct catalog *c = hub_catalogs(h); c->group; c++)
-        for (size_t i = 0; c->kinds[i]; i++)
+        for (size_t i = 0; c->kinds && c->kinds[i]; i++)
             for (const struct arg *a = c->kinds[i]->args; a && a->name; a++)
-                if (a->flags & ARG_LIVE && fn(ctx, a)) return true;
+                if (a->flags & ARG_LIVE && fn(ctx, c->kinds[i], a)) return true;
     for (size_t i = 0; i < hub_count(h); i++)
         for (const struct arg *a = hub_cmd(h, i)->kind.args; a && a->name; a++)
-            if (a->flags & ARG_LIVE && fn(ctx, a)) return true;
+            if (a->flags & ARG_LIVE && fn(ctx, &hub_cmd(h, i)->kind, a)) return true;
     return false;
 }
 
-static bool is_name(void *ctx, const struct arg *a) { return strcmp(ctx, a->name) == 0; }
+static bool is_name(void *ctx, const struct kind *k, const struct arg *a) {
+    (void)k;
+    return strcmp(ctx, a->name) == 0;
+}
 
 bool parse_is_property(struct hub *h, const char *name) { return each_property(h, is_name, (void *)(uintptr_t)name); }
+
+/* True: a row of this name takes the value. The sentence of the first that does not stays in err. */
+static bool takes_value(void *ctx, const struct kind *k, const struct arg *a) {
+    struct property *p = ctx;
+    struct err e = {0};
+    if (strcmp(p->name, a->name) != 0) return false;
+    if (!p->value) return p->known = true;
+    const struct kind one = {"set", NULL, NULL, a, k->size};
+    void *s = mem_new(1, k->size ? k->size : 1);
+    int rc = args_set(&one, s, a->name, p->value, &e);
+    args_release(&one, s);
+    free(s);
+    if (rc != 0 && !p->known) *p->err = e;
+    p->known = true;
+    return rc == 0;
+}
+
+int parse_no_property(struct hub *h, const char *who, const char *name, const struct val *v, const char *job, struct err *e) {
+    struct err range = {0};
+    struct property p = {.name = name, .value = v, .err = &range};
+    if (each_property(h, takes_value, &p)) return err_set(e, "%s: %s is a property of a run, and %s%s", who, name, job ? job : "nothing is running", job ? " has none of that name" : "");
+    if (p.known) {
+        *e = range;
+        return -1;
+    }
+    struct buf shown = BUF_INIT;
+    const char *near = parse_nearest_property(h, name, NULL, 0);
+    utf8_show(&shown, name, strlen(name), 60, UTF8_FULL);
+    if (near) err_code(e, ERR_USAGE, "%s: unknown property '%s', did you mean '%s'?", who, shown.data, near);
+    else err_code(e, ERR_USAGE, "%s: unknown property '%s'; props lists them", who, shown.data);
+    buf_release(&shown);
+    return -1;
+}
 
 struct list {
     const char *name[512];
     size_t n;
 };
-static bool add_name(void *ctx, const struct arg *a) {
+static bool add_name(void *ctx, const struct kind *k, const struct arg *a) {
+    (void)k;
     struct list *l = ctx;
     l->name[l->n++] = a->name;
     return l->n == LEN(l->name);
@@ -72,6 +116,7 @@ static void resolve_run(struct hub *h, struct val *v) {
 
 void parse_resolve(struct hub *h, const struct kind *k, struct val *args) {
     const struct arg *prop = NULL;
+    struct handle h0;
     if (!args || args->type != VAL_TABLE) return;
     for (const struct arg *a = k->args; a && a->name; a++) {
         if (a->type == ARG_HANDLE && a->source == SRC_RUN) {
@@ -83,7 +128,10 @@ void parse_resolve(struct hub *h, const struct kind *k, struct val *args) {
     if (!prop || !prop[1].name || val_get(args, prop->name)) return;
     for (size_t i = 0; i < args->u.t.n_field; i++) {
         const struct val_field *f = &args->u.t.field[i];
-        if (args_find(k, f->name) || !parse_is_property(h, f->name)) continue;
+        if (args_find(k, f->name)) continue;
+        const struct val *first = val_at(args, 0);
+        bool only = !first || (val_len(args) == 1 && (first->type == VAL_HANDLE || (first->type == VAL_STR && handle_parse(first->u.s.p, &h0))));
+        if (!parse_is_property(h, f->name) && (!only || args->u.t.n_field != 1)) continue; /* set lrr=1: a property, if a wrong one */
         struct val *value = val_copy(f->v);
         char *name = mem_str(f->name);
         val_unset(args, name);
@@ -232,6 +280,7 @@ struct call *call_parse(struct hub *h, const char *line, enum by by, struct err 
         if (read_words(h, &cmd->kind, &line, t, e) == 0) c = call_new(h, cmd->kind.name, t, by, e);
         else val_free(t);
     } else if (parse_is_property(h, name)) c = property_line(h, &w, line, by, e);
+    else if (w.equal != SIZE_MAX && parse_nearest_property(h, name, NULL, 0)) parse_no_property(h, "set", name, NULL, NULL, e);
     else parse_unknown(h, name, e);
     free(name);
     free(w.text);

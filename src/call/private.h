@@ -20,7 +20,11 @@ struct waiter {
 struct edit {            /* what undo takes back */
     struct job *job;     /* NULL: a setting */
     char *name;
-    struct val *old;
+    struct val *back;    /* {{name=, value=}, ..}: the sets that do it */
+};
+struct edits {
+    struct edit *at;
+    size_t n, cap;
 };
 
 struct hub {
@@ -45,8 +49,7 @@ struct hub {
     size_t n_work, cap_work;
     struct waiter *parked;
     size_t n_parked, cap_parked;
-    struct edit *edit;
-    size_t n_edit, cap_edit;
+    struct edits undo, redo;
     struct job *running;
     bool serving;        /* a call is being served at a boundary */
 };
@@ -54,6 +57,14 @@ struct hub {
 void call_serve(struct call *c);                          /* runs it and finishes it unless deferred; owner thread */
 void call_fail(struct call *c, const struct err *e);      /* finishes an unserved one */
 void call_lua_set(struct buf *out, const char *name, const struct val *value, bool setting, bool force);
+/* edits.c */
+void edits_release(struct edits *list);
+struct val *edits_one(const char *name, struct val *value_take);                               /* the list of one set */
+struct val *edits_back(struct job *j, const char *name);                                       /* what the job itself says; NULL: nothing */
+void edits_remember(struct hub *h, struct job *j, const char *name, struct val *back_take);   /* of a new edit: nothing is left to redo */
+int edits_take(struct call *c, bool redo, struct err *e);
+/* cmds.c: sets them in order, as one edit of `name` with one event; *was: what takes this back. */
+int call_set_all(struct call *c, struct job *j, const char *name, const struct val *sets, struct val **was, struct err *e);
 void job_take(struct hub *h, struct call *c);             /* engine thread: serve, queue, or start a job of it */
 void job_end_waiters(struct hub *h, struct job *j);
 void job_free(struct job *j);

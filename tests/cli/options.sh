@@ -18,6 +18,11 @@ is 2 'budget' "a budget that is none" --budget much ls
 is 2 'did you mean --epochs' "unknown option of a command" train --ephocs 3
 is 2 'lr must be .*-1' "lr=-1 is refused with the range" train lr=-1
 is 2 'lr' "the same through -c" -c 'train lr=-1'
+is 2 'set: lr must be a number from 0 to 1e.06, not -1' "a property of a run has its range without a run" -c 'set lr=-1'
+is 2 'set: lr must be .*-1' "the same as a word" set lr=-1
+is 2 'lr must be .*-1' "and as an option" --set lr=-1 ls
+is 1 'lr is a property of a run, and nothing is running' "a value in range needs a run" -c 'set lr=0.1'
+is 2 "unknown property 'lrr', did you mean 'lr'" "an unknown property names the nearest" -c 'set lrr=1'
 is 2 'both' "-c and a word" -c help ls
 is 1 'cuda.*--device cpu' "a device that is not there" --device cuda doctor
 is 2 'device must be' "a device that is no device" --device tpu doctor

@@ -56,7 +56,7 @@ static int fake_evaluate(struct job *j, struct val **result, struct err *e) {
     *result = val_bool(job_boundary(j) == STOP_NONE); /* evaluation calls the boundary too: nothing may be served inside */
     return 0;
 }
-static const struct job_ops fake_ops = {fake_set, fake_get, fake_props, fake_checkpoint, fake_evaluate};
+static const struct job_ops fake_ops = {fake_set, fake_get, fake_props, fake_checkpoint, fake_evaluate, NULL};
 
 struct train_args {
     int64_t steps;
@@ -303,6 +303,14 @@ static void test_job(struct hub *h) {
     fails(h, "stop fake-1", "stop: fake-1 has ended");
     fails(h, "wait run#9", "wait: there is no run#9 in this session");
     fails(h, "set lr 0.1", "set: lr is a property of a run, and nothing is running");
+    fails(h, "set lr=0.1", "set: lr is a property of a run, and nothing is running");
+    fails(h, "get lr", "get: lr is a property of a run, and nothing is running");
+    fails(h, "set lr=-1", "set: lr must be a number from 0 to 1e+06, not -1");
+    fails(h, "lr=-1", "set: lr must be a number from 0 to 1e+06, not -1");
+    fails(h, "set weight_decay x", "set: weight_decay must be a number from 0 to 1, not 'x'");
+    fails(h, "set lrr=1", "set: unknown property 'lrr', did you mean 'lr'?");
+    fails(h, "lrr=1", "set: unknown property 'lrr', did you mean 'lr'?");
+    fails(h, "set zzzzzz=1", "set: unknown property 'zzzzzz'; props lists them");
     gives(h, "measure", "{\"acc\":0.5}");
 
     ok(h, "train steps=0 late=true"); /* run#3 */
@@ -318,6 +326,9 @@ static void test_job(struct hub *h) {
     check_edit(h, 3, 0.5, 0.002, "run:set{\"lr\", 0.002, force=true}");
     tap_ok(ok(h, "undo") && gives(h, "lr", "0.001"), "undo again goes further back");
     fails(h, "undo", "undo: there is no edit to take back");
+    tap_ok(ok(h, "redo") && gives(h, "lr", "0.002") && ok(h, "redo") && gives(h, "lr", "0.5") && ok(h, "undo") && gives(h, "lr", "0.002"), "redo makes both again, and undo takes one back");
+    tap_ok(ok(h, "lr 0.003") && !ok(h, "redo"), "after another edit there is nothing to redo: %s", last.text);
+    tap_ok(ok(h, "undo") && ok(h, "undo") && gives(h, "lr", "0.001"), "the chain back to its beginning");
     fails(h, "set lrr 1", "set: unknown property 'lrr', did you mean 'lr'?");
     tap_ok(ok(h, "weight_decay=0.5") && gives(h, "weight_decay", "0.5"), "another property");
     tap_ok(ok(h, "refresh 4") && gives(h, "refresh", "4") && ok(h, "undo") && gives(h, "refresh", "2"), "a setting, and undone");
