@@ -7,6 +7,7 @@
 
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
+#include "engine/model/hf.h"
 #include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/call/settings.h"
@@ -17,6 +18,8 @@ struct model_args {
     int64_t n_class, seed;
 };
 struct of_args { struct handle model; char *path; int64_t tokens; };
+struct load_args { char *path; int pool; int64_t classes, len; };
+static const char *const pools[] = {"auto", "first", "mean", "none", NULL};
 
 static bool is_data(const struct val *v) {
     return v && v->type == VAL_HANDLE && (v->u.h.kind == HANDLE_DATA || v->u.h.kind == HANDLE_PART);
@@ -107,7 +110,14 @@ static int save_run(struct call *c, const void *args, struct err *e) {
 }
 
 static int load_run(struct call *c, const void *args, struct err *e) {
-    struct model *m = model_load(((const struct of_args *)args)->path, e);
+    const struct load_args *a = args;
+    struct settings s;
+    settings_get(&s);
+    struct hf_options o = {a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, (uint64_t)s.seed};
+    args_release(&settings_kind, &s);
+    bool foreign = hf_is(a->path);
+    if (!foreign && (o.pool || o.classes || o.len)) return err_code(e, ERR_USAGE, "pool, classes and len are for folders of transformers (config.json); %s is not one", a->path);
+    struct model *m = foreign ? hf_load(a->path, &o, e) : model_load(a->path, e);
     if (!m) return -1;
     call_result(c, val_handle(objects_add_model(m)));
     return 0;
@@ -132,7 +142,13 @@ static const struct arg macs_table[] = {
 static const struct arg save_table[] = {
     MODEL, {"path", "folder, or a file PATH.hone", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {NULL},
 };
-static const struct arg load_table[] = {PATH(ARG_REQUIRED), {NULL}};
+static const struct arg load_table[] = {
+    {"path", "a saved model, or a folder of transformers with config.json and model.safetensors", NULL, NULL, ARG_PATH, offsetof(struct load_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {"pool", "of a folder of transformers: what becomes of the tokens", NULL, "auto", ARG_ENUM, offsetof(struct load_args, pool), 0, 0, 0, 0, pools},
+    {"classes", "of a folder of transformers: puts a new head with so many classes behind it", NULL, NULL, ARG_INT, offsetof(struct load_args, classes), 0, 0, 1, 1e6},
+    {"len", "of a folder of transformers: texts are cut to so many tokens; default 128", NULL, NULL, ARG_INT, offsetof(struct load_args, len), 0, 0, 1, 1 << 20},
+    {NULL},
+};
 
 extern const struct cmd cmd_model, cmd_summary, cmd_params, cmd_macs, cmd_clone, cmd_save, cmd_load;
 const struct cmd cmd_model = {{"model", "makes a model", "m = nn.model{ input = d, nn.flatten{}, nn.linear{10} }", model_table, sizeof(struct model_args)}, OWNER_ENGINE, 0, model_run};
@@ -141,4 +157,4 @@ const struct cmd cmd_params = {{"params", "number of trainable parameters", "pri
 const struct cmd cmd_macs = {{"macs", "multiply-adds of one example", "print(m:macs())", macs_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, macs_run};
 const struct cmd cmd_clone = {{"clone", "a copy of the model", "m2 = m:clone()", of_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, clone_run};
 const struct cmd cmd_save = {{"save", "saves the model", "m:save(\"best\")", save_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, save_run};
-const struct cmd cmd_load = {{"load", "loads a saved model", "m = hone.load(\"best\")", load_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, load_run};
+const struct cmd cmd_load = {{"load", "loads a saved model", "m = hone.load(\"best\")", load_table, sizeof(struct load_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, load_run};

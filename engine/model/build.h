@@ -18,5 +18,6 @@ int build_noted(const struct model *m, struct graph *g, struct model_io *io, str
 
 /* A model without weights yet (data NULL, bytes known); takes desc. */
 struct model *model_blank(struct val *desc_take, uint64_t seed, struct err *e);
+void model_init_param(const struct model *m, const struct param *p); /* first values, by the model's seed */
 
 #endif

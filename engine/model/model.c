@@ -284,7 +284,7 @@ int build_noted(const struct model *m, struct graph *g, struct model_io *io, str
     return rc;
 }
 
-static void init_param(const struct model *m, const struct param *p) {
+void model_init_param(const struct model *m, const struct param *p) {
     float *w = (float *)((char *)m->data + p->offset);
     uint64_t stream = rng_stream(m->seed, p->name, 0);
     if (p->init == INIT_ONE || p->init == INIT_ZERO) {
@@ -319,7 +319,7 @@ struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e) {
         model_free(m);
         return NULL;
     }
-    for (int i = 0; m && i < m->n_param; i++) init_param(m, &m->param[i]);
+    for (int i = 0; m && i < m->n_param; i++) model_init_param(m, &m->param[i]);
     return m;
 }
 

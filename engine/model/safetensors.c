@@ -3,6 +3,7 @@
  * (wide types first, then names), so equal content gives equal bytes. Any thread. */
 #include "engine/model/safetensors.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,30 @@ const struct st_tensor *st_find(const struct st_file *f, const char *name) {
     for (size_t i = 0; i < f->n; i++)
         if (strcmp(f->tensor[i].name, name) == 0) return &f->tensor[i];
     return NULL;
+}
+
+static float half_float(uint16_t h) {
+    uint32_t s = (uint32_t)(h & 0x8000) << 16, ex = h >> 10 & 31, f = h & 1023;
+    float v = ex == 31 ? (f ? NAN : INFINITY) : ex ? ldexpf((float)(f | 1024), (int)ex - 25) : ldexpf((float)f, -24);
+    return s ? -v : v;
+}
+static float float_at(const struct st_tensor *t, int64_t i) {
+    union { uint32_t u; float f; } w;
+    uint16_t h;
+    double d;
+    const char *p = t->data;
+    switch (t->dtype) {
+    case DT_F64: memcpy(&d, p + 8 * i, 8); return (float)d;
+    case DT_F16: memcpy(&h, p + 2 * i, 2); return half_float(h);
+    case DT_BF16: memcpy(&h, p + 2 * i, 2); w.u = (uint32_t)h << 16; return w.f;
+    default: memcpy(&w.f, p + 4 * i, 4); return w.f;
+    }
+}
+
+void st_floats(const struct st_tensor *t, float *out) {
+    int64_t n = (int64_t)(t->bytes * 8 / (size_t)dtypes[t->dtype].bits);
+    if (t->dtype == DT_F32 && t->bytes) memcpy(out, t->data, t->bytes);
+    for (int64_t i = 0; i < n && t->dtype != DT_F32; i++) out[i] = float_at(t, i);
 }
 
 void st_release(struct st_file *f) {

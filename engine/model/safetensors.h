@@ -24,6 +24,7 @@ struct st_file {
 int st_parse(char *bytes_take, size_t n, const char *where, struct st_file *out, struct err *e); /* every rule of the format is checked */
 int st_read(const char *path, struct st_file *out, struct err *e);
 const struct st_tensor *st_find(const struct st_file *f, const char *name);
+void st_floats(const struct st_tensor *t, float *out); /* values of any float type as f32 */
 void st_release(struct st_file *f);
 int st_write(const char *path, const struct st_tensor *t, size_t n, const struct val *meta, struct err *e); /* durable, by io_write */
 void st_bytes(const struct st_tensor *t, size_t n, const struct val *meta, struct buf *out);

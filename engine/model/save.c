@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/model/build.h"
+#include "engine/model/hf.h"
 #include "engine/model/safetensors.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
@@ -109,24 +110,6 @@ int model_save(const struct model *m, const char *path, struct err *e) {
     return rc;
 }
 
-static float half_float(uint16_t h) {
-    uint32_t s = (uint32_t)(h & 0x8000) << 16, ex = h >> 10 & 31, f = h & 1023;
-    float v = ex == 31 ? (f ? NAN : INFINITY) : ex ? ldexpf((float)(f | 1024), (int)ex - 25) : ldexpf((float)f, -24);
-    return s ? -v : v;
-}
-static float float_at(const struct st_tensor *t, int64_t i) {
-    union { uint32_t u; float f; } w;
-    uint16_t h;
-    double d;
-    const char *p = t->data;
-    switch (t->dtype) {
-    case DT_F64: memcpy(&d, p + 8 * i, 8); return (float)d;
-    case DT_F16: memcpy(&h, p + 2 * i, 2); return half_float(h);
-    case DT_BF16: memcpy(&h, p + 2 * i, 2); w.u = (uint32_t)h << 16; return w.f;
-    default: memcpy(&w.f, p + 4 * i, 4); return w.f;
-    }
-}
-
 static void shape_text(struct buf *b, const int64_t *dim, int ndim) {
     buf_addc(b, '(');
     for (int i = 0; i < ndim; i++) buf_addf(b, "%s%lld", i ? ", " : "", (long long)dim[i]);
@@ -157,8 +140,7 @@ static int take_weights(struct model *m, const struct st_file *f, const char *pa
         const struct st_tensor *t = st_find(f, p->name);
         float *w = (float *)((char *)m->data + p->offset);
         int64_t bad = 0;
-        if (t->dtype == DT_F32 && t->bytes) memcpy(w, t->data, t->bytes);
-        for (int64_t k = 0; k < p->len && t->dtype != DT_F32; k++) w[k] = float_at(t, k);
+        st_floats(t, w);
         for (int64_t k = 0; k < p->len; k++) bad += !isfinite(w[k]);
         if (bad) log_write(LOG_WARN, "%s: %lld of the %lld values of %s are not finite: the model will give NaN", path, (long long)bad, (long long)p->len, p->name);
     }
@@ -190,6 +172,7 @@ struct model *model_load(const char *path, struct err *e) {
     struct st_file f = {0};
     struct val *head = NULL;
     struct model *m = NULL;
+    if (hf_is(path)) return hf_load(path, &(struct hf_options){.seed = 1}, e);
     if (io_is_dir(path)) {
         char *json = io_join(path, "model.json"), *st = io_join(path, "model.safetensors");
         head = json_read_file(json, JSON_MAX, e);
