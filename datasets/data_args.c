@@ -3,8 +3,7 @@
 
 #include <stddef.h>
 
-#include "datasets/text/tokens.h"
-
+static const char *const cut_names[] = {"words", "chars", "wordpiece", "bpe", NULL}; /* the first two: enum tokens_kind */
 static const char *const trunc_names[] = {"head", "tail", NULL};
 static const char *const target_names[] = {"auto", "class", "number", NULL};
 static const char *const missing_names[] = {"error", "drop", "mean", NULL};
@@ -25,7 +24,8 @@ const struct arg data_arg_table[] = {
     {"encoding", "utf-8 or latin1", NULL, "utf-8", ARG_STR, AT(encoding)},
     {"target", "what the target is", NULL, "auto", ARG_ENUM, AT(target), 0, AT_RUN, 0, 0, target_names},
     {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean", NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},
-    {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, tokens_names},
+    {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, cut_names},
+    {"tokenizer", "file or folder of a pre-trained model's tokenizer: vocab.txt or tokenizer.json; sets tokens", NULL, NULL, ARG_STR, AT(tokenizer), 0, AT_RUN, 0, 0, NULL, SRC_FILE},
     {"lower", "lower-case texts first", NULL, "true", ARG_BOOL, AT(lower)},
     {"vocab", "ids, padding and unknown included: the most frequent tokens of the training part", NULL, "20000", ARG_INT, AT(vocab), 0, AT_RUN, 3, 16777216},
     {"len", "tokens kept of each text", NULL, NULL, ARG_INT, AT(len), 0, AT_RUN, 1, 1e9},

@@ -9,6 +9,7 @@
 #include "src/base/args.h"
 
 enum data_target { TARGET_AUTO, TARGET_CLASS, TARGET_NUMBER };
+enum { DATA_WORDPIECE = 2, DATA_BPE };
 enum data_missing { MISSING_ERROR, MISSING_DROP, MISSING_MEAN };
 struct data_args {
     char *name;                          /* of a recipe, or a path */
@@ -18,7 +19,8 @@ struct data_args {
     char *y, *text, *sep, *encoding;
     struct val *header;                  /* true, false or "auto" */
     int target, missing;
-    int tokens;                          /* enum tokens_kind */
+    int tokens;                          /* enum tokens_kind, then DATA_WORDPIECE, DATA_BPE */
+    char *tokenizer;
     bool lower, tfidf, normalize, standardize;
     int64_t vocab, len, ngrams, hash_buckets;
     int trunc;                           /* 0 head, 1 tail */

@@ -49,6 +49,8 @@ struct dataset {
 void dataset_ref(struct dataset *d);
 void dataset_unref(struct dataset *d);
 
+/* Threads that encode texts with a tokenizer (0, the begin: all this process may use); the ids are the same with any number. */
+void dataset_set_threads(int n);
 /* args as in `hone.data{NAME_OR_PATH, train=N, val=N, split=SEED, vocab=, len=, x=, y=, text=, header=, sep=, ...}`, parsed with data_kind.
  * progress is called now and then with a phase and a fraction (< 0: unknown); nonzero from it: stop. Helper thread. */
 extern const struct kind data_kind;

@@ -9,6 +9,7 @@
 #include "datasets/tabular.h"
 #include "datasets/text/encoder.h"
 #include "src/base/buf.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
 
@@ -46,8 +47,9 @@ static struct part *prepare_texts(const struct val *prep, const struct val *in, 
     p->raw = X_NEW(struct column, 1);
     *p->raw = (struct column){.name = mem_str("text"), .type = COL_TEXT, .scale = 1};
     cells_into(&cells, p->raw);
-    struct texts t = {p->raw, NULL, p->n, NULL, NULL};
+    struct texts t = {p->raw, NULL, p->n, NULL, NULL, 0};
     if (encoder_encode(&x, &t, false, &p->col[0], e)) part_free(p), p = NULL;
+    else if (x.cut) log_write(LOG_WARN, "%lld of %lld texts are longer than %lld tokens and were cut", (long long)x.cut, (long long)p->n, (long long)x.len);
 out:
     cells_release(&cells);
     encoder_release(&x);

@@ -4,9 +4,10 @@
 #define HONE_DATASETS_TEXT_ENCODER_H
 
 #include "datasets/dataset.h"
+#include "datasets/text/ids.h"
+#include "datasets/text/tokenizer.h"
 #include "datasets/text/tokens.h"
 #include "datasets/text/vocab.h"
-#include "src/base/mem.h"
 
 struct encoder {
     enum tokens_kind kind;
@@ -17,6 +18,8 @@ struct encoder {
     struct vocab *vocab;        /* NULL: every token is hashed */
     float *idf;                 /* max_id entries, or NULL */
     int64_t max_id;
+    struct tokenizer *tokenizer; /* of a pre-trained model, instead of all of the above but len and tail; or NULL */
+    int64_t cut;                /* texts of the last encoder_encode that were longer than len (with a tokenizer) */
 };
 /* Texts come from a TEXT column by row numbers. progress may be NULL. */
 struct texts {
@@ -25,6 +28,7 @@ struct texts {
     int64_t n;
     data_progress progress;
     void *ctx;
+    int threads;                /* for tokenizers; 0: all cores */
 };
 int encoder_learn(struct encoder *x, const struct texts *t, int64_t size, struct err *e); /* vocabulary of `size` ids */
 /* Fills a TOKENS column; learn: computes the idf from these texts first. */
@@ -33,16 +37,6 @@ struct val *encoder_to_val(const struct encoder *x);
 int encoder_from_val(struct encoder *x, const struct val *v, struct err *e);
 void encoder_release(struct encoder *x);
 
-/* A growing list of ids. */
-struct ids {
-    int32_t *p;
-    int64_t n, cap;
-};
-static inline void ids_reserve(struct ids *d, int64_t extra) {
-    if (d->cap - d->n >= extra) return;
-    d->cap = d->cap + d->cap / 2 + extra + 256;
-    d->p = X_GROW(d->p, int32_t, (size_t)d->cap);
-}
 /* ngrams.c: hashed runs of the tokens [from, t->n), appended; base: the id of bucket 0. */
 void ngrams_words(struct ids *d, const struct tokens *t, int64_t from, int longest, int64_t base, int64_t buckets);
 void ngrams_chars(struct ids *d, const struct tokens *t, int64_t from, int lo, int hi, int64_t base, int64_t buckets);

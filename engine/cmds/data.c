@@ -46,6 +46,7 @@ char **data_search(void) {
     size_t n = 0;
     struct settings s;
     settings_get(&s);
+    dataset_set_threads((int)s.threads);
     add_colon_list(&list, &n, s.data);
     args_release(&settings_kind, &s);
     add_colon_list(&list, &n, getenv("HONE_DATA"));
@@ -164,7 +165,7 @@ static int show(struct call *c, const void *args, struct err *e) {
     for (int i = 0; i < d->n_class; i++) val_push(classes, val_str(d->class_name[i]));
     val_set(v, "classes", classes);
     for (size_t i = 0; i < d->prep->u.t.n_field; i++) /* without the long lists */
-        if (d->prep->u.t.field[i].v->type != VAL_TABLE || val_len(d->prep->u.t.field[i].v) <= 8) val_set(prep, d->prep->u.t.field[i].name, val_copy(d->prep->u.t.field[i].v));
+        if (d->prep->u.t.field[i].v->type != VAL_TABLE || (!val_get(d->prep->u.t.field[i].v, "text") && val_len(d->prep->u.t.field[i].v) <= 8)) val_set(prep, d->prep->u.t.field[i].name, val_copy(d->prep->u.t.field[i].v));
     val_set(v, "prepared", prep);
     dataset_unref(d);
     call_result(c, v);
