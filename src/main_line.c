@@ -104,7 +104,7 @@ static int line_open(struct line *l, struct app *a) {
     return 0;
 }
 
-/* The queues stay: a reply that comes later must find its reserved slot. */
+/* The queues stay until the process ends: a reply that comes later must find its reserved slot. So a struct line with calls is static. */
 static int line_close(struct line *l, int code) {
     plain_step(l->view);
     bool broken = plain_broken(l->view);
@@ -188,7 +188,7 @@ static int wait_all(struct line *l) {
 }
 
 int line_commands(struct app *a) {
-    struct line l;
+    static struct line l;
     int code = EXIT_DONE;
     if (line_open(&l, a)) return EXIT_FAILED;
     for (size_t i = 0; i < a->o.n_cmd && code == EXIT_DONE && l.wish == WISH_NONE; i++) {
@@ -200,7 +200,7 @@ int line_commands(struct app *a) {
 }
 
 int line_word(struct app *a, const struct cmd *cmd) {
-    struct line l;
+    static struct line l;
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     struct val *args = opts_args(cmd, a->o.word + 1, a->o.n_word - 1, a->o.given, &e);
@@ -214,12 +214,14 @@ void line_print(struct app *a, const char *name, const struct val *v) {
     if (line_open(&l, a)) return;
     print_result(&l, name, v);
     line_close(&l, 0);
+    queue_release(&l.reply); /* nothing was asked */
+    queue_release(&l.output);
 }
 
 /* ---- scripts and the prompt ---- */
 
 int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
-    struct line l;
+    static struct line l;
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     int code;
@@ -295,7 +297,7 @@ static size_t next_line(struct line *l, struct buf *in, bool *open) {
 }
 
 int line_prompt(struct app *a) {
-    struct line l;
+    static struct line l;
     struct buf in = BUF_INIT;
     int code = EXIT_DONE;
     bool tty = isatty(0) && isatty(1), open = true;
