@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#define REP_MAX (128u << 20) /* bytes of one result */
 #define DEPTH 200            /* recursion of the matcher */
 #define CAPTURES 32
 enum { CAP_OPEN = -1, CAP_POSITION = -2 };
@@ -383,6 +382,7 @@ static int str_gsub(lua_State *L) {
             n++;
             if ((n & 63) == 0) state_tick(L);
             add_value(&m, &b, s, e, type);
+            if (luaL_bufflen(&b) > SCRIPT_TEXT_MAX) return luaL_error(L, "string.gsub would make more than 16 MiB");
             s = last = e;
         } else if (s < m.src_end) luaL_addchar(&b, *s++);
         else break;
@@ -402,7 +402,7 @@ static int str_rep(lua_State *L) {
         lua_pushliteral(L, "");
         return 1;
     }
-    if (n > 1 && ((lua_Unsigned)n > REP_MAX / (l + lsep))) return luaL_error(L, "string.rep would make more than 128 MiB");
+    if (n > 1 && ((lua_Unsigned)n > SCRIPT_TEXT_MAX / (l + lsep))) return luaL_error(L, "string.rep would make more than 16 MiB");
     if ((lua_Unsigned)n * (l + lsep) > 4096) state_tick(L);
     size_t total = (size_t)n * l + (size_t)(n - 1) * lsep, have = l + lsep;
     luaL_Buffer b;

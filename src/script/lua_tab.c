@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define TICK 1024
+#define TICK_BYTES 65536
 #define UNPACK_MAX 1000000
 
 static lua_Integer len_of(lua_State *L, int idx) {
@@ -82,6 +83,9 @@ static int tab_concat(lua_State *L) {
         if ((n & (TICK - 1)) == 0) state_tick(L);
         lua_geti(L, 1, i);
         if (!lua_isstring(L, -1)) return luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+        size_t more = lua_rawlen(L, -1);
+        if (lua_type(L, -1) == LUA_TSTRING && (more > SCRIPT_TEXT_MAX || luaL_bufflen(&b) + lsep > SCRIPT_TEXT_MAX - more)) return luaL_error(L, "table.concat would make more than 16 MiB");
+        if (more > TICK_BYTES) state_tick(L);
         luaL_addvalue(&b);
         if (i == last) break;
         luaL_addlstring(&b, sep, lsep);

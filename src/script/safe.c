@@ -13,11 +13,25 @@
 
 #include "src/base/io.h"
 
+#define LOAD_PIECE 16384 /* bytes */
+
+/* The compiler gets the text in pieces: between two of them it can be interrupted. */
+struct pieces { const char *p; size_t left; };
+static const char *next_piece(lua_State *L, void *ud, size_t *n) {
+    struct pieces *x = ud;
+    const char *p = x->p;
+    state_tick(L);
+    *n = x->left < LOAD_PIECE ? x->left : LOAD_PIECE;
+    x->p += *n;
+    x->left -= *n;
+    return p;
+}
+
 int safe_load_text(lua_State *L, const char *text, size_t n, const char *chunk, int env) {
     int rc = LUA_ERRSYNTAX;
     if (n > SCRIPT_TEXT_MAX) lua_pushfstring(L, "%s is larger than 16 MiB: data belongs in a data file", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
     else if (n && text[0] == LUA_SIGNATURE[0]) lua_pushfstring(L, "%s is bytecode, which is never loaded: give the Lua source", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
-    else rc = luaL_loadbufferx(L, text, n, chunk, "t");
+    else rc = lua_load(L, next_piece, &(struct pieces){text, n}, chunk, "t");
     if (rc == LUA_OK && env) {
         lua_pushvalue(L, env);
         if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
@@ -195,7 +209,7 @@ static int l_collectgarbage(lua_State *L) {
     state_tick(L);
     if (strcmp(what, "count") == 0) lua_pushnumber(L, (double)lua_gc(L, LUA_GCCOUNT) + (double)lua_gc(L, LUA_GCCOUNTB) / 1024);
     else if (strcmp(what, "step") == 0) lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, 0));
-    else if (strcmp(what, "collect") == 0) lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT));
+    else if (strcmp(what, "collect") == 0) state_collect(L), lua_pushinteger(L, 0);
     else return luaL_error(L, "collectgarbage knows collect, step and count, not %s", what);
     return 1;
 }

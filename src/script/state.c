@@ -11,27 +11,46 @@
 
 #include "src/base/thread.h"
 
-#define HOOK_COUNT 50 /* instructions; one may copy 128 MiB, so few pass between two looks at the flag */
+#define HOOK_COUNT 50    /* instructions between two looks at the flag; one on a string of 1 MiB takes 0.3 ms */
+#define HOOK_COUNT_BIG 4 /* while larger strings are alive: one of 16 MiB takes 5 ms */
 
 /* Each Lua thread keeps the script in its extra space, copied from the main thread; bit 0 marks a poisoned thread. */
 static uintptr_t *slot(lua_State *L) { return (uintptr_t *)lua_getextraspace(L); }
 struct script *state_of(lua_State *L) { return (struct script *)(*slot(L) & ~(uintptr_t)1); }
 bool state_poisoned(lua_State *L) { return *slot(L) & 1; }
 
+/* A string is one block that never grows. Nothing in a C function of Lua looks at the interrupt, but each asks here for memory: once an
+ * interrupt waits, large requests are refused, so that a chain of long copies ends at the next of them. */
+static bool refused(struct script *s, size_t old, size_t nsize, bool string) {
+    if (nsize <= old) return false;
+    if (nsize > (string ? SCRIPT_TEXT_MAX + 64 : SCRIPT_TABLE_MAX)) return s->over_block = true;
+    if (nsize - old > s->cap || s->used > s->cap - (nsize - old)) return true;
+    return nsize > SCRIPT_BIG / 4 && s->cur && (s->cur->unwind || task_stopping(s, s->cur));
+}
+
+static void forget(struct script *s, const void *p) {
+    for (size_t i = 0; i < s->n_big; i++)
+        if (s->big[i] == p) {
+            s->big[i] = s->big[--s->n_big];
+            return;
+        }
+}
+
+/* Without a block, osize is the kind of the new object. */
 static void *alloc(void *ud, void *p, size_t osize, size_t nsize) {
     struct script *s = ud;
     size_t old = p ? osize : 0;
+    bool string = !p && osize == LUA_TSTRING;
+    if (old > SCRIPT_BIG) forget(s, p);
     if (nsize == 0) {
         s->used -= old;
         free(p);
         return NULL;
     }
-    if (nsize > old && (nsize - old > s->cap || s->used > s->cap - (nsize - old))) {
-        s->over_cap = true;
-        return NULL;
-    }
+    if (refused(s, old, nsize, string)) return NULL;
     void *q = realloc(p, nsize);
     if (!q) return NULL;
+    if (string && nsize > SCRIPT_BIG && s->n_big < SCRIPT_BIG_STRINGS) s->big[s->n_big++] = q;
     s->used = s->used - old + nsize;
     return q;
 }
@@ -42,7 +61,8 @@ static void hook(lua_State *L, lua_Debug *ar) {
     check(L, true);
 }
 
-void state_rearm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT); }
+static int count_wanted(const struct script *s) { return s->n_big ? HOOK_COUNT_BIG : HOOK_COUNT; }
+void state_rearm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, count_wanted(state_of(L))); }
 
 static void check(lua_State *L, bool in_hook) {
     struct script *s = state_of(L);
@@ -59,10 +79,15 @@ static void check(lua_State *L, bool in_hook) {
         lua_pushliteral(L, "this took too long");
         lua_error(L);
     }
-    if (in_hook && lua_gethookcount(L) != HOOK_COUNT) state_rearm(L);
+    if (in_hook && lua_gethookcount(L) != count_wanted(s)) state_rearm(L);
 }
 
 void state_tick(lua_State *L) { check(L, false); }
+
+void state_collect(lua_State *L) {
+    for (int cycle = 0; cycle < 2; cycle++) /* the first may have begun long ago */
+        while (!lua_gc(L, LUA_GCSTEP, 0)) state_tick(L);
+}
 
 int state_interrupt(lua_State *L) {
     struct script *s = state_of(L);

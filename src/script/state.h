@@ -15,6 +15,11 @@
 #include "src/call/port.h"
 #include "src/run/record.h"
 
+#define SCRIPT_TEXT_MAX (16u << 20)    /* bytes of one Lua source, and of one string */
+#define SCRIPT_TABLE_MAX (64u << 20)   /* bytes of one block of a table: 4 M items */
+#define SCRIPT_BIG (1u << 20)          /* bytes: an instruction on a larger string takes long enough to look at the interrupt more often */
+#define SCRIPT_BIG_STRINGS 256         /* more cannot be alive under the memory cap */
+
 enum task_kind { TASK_PROMPT, TASK_SCRIPT, TASK_LUA, TASK_CALLBACK, TASK_CONFIG };
 
 /* A call that a task waits for. Outlives the task if that was interrupted: then the late reply frees it. */
@@ -97,7 +102,9 @@ struct script {
     lua_State *L;
     size_t used;
     size_t outstanding;     /* calls whose reply is not here yet */
-    bool over_cap;          /* an allocation was refused since it was last cleared */
+    bool over_block;        /* a block was refused for its own size since this was last cleared */
+    void *big[SCRIPT_BIG_STRINGS]; /* strings over SCRIPT_BIG bytes that are alive */
+    size_t n_big;
     struct task *tasks, *cur;
     struct sub *subs;
     uint64_t next_event;
@@ -108,14 +115,13 @@ struct script {
     struct buf show, text;  /* reused by printing (show) and conversions (text), so that an error in the middle leaks nothing */
 };
 
-#define SCRIPT_TEXT_MAX (16u << 20) /* bytes of one Lua source */
-
 /* state.c */
 int state_open(struct script *s, struct err *e);
 void state_close(struct script *s);
 struct script *state_of(lua_State *L);
 bool state_poisoned(lua_State *L);   /* an interrupt was raised there by the hook: hooks may be off in that thread for good */
 void state_tick(lua_State *L);       /* long C loops: raises when interrupted */
+void state_collect(lua_State *L);    /* a whole garbage collection in small steps, each followed by a tick */
 int state_interrupt(lua_State *L);   /* raises "interrupted" and keeps raising */
 void state_rearm(lua_State *L);      /* puts the hook on a thread at its normal count */
 /* safe.c, lua_str.c, lua_tab.c: replaced library functions */

@@ -181,6 +181,7 @@ static void ended_well(struct script *s, struct task *t, int n) {
 static void ended_badly(struct script *s, struct task *t) {
     struct buf b = BUF_INIT;
     struct err e = t->err;
+    if (!t->unwind && lua_status(t->co) == LUA_ERRMEM && task_stopping(s, t)) t->unwind = true; /* refused memory because of the interrupt */
     if (t->unwind) {
         buf_adds(&b, atomic_load(&s->quit) ? "interrupted: hone ends" : "interrupted");
         e.code = ERR_STOPPED;

@@ -22,6 +22,12 @@ static void has(const char *code, const char *part) {
 }
 
 static void values(void) {
+    has("local a = ('x'):rep(1 << 24) return #(a .. ('y'):rep(100))", "a string may have 16 MiB");
+    has("local a = ('x'):rep(1 << 23) return #table.concat({a, a, a})", "table.concat would make more than 16 MiB");
+    has("local a = ('x'):rep(1 << 23) return #a:gsub('x', 'yyy')", "string.gsub would make more than 16 MiB");
+    is("#(('x'):rep(1 << 24))", "16777216");
+    is("local a = ('x'):rep(1 << 23) return #table.concat({a, a})", "16777216");
+    is("local t = {} for i = 1, 1e5 do t[i] = {} end t = nil collectgarbage() return collectgarbage('count') < 20000", "true");
     is("1 + 1", "2");
     is("1 + 1;", "");
     is("_", "2");
@@ -166,7 +172,7 @@ static void refused(void) {
     has("string.dump(print)", "not available");
     is("debug.getregistry, debug.setmetatable, debug.getupvalue", "nil\nnil\nnil");
     is("getmetatable(io.stdout)", "false");
-    has("('x'):rep(1 << 40)", "128 MiB");
+    has("('x'):rep(1 << 40)", "16 MiB");
     is("('') : rep(1 << 62)", "");
     has("local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", "not enough memory: scripts may use 64 MiB");
     is("collectgarbage() return 'alive'", "alive");
