@@ -1,4 +1,4 @@
-/* string.find, match, gmatch, gsub and rep with bounded work: the matcher counts its steps and looks at the interrupt flag, which
+/* string.find, match, gmatch, gsub, rep, format and pack, utf8.len and tonumber with bounded work: the matcher counts its steps and looks at the interrupt flag, which
  * a hook cannot do inside a C function. The pattern language is Lua's (reference manual 6.4.1). */
 #include "config.h"
 
@@ -9,6 +9,7 @@
 
 #define DEPTH 200            /* recursion of the matcher */
 #define CAPTURES 32
+#define PIECE 65536          /* bytes that a loop may take without a look at the interrupt */
 enum { CAP_OPEN = -1, CAP_POSITION = -2 };
 
 struct match {
@@ -418,12 +419,105 @@ static int str_rep(lua_State *L) {
     return 1;
 }
 
+/* string.format and string.pack (upvalues: the library's, its name) copy all their arguments before anything looks at the interrupt. A
+ * precision may cut strings, so a format with a point is left to the limit of one block. */
+static int bounded(lua_State *L) {
+    size_t total = 0, n;
+    const char *f = luaL_checklstring(L, 1, &n);
+    bool cut = memchr(f, '.', n) && lua_toboolean(L, lua_upvalueindex(3));
+    for (int i = 2; i <= lua_gettop(L); i++) {
+        if (lua_type(L, i) == LUA_TSTRING) total += lua_rawlen(L, i);
+        if (total > SCRIPT_TEXT_MAX && !cut) return luaL_error(L, "%s would make more than 16 MiB", lua_tostring(L, lua_upvalueindex(2)));
+    }
+    if (total > PIECE) state_tick(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Bytes of the character that begins with c, as utf8.len counts them. */
+static size_t char_bytes(unsigned char c) { return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf8 ? 4 : c < 0xfc ? 5 : 6; }
+
+/* utf8.len(s [, i [, j [, lax]]]) in pieces that the library's (the upvalue) counts: those of a string up to PIECE in one. */
+static int utf8_len(lua_State *L) {
+    size_t n;
+    const char *s = luaL_checklstring(L, 1, &n);
+    lua_Integer from = luaL_optinteger(L, 2, 1), to = luaL_optinteger(L, 3, -1), count = 0;
+    if (from < 0) from = from < -(lua_Integer)n ? 0 : (lua_Integer)n + from + 1;
+    if (to < 0) to = to < -(lua_Integer)n ? 0 : (lua_Integer)n + to + 1;
+    luaL_argcheck(L, from >= 1 && from - 1 <= (lua_Integer)n, 2, "initial position out of bounds");
+    luaL_argcheck(L, to <= (lua_Integer)n, 3, "final position out of bounds");
+    lua_settop(L, 4);
+    while (from <= to) {
+        lua_Integer end = to - from < PIECE ? to : from + PIECE;
+        state_tick(L);
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_pushvalue(L, 1);
+        lua_pushinteger(L, from);
+        lua_pushinteger(L, end);
+        lua_pushvalue(L, 4);
+        lua_call(L, 4, 2);
+        if (lua_isnil(L, -2)) return 2;
+        count += lua_tointeger(L, -2);
+        lua_settop(L, 4);
+        lua_Integer last = end; /* where the last character counted begins */
+        while (last > from && ((unsigned char)s[last - 1] & 0xc0) == 0x80) last--;
+        from = last + (lua_Integer)char_bytes((unsigned char)s[last - 1]);
+    }
+    lua_pushinteger(L, count);
+    return 1;
+}
+
+/* tonumber(text, base), digits past the last of an integer wrap around; without a base it is the library's (the upvalue). */
+static int to_number(lua_State *L) {
+    if (lua_type(L, 1) != LUA_TSTRING || lua_isnoneornil(L, 2)) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_call(L, lua_gettop(L) - 1, 1);
+        return 1;
+    }
+    size_t n, i = 0;
+    const char *s = lua_tolstring(L, 1, &n);
+    lua_Integer base = luaL_checkinteger(L, 2);
+    lua_Unsigned v = 0;
+    luaL_argcheck(L, 2 <= base && base <= 36, 2, "base out of range");
+    while (i < n && strchr(" \f\n\r\t\v", s[i]) && s[i]) i++;
+    bool minus = i < n && s[i] == '-', ok = false;
+    if (i < n && (s[i] == '-' || s[i] == '+')) i++;
+    for (; i < n && isalnum((unsigned char)s[i]); i++) {
+        int d = isdigit((unsigned char)s[i]) ? s[i] - '0' : toupper((unsigned char)s[i]) - 'A' + 10;
+        if (!(ok = d < base)) break;
+        v = v * (lua_Unsigned)base + (lua_Unsigned)d;
+        if ((i & (PIECE - 1)) == 0) state_tick(L);
+    }
+    while (ok && i < n && s[i] && strchr(" \f\n\r\t\v", s[i])) i++;
+    if (ok && i == n) lua_pushinteger(L, (lua_Integer)(minus ? 0u - v : v));
+    else luaL_pushfail(L);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub}, {"rep", str_rep}, {NULL, NULL},
 };
+
+/* Puts fn in the place of the library's, which becomes its first upvalue; the name and `flag` follow. */
+static void wrap(lua_State *L, const char *lib, const char *name, lua_CFunction fn, bool flag) {
+    lua_getglobal(L, lib);
+    lua_getfield(L, -1, name);
+    lua_pushfstring(L, "%s.%s", lib, name);
+    lua_pushboolean(L, flag);
+    lua_pushcclosure(L, fn, 3);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
 
 void lua_str_open(lua_State *L) {
     lua_getglobal(L, "string");
     luaL_setfuncs(L, functions, 0);
     lua_pop(L, 1);
+    wrap(L, "string", "format", bounded, true);
+    wrap(L, "string", "pack", bounded, false);
+    wrap(L, "utf8", "len", utf8_len, false);
+    wrap(L, LUA_GNAME, "tonumber", to_number, false);
 }

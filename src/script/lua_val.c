@@ -9,7 +9,7 @@
 #include "src/base/mem.h"
 
 #define MAX_DEPTH 64
-#define MAX_VALUES 2000000
+#define MAX_VALUES 1000000
 #define MAX_FIELDS 10000 /* of one table: their names are kept unique by search */
 
 static int box_gc(lua_State *L) {

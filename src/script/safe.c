@@ -14,6 +14,7 @@
 #include "src/base/io.h"
 
 #define LOAD_PIECE 16384 /* bytes */
+#define OUT_PIECE 65536  /* bytes */
 
 /* The compiler gets the text in pieces: between two of them it can be interrupted. */
 struct pieces { const char *p; size_t left; };
@@ -301,6 +302,10 @@ static void refuse(lua_State *L, const char *lib, const char *name, const char *
 
 static void put(lua_State *L, const char *s, size_t n) {
     struct script *c = state_of(L);
+    for (size_t k; n > OUT_PIECE; s += k, n -= k) {
+        state_tick(L);
+        task_output(c, c->cur, s, k = OUT_PIECE);
+    }
     task_output(c, c->cur, s, n);
 }
 static int l_print(lua_State *L) {

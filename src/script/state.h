@@ -16,7 +16,7 @@
 #include "src/run/record.h"
 
 #define SCRIPT_TEXT_MAX (16u << 20)    /* bytes of one Lua source, and of one string */
-#define SCRIPT_TABLE_MAX (64u << 20)   /* bytes of one block of a table: 4 M items */
+#define SCRIPT_TABLE_MAX (32u << 20)   /* bytes of one block of a table: 2 M items, or 1 M with names */
 #define SCRIPT_BIG (1u << 20)          /* bytes: an instruction on a larger string takes long enough to look at the interrupt more often */
 #define SCRIPT_BIG_STRINGS 256         /* more cannot be alive under the memory cap */
 

@@ -95,13 +95,14 @@ static const struct { const char *name, *code; double limit, after; } programs[]
     {"print without end", "while true do print('x') end", 0.3},
     {"a table without end", "local t = {} while true do t[#t % 1000 + 1] = {} end", 0.1},
     {"garbage collections", "local t = {} for i = 1, 3e5 do t[i] = {} end while true do collectgarbage() end", 0.1},
-    {"a value for hone without end", "local t = {} for i = 1, 1e6 do t[i] = i end while true do pcall(hone.now, t) end", 0.1},
+    {"a value for hone without end", "local t = {} for i = 1, 9e5 do t[i] = i end while true do pcall(hone.now, t) end", 0.1},
     {"require in a loop", "while true do pcall(require, 'no.such.module') end", 0.1},
     {"a yield at the top", "while true do coroutine.yield() end", 0.1},
 };
 
 static struct fake f;
 static double single; /* the longest single try */
+static const char *single_name = "";
 
 /* Seconds from the interrupt to the reply; -1: it ended by itself, -2: it was refused, -3: no reply in 10 s. */
 static double once(size_t i) {
@@ -125,7 +126,7 @@ static void one(size_t i, double *worst) {
             if (t == -3) exit(tap_done());
             return;
         }
-        single = fmax(single, t);
+        if (t > single) single = t, single_name = programs[i].name;
         best = fmin(best, f.status == -1 ? t : INFINITY);
     }
     if (best > *worst) *worst = best;
@@ -147,9 +148,9 @@ int main(void) {
             const char *got = fake_eval(&f, "kept");
             if (strcmp(got, "kept") != 0) tap_ok(false, "the prompt's state is kept after %s: %s", programs[i].name, got);
         }
-    tap_ok(true, "the longest of all: %.1f ms (single try: %.1f ms)", worst * 1000, single * 1000);
+    tap_ok(true, "the longest of all: %.1f ms (single try: %.1f ms, %s)", worst * 1000, single * 1000, single_name);
     tap_is(fake_eval(&f, "kept"), "kept", "the prompt's state is kept");
-    fake_eval(&f, "for i = 1, 4 * 20 do if not pcall(hone.stop, {now = true}) then break end end");
+    fake_eval(&f, "for i = 1, 2000 do if not pcall(hone.stop, {now = true}) then break end end");
     /* errors in callbacks never stop training */
     fake_eval(&f, "r = hone.train{steps = 200, ms = 0} calls = 0 r:on('*', function(e) calls = calls + 1 if calls % 4 == 0 then error({}) elseif calls % 4 == 1 then error() "
                   "elseif calls % 4 == 2 then local x <close> = setmetatable({}, {__close = function() error('c') end}) error('x') else coroutine.wrap(error)('y') end end)");

@@ -22,6 +22,16 @@ static void has(const char *code, const char *part) {
 }
 
 static void values(void) {
+    has("local a = ('x'):rep(1 << 23) return #('%s%s%s'):format(a, a, a)", "string.format would make more than 16 MiB");
+    has("local a = ('x'):rep(1 << 23) return #string.pack('s8s8s8', a, a, a)", "string.pack would make more than 16 MiB");
+    is("('%s-%5.2s-%d'):format('a', 'bcd', 3)", "a-   bc-3");
+    is("local s = ('\\u{e9}x'):rep(100000) return utf8.len(s) == 200000 and utf8.len(s, 3) == 199999 and utf8.len(s, -1) == 1 and utf8.len('') == 0", "true");
+    is("local s = ('\\u{20ac}'):rep(50000) .. '\\x80' local n, at = utf8.len(s) return n == nil and at == 150001", "true");
+    is("local s = ('x'):rep(65536) .. '\\x80y' local n, at = utf8.len(s) return n == nil and at == 65537", "true");
+    is("pcall(utf8.len, 'abc', 5) == false and pcall(utf8.len, 'abc', 1, 4) == false", "true");
+    is("tonumber('zZ', 36) == 1295 and tonumber(' -ff ', 16) == -255 and tonumber('8', 8) == nil and tonumber('', 10) == nil and tonumber('7 7', 8) == nil", "true");
+    is("tonumber('0x10') == 16 and tonumber('1e1') == 10.0 and tonumber('ffffffffffffffff', 16) == -1 and tonumber('1' .. '\\0', 10) == nil", "true");
+    is("pcall(tonumber, '1', 37) == false and pcall(tonumber, 1, 10) == false and pcall(tonumber) == false", "true");
     has("local a = ('x'):rep(1 << 24) return #(a .. ('y'):rep(100))", "a string may have 16 MiB");
     has("local a = ('x'):rep(1 << 23) return #table.concat({a, a, a})", "table.concat would make more than 16 MiB");
     has("local a = ('x'):rep(1 << 23) return #a:gsub('x', 'yyy')", "string.gsub would make more than 16 MiB");
