@@ -159,6 +159,7 @@ static int read_tables(struct loading *l, struct err *e) {
         struct summing sum;
         struct table t = {0};
         sum_begin(&sum, f->path);
+        l->opts.pick = f->pick;
         int r = format_read(f->path, &l->opts, &t, e);
         r |= sum_end(l, &sum, &t, part_names[f->part], r ? NULL : e);
         r = r || join(&l->tab[f->part], &t, f->role, e);

@@ -23,6 +23,14 @@
 
 extern char **environ;
 
+/* Of this variant, and not a file that an earlier row names already (several parts in one file). */
+static bool wanted(const struct recipe_file *files, const struct recipe_file *f, const char *variant) {
+    if (!recipe_file_is(f, variant)) return false;
+    for (; files < f; files++)
+        if (recipe_file_is(files, variant) && !strcmp(files->path, f->path)) return false;
+    return true;
+}
+
 /* curl, else wget, with stdout and stderr into log. */
 static int start(const char *url, const char *out, const char *log, pid_t *pid, struct err *e) {
     const char *const curl[] = {"curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
@@ -122,7 +130,7 @@ static void sweep(const char *root, const char *name) {
 
 static bool complete(const struct recipe_file *files, const char *variant, const char *dir) {
     for (const struct recipe_file *f = files; f->path; f++) {
-        if (!recipe_file_is(f, variant)) continue;
+        if (!wanted(files, f, variant)) continue;
         char *p = source_recipe_file(dir, f);
         free(p);
         if (!p) return false;
@@ -135,7 +143,7 @@ static int install(const struct recipe_file *files, const char *variant, const c
     if (!rename(tmp, dest)) return 0;
     if (!io_is_dir(dest)) return err_sys(e, "rename the fetched files to", dest);
     for (const struct recipe_file *f = files; f->path; f++) {
-        if (!recipe_file_is(f, variant)) continue;
+        if (!wanted(files, f, variant)) continue;
         char *from = io_join(tmp, f->path), *to = io_join(dest, f->path);
         int r = rename(from, to) ? err_sys(e, "rename a fetched file to", to) : 0;
         free(from);
@@ -157,14 +165,14 @@ int fetch_files(const char *name, const struct recipe_file *files, const char *v
         goto out;
     }
     for (const struct recipe_file *f = files; f->path; f++)
-        if (recipe_file_is(f, variant)) d.total += f->bytes;
+        if (wanted(files, f, variant)) d.total += f->bytes;
     if (io_mkdirs(root, 0777, e)) r = -1;
     else {
         sweep(root, name);
         if (mkdir(tmp.data, 0777) && errno != EEXIST) r = err_sys(e, "make the folder", tmp.data);
     }
     for (const struct recipe_file *f = files; f->path && !r; f++) {
-        if (!recipe_file_is(f, variant)) continue;
+        if (!wanted(files, f, variant)) continue;
         struct buf url = BUF_INIT;
         if (from) buf_addf(&url, "%s/%s", from, f->path);
         else buf_adds(&url, f->url);

@@ -13,7 +13,7 @@
 
 static void add(struct source *s, int part, int role, char *path_take) {
     s->file = X_GROW(s->file, struct source_file, (size_t)s->n + 1);
-    s->file[s->n++] = (struct source_file){part, role, path_take};
+    s->file[s->n++] = (struct source_file){.part = part, .role = role, .path = path_take};
 }
 
 void source_free(struct source *s) {
@@ -45,8 +45,10 @@ static int recipe_in(struct source *s, const char *dir, struct err *e) {
     for (const struct recipe_file *f = s->recipe->file; f->path; f++) {
         if (!recipe_file_is(f, s->variant)) continue;
         char *p = source_recipe_file(dir, f);
-        if (p) add(s, f->part, f->role, p);
-        else if (!missing) missing = f->path;
+        if (p) {
+            add(s, f->part, f->role, p);
+            s->file[s->n - 1].pick = f->pick;
+        } else if (!missing) missing = f->path;
     }
     if (!missing) {
         s->path = mem_str(dir);

@@ -8,6 +8,7 @@
 struct source_file {
     int part, role; /* PART_..., ROLE_... */
     char *path;
+    const char *pick; /* of a recipe: lists of a JSON file; or NULL */
 };
 struct source {
     char *name, *path;             /* path: the folder or file */

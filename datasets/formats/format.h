@@ -35,6 +35,7 @@ struct read_opts {
     int header;     /* 1, 0; -1: guess */
     int quote;      /* 1: RFC 4180 quotes; 0: none; -1: by the file name and separator */
     bool latin1;    /* text is ISO 8859-1 */
+    const char *pick; /* read these lists of a JSON object of lists, separated by blanks; NULL: the file as its format says */
     const char *const *want; /* column names given by the user or recipe (help to recognise a header), NULL-terminated, or NULL */
     data_progress progress;
     void *ctx;
@@ -47,7 +48,7 @@ struct format {
     int (*read_dir)(const char *path, const struct read_opts *o, struct table *out, struct err *e); /* of a format that is a folder */
 };
 extern const struct format *const formats[]; /* list.c; ends with NULL */
-extern const struct format format_idx, format_npy, format_npz, format_jsonl, format_csv, format_textdir;
+extern const struct format format_idx, format_npy, format_npz, format_jsonl, format_jsonlists, format_csv, format_textdir;
 
 const struct format *format_find(const char *path, const struct bytes *head); /* never NULL: csv is the last guess */
 bool format_known_name(const char *path);   /* ends in a known ending, also .gz or .xz */

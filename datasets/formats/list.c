@@ -220,7 +220,7 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     in.p = p;
     int r = -1;
     if (!in.n) err_set(e, "%s is empty", path);
-    else r = format_find(path, &in)->read(&in, o, out, e);
+    else r = (o && o->pick ? &format_jsonlists : format_find(path, &in))->read(&in, o, out, e);
     free(p);
     if (!r && !out->n) r = err_set(e, "%s holds no rows", path);
     if (r) table_free(out);

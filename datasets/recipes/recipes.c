@@ -226,6 +226,27 @@ static const struct recipe_file sib200[] = {
         "https://github.com/dadelani/sib-200/raw/593cea8d/data/annotated/zho_Hans/test.tsv"},
     {NULL}};
 
+static const struct recipe_file clinc150[] = {
+    {"data_full.json", "in_scope", PART_TRAIN, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "train"},
+    {"data_full.json", "in_scope", PART_VAL, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "val"},
+    {"data_full.json", "in_scope", PART_TEST, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "test"},
+    {"data_full.json", "oos", PART_TRAIN, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "train oos_train"},
+    {"data_full.json", "oos", PART_VAL, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "val oos_val"},
+    {"data_full.json", "oos", PART_TEST, ROLE_ALL, 2495390,
+        "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+        "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "test oos_test"},
+    {NULL}};
+
 #define V(...) (const char *const[]){__VA_ARGS__, NULL}
 const struct recipe recipes[] = {
     {.name = "fashion-mnist", .task = "clothing, 28x28 grey, 10 classes", .licence = "MIT", .attribution = "Xiao et al. 2017, Zalando SE", .file = fashion_mnist,
@@ -238,6 +259,8 @@ const struct recipe recipes[] = {
         .hint = "Unpack aclImdb_v1.tar.gz of https://ai.stanford.edu/~amaas/data/sentiment/ and give the folder aclImdb by its path"},
     {.name = "banking77", .task = "intent of customer-service queries of a bank, 77 classes", .licence = "CC BY 4.0", .attribution = "Casanueva et al. 2020, PolyAI", .file = banking77,
         .text = "text", .y = "category", .header = 1, .quote = 1, .sep = ','},
+    {.name = "clinc150", .task = "intent of assistant queries, 150 classes; variant oos: out of scope as one more", .licence = "CC BY 3.0", .attribution = "Larson et al. 2019, Clinc",
+        .file = clinc150, .variants = "in_scope oos", .text = "text", .y = "label", .header = -1, .quote = -1},
     {.name = "sst2", .task = "English sentence sentiment, 2 classes", .licence = "unstated: for research, not to be passed on", .attribution = "Socher et al. 2013", .file = sst2,
         .text = "1", .y = "2", .header = 0, .quote = 0, .sep = '\t', .value = V("0", "1"), .class_name = V("negative", "positive")},
     {.name = "news-aggregator", .task = "English news headline topic, 4 classes", .licence = "CC BY 4.0", .attribution = "Gasparetti 2016, UCI repository", .file = news_aggregator,

@@ -16,6 +16,7 @@ struct recipe_file {
     int64_t bytes;         /* of the file at url */
     const char *sha256;    /* of the file at url */
     const char *url;       /* NULL: no public address of this very file */
+    const char *pick;      /* a JSON file of several lists: names of the lists of this part, separated by blanks; NULL: the whole file */
 };
 struct recipe {
     const char *name, *task, *licence, *attribution;

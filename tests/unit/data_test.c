@@ -52,6 +52,35 @@ static struct dataset *real(const char *name, const char *json) {
     return NULL;
 }
 
+static void clinc(void) {
+    static const struct { const char *json; int64_t n[PART_N]; int classes; } want[] = {
+        {"{\"name\":\"clinc150\"}", {15000, 3000, 4500}, 150}, {"{\"name\":\"clinc150\",\"variant\":\"oos\"}", {15100, 3100, 5500}, 151}};
+    for (size_t i = 0; i < LEN(want); i++) {
+        struct dataset *d = real("clinc150", want[i].json);
+        if (!d) continue;
+        bool ok = d->n_class == want[i].classes;
+        for (int p = 0; p < PART_N; p++) ok = ok && d->part[p].n == want[i].n[p];
+        tap_ok(ok, "clinc150: %lld %lld %lld rows, %d classes", (long long)d->part[0].n, (long long)d->part[1].n, (long long)d->part[2].n, d->n_class);
+        dataset_unref(d);
+    }
+    char *path = io_join(tmp, "clinc150/data_full.json"), *dir = io_join(tmp, "clinc150");
+    static const struct { const char *text, *part; } bad[] = {
+        {"{\"train\":[[\"a\",\"b\"]]}", "no list \"val\""}, {"{\"train\":[[\"a\"]],\"val\":[],\"test\":[]}", "item 1"}, {"{\"train\":7}", "no list \"train\""}, {"[", "not valid JSON"}};
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct err e = {0};
+        struct buf b = BUF_INIT;
+        io_mkdirs(dir, 0700, &e);
+        io_write_file(path, bad[i].text, strlen(bad[i].text), &e);
+        buf_addf(&b, "{\"name\":\"%s\"}", dir);
+        struct dataset *d = load(b.data, &e);
+        tap_ok(!d && strstr(e.text, bad[i].part), "refused: %s", e.text);
+        dataset_unref(d);
+        buf_release(&b);
+    }
+    free(path);
+    free(dir);
+}
+
 static void fashion(void) {
     double t = clock_now();
     struct dataset *d = real("fashion-mnist", "{\"name\":\"fashion-mnist\"}");
@@ -385,6 +414,7 @@ int main(void) {
     snprintf(tmp, sizeof tmp, "/tmp/hone-data-test-XXXXXX");
     if (!mkdtemp(tmp)) return 1;
     fashion();
+    clinc();
     imdb();
     banking();
     draws();
