@@ -30,18 +30,18 @@ void draw_matrix(struct grid *g, struct rect r, const struct matrix *m, enum mat
         int64_t row_sum = 0;
         for (int j = 0; j < m->n; j++) row_sum += m->v[i * m->n + j];
         snprintf(text, sizeof text, "%d", i);
-        int nr = grid_text(g, r.row + 1 + i, r.col, 3, (struct style){INK_DIM, 0}, text);
+        int nr = grid_text(g, r.row + 1 + i, r.col, 3, (struct style){INK_TEXT, 0}, text);
         grid_text(g, r.row + 1 + i, r.col + nr + 1, name - nr - 1, (struct style){INK_TEXT, i == sel_row ? AT_REVERSE : 0}, m->names[i]);
         for (int j = 0; j < m->n; j++) {
             int64_t col_sum = 0;
             for (int k = 0; k < m->n; k++) col_sum += m->v[k * m->n + j];
             double share = row_sum ? (double)m->v[i * m->n + j] / (double)row_sum : 0;
-            struct style s = {i == j ? INK_GOOD : share >= 0.1 ? INK_BAD : share >= 0.02 ? INK_WARN : INK_TEXT, share >= 0.1 ? AT_BOLD : 0};
+            struct style s = {i == j ? INK_GOOD : share >= 0.1 ? INK_BAD : share >= 0.05 ? INK_WARN : INK_TEXT, share >= 0.1 ? AT_BOLD : 0};
             if (i == sel_row && j == sel_col) s.at |= AT_REVERSE;
             matrix_cell(text, m, i, j, mode, row_sum, col_sum);
             grid_right(g, r.row + 1 + i, r.col + name + (j + 1) * w, w, s, text);
         }
         snprintf(text, sizeof text, "%lld", (long long)row_sum);
-        grid_right(g, r.row + 1 + i, r.col + name + m->n * w + 7, 7, (struct style){INK_DIM, 0}, text);
+        grid_right(g, r.row + 1 + i, r.col + name + m->n * w + 7, 7, (struct style){INK_TEXT, 0}, text);
     }
 }

@@ -169,7 +169,7 @@ static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx
     struct dot *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
     int up = a ? a->line : 0, down = b ? b->line : 0;
     if (up || down) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (up ? up : down) - 1), 0}, up && down ? 0x2588 : up ? 0x2580 : 0x2584);
-    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
+    else if (((a && a->band) || (b && b->band))) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
 }
 
 static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int cx, int cy, enum glyphs set) {
@@ -198,9 +198,9 @@ static void axis_label(const struct plot_range *r, double v, char *out) {
 }
 
 static void draw_axis(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
-    struct style dim = {INK_TEXT, 0}; /* a colour per axis cell would cost more bytes than the chart */
+    struct style dim = {INK_TEXT, 0}, line = {(uint8_t)(p->n ? INK_SERIES + p->s[0].ink : INK_TEXT), 0}; /* as the curve: a change of colour less in each row */
     bool asc = p->set == GLYPHS_ASCII;
-    for (int y = 0; y < d.rows; y++) grid_put(g, d.row + y, d.col - 1, dim, asc ? '|' : 0x2502);
+    for (int y = 0; y < d.rows; y++) grid_put(g, d.row + y, d.col - 1, line, asc ? '|' : 0x2502);
     int last = -9;
     for (double v = r->hi; v >= r->lo - r->step * 0.01 && r->step > 0; v -= r->step) {
         int y = (int)lround((r->hi - v) / (r->hi - r->lo) * (d.rows - 1));
@@ -210,7 +210,7 @@ static void draw_axis(struct grid *g, const struct plot *p, const struct plot_ra
         last = y;
         axis_label(r, v, label);
         grid_right(g, d.row + y, strlen(label) > LABEL - 2 ? d.col - 1 : d.col - 2, LABEL - 1, dim, label);
-        grid_put(g, d.row + y, d.col - 1, dim, asc ? '+' : 0x2524);
+        grid_put(g, d.row + y, d.col - 1, line, asc ? '+' : 0x2524);
     }
     int every = 24;
     for (int x = 0; x < d.cols - 3; x += every) {
@@ -281,15 +281,6 @@ static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_
             else cell_plain(g, d.row + y, d.col + x, &c, x, y, p->set);
         }
     free(c.d);
-    for (int y = 0; y < d.rows; y++) { /* blanks between coloured cells take their colour: fewer changes, fewer bytes */
-        struct gcell *row = &g->cell[(d.row + y) * g->cols + d.col];
-        int last = d.cols - 1, before = -1;
-        while (last >= 0 && row[last].text[0] == ' ') last--;
-        for (int x = 0; x <= last; x++) {
-            if (row[x].text[0] != ' ') before = x;
-            else if (before >= 0) row[x].style = row[before].style;
-        }
-    }
 }
 
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now) {

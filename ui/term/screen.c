@@ -19,6 +19,9 @@
 
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
+#include "ui/term/squeeze.h"
+
+enum { GAP = 6 }; /* blanks that cost no more than the cursor move over them */
 
 struct screen {
     SCREEN *scr;
@@ -217,6 +220,22 @@ static void cell_out(const struct screen *s, int y, int x, const struct gcell *c
     }
 }
 
+static bool is_blank(const struct gcell *c) { return c->width == 1 && c->text[0] == ' ' && !c->text[1] && !(c->style.at & (AT_REVERSE | AT_UNDER)); }
+
+/* A blank looks the same in any colour: short gaps take the style before them, which saves a change and a cursor move; longer
+ * ones and the ends of rows are plain, which the terminal can skip or clear. */
+static void blanks_style(struct grid *g) {
+    for (int y = 0; y < g->rows; y++) {
+        struct gcell *row = &g->cell[y * g->cols];
+        for (int x = 0, from; x < g->cols; x++) {
+            if (!is_blank(&row[x])) continue;
+            for (from = x; x < g->cols && is_blank(&row[x]); x++) {}
+            bool fill = from > 0 && x < g->cols && x - from <= GAP && !(row[from - 1].style.at & (AT_REVERSE | AT_UNDER));
+            for (int i = from; i < x; i++) row[i].style = fill ? row[from - 1].style : (struct style){INK_TEXT, 0};
+        }
+    }
+}
+
 static size_t frame_take(struct screen *s, struct buf *out) {
     fflush(s->out);
     off_t n = lseek(s->fd, 0, SEEK_END);
@@ -229,14 +248,18 @@ static size_t frame_take(struct screen *s, struct buf *out) {
         out->len += (size_t)got;
         at += got;
     }
+    char *clear = s->first ? memmem(out->data + from, out->len - from, "\033[2J", 4) : NULL; /* what selects the charset comes before it */
+    size_t keep = clear ? (size_t)(clear - out->data) : s->first ? out->len : from;
+    out->len = keep + squeeze(out->data + keep, out->len - keep);
     out->data[out->len] = 0;
     if (ftruncate(s->fd, 0) == 0) lseek(s->fd, 0, SEEK_SET);
     return out->len - from;
 }
 
-size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out) {
+size_t screen_frame(struct screen *s, struct grid *g, struct buf *out) {
     size_t before = out->len;
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
+    blanks_style(g);
     if (!full && !s->ring && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
     if (s->full && !s->first) clearok(curscr, TRUE);

@@ -12,8 +12,8 @@ void screen_close(struct screen *s); /* frees it; its bytes are dropped: the cli
 void screen_resize(struct screen *s, int rows, int cols); /* the next frame is a full one */
 void screen_clear(struct screen *s);   /* the next frame starts from an empty screen: cheaper where little stays */
 void screen_redraw(struct screen *s);  /* the next frame repaints everything and enters the alternate screen again */
-/* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. */
-size_t screen_frame(struct screen *s, const struct grid *g, struct buf *out);
+/* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. Blanks of g may change their style. */
+size_t screen_frame(struct screen *s, struct grid *g, struct buf *out);
 void screen_bell(struct screen *s);    /* with the next frame */
 bool screen_ascii(const struct screen *s);      /* the client's codeset is not UTF-8 */
 enum glyphs screen_glyphs(const struct screen *s); /* the best set for this terminal, or the one asked for */

@@ -57,7 +57,7 @@ static void pairs_draw(struct grid *g, struct rect a, const struct result *r, in
     grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, "most confused: true -> said");
     for (int y = 1; y < a.rows && (size_t)(top + y - 1) < m; y++) {
         const struct pair *q = &p[top + y - 1];
-        grid_textf(g, a.row + y, a.col + 1, 7, (struct style){INK_BAD, 0}, "%6lld", (long long)q->n);
+        grid_textf(g, a.row + y, a.col + 1, 7, (struct style){INK_TEXT, 0}, "%6lld", (long long)q->n);
         grid_textf(g, a.row + y, a.col + 8, a.cols - 8, (struct style){INK_TEXT, 0}, "%.40s -> %.40s", r->names[q->i], r->names[q->j]);
     }
     free(p);
@@ -85,7 +85,7 @@ static void classes_draw(struct grid *g, struct rect a, const struct result *r, 
         rate(g, a.row + y, a.col + name + 15, (double)hit, (double)row);
         rate(g, a.row + y, a.col + name + 22, 2 * (double)hit, (double)(row + col));
         char t[FMT_MAX];
-        grid_right(g, a.row + y, a.col + name + 29, 7, (struct style){INK_DIM, 0}, fmt_count(t, row));
+        grid_right(g, a.row + y, a.col + name + 29, 7, (struct style){INK_TEXT, 0}, fmt_count(t, row));
     }
 }
 
