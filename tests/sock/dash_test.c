@@ -233,23 +233,12 @@ static void test_no_leak(void) {
     struct buf out = BUF_INIT;
     char path[64];
     hone_out(&out, "clients", "--json");
-    struct link_pid { int pid; } session = {0};
-    DIR *d = opendir("/proc");
-    for (struct dirent *x; d && (x = readdir(d)) != NULL;) { /* the session is the process whose folder is ours */
-        char cwd[128] = "", line[64] = "";
-        snprintf(path, sizeof path, "/proc/%.20s/cwd", x->d_name);
-        if (readlink(path, cwd, sizeof cwd - 1) < 0 || strcmp(cwd, dir) != 0) continue;
-        snprintf(path, sizeof path, "/proc/%.20s/cmdline", x->d_name);
-        FILE *f = fopen(path, "r");
-        size_t n = f ? fread(line, 1, sizeof line - 1, f) : 0;
-        if (f) fclose(f);
-        if (n && memmem(line, n, "--session", 9)) session.pid = atoi(x->d_name);
-    }
-    if (d) closedir(d);
+    int session = session_pid(dir);
+    DIR *d;
     int before = 0, after = 0;
     for (int round = 0; round < 2; round++) {
         int fds = 0;
-        snprintf(path, sizeof path, "/proc/%d/fd", session.pid);
+        snprintf(path, sizeof path, "/proc/%d/fd", session);
         d = opendir(path);
         while (d && readdir(d)) fds++;
         if (d) closedir(d);
@@ -265,7 +254,7 @@ static void test_no_leak(void) {
         }
         clock_sleep(0.2);
     }
-    tap_ok(session.pid > 0 && before > 2 && after <= before, "attach cycles leave no descriptor: %d before, %d after", before, after);
+    tap_ok(session > 0 && before > 2 && after <= before, "attach cycles leave no descriptor: %d before, %d after", before, after);
     buf_release(&out);
 }
 

@@ -3,10 +3,12 @@
 
 #include "tests/sock/pty.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -155,4 +157,21 @@ int run_out(struct buf *out, char *const argv[]) {
     close(fd[0]);
     if (waitpid(pid, &status, 0) != pid) return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int session_pid(const char *folder) {
+    int pid = 0;
+    DIR *d = opendir("/proc");
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        char path[64], cwd[128] = "", line[64] = "";
+        snprintf(path, sizeof path, "/proc/%.20s/cwd", x->d_name);
+        if (readlink(path, cwd, sizeof cwd - 1) < 0 || strcmp(cwd, folder) != 0) continue;
+        snprintf(path, sizeof path, "/proc/%.20s/cmdline", x->d_name);
+        FILE *f = fopen(path, "r");
+        size_t n = f ? fread(line, 1, sizeof line - 1, f) : 0;
+        if (f) fclose(f);
+        if (n && memmem(line, n, "--session", 9)) pid = atoi(x->d_name);
+    }
+    if (d) closedir(d);
+    return pid;
 }

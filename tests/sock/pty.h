@@ -34,5 +34,6 @@ bool pty_same(const struct termios *a, const struct termios *b);
 
 /* Runs a program to its end with stdin from /dev/null; its output; exit code (128 + signal). */
 int run_out(struct buf *out, char *const argv[]);
+int session_pid(const char *folder); /* the process that serves the folder, 0: none */
 
 #endif

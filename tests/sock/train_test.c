@@ -105,11 +105,7 @@ static void test_session_term(void) {
     struct pty p;
     tap_ok(started(&p, "long.lua"), "a second run in the same session");
     word("clients", "--json", NULL);
-    char cmd[512];
-    snprintf(cmd, sizeof cmd, "for p in /proc/[0-9]*; do [ \"$(readlink $p/cwd)\" = %s ] && tr '\\0' ' ' <$p/cmdline | grep -q -- --session && basename $p; done", dir);
-    char *argv[] = {(char *)(uintptr_t)"/bin/sh", (char *)(uintptr_t)"-c", cmd, NULL};
-    run_out(&out, argv);
-    int pid = out.len ? atoi(out.data) : 0;
+    int pid = session_pid(dir);
     double t = clock_now();
     if (pid > 1) kill(pid, SIGTERM);
     bool ended = pty_ended(&p, 6);

@@ -1,0 +1,212 @@
+/* What the dashboard costs a run, and what a run costs the dashboard: steps a second attached against detached, processor shares
+ * of the threads that are not the engine's, key to first byte with all cores busy. Prints; decides nothing. */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "src/base/thread.h"
+#include "tests/sock/pty.h"
+
+enum { KEYS = 400, PAIRS_MAX = 100 };
+
+static char hone[4200], dir[64];
+static int session;
+static struct buf out;
+
+/* The short step is the hard case for the record's lock, the long one for the cores. */
+static const struct work { const char *name; int width, batch; } works[] = {{"short steps", 64, 32}, {"long steps", 1024, 128}};
+static const char script[] =
+    "local data = hone.data{ 'bench.csv', y = 'y' }\n"
+    "local w, b = tonumber(arg[1]), tonumber(arg[2])\n"
+    "local net = nn.model{ input = data, nn.linear{w}, nn.relu{}, nn.linear{w}, nn.relu{}, nn.linear{2} }\n"
+    "hone.train{ model = net, data = data, epochs = 10000000, batch = b, ckpt_every = 1e12, optim = optim.adam{ lr = 1e-5 } }:wait()\n";
+
+static int word(const char *a, const char *b, const char *c) {
+    char *argv[] = {hone, (char *)(uintptr_t)a, (char *)(uintptr_t)b, (char *)(uintptr_t)c, NULL};
+    return run_out(&out, argv);
+}
+
+static double steps(void) {
+    const char *p = word("status", "--json", NULL) == 0 && out.len ? out.data : NULL, *last = NULL;
+    while (p && (p = strstr(p, "\"step\":"))) last = p += 7; /* the newest run comes last */
+    return last ? strtod(last, NULL) : 0;
+}
+
+/* Whose processor time: the engine's is not counted. */
+enum who { UI, SCRIPT, WRITER, CLIENT, WHO };
+static enum who who(const char *name) {
+    if (strncmp(name, "hone-writer", 11) == 0) return WRITER;
+    if (strncmp(name, "hone-script", 11) == 0) return SCRIPT;
+    return strcmp(name, "hone\n") == 0 ? UI : WHO;
+}
+
+/* Adds a process's seconds of processor time so far. */
+static void cpu(int pid, bool client, double sign, double sum[WHO]) {
+    char path[128], text[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *d = opendir(path);
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        if (!isdigit((unsigned char)x->d_name[0])) continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", pid, x->d_name);
+        FILE *f = fopen(path, "r");
+        enum who w = f && fgets(text, sizeof text, f) ? client ? CLIENT : who(text) : WHO;
+        if (f) fclose(f);
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", pid, x->d_name);
+        f = w < WHO ? fopen(path, "r") : NULL;
+        if (f && fgets(text, sizeof text, f)) sum[w] += sign * strtod(text, NULL) * 1e-9;
+        if (f) fclose(f);
+    }
+    if (d) closedir(d);
+}
+
+struct stretch { double rate, share[WHO]; };
+
+/* The questions at both ends lie outside the stretch whose processor time is counted. */
+static struct stretch stretch(struct pty *p, double seconds) {
+    struct stretch s = {0};
+    double n0 = steps(), t0 = clock_now();
+    for (int end = 0; end < 2; end++) {
+        cpu(session, false, end ? 1 : -1, s.share);
+        if (p) cpu(p->pid, true, end ? 1 : -1, s.share);
+        if (end) break;
+        if (p) pty_read(p, seconds);
+        else clock_sleep(seconds);
+    }
+    double n1 = steps(), t = clock_now() - t0;
+    for (int i = 0; i < WHO; i++) s.share[i] *= 100 / t;
+    s.rate = (n1 - n0) / t;
+    return s;
+}
+
+static void attach(struct pty *p) {
+    char *argv[] = {hone, (char *)(uintptr_t)"attach", NULL};
+    pty_start(p, 24, 80, "xterm-256color", argv);
+    pty_quiet(p, 0.2, 1);
+}
+
+static void detach(struct pty *p) {
+    pty_keys(p, "q");
+    pty_ended(p, 3);
+    pty_close(p);
+}
+
+static int by_value(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+static double middle(double *v, int n) {
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static void costs(const char *hz, int pairs, double seconds) {
+    static double rate[2][PAIRS_MAX], share[2][WHO][PAIRS_MAX];
+    double sum = 0, squares = 0, all[2] = {0};
+    word("set", "refresh", hz);
+    for (int i = 0; i < pairs; i++)
+        for (int turn = 0; turn < 2; turn++) { /* A B, B A, A B .. */
+            struct pty p;
+            int on = turn != i % 2;
+            if (on) attach(&p);
+            struct stretch s = stretch(on ? &p : NULL, seconds);
+            if (on) detach(&p);
+            rate[on][i] = s.rate;
+            for (int k = 0; k < WHO; k++) share[on][k][i] = s.share[k];
+        }
+    for (int i = 0; i < pairs; i++) {
+        double r = log(rate[1][i] / rate[0][i]);
+        sum += r;
+        squares += r * r;
+    }
+    double mean = sum / pairs, var = pairs > 1 ? (squares - sum * mean) / (pairs - 1) : 0, half = 2.1 * sqrt(var > 0 ? var / pairs : 0);
+    for (int on = 0; on < 2; on++)
+        for (int k = 0; k < WHO; k++) all[on] += middle(share[on][k], pairs);
+    printf("  %2s Hz  steps/s attached %.0f, detached %.0f; ratio %.4f [%.4f, %.4f]\n", hz, middle(rate[1], pairs), middle(rate[0], pairs), exp(mean), exp(mean - half), exp(mean + half));
+    for (int on = 1; on >= 0; on--)
+        printf("         %s: %.3f %% of a core (UI %.3f, script %.3f, writer %.3f, client %.3f)\n", on ? "attached" : "detached", all[on], middle(share[on][UI], pairs),
+            middle(share[on][SCRIPT], pairs), middle(share[on][WRITER], pairs), middle(share[on][CLIENT], pairs));
+    fflush(stdout);
+}
+
+static void keys(const char *what) {
+    static double t[KEYS];
+    struct pty p;
+    int n = 0;
+    attach(&p);
+    for (int i = 0; i < KEYS; i++) {
+        double at = pty_answer(&p, i % 4 == 0 ? "9" : i % 4 == 1 ? "k" : i % 4 == 2 ? "1" : "j", 1);
+        if (at >= 0) t[n++] = at * 1e3;
+        pty_quiet(&p, 0.015, 0.1);
+    }
+    detach(&p);
+    qsort(t, (size_t)n, sizeof *t, by_value);
+    if (n) printf("  key to first byte, %s: %d of %d answered; p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n", what, n, KEYS, t[n / 2], t[n * 95 / 100], t[n * 99 / 100]);
+    fflush(stdout);
+}
+
+/* A table long enough that epochs, with their events, are as rare as they are in earnest. */
+static int table(struct err *e) {
+    struct buf b = BUF_INIT;
+    uint32_t x = 12345;
+    buf_adds(&b, "a,b,c,d,e,f,g,h,y\n");
+    for (int i = 0; i < 40000; i++) {
+        for (int j = 0; j < 8; j++) buf_addf(&b, "%.4f,", (double)((x = x * 1664525u + 1013904223u) >> 8) / (1 << 24));
+        buf_addf(&b, "%s\n", x >> 31 ? "yes" : "no");
+    }
+    int r = io_write_file("bench.csv", b.data, b.len, e);
+    buf_release(&b);
+    return r;
+}
+
+static bool train(const struct work *w) {
+    char width[16], batch[16];
+    struct pty p;
+    snprintf(width, sizeof width, "%d", w->width);
+    snprintf(batch, sizeof batch, "%d", w->batch);
+    char *argv[] = {hone, (char *)(uintptr_t)"run", (char *)(uintptr_t)"bench.lua", width, batch, NULL};
+    pty_start(&p, 24, 80, "xterm-256color", argv);
+    for (int i = 0; i < 400 && steps() < 50; i++) pty_read(&p, 0.1);
+    detach(&p);
+    session = session_pid(dir);
+    return steps() >= 50 && session > 0;
+}
+
+int main(int argc, char **argv) {
+    int pairs = argc > 1 ? atoi(argv[1]) : 10;
+    double seconds = argc > 2 ? strtod(argv[2], NULL) : 3;
+    struct err e = {0};
+    char sock[96], *real = realpath("hone", NULL);
+    pairs = pairs < 1 ? 1 : pairs > PAIRS_MAX ? PAIRS_MAX : pairs;
+    if (!real) return fprintf(stderr, "start it in the build folder, where ./hone is\n"), 1;
+    snprintf(hone, sizeof hone, "%s", real);
+    free(real);
+    snprintf(dir, sizeof dir, "/tmp/hone-attach-XXXXXX");
+    if (!mkdtemp(dir) || chdir(dir)) return 1;
+    snprintf(sock, sizeof sock, "%s/sock", dir);
+    setenv("HONE_SOCKET_DIR", sock, 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    unsetenv("CI");
+    if (io_write_file("bench.lua", script, sizeof script - 1, &e) || table(&e)) return 1;
+    for (size_t i = 0; i < LEN(works); i++) {
+        if (!train(&works[i])) return fprintf(stderr, "the run did not start\n"), 1;
+        printf("%s, %d threads, %d pairs of %g s\n", works[i].name, thread_cores(), pairs, seconds);
+        costs("2", pairs, seconds);
+        costs("10", pairs, seconds);
+        keys("all cores training");
+        word("stop", "--after-step", NULL);
+        word("wait", NULL, NULL);
+    }
+    keys("idle");
+    word("shutdown", NULL, NULL);
+    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    if (chdir("/") == 0) run_out(&out, clean);
+    buf_release(&out);
+    return 0;
+}
