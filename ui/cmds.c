@@ -83,6 +83,7 @@ static int glyphs_run(struct call *c, const void *args, struct err *e) {
     BEGIN(pick_args);
     if (u->scr && screen_ascii(u->scr)) return err_set(e, "This terminal's codeset is not UTF-8, so only the ASCII set can be drawn.");
     u->glyphs = a->what > 0 ? (enum glyphs)(a->what - 1) : (enum glyphs)((u->glyphs + 1) % GLYPHS_N);
+    ui_glyphs_chosen(u);
     return 0;
 }
 static int redraw_run(struct call *c, const void *args, struct err *e) {

@@ -82,7 +82,6 @@ static void edit_seen(struct ui *u, const struct val *ev, struct buf *b) {
 /* One line of text for an event, and its effect on what the dashboard keeps. NULL ink: not shown. */
 void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
     struct ui *u = ctx;
-    (void)seq;
     const char *event = val_get_str(ev, "event", ""), *run = val_get_str(ev, "run", NULL), *text = val_get_str(ev, "text", NULL), *level = val_get_str(ev, "level", "info");
     bool ours = run && u->run && strcmp(run, run_name(u->run)) == 0;
     char when[FMT_MAX];
@@ -101,7 +100,7 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         buf_adds(&b, text ? text : "");
         ink = !bad ? INK_TEXT : strcmp(level, "warn") == 0 ? INK_WARN : INK_BAD;
         if (bad) u->alerts++, snprintf(u->alert, sizeof u->alert, "%.159s", text ? text : "");
-        if (strcmp(event, "alert") == 0 && u->scr) screen_bell(u->scr);
+        if (strcmp(event, "alert") == 0 && u->scr && u->bell && seq >= u->bell_from) screen_bell(u->scr);
     } else if (strcmp(event, "note") == 0) {
         int64_t step = val_get_int(ev, "step", 0);
         buf_addf(&b, "step %lld note: %s", (long long)step, text ? text : "");
@@ -115,6 +114,7 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         if (strcmp(event, "result") == 0) fields_text(&b, val_get(ev, "values"));
         else fields_text(&b, ev);
         if (strcmp(event, "checkpoint") == 0 && step >= 0) snprintf(u->ckpt, sizeof u->ckpt, "ckpt step %lld", (long long)step);
+        if (strcmp(event, "end") == 0 && ours && u->scr && u->bell && seq >= u->bell_from) screen_bell(u->scr);
         if (strcmp(event, "end") == 0) ink = strcmp(val_get_str(ev, "state", ""), "done") == 0 ? INK_GOOD : INK_BAD;
     }
     char last[sizeof u->last]; /* frequent ones do not push an edit out of the Overview's line */

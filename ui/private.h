@@ -44,11 +44,25 @@ struct ui {
     int rows, cols;
     enum glyphs glyphs;
     bool dirty, detach, acting;  /* acting: a key is being served */
+    double drawn_t;
+    uint64_t drawn_version;
+    char term[64];               /* of the attached terminal */
+    struct liking { char term[64]; enum glyphs glyphs; } liked[8]; /* glyph sets chosen by key, for the next attach of that terminal */
+    int n_liked;
+    /* what the settings say, as last seen */
+    unsigned set_version;
+    int set_glyphs, set_color;
+    int64_t set_budget;
+    double refresh;
+    bool bell;
+    uint64_t bell_from;          /* events from before the attach ring no bell */
+    /* bytes a second */
     int64_t budget;
     double allowance, allowance_t; /* bytes that may be sent; when it was counted */
-    double refresh, drawn_t;
-    uint64_t drawn_version;
+    bool rest;                   /* the last frame was cut: rows wait */
     bool slowed;
+    double reached, reached_t;   /* whole frames a second of the last stretch; when the present one began */
+    int reached_n;
     /* copies of the record */
     struct run *run;
     struct run_now now;
@@ -93,6 +107,7 @@ void ui_refresh(struct ui *u);
 void ui_compose(struct ui *u);                                         /* draws everything into u->next */
 void ui_key(struct ui *u, const struct tkey *k);
 void ui_open_screen(struct ui *u, int screen);
+void ui_glyphs_chosen(struct ui *u);                                  /* by key: remembered for this terminal type */
 /* events.c */
 void log_add(struct ui *u, enum ink ink, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 const struct log_line *log_at(const struct ui *u, int64_t i);         /* NULL: not kept */

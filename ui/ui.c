@@ -116,7 +116,11 @@ static void footer(struct ui *u, struct grid *g) {
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
     if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");
-    else if (u->slowed) grid_right(g, row, g->cols, 14, (struct style){INK_WARN, 0}, " slowed: budget");
+    else if (u->slowed) {
+        char text[32];
+        snprintf(text, sizeof text, " budget: %.1f Hz", u->reached);
+        grid_right(g, row, g->cols, 18, (struct style){INK_WARN, 0}, text);
+    }
 }
 
 void ui_compose(struct ui *u) {
@@ -172,6 +176,41 @@ void ui_key(struct ui *u, const struct tkey *k) {
 
 static void on_key(void *ctx, const struct tkey *k) { ui_key(ctx, k); }
 
+/* ---- settings ---- */
+
+static const char *name_of(const char *setting, int value) { return args_find(&settings_kind, setting)->names[value]; }
+
+void ui_glyphs_chosen(struct ui *u) {
+    int i = 0;
+    while (i < u->n_liked && strcmp(u->liked[i].term, u->term) != 0) i++;
+    if (i == (int)LEN(u->liked)) i = 0;
+    if (i == u->n_liked) u->n_liked++;
+    memcpy(u->liked[i].term, u->term, sizeof u->term);
+    u->liked[i].glyphs = u->glyphs;
+}
+
+/* What was set since the last look takes effect at once, also over a wish that came with the attach. */
+static void settings_follow(struct ui *u) {
+    unsigned version = settings_version();
+    if (version == u->set_version) return;
+    struct settings s;
+    settings_get(&s);
+    if (u->scr && (s.glyphs != u->set_glyphs || s.color != u->set_color)) {
+        const char *same = screen_colors(u->scr) == 256 ? "256" : screen_colors(u->scr) == 16 ? "16" : screen_colors(u->scr) ? "8" : "none";
+        screen_looks(u->scr, s.color != u->set_color ? name_of("color", s.color) : same, s.glyphs != u->set_glyphs ? name_of("glyphs", s.glyphs) : glyphs_names[u->glyphs]);
+        u->glyphs = screen_glyphs(u->scr);
+        u->dirty = true;
+    }
+    if (s.budget != u->set_budget) u->budget = s.budget;
+    u->set_version = version;
+    u->set_glyphs = s.glyphs;
+    u->set_color = s.color;
+    u->set_budget = s.budget;
+    u->refresh = s.refresh;
+    u->bell = s.bell;
+    args_release(&settings_kind, &s);
+}
+
 /* ---- the port ---- */
 
 static void port_detach(void *ctx) {
@@ -184,18 +223,28 @@ static void port_detach(void *ctx) {
 static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
     struct ui *u = ctx;
     struct screen *s;
+    struct term_info in = *t;
     port_detach(u);
-    if (!(s = screen_open(t, e))) return -1;
+    settings_follow(u);
+    if (!in.colors || strcmp(in.colors, "auto") == 0) in.colors = name_of("color", u->set_color);
+    if (!in.glyphs || strcmp(in.glyphs, "auto") == 0) in.glyphs = name_of("glyphs", u->set_glyphs);
+    if (!(s = screen_open(&in, e))) return -1;
     u->scr = s;
     u->glyphs = screen_glyphs(s);
+    snprintf(u->term, sizeof u->term, "%.63s", t->term ? t->term : "");
+    for (int i = 0; i < u->n_liked && strcmp(in.glyphs, "auto") == 0 && !screen_ascii(s); i++)
+        if (strcmp(u->liked[i].term, u->term) == 0) u->glyphs = u->liked[i].glyphs;
+    u->bell_from = runs_next_event(u->runs);
     decode_release(&u->dec);
     decode_init(&u->dec);
     u->rows = t->rows < 1 ? 24 : t->rows > 1000 ? 1000 : t->rows;
     u->cols = t->cols < 1 ? 80 : t->cols > 1000 ? 1000 : t->cols;
     screen_resize(s, u->rows, u->cols);
-    u->budget = t->budget;
+    u->budget = t->budget > 0 ? t->budget : u->set_budget;
     u->allowance = 0;
-    u->allowance_t = u->clock();
+    u->allowance_t = u->reached_t = u->clock();
+    u->reached_n = 0;
+    u->slowed = u->rest = false;
     u->dirty = true;
     if (screen_note(s)) log_add(u, INK_WARN, "%s", screen_note(s));
     if (u->prompt) u->prompt->size(u->prompt->ctx, u->rows, u->cols);
@@ -220,10 +269,23 @@ static double interval(const struct ui *u) { return 1 / (u->refresh > 0 ? u->ref
 
 static bool changed(struct ui *u) { return !u->frozen && u->drawn_version != runs_version(u->runs); }
 
+/* ---- the budget: half a second of it may be saved up; frames are cut between rows, keys are answered whole ---- */
+
+static double least(const struct ui *u) { return u->budget < 80 ? (double)u->budget / 2 : 40; } /* bytes worth beginning a frame with */
+
 static void allowance_add(struct ui *u, double now) {
     u->allowance += (now - u->allowance_t) * (double)u->budget;
-    if (u->allowance > (double)u->budget * 2) u->allowance = (double)u->budget * 2;
+    if (u->allowance > (double)u->budget / 2) u->allowance = (double)u->budget / 2;
     u->allowance_t = now;
+}
+
+/* The footer tells the rate reached while it is clearly below the one asked for. */
+static void reached_count(struct ui *u, double now) {
+    if (now - u->reached_t < 10) return;
+    u->reached = u->reached_n / (now - u->reached_t);
+    u->slowed = u->budget && now - u->reached_t < 20 && u->reached < 0.7 * u->refresh; /* a longer stretch was idle */
+    u->reached_n = 0;
+    u->reached_t = now;
 }
 
 static int port_frame(void *ctx, struct buf *out) {
@@ -232,21 +294,25 @@ static int port_frame(void *ctx, struct buf *out) {
     double now = u->clock();
     decode_tick(&u->dec, now, on_key, u);
     replies_take(u);
+    settings_follow(u);
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
-    bool due = changed(u) && now - u->drawn_t >= interval(u) - 1e-3;
-    if (u->budget && !u->dirty && due) {
+    bool by_key = u->dirty, due = changed(u) && !u->rest && now - u->drawn_t >= interval(u) - 1e-3, whole = true; /* what was begun is finished as it was */
+    size_t limit = 0;
+    if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);
-        u->slowed = u->allowance < 0;
-        if (u->slowed) due = false;
+        if (u->allowance < least(u)) return 0;
+        limit = (size_t)u->allowance;
     }
-    if (!u->dirty && !due) return 0;
-    bool by_key = u->dirty;
-    if (!u->frozen) ui_refresh(u);
-    if (now - u->drawn_t >= interval(u) - 1e-3 || !by_key) u->drawn_t = now;
+    if (!by_key && !due && !u->rest) return 0;
+    if (!u->frozen && (by_key || due)) ui_refresh(u);
+    if (now - u->drawn_t >= interval(u) - 1e-3 || due) u->drawn_t = now;
     u->dirty = false;
+    reached_count(u, now);
     ui_compose(u);
-    size_t n = screen_frame(u->scr, &u->next, out);
-    if (u->budget && !by_key) u->allowance -= (double)n;
+    size_t n = screen_frame_part(u->scr, &u->next, limit, &whole, out);
+    u->rest = !whole;
+    u->reached_n += whole;
+    if (limit) u->allowance -= (double)n;
     return (int)n;
 }
 
@@ -256,10 +322,11 @@ static int port_timeout(void *ctx) {
     if (u->dirty) return 0;
     double now = u->clock(), wait = decode_wait(&u->dec, now);
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
-    if (changed(u)) {
-        double left = u->drawn_t + interval(u) - now;
-        if (u->budget && u->allowance < 0 && -u->allowance / (double)u->budget > left) left = -u->allowance / (double)u->budget;
-        if (left < 0) left = u->slowed ? 0.05 : 0;
+    if (changed(u) || u->rest) {
+        double left = u->rest ? 0 : u->drawn_t + interval(u) - now;
+        double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
+        if (saved > left) left = saved;
+        if (left < 0) left = 0;
         if (wait < 0 || left < wait) wait = left;
     }
     return wait < 0 ? -1 : (int)ceil(wait * 1000);
@@ -289,10 +356,7 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     u->rows = 24;
     u->cols = 80;
     u->drawn_t = -1e9;
-    struct settings s;
-    settings_get(&s);
-    u->refresh = s.refresh;
-    args_release(&settings_kind, &s);
+    settings_follow(u);
     queue_init(&u->replies, 64);
     decode_init(&u->dec);
     u->port = (struct ui_port){u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_last_screen};

@@ -87,6 +87,48 @@ static void test_stall(struct pty *p) {
     tap_ok(steps() > before, "kill -9 of a client: the run goes on");
 }
 
+static bool has_high(const struct buf *b) {
+    for (size_t i = 0; i < b->len; i++)
+        if ((unsigned char)b->data[i] >= 0x80) return true;
+    return false;
+}
+
+/* Settings change what an attached terminal gets at once; a budget is kept, first paint apart. */
+static void test_settings(void) {
+    struct pty p;
+    char *argv[] = {hone, (char *)(uintptr_t)"attach", (char *)(uintptr_t)"--budget", (char *)(uintptr_t)"200", NULL};
+    double seconds = longer ? 120 : 6, window = 30;
+    size_t worst = 0, sum = 0, piece[1200] = {0};
+    word("set", "refresh", "10");
+    pty_start(&p, 24, 80, "xterm-256color", argv);
+    pty_expect(&p, "\033[2J", 3);
+    pty_read(&p, 0.5);
+    for (int i = 0; i < seconds * 10; i++) {
+        piece[i] = pty_read(&p, 0.1);
+        sum += piece[i] - (i >= window * 10 ? piece[i - (int)window * 10] : 0);
+        if (sum > worst) worst = sum;
+    }
+    double over = seconds < window ? seconds : window;
+    tap_ok(worst > 0 && (double)worst <= over * 220 + 100, "t.W7: --budget 200 at 10 Hz: %.0f B/s in the worst %g s", (double)worst / over, over);
+    word("set", "budget", "0");
+    pty_quiet(&p, 0.05, 0.2);
+    word("set", "glyphs", "ascii");
+    pty_read(&p, 0.4);
+    pty_forget(&p);
+    pty_read(&p, 1);
+    tap_ok(p.got.len > 50 && !has_high(&p.got), "set budget 0 and set glyphs ascii hold from the next frame (%zu bytes in 1 s)", p.got.len);
+    word("set", "color", "none");
+    pty_read(&p, 0.3);
+    pty_forget(&p);
+    pty_read(&p, 0.5);
+    tap_ok(p.got.len > 0 && !memmem(p.got.data, p.got.len, "38;5", 4), "so does set color none");
+    static const char *const back[][2] = {{"color", "auto"}, {"glyphs", "auto"}, {"refresh", "2"}};
+    for (size_t i = 0; i < LEN(back); i++) word("set", back[i][0], back[i][1]);
+    pty_keys(&p, "q");
+    pty_ended(&p, 2);
+    pty_close(&p);
+}
+
 static void test_stop(void) {
     struct pty w;
     char *argv[] = {hone, (char *)(uintptr_t)"wait", NULL};
@@ -157,6 +199,7 @@ int main(void) {
     struct pty p;
     if (tap_ok(started(&p, "long.lua"), "hone run on a terminal trains in a session")) {
         test_stall(&p);
+        test_settings();
         test_stop();
         pty_close(&p);
         test_session_term();

@@ -153,6 +153,79 @@ static bool frame_clean(const char *p, size_t n, bool c_locale, bool color) {
     return true;
 }
 
+/* t.W7 on the simulated clock: the worst 30 s of four minutes, ten metrics changing each frame; it must not starve either. */
+static void budget(int rows, int cols, int bytes_s) {
+    enum { TICK = 20, SECONDS = 240 };
+    static int at[SECONDS * TICK];
+    struct fx f;
+    struct buf b = BUF_INIT;
+    struct err e = {0};
+    fx_open(&f, 60000, 100000);
+    struct term_info t = {.term = "xterm-256color", .codeset = "UTF-8", .colors = "auto", .glyphs = "auto", .rows = rows, .cols = cols, .budget = bytes_s};
+    ui_port(f.u)->attach(f.u, &t, &e);
+    fx_frame(&f, &b);
+    f.u->refresh = 10;
+    int64_t step = 60000, sum = 0, worst = 0, all = 0;
+    for (int i = 0; i < SECONDS * TICK; i++) {
+        fx_time += 1.0 / TICK;
+        fx_step(f.r, step, 100000);
+        run_progress(f.r, step, 100000, step, 100000, (double)step / 5000, 20);
+        step++;
+        buf_clear(&b);
+        at[i] = fx_frame(&f, &b);
+        all += at[i];
+        sum += at[i] - (i >= 30 * TICK ? at[i - 30 * TICK] : 0);
+        if (sum > worst) worst = sum;
+    }
+    tap_ok(worst <= 33 * bytes_s && all >= SECONDS * bytes_s / 2 && f.u->slowed && f.u->reached >= 0.2, "t.W7: budget of %d B/s at %dx%d: worst 30 s %.0f B/s, mean %.0f, %.2f frames a second, said in the footer", bytes_s,
+        cols, rows, (double)worst / 30, (double)all / SECONDS, f.u->reached);
+    fx_close(&f);
+    buf_release(&b);
+}
+
+/* Glyphs, colours and rate follow the settings while attached; a choice by key is remembered for its terminal type. */
+static void settings_apply(void) {
+    struct fx f;
+    struct buf b = BUF_INIT;
+    struct err e = {0};
+    fx_open(&f, 60000, 100000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "auto", 24, 80, false);
+    fx_frame(&f, &b);
+    struct val *v = val_str("ascii");
+    buf_clear(&b);
+    bool set = settings_set("glyphs", v, NULL, &e) == 0;
+    tap_ok(set && fx_frame(&f, &b) > 100 && frame_clean(b.data, b.len, true, true), "set glyphs ascii: the next frame redraws without a byte above 0x7f");
+    val_free(v);
+    v = val_str("none");
+    buf_clear(&b);
+    set = settings_set("color", v, NULL, &e) == 0;
+    tap_ok(set && fx_frame(&f, &b) > 1000 && frame_clean(b.data, b.len, true, false), "set color none: a full frame without colours");
+    val_free(v);
+    v = val_num(7);
+    set = settings_set("refresh", v, NULL, &e) == 0;
+    fx_frame(&f, &b);
+    tap_ok(set && f.u->refresh == 7, "set refresh counts at once");
+    val_free(v);
+    static const char *const back[][2] = {{"glyphs", "auto"}, {"color", "auto"}};
+    for (size_t i = 0; i < LEN(back); i++) {
+        v = val_str(back[i][1]);
+        settings_set(back[i][0], v, NULL, &e);
+        val_free(v);
+    }
+    v = val_num(2);
+    settings_set("refresh", v, NULL, &e);
+    val_free(v);
+    fx_frame(&f, &b);
+    fx_keys(&f, "g");
+    fx_frame(&f, &b);
+    fx_attach(&f, "vt100", "UTF-8", "auto", 24, 80, false);
+    bool other = f.u->glyphs == GLYPHS_ASCII;
+    fx_attach(&f, "xterm-256color", "UTF-8", "auto", 24, 80, false);
+    tap_ok(other && f.u->glyphs == GLYPHS_HALF, "the set chosen by g comes back with the next attach of that type");
+    fx_close(&f);
+    buf_release(&b);
+}
+
 static void terminals(struct fx *f) {
     static const char *const terms[] = {"xterm-256color", "xterm", "screen-256color", "tmux-256color", "linux", "vt100", "ansi", "no-such-terminal", "xterm-of-nobody", "../../etc/passwd"};
     struct buf b = BUF_INIT;
@@ -323,6 +396,9 @@ int main(void) {
     fx_close(&f);
     bytes(24, 80, 3000, 400);
     bytes(50, 200, 8000, 450);
+    budget(24, 80, 200);
+    budget(50, 200, 1000);
+    settings_apply();
     hostile();
     squeezed();
     return tap_done();

@@ -169,7 +169,7 @@ static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx
     struct dot *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
     int up = a ? a->line : 0, down = b ? b->line : 0;
     if (up || down) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (up ? up : down) - 1), 0}, up && down ? 0x2588 : up ? 0x2580 : 0x2584);
-    else if (((a && a->band) || (b && b->band))) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
+    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
 }
 
 static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int cx, int cy, enum glyphs set) {

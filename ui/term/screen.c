@@ -27,9 +27,10 @@ struct screen {
     SCREEN *scr;
     FILE *out, *in;
     int fd, colors;
-    bool ascii, full, first, ring, paste;
+    bool ascii, full, first, ring, paste, no_color;
+    int row;                /* where a frame in parts goes on */
     enum glyphs glyphs;
-    char note[160];
+    char note[160], term[64];
     struct grid shown;
 };
 
@@ -79,10 +80,9 @@ static SCREEN *open_term(struct screen *s, const char *term) {
     return scr;
 }
 
-static int color_level(const struct term_info *t) {
+static int color_level(const struct screen *s, const char *ask) {
     int have = has_colors() ? tigetnum("colors") : 0; /* COLORS is not set before start_color */
-    const char *ask = t->colors ? t->colors : "auto";
-    if (t->no_color && strcmp(ask, "auto") == 0) return 0;
+    if (s->no_color && strcmp(ask, "auto") == 0) return 0;
     if (strcmp(ask, "none") == 0 || have < 8) return 0;
     int want = strcmp(ask, "256") == 0 ? 256 : strcmp(ask, "16") == 0 ? 16 : strcmp(ask, "8") == 0 ? 8 : have;
     if (want > have) want = have;
@@ -99,13 +99,12 @@ static void pairs_init(struct screen *s) {
     for (int i = 0; i < 8; i++) init_pair((short)(INK_SERIES + i + 1), many ? screen_series_256[i] : bright ? series_16[i] : series_8[i], bg);
 }
 
-static enum glyphs glyphs_for(const struct screen *s, const struct term_info *t) {
-    const char *ask = t->glyphs ? t->glyphs : "auto";
+static enum glyphs glyphs_for(const struct screen *s, const char *ask) {
     if (s->ascii) return GLYPHS_ASCII;
     for (int i = 0; glyphs_names[i]; i++)
         if (strcmp(ask, glyphs_names[i]) == 0) return (enum glyphs)i;
-    if (t->term && strncmp(t->term, "linux", 5) == 0) return GLYPHS_HALF; /* the console's font has no braille */
-    if (t->term && (strncmp(t->term, "vt", 2) == 0 || strcmp(t->term, "ansi") == 0)) return GLYPHS_ASCII;
+    if (strncmp(s->term, "linux", 5) == 0) return GLYPHS_HALF; /* the console's font has no braille */
+    if (strncmp(s->term, "vt", 2) == 0 || strcmp(s->term, "ansi") == 0) return GLYPHS_ASCII;
     return GLYPHS_BRAILLE;
 }
 
@@ -135,9 +134,9 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     noecho();
     leaveok(stdscr, FALSE);
     s->ascii = !t->codeset || (strcasecmp(t->codeset, "UTF-8") != 0 && strcasecmp(t->codeset, "utf8") != 0);
-    s->colors = color_level(t);
-    s->glyphs = glyphs_for(s, t);
-    if (s->colors) pairs_init(s);
+    s->no_color = t->no_color;
+    snprintf(s->term, sizeof s->term, "%.63s", t->term ? t->term : "");
+    screen_looks(s, t->colors, t->glyphs);
     curs_set(0);
     static const char *const pasting[] = {"xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
     for (size_t i = 0; i < LEN(pasting); i++)
@@ -152,6 +151,16 @@ fail:
     if (s->in) fclose(s->in);
     free(s);
     return NULL;
+}
+
+void screen_looks(struct screen *s, const char *colors, const char *glyphs) {
+    set_term(s->scr);
+    int level = color_level(s, colors ? colors : "auto");
+    s->glyphs = glyphs_for(s, glyphs ? glyphs : "auto");
+    if (level == s->colors) return;
+    s->colors = level;
+    if (level) pairs_init(s);
+    s->full = true;
 }
 
 void screen_close(struct screen *s) {
@@ -256,29 +265,54 @@ static size_t frame_take(struct screen *s, struct buf *out) {
     return out->len - from;
 }
 
-size_t screen_frame(struct screen *s, struct grid *g, struct buf *out) {
+static void row_out(struct screen *s, const struct grid *g, int y, bool full) {
+    for (int x = 0; x < g->cols && x < COLS; x++) {
+        const struct gcell *c = &g->cell[y * g->cols + x];
+        struct gcell *o = &s->shown.cell[y * g->cols + x];
+        if (!full && memcmp(&c->style, &o->style, sizeof c->style) == 0 && c->width == o->width && strcmp(c->text, o->text) == 0) continue;
+        if (c->width) cell_out(s, y, x, c);
+        *o = *c;
+    }
+}
+
+size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *whole, struct buf *out) {
     size_t before = out->len;
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
+    *whole = true;
     blanks_style(g);
     if (!full && !s->ring && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
+    bool on = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS, had = s->shown.cur_row >= 0 && !s->first;
     if (s->full && !s->first) clearok(curscr, TRUE);
-    if (full) erase();
-    for (int y = 0; y < g->rows && y < LINES; y++)
-        for (int x = 0; x < g->cols && x < COLS; x++) {
-            const struct gcell *c = &g->cell[y * g->cols + x], *o = full ? NULL : &s->shown.cell[y * g->cols + x];
-            if (!c->width || (o && memcmp(&c->style, &o->style, sizeof c->style) == 0 && c->width == o->width && strcmp(c->text, o->text) == 0)) continue;
-            cell_out(s, y, x, c);
-        }
-    bool cursor = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS;
-    if (cursor) move(g->cur_row, g->cur_col);
-    bool had = s->shown.cur_row >= 0 && !s->first;
-    if (cursor != had || s->first) curs_set(cursor ? 1 : 0);
+    if (full) {
+        erase();
+        grid_copy(&s->shown, g);
+        limit = 0;
+    }
     if (s->ring) beep();
+    if (on != had || s->first) curs_set(on ? 1 : 0);
+    for (int i = 0; i < g->rows; i++) {
+        int y = limit ? (s->row + i) % g->rows : i;
+        if (y < LINES) row_out(s, g, y, full);
+        if (limit == 0) continue;
+        refresh();
+        frame_take(s, out);
+        if (out->len - before < limit) continue;
+        s->row = (y + 1) % g->rows;
+        break;
+    }
+    if (on) move(g->cur_row, g->cur_col);
     refresh();
-    grid_copy(&s->shown, g);
     frame_take(s, out);
+    s->shown.cur_row = g->cur_row;
+    s->shown.cur_col = g->cur_col;
+    *whole = grid_equal(&s->shown, g);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
     s->first = s->full = s->ring = false;
     return out->len - before;
+}
+
+size_t screen_frame(struct screen *s, struct grid *g, struct buf *out) {
+    bool whole;
+    return screen_frame_part(s, g, 0, &whole, out);
 }

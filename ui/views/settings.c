@@ -13,10 +13,20 @@ static int count(void) {
     return n;
 }
 
+/* What holds on this terminal where that is not what is set: "auto", or another wish of the command line. */
+static void in_effect(const struct ui *u, const char *name, struct buf *b) {
+    char text[32] = "";
+    if (!u->scr) return;
+    if (strcmp(name, "glyphs") == 0) snprintf(text, sizeof text, "%s", glyphs_names[u->glyphs]);
+    else if (strcmp(name, "color") == 0 && screen_colors(u->scr)) snprintf(text, sizeof text, "%d", screen_colors(u->scr));
+    else if (strcmp(name, "color") == 0) snprintf(text, sizeof text, "none");
+    else if (strcmp(name, "budget") == 0) snprintf(text, sizeof text, "%lld", (long long)u->budget);
+    if (text[0] && strcmp(text, b->data) != 0) buf_addf(b, " (%s)", text);
+}
+
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     struct settings s;
     settings_get(&s);
-    u->refresh = s.refresh;
     int top = u->set_sel >= r.rows ? u->set_sel - r.rows + 1 : 0;
     for (int i = top; i < count() && i - top < r.rows; i++) {
         const struct arg *a = &settings_kind.args[i];
@@ -27,6 +37,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         else if (v && v->type == VAL_INT) buf_addf(&b, "%lld", (long long)v->u.i);
         else if (v && v->type == VAL_NUM) buf_addnum(&b, v->u.n);
         else buf_adds(&b, "-");
+        in_effect(u, a->name, &b);
         int row = r.row + i - top;
         grid_put(g, row, 0, (struct style){INK_TEXT, 0}, i == u->set_sel ? '>' : ' ');
         grid_text(g, row, 1, 16, (struct style){INK_TEXT, i == u->set_sel ? AT_BOLD : 0}, a->name);
