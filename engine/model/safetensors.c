@@ -15,7 +15,8 @@
 #include "src/base/utf8.h"
 
 #define HEADER_MAX ((size_t)16 << 20)
-#define NODES_MAX ((size_t)1 << 20) /* values in a header: bounds the memory of a hostile one */
+#define META_NODES 65536 /* values in __metadata__, and in the entry of a tensor: bound the memory of a hostile header */
+#define TENSOR_NODES 64
 
 /* A foreign name made harmless, cut to 60 columns; static storage of the caller. */
 static const char *shown(struct buf *b, const char *s) {
@@ -99,49 +100,113 @@ static int check_meta(const struct val *meta, struct err *e) {
     return 0;
 }
 
-/* Values in the text, counted outside strings. */
-static size_t count_nodes(const char *s, size_t n) {
-    size_t k = 1;
-    bool in = false;
-    for (size_t i = 0; i < n; i++) {
-        if (in && s[i] == '\\') i++;
-        else if (s[i] == '"') in = !in;
-        else if (!in && (s[i] == ',' || s[i] == '[' || s[i] == '{')) k++;
+/* ---- the header: its members are found by a scanner and parsed one at a time, so that a hostile header never becomes one tree ---- */
+struct span { const char *p; size_t n; };
+struct scan { const char *p, *end; size_t n; };
+
+static const char *blanks(const char *p, const char *end) {
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
+    return p;
+}
+
+/* Behind the string that begins at p, or NULL. */
+static const char *past_string(const char *p, const char *end) {
+    for (p++; p < end && *p != '"'; p++)
+        if (*p == '\\') p++;
+    return p < end ? p + 1 : NULL;
+}
+
+/* Behind the value that begins at p, or NULL; *nodes: how many values it may hold. What lies between is for the JSON parser to judge. */
+static const char *past_value(const char *p, const char *end, size_t *nodes) {
+    int depth = 0;
+    for (*nodes = 1; p < end;) {
+        char c = *p;
+        if (depth == 0 && (c == ',' || c == '}' || c == ']')) return p;
+        if (c == '"') {
+            if (!(p = past_string(p, end))) return NULL;
+        } else {
+            if (c == '[' || c == '{') depth++;
+            if (c == ']' || c == '}') depth--;
+            *nodes += c == ',' || c == '[' || c == '{';
+            p++;
+        }
     }
-    return k;
+    return NULL;
+}
+
+/* 1: the next member; 0: the end of the object and of the header; -1: an error. */
+static int next_member(struct scan *s, struct span *key, struct span *value, size_t *nodes, struct err *e) {
+    const char *p = blanks(s->p, s->end), *q;
+    if (p < s->end && *p == '}' && blanks(p + 1, s->end) == s->end) return 0;
+    if (s->n && (p == s->end || *p++ != ',')) return err_set(e, "the header is not valid JSON after entry %zu: , or } is expected", s->n);
+    p = blanks(p, s->end);
+    if (p == s->end || *p != '"' || !(q = past_string(p, s->end))) return err_set(e, "the header is not valid JSON: entry %zu has no name", s->n + 1);
+    *key = (struct span){p, (size_t)(q - p)};
+    p = blanks(q, s->end);
+    if (p == s->end || *p != ':') return err_set(e, "the header is not valid JSON: entry %zu has no value", s->n + 1);
+    p = blanks(p + 1, s->end);
+    if (!(q = past_value(p, s->end, nodes)) || q == p) return err_set(e, "the header is not valid JSON: the value of entry %zu does not end", s->n + 1);
+    *value = (struct span){p, (size_t)(q - p)};
+    s->p = q;
+    s->n++;
+    return 1;
+}
+
+/* One member into f; a tensor's place at place[f->n]. */
+static int take_member(struct st_file *f, struct span key, struct span value, size_t nodes, struct place *place, size_t header, struct err *e) {
+    struct buf b = BUF_INIT;
+    struct val *k = json_parse(key.p, key.n, "the name of a tensor", e), *v = NULL;
+    const char *name = k ? k->u.s.p : "";
+    bool meta = k && strcmp(name, "__metadata__") == 0;
+    struct st_tensor *t = &f->tensor[f->n];
+    size_t begin = 0;
+    int rc = -1;
+    if (!k) goto out;
+    if (!*name || strlen(name) != k->u.s.len) err_set(e, "a tensor has no name, or one with a zero byte");
+    else if (nodes > (meta ? META_NODES : TENSOR_NODES)) err_set(e, "tensor %s: its entry holds more than %d values", shown(&b, name), meta ? META_NODES : TENSOR_NODES);
+    else if (!(v = json_parse(value.p, value.n, shown(&b, name), e))) err_wrap(e, "in the header");
+    else if (meta && f->meta) err_set(e, "__metadata__ stands there twice");
+    else if (meta) {
+        if ((rc = check_meta(v, e)) == 0) f->meta = v, v = NULL;
+    } else if ((rc = parse_tensor(v, shown(&b, name), f->n_bytes - 8 - header, t, &begin, e)) == 0) {
+        t->name = mem_str(name);
+        t->data = f->bytes + 8 + header + begin;
+        place[f->n++] = (struct place){begin, begin + t->bytes, t->name};
+    }
+out:
+    buf_release(&b);
+    val_free(k);
+    val_free(v);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const struct place *)a)->name, ((const struct place *)b)->name); }
+static int check_names(struct place *p, size_t n, struct err *e) {
+    struct buf b = BUF_INIT;
+    int rc = 0;
+    if (n) qsort(p, n, sizeof *p, by_name);
+    for (size_t i = 1; i < n && rc == 0; i++)
+        if (strcmp(p[i - 1].name, p[i].name) == 0) rc = err_set(e, "the header names tensor %s twice", shown(&b, p[i].name));
+    buf_release(&b);
+    return rc;
 }
 
 static int parse_header(struct st_file *f, size_t header, struct err *e) {
     const char *text = f->bytes + 8;
-    size_t data_bytes = f->n_bytes - 8 - header;
+    struct span key, value;
+    size_t nodes;
+    int rc;
     if (text[0] != '{') return err_set(e, "the header does not begin with {");
     if (!utf8_valid(text, header)) return err_set(e, "the header is not UTF-8");
-    if (count_nodes(text, header) > NODES_MAX) return err_set(e, "the header holds more than %zu values", NODES_MAX);
-    struct val *v = json_parse(text, header, "header", e);
-    if (!v) return -1;
-    struct place *place = X_NEW(struct place, v->u.t.n_field + 1);
-    f->tensor = X_NEW(struct st_tensor, v->u.t.n_field + 1);
-    int rc = val_len(v) ? err_set(e, "the header is not an object") : 0;
-    struct buf b = BUF_INIT;
-    for (size_t i = 0; i < v->u.t.n_field && rc == 0; i++) {
-        const struct val_field *x = &v->u.t.field[i];
-        if (strcmp(x->name, "__metadata__") == 0) {
-            if ((rc = check_meta(x->v, e)) == 0) f->meta = val_copy(x->v);
-            continue;
-        }
-        struct st_tensor *t = &f->tensor[f->n];
-        size_t begin = 0;
-        if (!x->name[0]) rc = err_set(e, "a tensor has no name");
-        else rc = parse_tensor(x->v, shown(&b, x->name), data_bytes, t, &begin, e);
-        if (rc < 0) break;
-        t->name = mem_str(x->name);
-        t->data = text + header + begin;
-        place[f->n++] = (struct place){begin, begin + t->bytes, t->name};
-    }
-    if (rc == 0) rc = check_places(place, f->n, data_bytes, e);
-    buf_release(&b);
+    struct scan first = {text + 1, text + header, 0}, s = first;
+    while ((rc = next_member(&first, &key, &value, &nodes, e)) > 0) {}
+    if (rc < 0) return -1;
+    struct place *place = X_NEW(struct place, first.n + 1);
+    f->tensor = X_NEW(struct st_tensor, first.n + 1);
+    while (rc == 0 && next_member(&s, &key, &value, &nodes, e) > 0) rc = take_member(f, key, value, nodes, place, header, e);
+    if (rc == 0) rc = check_names(place, f->n, e);
+    if (rc == 0) rc = check_places(place, f->n, f->n_bytes - 8 - header, e);
     free(place);
-    val_free(v);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* string.find, match, gmatch, gsub, rep, format and pack, utf8.len and tonumber with bounded work: the matcher counts its steps and looks at the interrupt flag, which
+/* string.find, match, gmatch, gsub, rep, upper, lower, reverse, format and pack, utf8.len and tonumber with bounded work: the matcher counts its steps and looks at the interrupt flag, which
  * a hook cannot do inside a C function. The pattern language is Lua's (reference manual 6.4.1). */
 #include "config.h"
 
@@ -497,8 +497,26 @@ static int to_number(lua_State *L) {
     return 1;
 }
 
+/* upper, lower and reverse: what is the same but for the byte that comes out */
+static int mapped(lua_State *L, int (*map)(int)) {
+    size_t n;
+    const unsigned char *s = (const unsigned char *)luaL_checklstring(L, 1, &n);
+    luaL_Buffer b;
+    char *out = luaL_buffinitsize(L, &b, n);
+    for (size_t i = 0; i < n; i++) {
+        if ((i & (PIECE - 1)) == PIECE - 1) state_tick(L);
+        out[i] = (char)(map ? map(s[i]) : s[n - 1 - i]);
+    }
+    luaL_pushresultsize(&b, n);
+    return 1;
+}
+static int str_upper(lua_State *L) { return mapped(L, toupper); }
+static int str_lower(lua_State *L) { return mapped(L, tolower); }
+static int str_reverse(lua_State *L) { return mapped(L, NULL); }
+
 static const luaL_Reg functions[] = {
-    {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub}, {"rep", str_rep}, {NULL, NULL},
+    {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub}, {"rep", str_rep}, {"upper", str_upper}, {"lower", str_lower},
+    {"reverse", str_reverse}, {NULL, NULL},
 };
 
 /* Puts fn in the place of the library's, which becomes its first upvalue; the name and `flag` follow. */

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,12 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "tests/tap.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
 
 static char *file_of(const char *header, size_t data, size_t *n) {
     size_t h = strlen(header);
@@ -93,6 +100,39 @@ static void broken(void) {
     p = X_NEW(char, 16);
     p[0] = 100;
     tap_ok(st_parse(p, 16, "t", &f, &e) < 0 && strstr(e.text, "only 8 follow"), "a header longer than the file: %s", e.text);
+}
+
+/* Peak resident memory above what it was: at most 64 MiB + 4 x the file. */
+static void bounded(void) {
+    static const struct { const char *before, *entry, *after; size_t n; } header[] = {
+        {"{\"__metadata__\":{\"\":\"\"", ",\"%zx\":\"\"", "}}", 1000000},
+        {"{\"a\":[0", ",{}", "]}", 5000000},
+        {"{\"a\":[0", ",0", "]}", 8000000},
+        {"{\"a\":0", ",\"%zx\":0", "}", 1200000},
+        {"{\"__metadata__\":{\"a\":\"", "\\n", "\"}}", 8000000},
+        {"{\"0\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", ",\"%zx\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", "}", 250000}};
+    for (size_t i = 0; i < LEN(header); i++) {
+        struct buf b = BUF_INIT;
+        struct st_file f;
+        struct err e = {0};
+        struct rusage before, after;
+        buf_add(&b, "\0\0\0\0\0\0\0\0", 8);
+        buf_adds(&b, header[i].before);
+        for (size_t k = 1; k <= header[i].n; k++) {
+            if (strchr(header[i].entry, '%')) buf_addf(&b, header[i].entry, k);
+            else buf_adds(&b, header[i].entry);
+        }
+        buf_adds(&b, header[i].after);
+        for (int k = 0; k < 8; k++) b.data[k] = (char)((b.len - 8) >> (8 * k));
+        size_t n = b.len;
+        getrusage(RUSAGE_SELF, &before);
+        int rc = st_parse(buf_take(&b), n, "t", &f, &e);
+        getrusage(RUSAGE_SELF, &after);
+        size_t grew = (size_t)(after.ru_maxrss - before.ru_maxrss) << 10;
+        if (SANITIZED) tap_skip("memory of a hostile header", "a sanitizer owns the allocator");
+        else tap_ok(grew <= ((size_t)64 << 20) + 3 * n, "a hostile header of %zu MiB takes %zu MiB beside itself: %s", n >> 20, grew >> 20, rc ? e.text : "taken");
+        if (rc == 0) st_release(&f);
+    }
 }
 
 static void trips(void) {
@@ -197,6 +237,7 @@ int main(void) {
     char dir[] = "/tmp/hone-model-XXXXXX";
     if (ops_select("auto", &e) < 0 || !mkdtemp(dir)) return 1;
     log_set_sink(sink, NULL);
+    bounded();
     broken();
     trips();
     models(dir);

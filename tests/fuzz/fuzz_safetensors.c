@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct err e = {0};
     char *copy = malloc(size ? size : 1); /* so that one byte too far is seen */
     memcpy(copy, data, size);
-    fuzz_limit = ((size_t)16 << 20) + 64 * size;
+    fuzz_limit = ((size_t)16 << 20) + 2 * size;
     int r = st_parse(copy, size, "input", &f, &e);
     if (r == (e.code == 0 ? -1 : 0)) abort(); /* an error has a sentence, a success has none */
     if (r == 0) {

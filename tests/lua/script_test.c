@@ -22,6 +22,7 @@ static void has(const char *code, const char *part) {
 }
 
 static void values(void) {
+    is("('aZ1\\0b'):upper() == 'AZ1\\0B' and ('aZ1'):lower() == 'az1' and ('abc\\0d'):reverse() == 'd\\0cba' and (''):reverse() == ''", "true");
     has("local a = ('x'):rep(1 << 23) return #('%s%s%s'):format(a, a, a)", "string.format would make more than 16 MiB");
     has("local a = ('x'):rep(1 << 23) return #string.pack('s8s8s8', a, a, a)", "string.pack would make more than 16 MiB");
     is("('%s-%5.2s-%d'):format('a', 'bcd', 3)", "a-   bc-3");
