@@ -232,8 +232,17 @@ out:
     ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":2}]}"
 #define MINILM ENCODER("384", BLOCKS3("1536") "," BLOCKS3("1536"))
 #define BERT ENCODER("768", BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072"))
+#define CONV(more, out, stride) "{\"layer\":\"conv2d\",\"out\":" out ",\"k\":3,\"stride\":" stride ",\"pad\":1,\"bias\":false" more "},{\"layer\":\"batch_norm\""
+#define RES_BLOCK(name, from, short, out, stride) \
+    CONV(",\"from\":[\"" from "\"]", out, stride) "},{\"layer\":\"relu\"}," CONV("", out, "1") ",\"name\":\"" name "n\"},{\"layer\":\"add\",\"from\":[\"" name "n\",\"" short "\"]},{\"layer\":\"relu\",\"name\":\"" name "\"}"
+#define RES_DOWN(name, from, out) \
+    "{\"layer\":\"pad_shortcut\",\"out\":" out ",\"name\":\"" name "s\",\"from\":[\"" from "\"]}," RES_BLOCK(name, from, name "s", out, "2")
+#define RESNET20 \
+    "{\"input\":[3,32,32],\"n_class\":10,\"layers\":[" CONV("", "16", "1") "},{\"layer\":\"relu\",\"name\":\"a\"}," RES_BLOCK("b", "a", "a", "16", "1") "," RES_BLOCK("c", "b", "b", "16", "1") "," \
+    RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d", "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," \
+    RES_BLOCK("i", "h", "h", "64", "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
-const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "minilm-train", "minilm-infer", "minilm-p1", "minilm-ragged", "bert-train", NULL};
+const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-infer", "minilm-p1", "minilm-ragged", "bert-train", NULL};
 static const uint8_t ragged[256] = {
     4, 4, 6, 6, 7, 7, 8, 8, 9, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 14,
     15, 15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 21,
@@ -248,6 +257,7 @@ static const struct work works[] = {
     {"bag-train", BAG, "{\"optim\":\"adam\"}", 32, 128, FEED_ZIPF, 2},
     {"bag-train-lazy", BAG, "{\"optim\":\"adam\",\"lazy\":true}", 32, 128, FEED_ZIPF, 2},
     {"mlp-train", MLP, "{\"optim\":\"adam\"}", 128, 0, FEED_VALUES, 10},
+    {"resnet20-train", RESNET20, "{\"optim\":\"sgd\",\"lr\":0.1,\"momentum\":0.9,\"weight_decay\":1e-4}", 128, 0, FEED_VALUES, 10},
     {"minilm-train", MINILM, ADAMW, 32, 128, FEED_IDS, 2},
     {"minilm-infer", MINILM, NULL, 32, 128, FEED_IDS, 2},
     {"minilm-p1", MINILM, NULL, 1, 128, FEED_IDS, 2},

@@ -25,7 +25,7 @@ static void set_view(struct plan *p, struct view *v, tid t) {
     *v = (struct view){0};
     if (t < 0) return;
     const struct tensor *x = &p->g->tensor[t];
-    v->dtype = x->dtype, v->ndim = x->ndim, v->data = plan_data(p, t);
+    v->dtype = x->dtype, v->ndim = x->ndim, v->block = x->block, v->data = plan_data(p, t);
 }
 
 static void set_shape(struct view *v, const struct tensor *t, const struct extents *x) {
@@ -123,6 +123,11 @@ static void run_tiles(void *ctx, int64_t lo, int64_t hi) {
     x->node->op->run(x, lo, hi);
 }
 
+static void run_tiles2(void *ctx, int64_t lo, int64_t hi) {
+    const struct exec *x = ctx;
+    x->node->op->run2(x, lo, hi);
+}
+
 static void run_step(struct plan *p, int s) {
     struct exec *x = &p->exec[s];
     const struct op *op = x->node->op;
@@ -135,6 +140,10 @@ static void run_step(struct plan *p, int s) {
     if (op->begin) op->begin(x);
     if (tiles == 1) op->run(x, 0, 1);
     else if (tiles > 0) pool_run(p->o.pool, tiles, run_tiles, x);
+    if (op->mid) op->mid(x);
+    tiles = op->tiles2 ? op->tiles2(x) : 0;
+    if (tiles == 1) op->run2(x, 0, 1);
+    else if (tiles > 0) pool_run(p->o.pool, tiles, run_tiles2, x);
     if (op->finish) op->finish(x);
 }
 

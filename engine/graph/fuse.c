@@ -5,9 +5,10 @@
 #include "engine/graph/op.h"
 
 struct rule {
-    const char *reader, *producer; /* reader's in[0] is made by producer, and nothing else reads it */
+    const char *reader, *producer; /* reader's in[arg] is made by producer, and nothing else reads it */
     const char *fused;
     int (*rewrite)(struct graph *g, int reader, int producer, const struct op *fused, struct err *e); /* 1: done, 0: does not fit */
+    int arg;                       /* which input of the reader */
 };
 
 static int readers(const struct graph *g, tid t) {
@@ -36,18 +37,64 @@ static int bag(struct graph *g, int reader, int producer, const struct op *fused
     return 1;
 }
 
+/* Node `reader` becomes batch normalisation with what it did joined in; it takes over the statistics, so that the old node is left out. */
+static int take_norm(struct graph *g, int reader, int producer, tid residual, bool relu) {
+    struct node *r = &g->node[reader], *p = &g->node[producer];
+    struct tensor *y = &g->tensor[r->out[0]], *was = &g->tensor[p->out[0]];
+    if (p->phase != r->phase || y->block != was->block || y->dtype != was->dtype) return 0;
+    struct val *v = args_to_val(&p->op->kind, p->attr);
+    if (val_get_bool(v, "relu", false) || (residual >= 0 && p->n_in > 5)) {
+        val_free(v);
+        return 0;
+    }
+    val_set_bool(v, "relu", relu);
+    void *attr = arena_new(&g->mem, 1, p->op->kind.size);
+    int rc = args_parse(&p->op->kind, v, attr, NULL);
+    val_free(v);
+    if (rc < 0) return -1;
+    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
+    r->op = p->op, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
+    memcpy(r->in, p->in, sizeof r->in);
+    r->n_in = p->n_in, r->n_out = p->n_out;
+    if (residual >= 0) r->in[5] = residual, r->n_in = 6;
+    for (int i = 1; i < p->n_out; i++) r->out[i] = p->out[i], g->tensor[p->out[i]].node = reader;
+    p->n_out = 1;
+    return 1;
+}
+/* relu(batch_norm(x)) */
+static int norm_relu(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+    (void)fused;
+    (void)e;
+    return take_norm(g, reader, producer, -1, true);
+}
+/* batch_norm(x) + residual, either way round */
+static int norm_add(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+    const struct node *r = &g->node[reader];
+    tid y = g->node[producer].out[0], other = r->in[0] == y ? r->in[1] : r->in[0];
+    const struct tensor *a = &g->tensor[y], *b = &g->tensor[other];
+    bool same = other != y && a->ndim == b->ndim && a->block == b->block;
+    (void)fused;
+    (void)e;
+    for (int i = 0; same && i < a->ndim; i++) same = dim_same(a->dim[i], b->dim[i]);
+    return same ? take_norm(g, reader, producer, other, false) : 0;
+}
+
 static const struct rule rules[] = {
-    {"mean_pool", "embedding", "embedding_bag", bag},
+    {"mean_pool", "embedding", "embedding_bag", bag, 0},
+    {"add", "batch_norm", "batch_norm", norm_add, 0},
+    {"add", "batch_norm", "batch_norm", norm_add, 1},
+    {"relu", "batch_norm", "batch_norm", norm_relu, 0},
 };
 
 int fuse_forward(struct graph *g, struct err *e) {
     for (int i = 0; i < g->n_node; i++)
         for (size_t r = 0; r < LEN(rules); r++) {
             const struct node *n = &g->node[i];
-            if (n->n_in < 1 || n->in[0] < 0 || strcmp(n->op->kind.name, rules[r].reader) != 0) continue;
-            int from = g->tensor[n->in[0]].node;
+            int arg = rules[r].arg;
+            if (n->n_in <= arg || n->in[arg] < 0 || strcmp(n->op->kind.name, rules[r].reader) != 0) continue;
+            int from = g->tensor[n->in[arg]].node;
             const struct op *fused = op_find(rules[r].fused);
-            if (from < 0 || !fused || strcmp(g->node[from].op->kind.name, rules[r].producer) != 0 || readers(g, n->in[0]) != 1) continue;
+            if (from < 0 || !fused || strcmp(g->node[from].op->kind.name, rules[r].producer) != 0 || readers(g, n->in[arg]) != 1) continue;
             if (rules[r].rewrite(g, i, from, fused, e) < 0) return -1;
         }
     return 0;

@@ -163,7 +163,47 @@ static int check_inputs(const struct graph *g, const struct op *op, const tid *i
     return 0;
 }
 
-tid graph_add(struct graph *g, const char *name, const struct val *attr, const tid *in, int n_in, tid *out, struct err *e) {
+/* t in another layout; a conversion made before in this phase is used again. */
+static tid relayout(struct graph *g, tid t, int block, struct err *e) {
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const struct node *n = &g->node[i];
+        if (n->in[0] == t && n->phase == g->phase && strcmp(n->op->kind.name, "relayout") == 0 && g->tensor[n->out[0]].block == block) return n->out[0];
+    }
+    struct val *a = val_table();
+    val_set_int(a, "block", block);
+    t = graph_add(g, "relayout", a, &t, 1, NULL, e);
+    val_free(a);
+    return t;
+}
+
+/* The one layout that inputs of equal shape share, or row-major. */
+static int common_layout(const struct graph *g, const struct op *op, const tid *in, int n_in) {
+    const struct tensor *first = NULL;
+    int block = 0;
+    for (int i = 0; i < n_in; i++) {
+        const struct tensor *t = in[i] < 0 || g->tensor[in[i]].ndim == 0 ? NULL : &g->tensor[in[i]];
+        if (!t) continue;
+        bool same = !first || first->ndim == t->ndim;
+        for (int j = 0; first && same && j < t->ndim; j++) same = dim_same(first->dim[j], t->dim[j]);
+        if (!same || !(op->flags & OP_ELEMENTS)) return 0;
+        if (t->block) block = t->block;
+        first = t;
+    }
+    return block;
+}
+
+static int harmonise(struct graph *g, tid *in, int n_in, const int *want, int all, struct err *e) {
+    for (int i = 0; i < n_in; i++) {
+        int block = want ? want[i] : all;
+        if (in[i] < 0 || g->tensor[in[i]].ndim == 0 || g->tensor[in[i]].block == block) continue;
+        if ((in[i] = relayout(g, in[i], block, e)) < 0) return -1;
+    }
+    return 0;
+}
+
+tid graph_add(struct graph *g, const char *name, const struct val *attr, const tid *given, int n_in, tid *out, struct err *e) {
+    tid in[OP_IN];
+    for (int i = 0; i < n_in && i < OP_IN; i++) in[i] = given[i];
     const struct op *op = op_find(name);
     if (!op) return err_set(e, "there is no op \"%s\"", name);
     const char *path = g->of ? g->of->path : g->path;
@@ -171,9 +211,10 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
     void *parsed;
     if (check_inputs(g, op, in, n_in, &why) < 0 || parse_attr(g, op, attr, &parsed, &why) < 0) {
         if (e) *e = why;
-        return explain(g, op, path, in, n_in > OP_IN ? OP_IN : n_in, e);
+        return explain(g, op, path, given, n_in > OP_IN ? OP_IN : n_in, e);
     }
     if ((op->flags & OP_RANDOM) && !g->training && n_in > 0) return identity(op, in, parsed, out);
+    if (!(op->flags & OP_BLOCKS) && harmonise(g, in, n_in, NULL, common_layout(g, op, in, n_in), e) < 0) return -1;
     struct shaping s = {.g = g, .attr = parsed, .path = path, .n_in = n_in, .n_out = op->n_out};
     for (int i = 0; i < n_in; i++) s.in[i] = in[i] < 0 ? NULL : &g->tensor[in[i]];
     for (int i = 0; i < OP_OUT; i++) s.out[i].offsets = -1, s.out[i].dtype = g->real;
@@ -182,6 +223,7 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
         if (e) *e = why;
         return explain(g, op, path, in, n_in, e);
     }
+    if ((op->flags & OP_BLOCKS) && harmonise(g, in, n_in, s.want, 0, e) < 0) return -1;
     struct node n = {.op = op, .attr = parsed, .own_attr = true, .path = path, .n_in = n_in, .n_out = s.n_out, .phase = g->phase,
                      .scratch_fixed = s.scratch_fixed, .scratch = s.scratch};
     for (int i = 0; i < OP_IN; i++) n.in[i] = i < n_in ? in[i] : -1;

@@ -24,15 +24,17 @@ struct shaping { /* given to op->shape: fill n_out and out[] (dim, ndim, dtype, 
     const struct tensor *in[OP_IN];
     int n_out;
     struct tensor out[OP_OUT];
+    int want[OP_IN];      /* OP_BLOCKS: the layout (tensor.block) each input must have; graph_add converts */
     struct dim scratch;   /* bytes of scratch = scratch.k * axis + scratch_fixed */
     size_t scratch_fixed;
 };
-struct view { /* a tensor at run time: contiguous row-major */
+struct view { /* a tensor at run time: contiguous, row-major unless block */
     void *data;
     int64_t n[TENSOR_DIMS];
     int ndim;
     int64_t len;
     enum dtype dtype;
+    int block; /* as tensor.block */
 };
 struct exec { /* everything a kernel sees */
     const struct node *node;
@@ -66,6 +68,8 @@ enum op_flags {
     OP_NO_GRAD = 16,   /* integer or index output: no gradient flows */
     OP_VIEW = 32,      /* out[0] always is in[0]'s memory with another shape (reshape) */
     OP_TIED = 64,      /* out[i] is in[i]'s memory (updates in place) for all outputs */
+    OP_BLOCKS = 256,   /* its shape function says in want[] and out[].block which layouts it works on */
+    OP_ELEMENTS = 512, /* works on elements one by one: takes any layout that its inputs have in common. Others get row-major inputs */
     OP_DRAWS = 128     /* uses stream as OP_RANDOM does, but acts in every graph: its layer leaves the probability out when not training */
 };
 struct op {
@@ -79,6 +83,9 @@ struct op {
     int64_t (*tiles)(const struct exec *x);                                /* how the work is cut: by shape only, never by thread count. NULL: 1 */
     void (*begin)(const struct exec *x);                                   /* serial, before the tiles; may be NULL */
     void (*run)(const struct exec *x, int64_t lo, int64_t hi);             /* f32 fast path on tiles lo..hi; NULL: ref */
+    void (*mid)(const struct exec *x);                                     /* serial, after the tiles and before those of run2; may be NULL */
+    int64_t (*tiles2)(const struct exec *x);                               /* a second pass over tiles that needs all of the first; NULL: none */
+    void (*run2)(const struct exec *x, int64_t lo, int64_t hi);
     void (*finish)(const struct exec *x);                                  /* serial, after the tiles; may be NULL */
     const struct sample *samples;                                          /* ends with in == NULL; an empty list: the op has tests of its own */
 };

@@ -52,7 +52,7 @@ static int order(struct plan *p, const bool *needed, struct err *e) {
 }
 
 static bool same_shape(const struct tensor *a, const struct tensor *b) {
-    if (a->ndim != b->ndim || a->dtype != b->dtype) return false;
+    if (a->ndim != b->ndim || a->dtype != b->dtype || a->block != b->block) return false;
     for (int i = 0; i < a->ndim; i++)
         if (!dim_same(a->dim[i], b->dim[i])) return false;
     return true;

@@ -41,6 +41,7 @@ struct tensor {
     tid offsets;        /* ragged tensors (dim[0].axis is T*): the (R+1) i32 offsets; -1: none */
     size_t offset;      /* bytes into its arena: PARAM, STATE by the model; TEMP, GRAD by the plan */
     bool needs_grad;
+    int block;          /* 0: row-major; B: an image tensor (R, C, H, W) lies in memory as (R, C/B, H, W, B); the logical shape stays */
     double value;       /* ROLE_CONST */
 };
 int64_t tensor_len(const struct tensor *t, const struct extents *x);   /* elements */

@@ -10,6 +10,8 @@ struct builder; /* engine/model/model.c: gives parameters their place */
 enum init { INIT_ZERO, INIT_ONE, INIT_UNIFORM, INIT_NORMAL }; /* UNIFORM: in (-a, a); NORMAL: deviation a */
 /* A parameter of the layer being built: PATH.NAME, shared with an earlier layer of the same share name. In training graphs it is trainable. */
 tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e);
+/* A buffer that is saved with the weights but not trained: running statistics. */
+tid build_buffer(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, struct err *e);
 struct graph *build_graph(struct builder *b);
 const char *build_path(struct builder *b);
 const struct val *build_args(const struct builder *b);   /* the layer's arguments as a table, without layer, name, from, share */

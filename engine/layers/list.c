@@ -9,7 +9,10 @@
 #define LAYERS(X) \
     X(add) \
     X(attention) \
+    X(avg_pool2d) \
+    X(batch_norm) \
     X(concat) \
+    X(conv2d) \
     X(dropout) \
     X(embedding) \
     X(encoder_block) \
@@ -17,8 +20,10 @@
     X(layer_norm) \
     X(linear) \
     X(max_pool) \
+    X(max_pool2d) \
     X(mean_pool) \
     X(mul) \
+    X(pad_shortcut) \
     X(residual) \
     X(sum_pool) \
     X(text_embedding)

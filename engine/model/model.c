@@ -19,6 +19,7 @@ struct builder {
     struct model_io *io;
     int64_t ids[MODEL_INPUTS], len[MODEL_INPUTS];
     char path[160], share[160]; /* share: path whose parameters are used instead, or "" */
+    bool buffer;            /* what build_param adds now is not trained */
     const char *kind;
     const struct val *args;
     struct built *built;    /* or NULL */
@@ -79,7 +80,7 @@ static struct param *add_param(struct builder *b, const char *full, const int64_
     }
     m->param = X_GROW(m->param, struct param, (size_t)m->n_param + 1);
     struct param *p = &m->param[m->n_param++];
-    *p = (struct param){.name = mem_str(full), .ndim = ndim, .len = len, .offset = m->bytes, .init = init, .a = a, .trainable = true, .table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."))};
+    *p = (struct param){.name = mem_str(full), .ndim = ndim, .len = len, .offset = m->bytes, .init = init, .a = a, .trainable = !b->buffer, .table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."))};
     memcpy(p->dim, dim, (size_t)ndim * sizeof *dim);
     m->bytes += bytes;
     return p;
@@ -110,6 +111,13 @@ tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndi
         if (b->built && b->n_built) b->built[b->n_built - 1].params += p->trainable ? p->len : 0;
     }
     return b->io->param[i];
+}
+
+tid build_buffer(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, struct err *e) {
+    b->buffer = true;
+    tid t = build_param(b, name, dim, ndim, init, 0, e);
+    b->buffer = false;
+    return t;
 }
 
 static tid scope_find(const struct scope *s, const char *name) {
@@ -267,6 +275,7 @@ static int build_all(struct builder *b, struct err *e) {
         if (i == 0) s->name[s->n] = "input", s->t[s->n++] = b->io->in[0].data;
     }
     if (rc == 0) rc = build_list(b, stack, "", s, b->io->in[0].data, &b->io->out, e);
+    if (rc == 0 && graph_tensor(b->g, b->io->out)->block) rc = (b->io->out = graph_add1(b->g, "relayout", b->io->out, e)) < 0 ? -1 : 0;
     graph_path(b->g, "");
     free(s);
     return rc;

@@ -224,10 +224,10 @@ static const struct sample spread_samples[] = {{"k={1,3,5} axis={1,0,0}", "f(5)"
 #define BINARY(n, h, flags_, samples_) \
     const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h}, .in_min = 2, .in_max = 2, .n_out = 1, .flags = flags_, .shape = binary_shape, .grad = n##_grad, \
                                    .ref = n##_ref, .tiles = binary_tiles, .run = n##_run, .samples = samples_};
-BINARY(add, "a + b, repeated to one shape", 0, binary_samples)
-BINARY(sub, "a - b, repeated to one shape", 0, binary_samples)
-BINARY(mul, "a b, repeated to one shape", 0, binary_samples)
-BINARY(div, "a / b, repeated to one shape", 0, div_samples)
+BINARY(add, "a + b, repeated to one shape", OP_ELEMENTS, binary_samples)
+BINARY(sub, "a - b, repeated to one shape", OP_ELEMENTS, binary_samples)
+BINARY(mul, "a b, repeated to one shape", OP_ELEMENTS, binary_samples)
+BINARY(div, "a / b, repeated to one shape", OP_ELEMENTS, div_samples)
 const struct op ISA(op_sum_to) = {
     .kind = {.name = "sum_to", .help = "sums repeated extents back to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)}, .in_min = 1, .in_max = 1, .n_out = 1,
     .shape = sum_to_shape, .grad = sum_to_grad, .ref = sum_to_ref, .tiles = sum_to_tiles, .run = sum_to_run, .samples = sum_to_samples};

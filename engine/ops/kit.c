@@ -20,6 +20,7 @@ void kit_like(struct tensor *out, const struct tensor *t) {
     out->ndim = t->ndim;
     out->dtype = t->dtype;
     out->offsets = t->offsets;
+    out->block = t->block;
 }
 
 void kit_one(struct tensor *out, enum dtype d) {

@@ -76,6 +76,10 @@ static int rig_new(struct rig *r, const char *isa, enum dtype real, const struct
     if (graph_attr(r->g, op->kind.name, smp->attr, r->in, s->n, r->out, e) < 0) return -1;
     r->n_out = r->g->node[r->g->n_node - 1].n_out;
     if (grad && op->grad && s->diff > 0 && add_gradient(r, op, s, e) < 0) return -1;
+    for (int i = 0; i < OP_OUT + OP_IN; i++) { /* images in channel blocks are looked at row-major */
+        tid *t = i < OP_OUT ? &r->out[i] : &r->din[i - OP_OUT];
+        if (*t >= 0 && graph_tensor(r->g, *t)->block && (*t = graph_add1(r->g, "relayout", *t, e)) < 0) return -1;
+    }
     memcpy(keep, r->out, sizeof r->out);
     memcpy(keep + OP_OUT, r->din, sizeof r->din);
     struct plan_options o = {.pool = pools[threads], .reference = real == DT_F64, .keep = keep, .n_keep = OP_OUT + OP_IN};

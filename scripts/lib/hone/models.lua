@@ -78,4 +78,66 @@ function models.gpt(o)
     return nn.model(spec)
 end
 
+-- Residual nets (He et al. 2015). depth 20, 32, 44, 56, 110: small images, 16-32-64 channels, shortcut "pad" (no weights; the default) or "conv".
+-- depth 18, 34, 50, 101, 152: ImageNet's, 64-512 channels, 1x1 shortcuts, bottlenecks from 50 on with the stride in their 3x3 (v1.5). input: default {3, 32, 32} or {3, 224, 224}.
+local imagenet = { [18] = { 2, 2, 2, 2 }, [34] = { 3, 4, 6, 3 }, [50] = { 3, 4, 6, 3 }, [101] = { 3, 4, 23, 3 }, [152] = { 3, 8, 36, 3 } }
+function models.resnet(o)
+    o = copy(o or {}, {})
+    local depth, spec, at, channels = o.depth or 20, {}, nil, 0
+    local big = imagenet[depth]
+    if not big and (depth < 8 or depth % 6 ~= 2) then error("a residual net has 18, 34, 50, 101, 152 or 6 n + 2 layers, not " .. tostring(depth), 2) end
+    local function add(l) spec[#spec + 1] = l end
+    local function conv(name, out, k, stride, from)
+        add(nn.conv2d{ out, k, stride = stride, pad = k // 2, bias = false, name = name, from = from })
+        add(nn.batch_norm{ name = name .. "n" })
+    end
+    local function block(name, width, stride, bottleneck)
+        local out, from = bottleneck and 4 * width or width, at
+        if bottleneck then
+            conv(name .. "a", width, 1, 1, from)
+            add(nn.relu{})
+            conv(name .. "b", width, 3, stride)
+            add(nn.relu{})
+            conv(name .. "c", out, 1, 1)
+        else
+            conv(name .. "a", out, 3, stride, from)
+            add(nn.relu{})
+            conv(name .. "b", out, 3, 1)
+        end
+        local last, short = name .. (bottleneck and "cn" or "bn"), from
+        if stride > 1 or out ~= channels then
+            short = name .. "s"
+            if big or o.shortcut == "conv" then
+                conv(short, out, 1, stride, from)
+                short = short .. "n"
+            else add(nn.pad_shortcut{ out, stride, name = short, from = from }) end
+        end
+        add(nn.add{ from = { last, short } })
+        add(nn.relu{ name = name })
+        at, channels = name, out
+    end
+    if o.shortcut and o.shortcut ~= "pad" and o.shortcut ~= "conv" then error("shortcut is \"pad\" or \"conv\", not " .. tostring(o.shortcut), 2) end
+    channels = big and 64 or 16
+    conv("stem", channels, big and 7 or 3, big and 2 or 1)
+    add(nn.relu{ name = "start" })
+    at = "start"
+    if big then
+        add(nn.max_pool2d{ 3, stride = 2, pad = 1, name = "pool" })
+        at = "pool"
+    end
+    for stage, n in ipairs(big or { (depth - 2) // 6, (depth - 2) // 6, (depth - 2) // 6 }) do
+        local width = (big and 32 or 8) * 2 ^ stage // 1
+        for i = 1, n do block(string.format("s%db%d", stage, i), math.tointeger(width), i == 1 and stage > 1 and 2 or 1, big and depth >= 50) end
+    end
+    add(nn.global_pool{})
+    spec.input = o.input or (big and { 3, 224, 224 } or { 3, 32, 32 })
+    spec.name = o.name or "resnet" .. depth
+    if not o.classes and not (type(o.input) == "userdata") then o.classes = big and 1000 or 10 end
+    add(nn.linear{ classes_of(o), name = "head" })
+    return nn.model(spec)
+end
+for _, depth in ipairs{ 18, 20, 32, 34, 44, 50, 56, 101, 110, 152 } do
+    models["resnet" .. depth] = function(o) return models.resnet(copy(o or {}, { depth = depth })) end
+end
+
 return models
