@@ -13,6 +13,9 @@
 
 #define FORMAT_MAX_BYTES ((int64_t)8 << 30) /* of one unpacked file */
 #define FORMAT_MAX_COLUMNS 4096
+#define FORMAT_BOMB_BYTES ((uint64_t)64 << 20) /* unpacked, up to which any ratio is taken */
+#define FORMAT_BOMB_RATIO 200                  /* real data packs 2 to 50 to 1 */
+static inline bool format_bomb(uint64_t packed, uint64_t unpacked) { return unpacked > FORMAT_BOMB_BYTES && unpacked / FORMAT_BOMB_RATIO > packed; }
 
 struct bytes {
     const char *name; /* for messages */

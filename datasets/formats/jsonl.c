@@ -9,6 +9,8 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 
+#define LINE_VALUES (4 * FORMAT_MAX_COLUMNS) /* beyond it the line is not made a tree at all */
+
 static bool jsonl_probe(const struct bytes *h) {
     size_t i = 0;
     if (h->n >= 3 && !memcmp(h->p, "\xef\xbb\xbf", 3)) i = 3;
@@ -70,6 +72,10 @@ static int jsonl_read(const struct bytes *in, const struct read_opts *o, struct 
         while (q < to && (*q == ' ' || *q == '\t' || *q == '\r')) q++;
         if (q < to) {
             snprintf(where, sizeof where, "%s line %d", in->name, line);
+            if (json_count(q, (size_t)(to - q)) > LINE_VALUES) {
+                r = err_set(e, "%s holds more than %d values; 1 to %d can be columns", where, LINE_VALUES, FORMAT_MAX_COLUMNS);
+                break;
+            }
             struct val *row = json_parse(q, (size_t)(to - q), where, e);
             r = row ? add_row(out, &cells, row, where, e) : -1;
             val_free(row);

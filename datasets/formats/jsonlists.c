@@ -9,6 +9,8 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 
+#define MAX_VALUES 2000000
+
 static int add_list(struct table *out, struct cells cells[2], const struct val *l, const char *name, const char *file, struct err *e) {
     for (size_t i = 0; i < val_len(l); i++) {
         const struct val *row = val_at(l, i);
@@ -28,7 +30,9 @@ static int jsonlists_read(const struct bytes *in, const struct read_opts *o, str
     struct bytes t;
     char *own;
     if (text_open(in, o->latin1, &t, &own, e)) return -1;
-    struct val *v = json_parse((const char *)t.p, t.n, in->name, e);
+    struct val *v = NULL;
+    if (json_count((const char *)t.p, t.n) > MAX_VALUES) err_set(e, "%s holds more than %d values; split it", in->name, MAX_VALUES);
+    else v = json_parse((const char *)t.p, t.n, in->name, e);
     struct cells cells[2] = {{0}};
     int r = v ? 0 : -1;
     out->named = true;

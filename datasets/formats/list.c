@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
@@ -173,7 +174,9 @@ const struct format *format_find(const char *path, const struct bytes *head) {
 
 static int slurp(const char *path, const struct read_opts *o, unsigned char **out, size_t *n, struct err *e) {
     struct io_stream *s = io_stream_open(path, e);
+    struct stat st;
     if (!s) return -1;
+    uint64_t packed = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
     size_t cap = 1 << 16, len = 0;
     unsigned char *p = X_NEW(unsigned char, cap);
     for (;;) {
@@ -189,6 +192,11 @@ static int slurp(const char *path, const struct read_opts *o, unsigned char **ou
         if (k < 0) goto fail;
         if (!k) break;
         len += (size_t)k;
+        if (format_bomb(packed, len)) {
+            err_set(e, "%s unpacks to more than %d times its %llu bytes, as files do that are made to fill a memory; unpack it first if it is right", path, FORMAT_BOMB_RATIO,
+                    (unsigned long long)packed);
+            goto fail;
+        }
         if ((int64_t)len > FORMAT_MAX_BYTES) {
             err_set(e, "%s is larger than %lld MiB unpacked; split it", path, (long long)(FORMAT_MAX_BYTES >> 20));
             goto fail;

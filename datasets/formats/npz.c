@@ -105,6 +105,7 @@ static int npz_read(const struct bytes *in, const struct read_opts *o, struct ta
         at = le64(in->p + z + 48);
     }
     if (!n || n > 1024) return err_set(e, "%s holds %llu arrays; 1 to 1024 can be read", in->name, (unsigned long long)n);
+    uint64_t total = 0;
     for (uint64_t i = 0; i < n; i++) {
         if (at > in->n || in->n - at < 46 || memcmp(in->p + at, "PK\1\2", 4))
             return err_set(e, "%s: entry %llu of its directory is not at %llu; the zip file is damaged", in->name, (unsigned long long)i + 1, (unsigned long long)at);
@@ -115,6 +116,10 @@ static int npz_read(const struct bytes *in, const struct read_opts *o, struct ta
         if (name >= sizeof m.name || memchr(p + 46, 0, name)) return err_set(e, "%s: the name of entry %llu is damaged", in->name, (unsigned long long)i + 1);
         memcpy(m.name, p + 46, name);
         zip64(&m, p + 46 + name, extra);
+        bool possible = m.size <= (uint64_t)FORMAT_MAX_BYTES && m.size / 1032 <= m.packed + 1; /* else unpack says so */
+        if (possible && format_bomb(in->n, total += m.size))
+            return err_set(e, "%s: its arrays would take more than %d times its %zu bytes, as files do that are made to fill a memory; save them with numpy.savez if it is right", in->name,
+                           FORMAT_BOMB_RATIO, in->n);
         if (read_member(in, &m, out, e)) return -1;
         at += 46 + name + extra + note;
     }

@@ -51,6 +51,17 @@ static int depth_ok(const char *text, size_t n) {
     return 1;
 }
 
+size_t json_count(const char *text, size_t n) {
+    size_t count = 1;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        if (in_string && text[i] == '\\') i++;
+        else if (text[i] == '"') in_string = !in_string;
+        else if (!in_string && (text[i] == ',' || text[i] == '[' || text[i] == '{')) count++;
+    }
+    return count;
+}
+
 struct val *json_parse(const char *text, size_t n, const char *where, struct err *e) {
     json_error_t je;
     struct buf near = BUF_INIT;

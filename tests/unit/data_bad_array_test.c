@@ -259,6 +259,7 @@ static void npz_cases(void) {
     npz((struct zip){"x.npy", .twice = true}, "holds the array x twice");
     npz((struct zip){"evil.pkl"}, "is no npy array");
     npz((struct zip){".npy"}, "is no npy array");
+    npz((struct zip){"x.npy", .method = 8, .packed_by = 100000, .size_by = 80000000}, "more than 200 times its");
     done("npz");
 }
 
@@ -283,6 +284,13 @@ static void packed(void) {
     z.data[z.len / 2] ^= 0x55;
     z.data[z.len - 6] ^= 1; /* the checksum */
     refused("a.csv.gz", z.data, z.len, "a.csv.gz");
+    static char zero[1 << 20];
+    f = gzopen(path, "wb9");
+    for (int i = 0; i < 66; i++) gzwrite(f, zero, sizeof zero);
+    gzclose(f);
+    z.len = 0;
+    if (io_read_file(path, 1 << 24, &z, &e)) BUG("%s", e.text);
+    refused("a.csv.gz", z.data, z.len, "unpacks to more than 200 times its");
     done("gzip");
     buf_release(&b);
     buf_release(&z);

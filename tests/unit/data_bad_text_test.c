@@ -167,11 +167,26 @@ static void mutate(const char *what, const char *file, const char *text) {
     free(path);
 }
 
+/* Lines that would become large trees: refused before. */
+static void large(void) {
+    static const char *const piece[] = {",{}", ",0", ",[]"};
+    for (size_t i = 0; i < LEN(piece); i++) {
+        struct buf b = BUF_INIT;
+        buf_adds(&b, "{\"text\":[0");
+        for (int k = 0; k < 20000; k++) buf_adds(&b, piece[i]);
+        buf_adds(&b, "]}\n");
+        struct bad x = {"a.jsonl", b.data, b.len, "", "line 1 holds more than 16384 values"};
+        table(piece[i] + 1, &x, 1);
+        buf_release(&b);
+    }
+}
+
 int main(void) {
     snprintf(tmp, sizeof tmp, "/tmp/hone-data-test-XXXXXX");
     if (!mkdtemp(tmp)) return 1;
     table("CSV", csv, LEN(csv));
     table("JSON lines", jsonl, LEN(jsonl));
+    large();
     mutate("CSV", "m.csv", "text,label\n\"a, \"\"b\"\"\nc\",x\nd \xc3\xa9 e,y\n");
     mutate("table", "m2.csv", "a,b,y\n1,2,x\n3.5,A1,y\n-4e2,A2,x\n");
     mutate("JSON lines", "m.jsonl", "{\"text\":\"a b\",\"label\":1}\n{\"text\":\"\\u00e9\",\"label\":2}\n");
