@@ -14,16 +14,16 @@ struct direct { /* one output row (or two) of one channel block */
     image_vec bias;
 };
 
-/* T pixels, TW of them in a row. */
-static inline __attribute__((always_inline)) void direct_tile(const struct direct *d, const int T, const int TW, const float *x, float *y) {
+/* T pixels, TW of them in a row. DENSE: pixels and input channels lie side by side, so that addresses fold into the instructions. */
+static inline __attribute__((always_inline)) void direct_tile(const struct direct *d, const int T, const int TW, const bool DENSE, const float *x, float *y) {
     image_vec acc[16];
-    const int64_t xs = d->xs, xr = d->xr;
+    const int64_t xs = DENSE ? IMAGE_B : d->xs, xr = d->xr, width = DENSE ? IMAGE_B : d->width;
 #pragma GCC unroll 16
     for (int r = 0; r < T; r++) acc[r] = d->bias;
     for (int64_t c = 0; c < d->planes; c++)
         for (int64_t t = 0; t < d->taps; t++) {
             const float *w = d->w + c * d->wplane + d->woff[t], *p = x + c * d->plane + d->xoff[t];
-            for (int64_t i = 0; i < d->width; i++, w += IMAGE_B, p++) {
+            for (int64_t i = 0; i < width; i++, w += IMAGE_B, p++) {
                 image_vec v = *(const image_vec *)w;
 #pragma GCC unroll 16
                 for (int r = 0; r < T; r++) acc[r] += p[r / TW * xr + r % TW * xs] * v;
@@ -34,21 +34,25 @@ static inline __attribute__((always_inline)) void direct_tile(const struct direc
 }
 
 /* rows x cols output pixels. */
-static inline void direct_rows(const struct direct *d, int64_t rows, int64_t cols, float *y) {
+static inline __attribute__((always_inline)) void direct_all(const struct direct *d, int64_t rows, int64_t cols, float *y, const bool dense) {
     int64_t r = 0;
-    for (; cols == 8 && r + 2 <= rows; r += 2) direct_tile(d, 16, 8, d->x + r * d->xr, y + r * d->yr);
-    for (; cols == 7 && r + 2 <= rows; r += 2) direct_tile(d, 14, 7, d->x + r * d->xr, y + r * d->yr);
-    for (; cols == 4 && r + 4 <= rows; r += 4) direct_tile(d, 16, 4, d->x + r * d->xr, y + r * d->yr);
+    for (; cols == 8 && r + 2 <= rows; r += 2) direct_tile(d, 16, 8, dense, d->x + r * d->xr, y + r * d->yr);
+    for (; cols == 7 && r + 2 <= rows; r += 2) direct_tile(d, 14, 7, dense, d->x + r * d->xr, y + r * d->yr);
+    for (; cols == 4 && r + 4 <= rows; r += 4) direct_tile(d, 16, 4, dense, d->x + r * d->xr, y + r * d->yr);
     for (; r < rows; r++) {
         const float *x = d->x + r * d->xr;
         float *o = y + r * d->yr;
         int64_t c = 0;
-        for (; cols % 14 == 0 && c < cols; c += 14) direct_tile(d, 14, 14, x + c * d->xs, o + c * d->ys);
-        for (; c + 16 <= cols; c += 16) direct_tile(d, 16, 16, x + c * d->xs, o + c * d->ys);
-        for (; c + 8 <= cols; c += 8) direct_tile(d, 8, 8, x + c * d->xs, o + c * d->ys);
-        for (; c + 4 <= cols; c += 4) direct_tile(d, 4, 4, x + c * d->xs, o + c * d->ys);
-        for (; c < cols; c++) direct_tile(d, 1, 1, x + c * d->xs, o + c * d->ys);
+        for (; cols % 14 == 0 && c < cols; c += 14) direct_tile(d, 14, 14, dense, x + c * d->xs, o + c * d->ys);
+        for (; c + 16 <= cols; c += 16) direct_tile(d, 16, 16, dense, x + c * d->xs, o + c * d->ys);
+        for (; c + 8 <= cols; c += 8) direct_tile(d, 8, 8, dense, x + c * d->xs, o + c * d->ys);
+        for (; c + 4 <= cols; c += 4) direct_tile(d, 4, 4, dense, x + c * d->xs, o + c * d->ys);
+        for (; c < cols; c++) direct_tile(d, 1, 1, dense, x + c * d->xs, o + c * d->ys);
     }
+}
+static inline void direct_rows(const struct direct *d, int64_t rows, int64_t cols, float *y) {
+    if (d->xs == IMAGE_B && d->width == IMAGE_B) direct_all(d, rows, cols, y, true);
+    else direct_all(d, rows, cols, y, false);
 }
 
 /* w[j] += sum over rows x cols pixels of x[pixel][j] dy[pixel], j < M: a rank-1 update a pixel, held in registers. */
