@@ -49,16 +49,16 @@ static void add(struct ui *u, const char *label, const char *detail, const char 
 
 static int by_score(const void *a, const void *b) { return ((const struct item *)a)->score - ((const struct item *)b)->score; }
 
-static void key_items(struct ui *u, bool general) {
-    for (const struct key_row *r = key_rows; r->keys; r++)
-        if ((strcmp(r->screen, "*") == 0) == general && (general || u->popup == POP_PALETTE || strcmp(r->screen, views[u->screen]->name) == 0)) {
-            if (u->popup == POP_HELP) {
-                add(u, r->keys, r->help, r->command);
-            } else {
-                char detail[96];
-                snprintf(detail, sizeof detail, "%.70s  [%s]", r->help, r->keys);
-                add(u, r->command, detail, r->command);
-            }
+/* The keys of this screen, those of every screen, and for the palette those of the other screens. */
+static void key_items(struct ui *u) {
+    for (int part = 0; part < (u->popup == POP_PALETTE ? 3 : 2); part++)
+        for (const struct key_row *r = key_rows; r->keys; r++) {
+            bool general = strcmp(r->screen, "*") == 0, here = strcmp(r->screen, views[u->screen]->name) == 0;
+            if (part != (here ? 0 : general ? 1 : 2)) continue;
+            char detail[96];
+            snprintf(detail, sizeof detail, "%.70s  [%s]", r->help, r->keys);
+            if (u->popup == POP_HELP) add(u, r->keys, r->help, r->command);
+            else add(u, r->command, detail, r->command);
         }
 }
 
@@ -81,8 +81,7 @@ void list_fill(struct ui *u) {
         add(u, "cancel", "", "");
         return;
     }
-    key_items(u, false);
-    key_items(u, true);
+    key_items(u);
     for (size_t i = 0; i < hub_count(u->hub) && u->popup == POP_PALETTE; i++) {
         const struct cmd *c = hub_cmd(u->hub, i);
         char command[64];

@@ -46,6 +46,7 @@ struct ui {
     bool dirty, detach, acting;  /* acting: a key is being served */
     double drawn_t;
     uint64_t drawn_version;
+    double working_since;        /* > 0: a script runs and there is no run of it yet */
     char term[64];               /* of the attached terminal */
     struct liking { char term[64]; enum glyphs glyphs; } liked[8]; /* glyph sets chosen by key, for the next attach of that terminal */
     int n_liked;

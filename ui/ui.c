@@ -267,6 +267,19 @@ static void port_resize(void *ctx, int rows, int cols) {
 
 static double interval(const struct ui *u) { return 1 / (u->refresh > 0 ? u->refresh : 2); }
 
+/* While something is prepared its seconds are shown: one frame a second, though nothing else changes. */
+static bool preparing(struct ui *u, double now) {
+    bool script = !u->run && u->prompt && u->prompt->working && u->prompt->working(u->prompt->ctx);
+    if (!script) {
+        if (u->working_since > 0 && !u->run) u->dirty = true;
+        u->working_since = 0;
+    } else if (u->working_since == 0) {
+        u->working_since = now;
+        u->dirty = true;
+    }
+    return script || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
+}
+
 static bool changed(struct ui *u) { return !u->frozen && u->drawn_version != runs_version(u->runs); }
 
 /* ---- the budget: half a second of it may be saved up; frames are cut between rows, keys are answered whole ---- */
@@ -296,7 +309,8 @@ static int port_frame(void *ctx, struct buf *out) {
     replies_take(u);
     settings_follow(u);
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
-    bool by_key = u->dirty, due = changed(u) && !u->rest && now - u->drawn_t >= interval(u) - 1e-3, whole = true; /* what was begun is finished as it was */
+    bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
+    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);
@@ -322,8 +336,8 @@ static int port_timeout(void *ctx) {
     if (u->dirty) return 0;
     double now = u->clock(), wait = decode_wait(&u->dec, now);
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
-    if (changed(u) || u->rest) {
-        double left = u->rest ? 0 : u->drawn_t + interval(u) - now;
+    if (changed(u) || u->rest || u->working_since > 0 || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
+        double left = u->rest ? 0 : u->drawn_t + (changed(u) ? interval(u) : 1) - now;
         double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
         if (saved > left) left = saved;
         if (left < 0) left = 0;

@@ -40,6 +40,7 @@ struct prompt_port {         /* implemented by src/prompt, used by ui; UI thread
     void (*size)(void *ctx, int rows, int cols);
     void (*view)(void *ctx, struct prompt_view *out);
     bool (*poll)(void *ctx);                               /* takes replies and output; true: redraw */
+    bool (*working)(void *ctx);                            /* a script or a line is being evaluated */
 };
 struct script_port {         /* implemented by src/script, used by prompt, session, main; any thread unless said */
     void *ctx;

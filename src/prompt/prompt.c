@@ -301,6 +301,11 @@ static void load_entry(void *ctx, const char *entry) {
     P.last = mem_str(entry);
 }
 
+static bool port_working(void *ctx) {
+    (void)ctx;
+    return P.script->busy && P.script->busy(P.script->ctx);
+}
+
 static void init_readline(void) {
     static bool done;
     rl_instream = P.in;
@@ -352,7 +357,7 @@ int prompt_new(const struct script_port *script, struct hub *h, const char *path
     struct err why = {0};
     if (path && history_load(path, HISTORY_MAX, load_entry, NULL, &why) != 0) log_write(LOG_WARN, "the prompt's history cannot be read: %s", why.text);
     rl_callback_handler_install("> ", line_done);
-    *out = (struct prompt_port){.ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll};
+    *out = (struct prompt_port){.ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll, .working = port_working};
     return 0;
 }
 

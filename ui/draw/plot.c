@@ -197,6 +197,12 @@ static void axis_label(const struct plot_range *r, double v, char *out) {
     else if (digits > 0 && digits <= 4 && fabs(x) < 10) snprintf(out, FMT_MAX, "%.*f", digits, x);
 }
 
+/* -1: before the axis begins. */
+static int mark_column(const struct plot *p, int i) {
+    int64_t at = p->marks[i].step - p->x.from;
+    return at < 0 ? -1 : (int)((at >> p->x.k) / p->x.sub);
+}
+
 static void draw_axis(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
     struct style dim = {INK_TEXT, 0}, line = {(uint8_t)(p->n ? INK_SERIES + p->s[0].ink : INK_TEXT), 0}; /* as the curve: a change of colour less in each row */
     bool asc = p->set == GLYPHS_ASCII;
@@ -218,7 +224,12 @@ static void draw_axis(struct grid *g, const struct plot *p, const struct plot_ra
         double step = (double)p->x.from + (double)x * p->x.sub * (double)((int64_t)1 << p->x.k);
         fmt_short(label, p->epoch_steps > 0 ? step / p->epoch_steps : step);
         if (p->epoch_steps > 0 && x == 0) snprintf(label, sizeof label, "ep 0");
-        if (x + (int)strlen(label) <= d.cols) grid_text(g, d.row + d.rows, d.col + x, d.cols - x, dim, label);
+        bool hit = false; /* an edit's mark stands there */
+        for (int i = 0; i < p->n_marks; i++) {
+            int at = mark_column(p, i);
+            hit = hit || (at >= x - 1 && at <= x + (int)strlen(label));
+        }
+        if (!hit && x + (int)strlen(label) <= d.cols) grid_text(g, d.row + d.rows, d.col + x, d.cols - x, dim, label);
     }
 }
 
@@ -298,8 +309,7 @@ void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, do
     canvas_draw(g, p, &r, d);
     draw_edges(g, p, &r, d);
     for (int i = 0; i < p->n_marks; i++) { /* edits and notes stand on the axis */
-        int64_t at = p->marks[i].step - p->x.from;
-        int x = at < 0 ? -1 : (int)((at >> p->x.k) / p->x.sub);
+        int x = mark_column(p, i);
         if (x >= 0 && x < d.cols) grid_put(g, d.row + d.rows, d.col + x, (struct style){INK_WARN, AT_BOLD}, 'v');
     }
     if (p->cursor >= 0 && p->cursor < d.cols)

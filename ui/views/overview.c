@@ -89,7 +89,8 @@ static void title_line(struct ui *u, struct grid *g) {
     char a[FMT_MAX], text[96], state[16];
     if (!u->run) {
         grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
-        grid_text(g, 1, 1, g->cols - 1, plain, "No run yet. Try :train or the prompt (`), or run a script: hone run SCRIPT.lua");
+        if (u->working_since > 0) grid_textf(g, 1, 1, g->cols - 1, plain, "A script runs, %.0f s; it has started no run yet.", floor(u->clock() - u->working_since));
+        else grid_text(g, 1, 1, g->cols - 1, plain, "No run yet.");
         return;
     }
     snprintf(state, sizeof state, "%s", run_state_names[n->state]);
@@ -118,29 +119,35 @@ static void title_line(struct ui *u, struct grid *g) {
     }
     if (row == 1) return;
     int64_t done = n->steps > 0 ? n->step : n->done, total = n->steps > 0 ? n->steps : n->total;
-    x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] ? n->phase : run_state_names[n->state]) + 1;
+    x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] && !run_state_ended(n->state) ? n->phase : run_state_names[n->state]) + 1;
     if (n->state == RUN_PREPARING) x += grid_textf(g, 1, x, -1, plain, "%.0f s", n->phase_t) + 1;
-    if (total > 0) {
-        int w = g->cols / 2 > 60 ? 60 : g->cols / 2;
-        draw_bar(g, 1, x, w, (double)done / (double)total, u->glyphs, (struct style){INK_SERIES, 0});
-        x += w + 1;
+    double ex = metric_value(u, "examples_s"), ms = metric_value(u, "step_ms");
+    int len = 0;
+    text[0] = 0;
+    if (isfinite(ex)) len += snprintf(text, sizeof text, "%s ex/s   ", fmt_count(a, (int64_t)ex));
+    if (isfinite(ms)) len += snprintf(text + len, sizeof text - (size_t)len, "%.*f ms/step", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
+    len = (len + 3) / 4 * 4; /* the bar does not move with every digit */
+    if (total > 0) { /* the bar takes what the numbers leave */
+        int w = g->cols - x - len - 10;
+        w = w > g->cols / 2 ? g->cols / 2 : w;
+        w = w > 60 ? 60 : w;
+        if (w >= 8) draw_bar(g, 1, x, w, (double)done / (double)total, u->glyphs, (struct style){INK_SERIES, 0});
+        x += w >= 8 ? w + 1 : 0;
         x += grid_text(g, 1, x, -1, plain, fmt_percent(a, (double)done, (double)total)) + 3;
     }
-    double ex = metric_value(u, "examples_s"), ms = metric_value(u, "step_ms");
-    if (isfinite(ex)) snprintf(text, sizeof text, "%s ex/s", fmt_count(a, (int64_t)ex)), x += grid_text(g, 1, x, -1, plain, text) + 3;
-    if (isfinite(ms)) snprintf(text, sizeof text, "%.3g ms/step", ms), grid_text(g, 1, x, -1, plain, text);
+    grid_text(g, 1, x, -1, plain, text);
 }
+
+static bool above_list(const char *name) { return strcmp(name, "examples_s") == 0 || strcmp(name, "step_ms") == 0; } /* in the line above */
 
 static void metric_list(struct ui *u, struct grid *g, struct rect r) {
     char a[FMT_MAX];
-    int shown = 0, hidden = 0;
-    for (int i = 0; i < u->now.n; i++) {
+    int shown = 0, all = 0, room;
+    for (int i = 0; i < u->now.n; i++) all += !above_list(u->now.metric[i].name);
+    room = all <= r.rows && all <= 9 ? all : r.rows - 1 < 9 ? r.rows - 1 : 9;
+    for (int i = 0; i < u->now.n && shown < room; i++) {
         const struct run_metric *m = &u->now.metric[i];
-        if (strcmp(m->name, "examples_s") == 0 || strcmp(m->name, "step_ms") == 0) continue; /* in the line above */
-        if (shown == 9 || shown >= r.rows) {
-            hidden++;
-            continue;
-        }
+        if (above_list(m->name)) continue;
         int row = r.row + shown++;
         grid_put(g, row, r.col, (struct style){INK_TEXT, 0}, i == u->sel ? '>' : ' ');
         grid_text(g, row, r.col + 1, 11, (struct style){INK_TEXT, 0}, m->name);
@@ -148,7 +155,7 @@ static void metric_list(struct ui *u, struct grid *g, struct rect r) {
         bool edited = strcmp(u->edited, m->name) == 0 && u->now.step - u->edited_step <= u->now.step / 10;
         grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_TEXT, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
     }
-    if (hidden) grid_textf(g, r.row + (shown < r.rows ? shown : r.rows - 1), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", hidden);
+    if (all > room && room < r.rows) grid_textf(g, r.row + (room > 0 ? room : 0), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", all - room);
 }
 
 static void info_line(struct ui *u, struct grid *g, int row) {
@@ -162,6 +169,14 @@ static void info_line(struct ui *u, struct grid *g, int row) {
     grid_text(g, row, 1, g->cols - 1, (struct style){INK_TEXT, 0}, text);
 }
 
+/* What a new user can do; in place of an empty chart. */
+static void welcome(struct ui *u, struct grid *g, struct rect r) {
+    static const char *const lines[] = {"hone demo               a built-in example: Fashion-MNIST", "hone run SCRIPT.lua     an experiment of your own", "",
+        "`  a line of Lua: hone.data{ 'banking77' }", ":  every command, by a few letters of its name", "?  the keys of this screen; 9 the log; 0 settings", "q  leaves; what runs goes on, hone attach comes back"};
+    if (u->working_since > 0) return;
+    for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, r.col + 2, r.cols - 2, (struct style){INK_TEXT, 0}, lines[i]);
+}
+
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     bool wide = g->cols >= 64 && r.rows >= 14, tall = r.rows >= 14;
     int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
@@ -169,7 +184,9 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     draw_rule(g, 2, 0, g->cols, u->glyphs);
     struct rect list = {top, 0, bottom - top - (wide ? 1 : 0), left};
     struct style alert = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
-    if (u->zoom && wide) {
+    if (!u->run) {
+        welcome(u, g, (struct rect){top + 1, 0, bottom - top - 1, g->cols});
+    } else if (u->zoom && wide) {
         char title[80];
         snprintf(title, sizeof title, "%.40s", u->sel < u->now.n ? u->now.metric[u->sel].name : "");
         chart_draw(u, g, (struct rect){top, 0, bottom - top, g->cols}, u->sel, &u->main_range, title, u->cursor);
