@@ -105,6 +105,8 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         int64_t step = val_get_int(ev, "step", 0);
         buf_addf(&b, "step %lld note: %s", (long long)step, text ? text : "");
         mark_add(u, step, text ? text : "note");
+    } else if (strcmp(event, "state") == 0) {
+        buf_addf(&b, "paused after step %lld; p goes on", (long long)val_get_int(ev, "step", 0));
     } else {
         int64_t step = val_get_int(ev, "step", -1);
         const char *split = val_get_str(ev, "split", NULL);

@@ -99,30 +99,32 @@ static void title_line(struct ui *u, struct grid *g) {
     enum ink ink = n->state == RUN_FAILED || n->state == RUN_CRASHED ? INK_BAD : n->state == RUN_PAUSED ? INK_WARN : n->state == RUN_DONE ? INK_GOOD : INK_TEXT;
     int x = 1 + grid_text(g, 0, 1, g->cols < 80 ? g->cols - 14 : 28, (struct style){INK_TITLE, AT_BOLD}, n->name) + 2;
     x += grid_text(g, 0, x, g->cols - x, (struct style){(uint8_t)ink, AT_BOLD}, state) + 2;
-    const char *parts[4];
     char part[4][64];
-    int count = 0;
-    if (n->epochs > 0) snprintf(part[count], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs), parts[count] = part[count], count++;
-    if (n->steps > 0) snprintf(part[count], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
-    else snprintf(part[count], 64, "step %lld", (long long)n->step);
-    parts[count] = part[count], count++;
-    snprintf(part[count], 64, "%s", fmt_clock(a, n->t)), parts[count] = part[count], count++;
-    if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count], 64, "eta %s", fmt_clock(a, n->eta)), parts[count] = part[count], count++;
+    int count, len = 0;
+    for (int brief = 0; brief == 0 || (brief == 1 && g->cols >= 60 && x + len > g->cols + 2); brief++) { /* what is left matters more than the number of steps */
+        count = len = 0;
+        if (n->epochs > 0) snprintf(part[count++], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs);
+        if (n->steps > 0 && !brief) snprintf(part[count++], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
+        else snprintf(part[count++], 64, "step %lld", (long long)n->step);
+        snprintf(part[count++], 64, "%s", fmt_clock(a, n->t));
+        if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count++], 64, "eta %s", fmt_clock(a, n->eta));
+        for (int i = 0; i < count; i++) len += (int)strlen(part[i]) + 2;
+    }
     int row = 0;
     for (int i = 0; i < count; i++) { /* what does not fit the first line goes to the second */
-        int len = (int)strlen(parts[i]);
-        if (row == 0 && x + len > g->cols) {
+        int width = (int)strlen(part[i]);
+        if (row == 0 && x + width > g->cols) {
             if (g->cols >= 60) break;
             row = 1, x = 1;
         }
-        if (x + len <= g->cols) x += grid_text(g, row, x, -1, plain, parts[i]) + 2;
+        if (x + width <= g->cols) x += grid_text(g, row, x, -1, plain, part[i]) + 2;
     }
     if (row == 1) return;
     int64_t done = n->steps > 0 ? n->step : n->done, total = n->steps > 0 ? n->steps : n->total;
     x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] && !run_state_ended(n->state) ? n->phase : run_state_names[n->state]) + 1;
     if (n->state == RUN_PREPARING) x += grid_textf(g, 1, x, -1, plain, "%.0f s", n->phase_t) + 1;
     double ex = metric_value(u, "examples_s"), ms = metric_value(u, "step_ms");
-    int len = 0;
+    len = 0;
     text[0] = 0;
     if (isfinite(ex)) len += snprintf(text, sizeof text, "%s ex/s   ", fmt_count(a, (int64_t)ex));
     if (isfinite(ms)) len += snprintf(text + len, sizeof text - (size_t)len, "%.*f ms/step", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
@@ -182,7 +184,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
     title_line(u, g);
     draw_rule(g, 2, 0, g->cols, u->glyphs);
-    struct rect list = {top, 0, bottom - top - (wide ? 1 : 0), left};
+    struct rect list = {top, 0, bottom - top - (tall ? 1 : 0), left};
     struct style alert = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
     if (!u->run) {
         welcome(u, g, (struct rect){top + 1, 0, bottom - top - 1, g->cols});
@@ -197,6 +199,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
             else grid_text(g, bottom - 1, 1, left - 1, alert, "alerts: none");
             for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_TEXT, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
             chart_draw(u, g, (struct rect){top, left + 1, bottom - top, g->cols - left - 1}, u->sel, &u->main_range, NULL, u->cursor);
+        } else if (tall) {
+            grid_textf(g, bottom - 1, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : "none");
         }
     }
     int y = bottom;
