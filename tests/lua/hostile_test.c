@@ -100,6 +100,12 @@ static const struct { const char *name, *code; double limit, after; } programs[]
     {"a yield at the top", "while true do coroutine.yield() end", 0.1},
 };
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static struct fake f;
 static double single; /* the longest single try */
 static const char *single_name = "";
@@ -118,7 +124,7 @@ static double once(size_t i) {
 
 /* The best of five tries counts: on a shared machine a processor may be away for longer than the limit itself. */
 static void one(size_t i, double *worst) {
-    double limit = programs[i].limit * (getenv("HONE_SLOW") ? 10 : 1), best = INFINITY;
+    double limit = programs[i].limit * (SANITIZED || getenv("HONE_SLOW") ? 10 : 1), best = INFINITY;
     for (int k = 0; k < 5 && best > limit; k++) {
         double t = once(i);
         if (t < 0) {
@@ -133,17 +139,25 @@ static void one(size_t i, double *worst) {
     tap_ok(best <= limit, "%s: stopped after %.1f ms: %.40s", programs[i].name, best * 1000, f.text);
 }
 
-int main(void) {
+/* The thread sanitizer's shadow stack has 64 k frames, and the system's Lua leaves those of hone behind with each error (its longjmp is the
+ * checked one, which the sanitizer does not see): there each program gets a script thread of its own. */
+static void fresh_thread(void) {
 #ifdef __SANITIZE_THREAD__
-    tap_skip("hostile programs", "a million Lua errors overflow the thread sanitizer's shadow stack, which longjmp of the system's Lua does not unwind");
-    return tap_done();
+    struct err e = {0};
+    script_stop(&f.script);
+    if (script_start(f.hub, fake_catalogs, "", &f.script, &e) != 0) BUG("%s", e.text);
+    fake_eval(&f, "kept = 'kept'");
 #endif
+}
+
+int main(void) {
     int rounds = getenv("HONE_HOSTILE") ? atoi(getenv("HONE_HOSTILE")) : 1;
     double worst = 0;
     if (fake_open(&f, "") != 0) return 1;
     fake_eval(&f, "kept = 'kept'");
     for (int r = 0; r < rounds; r++)
         for (size_t i = 0; i < LEN(programs); i++) {
+            fresh_thread();
             one(i, &worst);
             const char *got = fake_eval(&f, "kept");
             if (strcmp(got, "kept") != 0) tap_ok(false, "the prompt's state is kept after %s: %s", programs[i].name, got);
