@@ -1,5 +1,5 @@
 /* An op: a const row, no state. Each op file is compiled once per instruction set into its own table; rows are found by name.
- * ISA(x) gives a symbol its suffix (x_base, x_avx2, x_avx512). */
+ * ISA(x) gives a symbol its suffix (x_base, x_avx2, x_avx512, x_avx512bf16). */
 #ifndef HONE_ENGINE_GRAPH_OP_H
 #define HONE_ENGINE_GRAPH_OP_H
 
@@ -97,7 +97,7 @@ struct op {
 /* The table in force: chosen once at start by ops_select, const afterwards. */
 const struct op *op_find(const char *name);
 const struct op *const *op_all(void);          /* NULL-terminated */
-int ops_select(const char *isa, struct err *e); /* "auto", "base", "avx2", "avx512"; before any graph is built */
+int ops_select(const char *isa, struct err *e); /* "auto", "base", "avx2", "avx512", "avx512bf16"; before any graph is built */
 const char *ops_isa(void);
 const struct op *op_find_isa(const char *isa, const char *name); /* for tests: NULL if this machine cannot run it */
 

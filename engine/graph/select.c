@@ -15,19 +15,30 @@ extern const struct isa isa_avx2;
 #ifdef HONE_AVX512
 extern const struct isa isa_avx512;
 #endif
+#ifdef HONE_AVX512BF16
+extern const struct isa isa_avx512bf16;
+#endif
 
 static const struct isa *now; /* written by ops_select before other threads exist */
 
+#if defined(HONE_AVX512) || defined(HONE_AVX512BF16)
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512cd");
+}
+#endif
+
 const struct isa *isa_all(int i) {
-    const struct isa *can[3] = {&isa_base};
+    const struct isa *can[4] = {&isa_base};
     int n = 1;
 #ifdef HONE_AVX2
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) can[n++] = &isa_avx2;
 #endif
 #ifdef HONE_AVX512
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512cd"))
-        can[n++] = &isa_avx512;
+    if (has_avx512()) can[n++] = &isa_avx512;
+#endif
+#ifdef HONE_AVX512BF16 /* dot products of bytes and of bf16 pairs */
+    if (has_avx512() && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")) can[n++] = &isa_avx512bf16;
 #endif
     return i >= 0 && i < n ? can[i] : NULL;
 }

@@ -33,15 +33,18 @@ AC_DEFUN([HONE_FLAGS], [
   AM_CONDITIONAL([SANITIZER], [test "x$with_sanitizer" != xno])
   AC_SUBST([HARDEN_CFLAGS]) AC_SUBST([HARDEN_CPPFLAGS]) AC_SUBST([HARDEN_LDFLAGS]) AC_SUBST([WARN_CFLAGS]) AC_SUBST([SAN_CFLAGS])
   # Instruction sets the kernels are compiled for; which one runs is chosen at start.
-  ISA_AVX2= ISA_AVX512=
+  ISA_AVX2= ISA_AVX512= ISA_AVX512BF16=
   AS_CASE([$host_cpu], [x86_64], [
     HONE_FLAGS_TO([ISA_AVX2], [[-mavx2@-mfma@-mf16c]])
-    HONE_FLAGS_TO([ISA_AVX512], [[-march=skylake-avx512@-mprefer-vector-width=512]])])
+    HONE_FLAGS_TO([ISA_AVX512], [[-march=skylake-avx512@-mprefer-vector-width=512]])
+    HONE_FLAGS_TO([ISA_AVX512BF16], [[-march=skylake-avx512@-mavx512vnni@-mavx512bf16@-mprefer-vector-width=512]])])
   AM_CONDITIONAL([HAVE_AVX2], [test -n "$ISA_AVX2"])
   AM_CONDITIONAL([HAVE_AVX512], [test -n "$ISA_AVX512"])
+  AM_CONDITIONAL([HAVE_AVX512BF16], [test -n "$ISA_AVX512BF16"])
   AS_IF([test -n "$ISA_AVX2"], [AC_DEFINE([HONE_AVX2], [1], [AVX2 kernels are built])])
   AS_IF([test -n "$ISA_AVX512"], [AC_DEFINE([HONE_AVX512], [1], [AVX-512 kernels are built])])
-  AC_SUBST([ISA_AVX2]) AC_SUBST([ISA_AVX512])])
+  AS_IF([test -n "$ISA_AVX512BF16"], [AC_DEFINE([HONE_AVX512BF16], [1], [AVX-512 kernels with VNNI and BF16 are built])])
+  AC_SUBST([ISA_AVX2]) AC_SUBST([ISA_AVX512]) AC_SUBST([ISA_AVX512BF16])])
 
 AC_DEFUN([HONE_LIBRARIES], [
   PKG_CHECK_MODULES([NCURSES], [ncursesw >= 6], [], [AC_MSG_ERROR([ncursesw is missing: install libncurses-dev])])
@@ -74,7 +77,7 @@ AC_DEFUN([HONE_SUMMARY], [
 
 hone $PACKAGE_VERSION
   compiler        $CC, $CFLAGS
-  kernels         baseline$(test -n "$ISA_AVX2" && echo ", AVX2")$(test -n "$ISA_AVX512" && echo ", AVX-512") (chosen at start)
+  kernels         baseline$(test -n "$ISA_AVX2" && echo ", AVX2")$(test -n "$ISA_AVX512" && echo ", AVX-512")$(test -n "$ISA_AVX512BF16" && echo ", AVX-512 with VNNI and BF16") (chosen at start)
   BLAS            $have_blas
   xz files        $have_lzma
   fuzzing         $FUZZ_CC
