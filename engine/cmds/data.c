@@ -101,7 +101,7 @@ struct fetch_args {
 };
 #define AT(f) offsetof(struct fetch_args, f)
 static const struct arg fetch_table[] = {
-    {"name", "name of the data set", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 0, NULL, SRC_DATA},
+    {"name", "name of the data set or model", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 0, NULL, SRC_DATA},
     {"to", "folder that gets a folder NAME", NULL, "./data", ARG_PATH, AT(to), 0, AT_RUN, 0, 0, NULL, SRC_FILE},
     {"from", "an address that has the files under their own names; otherwise the publisher's", NULL, NULL, ARG_STR, AT(from)},
     {"variant", "which one of a set that has several", NULL, NULL, ARG_STR, AT(variant)},
@@ -140,14 +140,17 @@ static int ls(struct call *c, const void *args, struct err *e) {
         struct val *v = val_table();
         struct source s;
         struct err why = {0};
-        bool url = r->file->url != NULL;
+        bool url = r->file->url || r->python;
         val_set_str(v, "name", r->name);
         val_set_str(v, "what", r->task);
         val_set_str(v, "licence", r->licence);
-        if (!source_find(r->name, NULL, (const char *const *)search, &s, &why)) {
+        char *model = r->model ? source_model(r->name, (const char *const *)search, &why) : NULL;
+        if (model) val_set_str(v, "path", model);
+        else if (!r->model && !source_find(r->name, NULL, (const char *const *)search, &s, &why)) {
             val_set_str(v, "path", s.path);
             source_free(&s);
         } else val_set_str(v, "path", url ? "not here: hone data fetch" : "not here");
+        free(model);
         val_push(list, v);
     }
     data_search_free(search);
@@ -176,9 +179,9 @@ const struct cmd cmd_data = {
     {"data", "Loads a data set: by name, or from a file or folder", "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, load, NULL};
 const struct cmd cmd_data_fetch = {
-    {"data_fetch", "Fetches a public data set into ./data, checked against its known sum", "hone.data_fetch{ \"banking77\" }", fetch_table, sizeof(struct fetch_args)},
+    {"data_fetch", "Fetches a public data set or pretrained model into ./data, checked against its known sum", "hone.data_fetch{ \"banking77\" }", fetch_table, sizeof(struct fetch_args)},
     OWNER_HELPER, CMD_LINE, fetch, NULL};
-const struct cmd cmd_data_ls = {{"data_ls", "Lists the known data sets and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER, CMD_LINE | CMD_WATCHER, ls, NULL};
+const struct cmd cmd_data_ls = {{"data_ls", "Lists the known data sets and pretrained models and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER, CMD_LINE | CMD_WATCHER, ls, NULL};
 const struct cmd cmd_data_show = {
     {"data_show", "What a data set is: files, sums, rows, classes, preparation", "hone.data_show{ \"german-credit\" }", data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, show, NULL};

@@ -7,7 +7,6 @@
 
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
-#include "engine/model/hf.h"
 #include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/call/settings.h"
@@ -115,9 +114,7 @@ static int load_run(struct call *c, const void *args, struct err *e) {
     settings_get(&s);
     struct hf_options o = {a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, (uint64_t)s.seed};
     args_release(&settings_kind, &s);
-    bool foreign = hf_is(a->path);
-    if (!foreign && (o.pool || o.classes || o.len)) return err_code(e, ERR_USAGE, "pool, classes and len are for folders of transformers (config.json); %s is not one", a->path);
-    struct model *m = foreign ? hf_load(a->path, &o, e) : model_load(a->path, e);
+    struct model *m = pick_load(a->path, &o, e);
     if (!m) return -1;
     call_result(c, val_handle(objects_add_model(m)));
     return 0;
@@ -143,7 +140,7 @@ static const struct arg save_table[] = {
     MODEL, {"path", "folder, or a file PATH.hone", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {NULL},
 };
 static const struct arg load_table[] = {
-    {"path", "a saved model, or a folder of transformers with config.json and model.safetensors", NULL, NULL, ARG_PATH, offsetof(struct load_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {"path", "a saved model, a folder of transformers with config.json and model.safetensors, or the name of a known one", NULL, NULL, ARG_PATH, offsetof(struct load_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
     {"pool", "of a folder of transformers: what becomes of the tokens", NULL, "auto", ARG_ENUM, offsetof(struct load_args, pool), 0, 0, 0, 0, pools},
     {"classes", "of a folder of transformers: puts a new head with so many classes behind it", NULL, NULL, ARG_INT, offsetof(struct load_args, classes), 0, 0, 1, 1e6},
     {"len", "of a folder of transformers: texts are cut to so many tokens; default 128", NULL, NULL, ARG_INT, offsetof(struct load_args, len), 0, 0, 1, 1 << 20},

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "datasets/data_args.h"
+#include "datasets/recipes/recipes.h"
+#include "datasets/source.h"
 #include "engine/cmds/data.h"
 #include "engine/cmds/objects.h"
 #include "src/base/io.h"
@@ -88,6 +90,24 @@ struct val *pick_known(const char *name, const struct dataset *d) {
     return t;
 }
 
+struct model *pick_load(const char *path, const struct hf_options *o, struct err *e) {
+    const struct recipe *r = io_exists(path) ? NULL : recipe_find(path);
+    char *found = NULL;
+    if (r && r->model) {
+        char **search = data_search();
+        found = source_model(path, (const char *const *)search, e);
+        data_search_free(search);
+        if (!found) return NULL;
+    }
+    const char *at = found ? found : path;
+    bool foreign = hf_is(at);
+    struct model *m = NULL;
+    if (!foreign && (o->pool || o->classes || o->len)) err_code(e, ERR_USAGE, "pool, classes and len are for folders of transformers (config.json); %s is not one", at);
+    else m = foreign ? hf_load(at, o, e) : model_load(at, e);
+    free(found);
+    return m;
+}
+
 static struct model *make_known(const char *name, const struct dataset *d, struct err *e) {
     struct val *user = d ? pick_known(name, d) : NULL;
     if (!user) {
@@ -115,7 +135,8 @@ struct model *pick_model(const struct val *v, const struct dataset *d, struct er
         err_code(e, ERR_USAGE, "model is a model or the path of a saved one, not a %s", val_type_name(v));
         return NULL;
     }
-    struct model *m = io_exists(v->u.s.p) ? model_load(v->u.s.p, e) : make_known(v->u.s.p, d, e);
+    const struct recipe *r = recipe_find(v->u.s.p);
+    struct model *m = io_exists(v->u.s.p) || (r && r->model) ? pick_load(v->u.s.p, &(struct hf_options){0}, e) : make_known(v->u.s.p, d, e);
     if (m) objects_add_model(m);
     return m;
 }

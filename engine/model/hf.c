@@ -1,5 +1,5 @@
 /* Folders of transformers: config.json says the sizes, a const table which of their tensors make which of ours (queries, keys and values are stacked into one). Everything
- * is checked before memory is taken. Encoders of the BERT, DistilBERT and RoBERTa layouts; the tokenizer is read elsewhere. Engine or helper thread. */
+ * is checked before memory is taken. Encoders of the BERT, DistilBERT and RoBERTa layouts; the folder's tokenizer becomes the model's preparation of texts. Engine or helper thread. */
 #include "config.h"
 
 #include "engine/model/hf.h"
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/text/encoder.h"
 #include "engine/model/build.h"
 #include "engine/model/safetensors.h"
 #include "src/base/io.h"
@@ -136,6 +137,27 @@ static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
     return rc;
 }
 
+/* The preparation of texts by the tokenizer of the folder; NULL where there is none, or none that is known here: the model works, on ids. */
+static struct val *preparation(const struct hf *h, int64_t len) {
+    static const char *const files[] = {"tokenizer.json", "vocab.txt"};
+    bool any = false;
+    for (size_t i = 0; i < LEN(files) && !any; i++) {
+        char *path = io_join(h->path, files[i]);
+        any = io_exists(path);
+        free(path);
+    }
+    struct err why = {0};
+    struct encoder x = {.len = len};
+    if (!any) return NULL;
+    if (!(x.tokenizer = tokenizer_load(h->path, true, &why))) {
+        log_write(LOG_WARN, "%s is loaded without its tokenizer: %s", h->path, why.text);
+        return NULL;
+    }
+    struct val *v = encoder_to_val(&x);
+    encoder_release(&x);
+    return v;
+}
+
 static struct val *describe(const struct hf *h, struct err *e) {
     struct sizes s;
     if (read_sizes(h, &s, e) < 0) return NULL;
@@ -146,6 +168,7 @@ static struct val *describe(const struct hf *h, struct err *e) {
     val_set_int(input, "len", s.len);
     val_set(user, "input", input);
     val_set_str(user, "name", h->l->type);
+    if ((v = preparation(h, s.len))) val_set(user, "prep", v);
     v = layer(list, "text_embedding", "embed");
     val_set_int(v, "n", s.vocab), val_set_int(v, "dim", s.width), val_set_int(v, "positions", s.positions), val_set_int(v, "types", s.types), val_set_int(v, "start", s.start), val_set_num(v, "eps", s.eps);
     for (int64_t i = 1; i <= s.blocks; i++) {
