@@ -3,7 +3,6 @@
 #include "datasets/dataset.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +10,15 @@
 
 #include "datasets/data_args.h"
 #include "datasets/formats/format.h"
-#include "datasets/source.h"
+#include "datasets/read.h"
 #include "datasets/split.h"
 #include "datasets/tabular.h"
 #include "datasets/target.h"
 #include "datasets/text/encoder.h"
 #include "datasets/text_args.h"
 #include "src/base/buf.h"
-#include "src/base/io.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
-#include "src/base/thread.h"
 
 const char *const part_names[PART_N] = {"train", "val", "test"};
 
@@ -85,116 +82,9 @@ static int read_options(struct loading *l, struct err *e) {
     return 0;
 }
 
-/* The sum of a file, computed beside its reading: it takes as long. */
-struct summing {
-    const char *path;
-    char hex[65];
-    int64_t bytes;
-    int result;
-    struct err err;
-    pthread_t thread;
-    bool started;
-};
-static void *sum_file(void *arg) {
-    struct summing *s = arg;
-    s->result = io_sha256_file(s->path, s->hex, &s->bytes, &s->err);
-    return NULL;
-}
-
-static void sum_begin(struct summing *s, const char *path) {
-    *s = (struct summing){.path = path};
-    if (!io_is_dir(path)) s->started = !thread_start(&s->thread, "hone-sum", sum_file, s, &s->err);
-}
-
-/* t: what was read; of a folder the sum is that of its texts one after the other. */
-static int sum_end(struct loading *l, struct summing *s, const struct table *t, const char *part, struct err *e) {
-    struct val *f = val_table();
-    val_set_str(f, "path", s->path);
-    val_set_str(f, "part", part);
-    if (s->started) {
-        pthread_join(s->thread, NULL);
-    } else if (t->n_col && t->origin) {
-        s->bytes = t->col[0].offset[t->n];
-        io_sha256(t->col[0].data, (size_t)s->bytes, s->hex);
-    }
-    if (*s->hex) {
-        val_set_int(f, "bytes", s->bytes);
-        val_set_str(f, "sha256", s->hex);
-    }
-    val_push(val_get(l->d->identity, "files"), f);
-    if (!s->err.code) return 0;
-    if (e && !e->code) *e = s->err;
-    return -1;
-}
-
-/* One more file of a part: its columns beside those that are there. */
-static int join(struct table *into, struct table *t, int role, struct err *e) {
-    if (role == ROLE_Y && t->n_col == 1) {
-        free(t->col[0].name);
-        t->col[0].name = mem_str("y");
-    }
-    if (!into->n_col) {
-        *into = *t;
-        memset(t, 0, sizeof *t);
-        return 0;
-    }
-    if (into->n != t->n)
-        return err_set(e, "%s has %lld examples, but %s has %lld; they must be of the same part of the same set", into->file, (long long)into->n, t->file, (long long)t->n);
-    for (int i = 0; i < t->n_col; i++) {
-        struct column *c = table_add(into, t->col[i].name, t->col[i].type);
-        free(c->name);
-        *c = t->col[i];
-        memset(&t->col[i], 0, sizeof t->col[i]);
-    }
-    return 0;
-}
-
-static int read_npz_parts(struct loading *l, struct err *e); /* below: one file with several parts */
-
 static int read_tables(struct loading *l, struct err *e) {
-    for (int i = 0; i < l->src.n; i++) {
-        const struct source_file *f = &l->src.file[i];
-        if ((f->part == PART_VAL && !l->a->val) || (f->part == PART_TEST && !l->a->test)) continue; /* nothing of it is wanted */
-        if (l->opts.progress && l->opts.progress(l->opts.ctx, "reading", (double)i / l->src.n)) return err_code(e, ERR_STOPPED, "loading was stopped");
-        struct summing sum;
-        struct table t = {0};
-        sum_begin(&sum, f->path);
-        l->opts.pick = f->pick;
-        int r = format_read(f->path, &l->opts, &t, e);
-        r |= sum_end(l, &sum, &t, part_names[f->part], r ? NULL : e);
-        r = r || join(&l->tab[f->part], &t, f->role, e);
-        table_free(&t);
-        if (r) return -1;
-    }
-    return read_npz_parts(l, e);
-}
-
-/* x_train, y_test ..: the arrays of one file go to their parts. */
-static int read_npz_parts(struct loading *l, struct err *e) {
-    struct table all = l->tab[PART_TRAIN];
-    static const struct { const char *end; int part; } ends[] = {{"_train", PART_TRAIN}, {"_val", PART_VAL}, {"_valid", PART_VAL}, {"_test", PART_TEST}};
-    if (!all.rows) return 0;
-    memset(&l->tab[PART_TRAIN], 0, sizeof all);
-    int r = 0;
-    for (int i = 0; i < all.n_col && !r; i++) {
-        struct column c = all.col[i];
-        struct table one = {.file = mem_str(all.file), .n = all.rows[i], .n_col = 1, .col = X_NEW(struct column, 1), .named = true};
-        memset(&all.col[i], 0, sizeof c);
-        int part = PART_TRAIN;
-        for (size_t k = 0; k < LEN(ends); k++) {
-            size_t n = strlen(c.name), m = strlen(ends[k].end);
-            if (n > m && !strcmp(c.name + n - m, ends[k].end)) {
-                part = ends[k].part;
-                c.name[n - m] = 0;
-            }
-        }
-        one.col[0] = c;
-        r = join(&l->tab[part], &one, ROLE_ALL, e);
-        table_free(&one);
-    }
-    if (!r && !l->tab[PART_TRAIN].n_col) r = err_set(e, "%s has no arrays of a training part: x and y, or x_train and y_train", all.file);
-    table_free(&all);
-    return r;
+    const bool want[PART_N] = {true, l->a->val != 0, l->a->test != 0}; /* 0: nothing of it is wanted */
+    return read_files(&l->src, &l->opts, want, atomic_load(&threads), l->tab, val_get(l->d->identity, "files"), e);
 }
 
 /* ---- which columns ---- */
@@ -432,6 +322,13 @@ static int gather_text(struct loading *l, int part, int col, struct column *out,
     struct column *c = &l->tab[l->from[part]].col[col];
     int64_t n = l->n[part], bytes = 0;
     *out = (struct column){.name = mem_str("text"), .type = COL_TEXT, .scale = 1};
+    if (n == l->tab[l->from[part]].n) { /* rows are drawn in their order, so all of them are the column itself: moved */
+        out->data = c->data;
+        out->offset = c->offset;
+        c->data = NULL;
+        c->offset = NULL;
+        return 0;
+    }
     out->offset = X_NEW(int64_t, (size_t)n + 1);
     for (int64_t i = 0; i < n; i++) bytes += c->offset[l->idx[part][i] + 1] - c->offset[l->idx[part][i]];
     char *p = out->data = mem_try((size_t)bytes + 1, 1, "the texts", e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/mem.h"
 #include "src/base/thread.h"
 
 static bool stopped(const struct texts *t, int64_t i, const char *phase) { return t->progress && !(i & 1023) && t->progress(t->ctx, phase, (double)i / (double)(t->n ? t->n : 1)); }
@@ -15,29 +16,67 @@ static const char *text_at(const struct texts *t, int64_t i, size_t *n) {
     return (const char *)t->col->data + t->col->offset[row];
 }
 
+/* ---- on several threads ----
+ * What is computed does not depend on their number: counts of runs of texts are merged in the order of the texts, encoded blocks put together in theirs. */
+#define THREADS 16
+#define WORTH (1 << 17) /* bytes of text below which another thread does not pay */
+
+static int helpers(const struct texts *t) {
+    int want = t->threads > 0 ? t->threads : thread_cores();
+    int64_t most = (t->idx ? t->n : t->col->offset[t->n] / WORTH), n = want - 1;
+    n = n < THREADS ? n : THREADS;
+    return (int)(n < most ? n : most);
+}
+
+struct counting {
+    const struct encoder *x;
+    const struct texts *t;
+    int64_t from, to;
+    struct vocab *vocab;
+    _Atomic bool *stop;
+    bool asks;           /* on the caller's thread: looks at the user's wish to stop */
+};
+
+static void *count_words(void *arg) {
+    struct counting *c = arg;
+    struct tokens tok = {0};
+    c->vocab = vocab_new();
+    for (int64_t i = c->from; i < c->to && !atomic_load_explicit(c->stop, memory_order_relaxed); i++) {
+        if (c->asks && stopped(c->t, i, "counting words")) atomic_store(c->stop, true);
+        size_t n;
+        const char *s = text_at(c->t, i, &n);
+        tokens_split(&tok, c->x->kind, c->x->lower, s, n, 0);
+        for (int64_t k = 0; k < tok.n; k++) {
+            s = tokens_at(&tok, k, &n);
+            vocab_count(c->vocab, s, n);
+        }
+    }
+    tokens_release(&tok);
+    return NULL;
+}
+
+static int learn_words(struct encoder *x, const struct texts *t, int64_t size, struct err *e) {
+    struct counting c[THREADS + 1];
+    pthread_t thread[THREADS + 1];
+    _Atomic bool stop = false;
+    int n = helpers(t), started = 0;
+    for (int i = 0; i <= n; i++) c[i] = (struct counting){x, t, t->n * i / (n + 1), t->n * (i + 1) / (n + 1), NULL, &stop, i == 0};
+    for (int i = 1; i <= n && !thread_start(&thread[i], "hone-tok", count_words, &c[i], NULL); i++) started = i;
+    for (int i = started + 1; i <= n; i++) count_words(&c[i]);
+    count_words(&c[0]);
+    for (int i = 1; i <= started; i++) pthread_join(thread[i], NULL);
+    x->vocab = c[0].vocab;
+    for (int i = 1; i <= n; i++) vocab_merge_take(x->vocab, c[i].vocab);
+    if (stop) return err_code(e, ERR_STOPPED, "loading was stopped");
+    vocab_finish(x->vocab, size);
+    return 0;
+}
+
 int encoder_learn(struct encoder *x, const struct texts *t, int64_t size, struct err *e) {
     if (x->tokenizer) return 0;
     bool runs = x->ngrams > 1 || x->char_lo;
     if (runs && !x->buckets) x->buckets = 100000;
-    if (!x->buckets || runs) {
-        struct tokens tok = {0};
-        x->vocab = vocab_new();
-        for (int64_t i = 0; i < t->n; i++) {
-            if (stopped(t, i, "counting words")) {
-                tokens_release(&tok);
-                return err_code(e, ERR_STOPPED, "loading was stopped");
-            }
-            size_t n;
-            const char *s = text_at(t, i, &n);
-            tokens_split(&tok, x->kind, x->lower, s, n, 0);
-            for (int64_t k = 0; k < tok.n; k++) {
-                s = tokens_at(&tok, k, &n);
-                vocab_count(x->vocab, s, n);
-            }
-        }
-        tokens_release(&tok);
-        vocab_finish(x->vocab, size);
-    }
+    if ((!x->buckets || runs) && learn_words(x, t, size, e)) return -1;
     x->max_id = (x->vocab ? vocab_size(x->vocab) : 2) + x->buckets;
     return x->max_id > INT32_MAX ? err_set(e, "vocab + hash_buckets is %lld ids; at most %d", (long long)x->max_id, INT32_MAX) : 0;
 }
@@ -54,11 +93,9 @@ static void one_text(const struct encoder *x, struct tokens *tok, struct ids *d,
     if (x->char_lo) ngrams_chars(d, tok, from, x->char_lo, x->char_hi, base, x->buckets);
 }
 
-/* ---- with the tokenizer of a pre-trained model ----
- * Blocks of texts are taken by whoever is free and put together in their order, so the ids do not depend on the number of threads. */
+/* Blocks of texts are taken by whoever is free. */
 #define BLOCK 256
-#define THREADS 16
-struct block { struct ids d; int32_t count[BLOCK]; };
+struct block { struct ids d; float *weight; int64_t weight_cap; int32_t count[BLOCK]; };
 struct sharing {
     const struct encoder *x;
     const struct texts *t;
@@ -68,94 +105,97 @@ struct sharing {
     _Atomic bool stop;
 };
 
-static void *encode_blocks(void *arg) {
-    struct sharing *s = arg;
-    struct tokenizer_work *w = tokenizer_work_new();
+static void one_subword_text(struct sharing *s, struct tokenizer_work *w, struct ids *d, const char *text, size_t n) {
+    int64_t from = d->n;
+    if (tokenizer_encode(s->x->tokenizer, w, text, n, s->x->len, s->x->tail, d)) atomic_fetch_add(&s->cut, 1);
+    if (d->n > from) return;
+    ids_reserve(d, 1);
+    d->p[d->n++] = tokenizer_pad(s->x->tokenizer);
+}
+
+static void one_word_text(const struct encoder *x, struct tokens *tok, struct block *b, const char *text, size_t n) {
+    struct ids *d = &b->d;
+    int64_t from = d->n;
+    one_text(x, tok, d, text, n);
+    if (d->n == from) {
+        ids_reserve(d, 1);
+        d->p[d->n++] = VOCAB_PAD;
+    }
+    if (!x->tfidf) return;
+    if (d->n > b->weight_cap) b->weight = X_GROW(b->weight, float, (size_t)(b->weight_cap = d->n + d->n / 2 + 256));
+    d->n = from + tfidf_distinct(d->p + from, b->weight + from, d->n - from);
+}
+
+static void encode_some(struct sharing *s, bool asks) {
+    struct tokenizer_work *w = s->x->tokenizer ? tokenizer_work_new() : NULL;
+    struct tokens tok = {0};
     for (int64_t b; !atomic_load(&s->stop) && (b = atomic_fetch_add(&s->next, 1)) < s->n_block;)
         for (int64_t i = b * BLOCK; i < s->t->n && i < (b + 1) * BLOCK; i++) {
-            struct ids *d = &s->block[b].d;
+            if (asks && stopped(s->t, i, "tokenising")) atomic_store(&s->stop, true);
+            struct block *k = &s->block[b];
             size_t n;
             const char *text = text_at(s->t, i, &n);
-            int64_t from = d->n;
-            if (tokenizer_encode(s->x->tokenizer, w, text, n, s->x->len, s->x->tail, d)) atomic_fetch_add(&s->cut, 1);
-            if (d->n == from) {
-                ids_reserve(d, 1);
-                d->p[d->n++] = tokenizer_pad(s->x->tokenizer);
-            }
-            s->block[b].count[i - b * BLOCK] = (int32_t)(d->n - from);
+            int64_t from = k->d.n;
+            if (w) one_subword_text(s, w, &k->d, text, n);
+            else one_word_text(s->x, &tok, k, text, n);
+            k->count[i - b * BLOCK] = (int32_t)(k->d.n - from);
         }
-    tokenizer_work_free(w);
+    if (w) tokenizer_work_free(w);
+    tokens_release(&tok);
+}
+static void *encode_blocks(void *arg) {
+    encode_some(arg, false);
     return NULL;
 }
 
-static int encode_subwords(struct encoder *x, const struct texts *t, struct column *out, struct err *e) {
-    struct sharing s = {.x = x, .t = t, .n_block = (t->n + BLOCK - 1) / BLOCK};
-    pthread_t thread[THREADS];
-    int n = 0, want = t->threads > 0 ? t->threads : thread_cores(), r = 0;
-    s.block = X_NEW(struct block, (size_t)s.n_block + 1);
-    for (; n < want - 1 && n < THREADS && n + 1 < s.n_block && t->col->offset[t->n] > 1 << 17; n++)
-        if (thread_start(&thread[n], "hone-tok", encode_blocks, &s, NULL)) break;
-    encode_blocks(&s);
-    for (int i = 0; i < n; i++) pthread_join(thread[i], NULL);
-    int64_t total = 0;
-    for (int64_t b = 0; b < s.n_block; b++) total += s.block[b].d.n;
+/* The blocks one after the other into the column. */
+static int gather(struct sharing *s, struct column *out, struct err *e) {
+    int64_t total = 0, rows = s->t->n;
+    for (int64_t b = 0; b < s->n_block; b++) total += s->block[b].d.n;
     int32_t *p = mem_try((size_t)total + 1, sizeof *p, "the token ids", e);
-    if (!p) r = -1;
-    for (int64_t b = 0, at = 0; b < s.n_block; b++) {
-        struct block *k = &s.block[b];
-        for (int64_t i = b * BLOCK; i < t->n && i < (b + 1) * BLOCK; i++) out->offset[i + 1] = out->offset[i] + k->count[i - b * BLOCK];
-        if (p && k->d.n) memcpy(p + at, k->d.p, (size_t)k->d.n * sizeof *p);
-        at += k->d.n;
-        free(k->d.p);
-    }
-    free(s.block);
-    x->cut = atomic_load(&s.cut);
-    x->max_id = out->max_id = tokenizer_size(x->tokenizer);
+    float *weight = p && s->x->tfidf ? mem_try((size_t)total + 1, sizeof *weight, "the token weights", e) : NULL;
     out->data = p;
-    return r;
+    out->weight = weight;
+    if (!p || (s->x->tfidf && !weight)) return -1;
+    for (int64_t b = 0, at = 0; b < s->n_block; b++) {
+        struct block *k = &s->block[b];
+        for (int64_t i = b * BLOCK; i < rows && i < (b + 1) * BLOCK; i++) out->offset[i + 1] = out->offset[i] + k->count[i - b * BLOCK];
+        if (k->d.n) memcpy(p + at, k->d.p, (size_t)k->d.n * sizeof *p);
+        if (k->d.n && weight) memcpy(weight + at, k->weight, (size_t)k->d.n * sizeof *weight);
+        at += k->d.n;
+    }
+    return 0;
 }
 
 int encoder_encode(struct encoder *x, const struct texts *t, bool learn, struct column *out, struct err *e) {
-    struct tokens tok = {0};
-    struct ids d = {0};
-    int64_t weight_cap = 0;
-    float *weight = NULL;
-    int r = 0;
+    struct sharing s = {.x = x, .t = t, .n_block = (t->n + BLOCK - 1) / BLOCK};
+    pthread_t thread[THREADS];
+    int n = 0, want = helpers(t);
     out->type = COL_TOKENS;
     out->offset = X_NEW(int64_t, (size_t)t->n + 1);
-    if (x->tokenizer) return encode_subwords(x, t, out, e);
-    for (int64_t i = 0; i < t->n; i++) {
-        if (stopped(t, i, "tokenising")) {
-            r = err_code(e, ERR_STOPPED, "loading was stopped");
-            break;
-        }
-        size_t n;
-        const char *s = text_at(t, i, &n);
-        int64_t from = d.n;
-        one_text(x, &tok, &d, s, n);
-        if (d.n == from) {
-            ids_reserve(&d, 1);
-            d.p[d.n++] = VOCAB_PAD;
-        }
-        if (x->tfidf) {
-            if (d.n > weight_cap) weight = X_GROW(weight, float, (size_t)(weight_cap = d.n + d.n / 2 + 256));
-            d.n = from + tfidf_distinct(d.p + from, weight + from, d.n - from);
-        }
-        out->offset[i + 1] = d.n;
+    s.block = X_NEW(struct block, (size_t)s.n_block + 1);
+    for (; n < want && n + 1 < s.n_block; n++)
+        if (thread_start(&thread[n], "hone-tok", encode_blocks, &s, NULL)) break;
+    encode_some(&s, true);
+    for (int i = 0; i < n; i++) pthread_join(thread[i], NULL);
+    int r = atomic_load(&s.stop) ? err_code(e, ERR_STOPPED, "loading was stopped") : gather(&s, out, e);
+    for (int64_t b = 0; b < s.n_block; b++) {
+        free(s.block[b].d.p);
+        free(s.block[b].weight);
     }
-    tokens_release(&tok);
-    if (d.cap - d.n > d.n / 8) d.p = X_GROW(d.p, int32_t, (size_t)d.n + 1);
-    out->data = d.p;
-    out->weight = weight;
+    free(s.block);
+    if (x->tokenizer) {
+        x->cut = atomic_load(&s.cut);
+        x->max_id = tokenizer_size(x->tokenizer);
+    }
     out->max_id = x->max_id;
-    if (!r && x->tfidf) {
-        if (learn) {
-            free(x->idf);
-            x->idf = tfidf_learn(out, t->n, x->max_id);
-        }
-        tfidf_weigh(out, t->n, x->idf);
+    if (r || !x->tfidf || x->tokenizer) return r;
+    if (learn) {
+        free(x->idf);
+        x->idf = tfidf_learn(out, t->n, x->max_id);
     }
-    return r;
+    tfidf_weigh(out, t->n, x->idf);
+    return 0;
 }
 
 struct val *encoder_to_val(const struct encoder *x) {

@@ -28,7 +28,7 @@ struct texts {
     int64_t n;
     data_progress progress;
     void *ctx;
-    int threads;                /* for tokenizers; 0: all cores */
+    int threads;                /* 0: all cores */
 };
 int encoder_learn(struct encoder *x, const struct texts *t, int64_t size, struct err *e); /* vocabulary of `size` ids */
 /* Fills a TOKENS column; learn: computes the idf from these texts first. */

@@ -64,11 +64,10 @@ static void index_all(struct vocab *v, size_t slots) {
     }
 }
 
-void vocab_count(struct vocab *v, const char *s, size_t n) {
-    uint32_t h = (uint32_t)token_hash(s, n, 0);
-    size_t i = find_slot(v, s, n, h);
+static void add(struct vocab *v, const char *s, size_t n, uint32_t hash, int64_t count) {
+    size_t i = find_slot(v, s, n, hash);
     if (v->slot[i]) {
-        v->e[v->slot[i] - 1].count++;
+        v->e[v->slot[i] - 1].count += count;
         return;
     }
     if (v->n == v->cap) {
@@ -77,9 +76,16 @@ void vocab_count(struct vocab *v, const char *s, size_t n) {
     }
     char *copy = ARENA_NEW(&v->text, char, n + 1);
     memcpy(copy, s, n);
-    v->e[v->n] = (struct entry){copy, (uint32_t)n, h, 1, (uint32_t)v->n};
+    v->e[v->n] = (struct entry){copy, (uint32_t)n, hash, count, (uint32_t)v->n};
     v->slot[i] = (uint32_t)++v->n;
     if (2 * v->n > v->slots) index_all(v, 4 * v->slots);
+}
+
+void vocab_count(struct vocab *v, const char *s, size_t n) { add(v, s, n, (uint32_t)token_hash(s, n, 0), 1); }
+
+void vocab_merge_take(struct vocab *v, struct vocab *later) {
+    for (size_t k = 0; k < later->n; k++) add(v, later->e[k].s, later->e[k].n, later->e[k].hash, later->e[k].count);
+    vocab_free(later);
 }
 
 static int by_count(const void *pa, const void *pb) {

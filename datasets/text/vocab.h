@@ -15,6 +15,7 @@ struct vocab;
 struct vocab *vocab_new(void);
 void vocab_free(struct vocab *v);
 void vocab_count(struct vocab *v, const char *s, size_t n);   /* one more occurrence; before vocab_finish */
+void vocab_merge_take(struct vocab *v, struct vocab *later);    /* as if the tokens counted in `later` came after those of v; frees it */
 void vocab_finish(struct vocab *v, int64_t size);             /* keeps the size - 2 most frequent; ids are fixed from here */
 int64_t vocab_size(const struct vocab *v);                    /* ids, padding and unknown included */
 int32_t vocab_id(const struct vocab *v, const char *s, size_t n); /* VOCAB_UNKNOWN if not there */

@@ -6,6 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined __x86_64__ && defined __GNUC__
+#define SHA256_X86
+#include <cpuid.h>
+#include <stdatomic.h>
+
+#include "src/base/sha256_x86.h"
+#endif
+
 static const uint32_t k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
@@ -14,22 +22,57 @@ static const uint32_t k[64] = {
 
 static uint32_t rot(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static void block(struct sha256 *h, const unsigned char *p) {
-    uint32_t w[64], s[8];
-    for (int i = 0; i < 16; i++) w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
-    for (int i = 16; i < 64; i++) {
-        uint32_t a = w[i - 15], b = w[i - 2];
-        w[i] = w[i - 16] + (rot(a, 7) ^ rot(a, 18) ^ a >> 3) + w[i - 7] + (rot(b, 17) ^ rot(b, 19) ^ b >> 10);
+/* One round, the eight words named in the order they stand in now: instead of moving them, the next round names them one further on. */
+#define ROUND(a, b, c, d, e, f, g, h, i) \
+    do { \
+        uint32_t t = h + (rot(e, 6) ^ rot(e, 11) ^ rot(e, 25)) + (g ^ (e & (f ^ g))) + k[i] + w[i]; \
+        d += t; \
+        h = t + (rot(a, 2) ^ rot(a, 13) ^ rot(a, 22)) + ((a & b) | (c & (a | b))); \
+    } while (0)
+
+static void blocks_plain(uint32_t state[8], const unsigned char *p, size_t n) {
+    for (; n > 0; n--, p += 64) {
+        uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
+        for (int i = 0; i < 16; i++) w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+        for (int i = 16; i < 64; i++) {
+            uint32_t x = w[i - 15], y = w[i - 2];
+            w[i] = w[i - 16] + (rot(x, 7) ^ rot(x, 18) ^ x >> 3) + w[i - 7] + (rot(y, 17) ^ rot(y, 19) ^ y >> 10);
+        }
+        for (int i = 0; i < 64; i += 8) {
+            ROUND(a, b, c, d, e, f, g, h, i);
+            ROUND(h, a, b, c, d, e, f, g, i + 1);
+            ROUND(g, h, a, b, c, d, e, f, i + 2);
+            ROUND(f, g, h, a, b, c, d, e, i + 3);
+            ROUND(e, f, g, h, a, b, c, d, i + 4);
+            ROUND(d, e, f, g, h, a, b, c, i + 5);
+            ROUND(c, d, e, f, g, h, a, b, i + 6);
+            ROUND(b, c, d, e, f, g, h, a, i + 7);
+        }
+        state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e, state[5] += f, state[6] += g, state[7] += h;
     }
-    memcpy(s, h->state, sizeof s);
-    for (int i = 0; i < 64; i++) {
-        uint32_t t1 = s[7] + (rot(s[4], 6) ^ rot(s[4], 11) ^ rot(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i];
-        uint32_t t2 = (rot(s[0], 2) ^ rot(s[0], 13) ^ rot(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += t1;
-        s[0] = t1 + t2;
+}
+
+#ifdef SHA256_X86
+static bool has_sha(void) {
+    static _Atomic signed char known; /* asked once: cpuid is slow in a virtual machine */
+    signed char is = atomic_load(&known);
+    if (!is) {
+        unsigned a, b, c, d;
+        is = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1 ? 1 : -1; /* leaf 7, EBX bit 29: SHA */
+        atomic_store(&known, is);
     }
-    for (int i = 0; i < 8; i++) h->state[i] += s[i];
+    return is > 0;
+}
+#endif
+
+static void blocks(struct sha256 *h, const unsigned char *p, size_t n) {
+#ifdef SHA256_X86
+    if (!h->plain && has_sha()) {
+        sha256_blocks_x86(h->state, p, n, k);
+        return;
+    }
+#endif
+    blocks_plain(h->state, p, n);
 }
 
 void sha256_init(struct sha256 *h) {
@@ -45,9 +88,10 @@ void sha256_add(struct sha256 *h, const void *data, size_t n) {
         if (take) memcpy(h->part + have, p, take);
         p += take, n -= take;
         if (have + take < 64) return;
-        block(h, h->part);
+        blocks(h, h->part, 1);
     }
-    for (; n >= 64; p += 64, n -= 64) block(h, p);
+    if (n >= 64) blocks(h, p, n / 64);
+    p += n - n % 64, n %= 64;
     if (n) memcpy(h->part, p, n);
 }
 
