@@ -17,7 +17,7 @@ struct model_args {
     int64_t n_class, seed;
 };
 struct of_args { struct handle model; char *path; int64_t tokens; };
-struct load_args { char *path; int pool; int64_t classes, len; };
+struct load_args { char *path; int pool; int64_t classes, len; double dropout; };
 static const char *const pools[] = {"auto", "first", "mean", "none", NULL};
 
 static bool is_data(const struct val *v) {
@@ -112,7 +112,7 @@ static int load_run(struct call *c, const void *args, struct err *e) {
     const struct load_args *a = args;
     struct settings s;
     settings_get(&s);
-    struct hf_options o = {a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, (uint64_t)s.seed};
+    struct hf_options o = {a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, a->dropout, (uint64_t)s.seed};
     args_release(&settings_kind, &s);
     struct model *m = pick_load(a->path, &o, e);
     if (!m) return -1;
@@ -144,6 +144,7 @@ static const struct arg load_table[] = {
     {"pool", "of a folder of transformers: what becomes of the tokens", NULL, "auto", ARG_ENUM, offsetof(struct load_args, pool), 0, 0, 0, 0, pools},
     {"classes", "of a folder of transformers: puts a new head with so many classes behind it", NULL, NULL, ARG_INT, offsetof(struct load_args, classes), 0, 0, 1, 1e6},
     {"len", "of a folder of transformers: texts are cut to so many tokens; default 128", NULL, NULL, ARG_INT, offsetof(struct load_args, len), 0, 0, 1, 1 << 20},
+    {"dropout", "of a folder of transformers: share dropped in training; default as config.json says", NULL, NULL, ARG_NUM, offsetof(struct load_args, dropout), 0, 0, 0, 0.999},
     {NULL},
 };
 

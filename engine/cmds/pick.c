@@ -102,7 +102,7 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     const char *at = found ? found : path;
     bool foreign = hf_is(at);
     struct model *m = NULL;
-    if (!foreign && (o->pool || o->classes || o->len)) err_code(e, ERR_USAGE, "pool, classes and len are for folders of transformers (config.json); %s is not one", at);
+    if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0)) err_code(e, ERR_USAGE, "pool, classes, len and dropout are for folders of transformers (config.json); %s is not one", at);
     else m = foreign ? hf_load(at, o, e) : model_load(at, e);
     free(found);
     return m;
@@ -136,7 +136,7 @@ struct model *pick_model(const struct val *v, const struct dataset *d, struct er
         return NULL;
     }
     const struct recipe *r = recipe_find(v->u.s.p);
-    struct model *m = io_exists(v->u.s.p) || (r && r->model) ? pick_load(v->u.s.p, &(struct hf_options){0}, e) : make_known(v->u.s.p, d, e);
+    struct model *m = io_exists(v->u.s.p) || (r && r->model) ? pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e) : make_known(v->u.s.p, d, e);
     if (m) objects_add_model(m);
     return m;
 }

@@ -9,7 +9,7 @@
 struct dataset *pick_data(const struct val *v, int *part, struct err *e);
 /* v: HANDLE_MODEL, a path, a known name (linear, mlp, bag) if d is given, or NULL/nil: the newest one. Borrowed from the table of objects. */
 struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e);
-/* A saved model, a folder of transformers, or a pretrained model of the recipe table by its name. o: all zero: as the folder says. A new model, or NULL. */
+/* A saved model, a folder of transformers, or a pretrained model of the recipe table by its name. o: zero, dropout below: as the folder says. A new model, or NULL. */
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e);
 /* A known whole model for a data set as a description, NULL if the name is not known. */
 struct val *pick_known(const char *name, const struct dataset *d);

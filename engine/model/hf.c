@@ -25,7 +25,7 @@
 struct name { const char *ours, *theirs[PARTS]; }; /* # stands for the block's number: from 1 in ours, from 0 in theirs; each has .weight and .bias */
 struct layout {
     const char *type, *prefix;                     /* model_type; what may stand before every name of the encoder */
-    const char *width, *blocks, *heads, *ffn, *act, *eps; /* keys of config.json; eps NULL: 1e-12 */
+    const char *width, *blocks, *heads, *ffn, *act, *eps, *dropout; /* keys of config.json; eps NULL: 1e-12 */
     bool types, after_pad;                         /* types of tokens; positions begin behind the padding id */
     const char *head[2];                           /* tensors of a classifier: inner, outer (inner NULL: the pooler) */
     const char *inner_act;
@@ -115,7 +115,7 @@ static void linear(struct val *list, const char *name, int64_t out, const char *
     if (act) val_set_str(v, "act", act);
 }
 
-struct sizes { int64_t vocab, width, blocks, heads, ffn, positions, types, start, len; double eps; const char *act; };
+struct sizes { int64_t vocab, width, blocks, heads, ffn, positions, types, start, len; double eps, dropout; const char *act; };
 static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
     static const char *const acts[][2] = {{"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"relu", "relu"}, {"silu", "silu"}, {"swish", "silu"}};
     const struct layout *l = h->l;
@@ -125,6 +125,8 @@ static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
         (l->types && whole(h, "type_vocab_size", 0, 1024, &s->types, e) < 0) || (l->after_pad && whole(h, "pad_token_id", 0, 1000, &s->start, e) < 0))
         return -1;
     if (l->after_pad) s->start++;
+    s->dropout = h->o.dropout >= 0 ? h->o.dropout : val_get_num(h->config, l->dropout, 0.1);
+    if (!(s->dropout >= 0 && s->dropout < 1)) return err_set(e, "%s/config.json: %s must be a number from 0 to below 1", h->path, l->dropout);
     s->len = h->o.len > 0 ? h->o.len : s->positions - s->start < 128 ? s->positions - s->start : 128;
     const char *act = val_get_str(h->config, l->act, "gelu"), *kind = val_get_str(h->config, "position_embedding_type", "absolute");
     for (size_t i = 0; i < LEN(acts); i++)
@@ -170,12 +172,12 @@ static struct val *describe(const struct hf *h, struct err *e) {
     val_set_str(user, "name", h->l->type);
     if ((v = preparation(h, s.len))) val_set(user, "prep", v);
     v = layer(list, "text_embedding", "embed");
-    val_set_int(v, "n", s.vocab), val_set_int(v, "dim", s.width), val_set_int(v, "positions", s.positions), val_set_int(v, "types", s.types), val_set_int(v, "start", s.start), val_set_num(v, "eps", s.eps);
+    val_set_int(v, "n", s.vocab), val_set_int(v, "dim", s.width), val_set_int(v, "positions", s.positions), val_set_int(v, "types", s.types), val_set_int(v, "start", s.start), val_set_num(v, "eps", s.eps), val_set_num(v, "dropout", s.dropout);
     for (int64_t i = 1; i <= s.blocks; i++) {
         char name[32];
         snprintf(name, sizeof name, "block%lld", (long long)i);
         v = layer(list, "encoder_block", name);
-        val_set_int(v, "heads", s.heads), val_set_int(v, "ffn", s.ffn), val_set_str(v, "act", s.act), val_set_num(v, "eps", s.eps);
+        val_set_int(v, "heads", s.heads), val_set_int(v, "ffn", s.ffn), val_set_str(v, "act", s.act), val_set_num(v, "eps", s.eps), val_set_num(v, "dropout", s.dropout);
     }
     if (first) layer(list, "first_token", NULL);
     if (mean) layer(list, "mean_pool", NULL);
@@ -336,7 +338,7 @@ static const struct name distil_names[] = {
     {"block#.attn.out", {"transformer.layer.#.attention.out_lin"}}, {"block#.norm1", {"transformer.layer.#.sa_layer_norm"}},
     {"block#.up", {"transformer.layer.#.ffn.lin1"}}, {"block#.down", {"transformer.layer.#.ffn.lin2"}}, {"block#.norm2", {"transformer.layer.#.output_layer_norm"}}, {NULL, {NULL}}};
 static const struct layout layouts[] = {
-    {"bert", "bert.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", true, false, {NULL, "classifier"}, NULL, bert_names},
-    {"roberta", "roberta.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", true, true, {"classifier.dense", "classifier.out_proj"}, "tanh", bert_names},
-    {"distilbert", "distilbert.", "dim", "n_layers", "n_heads", "hidden_dim", "activation", NULL, false, false, {"pre_classifier", "classifier"}, "relu", distil_names},
+    {"bert", "bert.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", "hidden_dropout_prob", true, false, {NULL, "classifier"}, NULL, bert_names},
+    {"roberta", "roberta.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", "hidden_dropout_prob", true, true, {"classifier.dense", "classifier.out_proj"}, "tanh", bert_names},
+    {"distilbert", "distilbert.", "dim", "n_layers", "n_heads", "hidden_dim", "activation", NULL, "dropout", false, false, {"pre_classifier", "classifier"}, "relu", distil_names},
     {0}};

@@ -172,7 +172,7 @@ struct model *model_load(const char *path, struct err *e) {
     struct st_file f = {0};
     struct val *head = NULL;
     struct model *m = NULL;
-    if (hf_is(path)) return hf_load(path, &(struct hf_options){.seed = 1}, e);
+    if (hf_is(path)) return hf_load(path, &(struct hf_options){.seed = 1, .dropout = -1}, e);
     if (io_is_dir(path)) {
         char *json = io_join(path, "model.json"), *st = io_join(path, "model.safetensors");
         head = json_read_file(json, JSON_MAX, e);
