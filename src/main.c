@@ -218,9 +218,18 @@ static void join_words(struct app *a) {
     memmove(o->word + 1, o->word + 2, (--o->n_word - 1) * sizeof *o->word);
 }
 
+/* Under --json the stream has standard output to itself: whatever else is written there, by a script's io.stdout or a native library, goes to stderr. */
+static void keep_out_clean(struct app *a) {
+    int fd = a->o.json ? fcntl(1, F_DUPFD_CLOEXEC, 3) : -1;
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (f && dup2(2, 1) == 1) a->out = f;
+    else if (f) fclose(f);
+}
+
 static int dispatch(struct app *a) {
     struct err e = {0};
     struct opts *o = &a->o;
+    keep_out_clean(a);
     const char *word = o->n_word ? o->word[0] : NULL;
     int status = 0;
     signals_line_mode();
@@ -241,8 +250,8 @@ static int dispatch(struct app *a) {
 }
 
 /* What was printed must have arrived: a full disk or a closed pipe is a failure, not silence. */
-static int flush_out(int status) {
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_DONE) {
+static int flush_out(FILE *out, int status) {
+    if ((fflush(out) != 0 || ferror(out)) && status == EXIT_DONE) {
         if (errno != EPIPE) say("cannot write to standard output: %s", strerror(errno));
         return EXIT_FAILED;
     }
@@ -253,6 +262,7 @@ int main(int argc, char **argv) {
     static struct app a;
     struct err e = {0};
     int status;
+    a.out = stdout;
     fill_standard_fds();
     setlocale(LC_CTYPE, "");
     bug_set_hook(bug_hook);
@@ -268,7 +278,7 @@ int main(int argc, char **argv) {
         status = fputs(license, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
     else
         status = a.o.session ? session_main(&a) : dispatch(&a);
-    status = flush_out(status);
+    status = flush_out(a.out, status);
     app_close(&a);
     opts_release(&a.o);
     return status;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "src/base/buf.h"
 #include "src/base/err.h"
@@ -53,6 +54,7 @@ struct app {
     struct hub *hub;
     struct script_port script;
     bool engine_on, script_on;
+    FILE *out;               /* results: standard output; under --json what it was at the start */
     bool tty;                /* a dashboard can be drawn and was not declined */
     bool dumb;               /* a terminal that cannot move its cursor, or CI */
 };

@@ -138,7 +138,7 @@ static int follow(struct app *a, const struct place *p, uint64_t since) {
     val_set_int(args, "since", (int64_t)since);
     if (since == 0) val_unset(args, "since");
     int r = link_call(&l, "subscribe", args, 10, signals_fd(), NULL, &e);
-    struct plain *view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, stdout, stdout, false, out_is_ascii());
+    struct plain *view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, a->out, false, out_is_ascii());
     while (r == 0 && !plain_broken(view)) {
         struct val *v = link_next(&l, -1, signals_fd(), &e);
         if (!v) break;

@@ -99,7 +99,7 @@ static int line_open(struct line *l, struct app *a) {
         say("cannot make the queues of line mode: %s", strerror(errno));
         return -1;
     }
-    l->view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, stdout, stderr, isatty(2) && !a->dumb, out_is_ascii());
+    l->view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, stderr, isatty(2) && !a->dumb, out_is_ascii());
     script_on_print(on_print, a);
     return 0;
 }
@@ -113,7 +113,7 @@ static int line_close(struct line *l, int code) {
     if (l->wish == WISH_INTERRUPT) return EXIT_STOPPED;
     struct stat st;
     if (!broken || code != EXIT_DONE) return code;
-    if (fstat(1, &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) say("cannot write to standard output: is the disk full?");
+    if (fstat(fileno(l->app->out), &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) say("cannot write to standard output: is the disk full?");
     return EXIT_FAILED;
 }
 
@@ -304,6 +304,7 @@ int line_prompt(struct app *a) {
     struct buf block = BUF_INIT; /* a chunk that goes on */
     if (line_open(&l, a)) return EXIT_FAILED;
     l.at_prompt = tty;
+    if (tty) hub_add_resumer(a->hub);
     while (code == EXIT_DONE) {
         if (tty && !a->o.quiet) fputs(block.len ? ">> " : "> ", stdout);
         fflush(stdout);

@@ -97,6 +97,7 @@ int session_main(struct app *a) {
     free(report);
     int status = EXIT_FAILED;
     if (app_settings(a, &e) == 0 && app_open(a, &e) == 0) {
+        hub_add_resumer(a->hub);
         struct prompt_port prompt = {0};
         bool has_prompt = prompt_open(a->hub, &a->script, &prompt, &e) == 0;
         struct ui *ui = ui_new(a->hub, has_prompt ? &prompt : NULL);

@@ -211,7 +211,7 @@ static const struct ev_row {
     bool quiet;                                           /* also under --quiet */
 } ev_rows[] = {
     {"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false}, {"state", ev_state, false}, {"checkpoint", NULL, false},
-    {"notice", ev_text, false}, {"log", ev_text, false}, {"result", ev_result, true}, {"end", ev_end, false}};
+    {"notice", ev_text, false}, {"alert", ev_text, false}, {"log", ev_text, false}, {"result", ev_result, true}, {"end", ev_end, false}};
 
 static void event_print(void *ctx, uint64_t seq, const struct val *ev) {
     struct plain *p = ctx;

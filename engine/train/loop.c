@@ -248,6 +248,7 @@ static int not_finite(struct train *t, const struct batch *b, const struct exten
     char layer[160];
     settings_get(&set);
     int policy = set.nonfinite;
+    bool alone = policy == 0 && !hub_can_resume(t->j->hub); /* a pause would never end */
     args_release(&settings_kind, &set);
     find_first(t, b, x, layer, sizeof layer);
     t->skipped++;
@@ -262,12 +263,13 @@ static int not_finite(struct train *t, const struct batch *b, const struct exten
     val_set_num(v, "loss", r->loss);
     val_set_num(v, "grad_norm", r->grad_norm);
     val_set_bool(v, "bell", true);
+    if (policy == 0 && !alone) hub_pause(t->j->hub, t->j, true); /* before the event: what answers it may resume at once */
     run_event(t->run, "alert", t->n_step, v);
     if (t->bad_row == 1 && train_checkpoint(t, false, e) < 0) log_write(LOG_ERROR, "%s", e->text);
     int rc = 0;
-    if (policy == 0) hub_pause(t->j->hub, t->j, true);
+    if (alone) rc = err_code(e, ERR_GOAL, "%s; nobody here could resume a pause, so it stops: the state before it is saved", text.data);
     else if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
-    else if (t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
+    else if (policy == 2 && t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
     buf_release(&text);
     return rc;
 }

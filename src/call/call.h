@@ -44,6 +44,8 @@ void hub_set_keys(struct hub *h, const struct key *keys);
 const struct key *hub_keys(const struct hub *h);         /* never NULL */
 void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
+void hub_add_resumer(struct hub *h);         /* somebody here can resume a paused job: a session, a prompt, a hook on alerts */
+bool hub_can_resume(struct hub *h);          /* false: a job that pauses by itself would wait for ever */
 const struct cmd *hub_find(const struct hub *h, const char *name);
 size_t hub_count(const struct hub *h);
 const struct cmd *hub_cmd(const struct hub *h, size_t i);

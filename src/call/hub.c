@@ -65,6 +65,8 @@ const struct catalog *hub_catalogs(const struct hub *h) { return h->catalogs; }
 void hub_set_keys(struct hub *h, const struct key *keys) { h->keys = keys ? keys : no_keys; }
 const struct key *hub_keys(const struct hub *h) { return h->keys; }
 struct runs *hub_runs(struct hub *h) { return h->runs; }
+void hub_add_resumer(struct hub *h) { atomic_store(&h->resumer, true); }
+bool hub_can_resume(struct hub *h) { return atomic_load(&h->resumer); }
 size_t hub_count(const struct hub *h) { return h->n_cmd; }
 const struct cmd *hub_cmd(const struct hub *h, size_t i) { return i < h->n_cmd ? h->cmd[i] : NULL; }
 struct queue *hub_queue(struct hub *h, enum owner o) { return &h->queue[o]; }

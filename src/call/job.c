@@ -264,13 +264,21 @@ static void drain(struct job *j, int timeout_ms) {
     h->serving = false;
 }
 
+/* A call waits for a boundary at which the job serves it: a pause there, not here (in an evaluation), or the caller would wait for the resume. */
+static bool must_go_on(const struct job *j) {
+    const struct hub *h = j->hub;
+    for (size_t i = 0; !j->ops && i < h->n_parked; i++)
+        if (h->parked[i].job == j) return true;
+    return false;
+}
+
 static void wait_paused(struct job *j) {
     struct hub *h = j->hub;
     struct run *r = j->run;
     double t = clock_now();
     enum run_state was = r ? run_state(r) : RUN_QUEUED;
     if (r) run_set_state(r, RUN_PAUSED);
-    while (atomic_load(&j->pause) && !atomic_load(&h->quit)) drain(j, -1);
+    while (atomic_load(&j->pause) && !atomic_load(&h->quit) && !must_go_on(j)) drain(j, -1);
     if (r && run_state(r) == RUN_PAUSED) run_set_state(r, was == RUN_PAUSED ? RUN_TRAINING : was);
     j->t_paused += clock_now() - t;
 }
@@ -280,7 +288,7 @@ int job_boundary(struct job *j) {
     if (h->serving) return atomic_load(&j->stop); /* inside a command that the job serves: the world waits until it is done */
     if (!j->journaled && j->run) journal_job(j);
     drain(j, 0);
-    if (atomic_load(&j->pause) && atomic_load(&j->stop) == STOP_NONE) wait_paused(j);
+    if (atomic_load(&j->pause) && atomic_load(&j->stop) == STOP_NONE && !must_go_on(j)) wait_paused(j);
     j->busy_s = clock_now() - j->t_start - j->t_paused;
     return atomic_load(&j->stop);
 }

@@ -36,7 +36,7 @@ struct hub {
     const struct key *keys;
     /* with locks of their own */
     struct queue queue[OWNER_N];
-    _Atomic bool quit;
+    _Atomic bool quit, resumer;
     /* protected by lock */
     pthread_mutex_t lock;
     struct job **job;

@@ -22,9 +22,9 @@ static void keep_job(struct task *t, const struct val *v) {
     t->jobs[t->n_jobs++] = v->u.h;
 }
 
-/* Gives a job's result the methods of scripts/lib/hone/report.lua. */
+/* Gives a job's result, and how a run ended, the methods of scripts/lib/hone/report.lua. */
 static void dress(lua_State *L, const struct cmd *cmd) {
-    if (!lua_istable(L, -1) || !cmd->job) return;
+    if (!lua_istable(L, -1) || (!cmd->job && strcmp(cmd->kind.name, "wait") != 0)) return;
     lua_getglobal(L, "require");
     lua_pushliteral(L, "hone.report");
     if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_istable(L, -1)) {

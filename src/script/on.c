@@ -100,6 +100,7 @@ int on_lua(lua_State *L) {
     luaL_checktype(L, a + 1, LUA_TFUNCTION);
     if (!hub_runs(s->hub)) return luaL_error(L, "there is no run record to watch");
     if (h && !hub_job(s->hub, *h)) return luaL_error(L, "%s has no events: on is a method of a run", luaL_tolstring(L, 1, NULL));
+    if (strcmp(event, "alert") == 0) hub_add_resumer(s->hub); /* it may mend what made the run pause */
     lua_pushvalue(L, a + 1);
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
     struct sub *b = X_NEW(struct sub, 1);

@@ -19,6 +19,10 @@ is 0 '^hello world' "a script with an argument" run s.lua world
 "$hone" --json run s.lua world >out 2>err </dev/null
 ! grep -q hello out && grep -q 'hello world' err
 ok $? "print goes to stderr under --json"
+printf '%s\n' 'io.stdout:write("written\n") io.stdout:flush() hone.result{acc=1}' >w.lua
+"$hone" --json run w.lua >out 2>err </dev/null
+! grep -q written out && grep -q written err && grep -q '"acc":1' out
+ok $? "so does io.stdout"
 echo 'local x = = 1' >bad.lua
 is 1 'bad.lua' "a syntax error is one sentence" run bad.lua
 echo 'error("no luck")' >bad.lua

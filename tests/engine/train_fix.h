@@ -30,6 +30,7 @@ static __attribute__((unused)) void open_hone(void) {
     struct err e = {0};
     rs = runs_new(dir);
     hub = hub_new(cmds, rs);
+    hub_add_resumer(hub);
     if (engine_start(hub, &e) < 0) tap_ok(false, "engine: %s", e.text);
 }
 

@@ -145,15 +145,31 @@ local function compare_text(self)
     return columns(rows)
 end
 
+-- How a run ended: its state, then the numbers in the order of their names.
+local function outcome_text(self)
+    local rest, head = {}, { self.state, self.run }
+    for k, v in pairs(self) do
+        if k ~= "state" and k ~= "run" and k ~= "step" and type(v) ~= "table" then
+            rest[#rest + 1] = k .. " " .. (math.type(v) == "float" and string.format("%.6g", v) or tostring(v))
+        end
+    end
+    table.sort(rest)
+    if self.step then head[#head + 1] = "step " .. num(self.step) end
+    return table.concat(head, "  ") .. (#rest > 0 and "  " .. table.concat(rest, "  ") or "")
+end
+
 local report_meta = { __index = report, __tostring = report_text }
 local compare_meta = { __tostring = compare_text }
+local outcome_meta = { __tostring = outcome_text }
 
 -- Called by the bindings with each result of a job that is a table.
 function M.wrap(t, command)
     if getmetatable(t) then return end
-    if type(t.split) == "string" or t.acc or t.confusion then
+    if command ~= "wait" and (type(t.split) == "string" or t.acc or t.confusion) then
         t.matrix, t.per_class, t.confusion, t.table = t.confusion, t.table, nil, nil
         setmetatable(t, report_meta)
+    elseif command == "wait" and t.state then
+        setmetatable(t, outcome_meta)
     elseif command == "compare" and type(t[1]) == "table" then
         setmetatable(t, compare_meta)
     end
