@@ -107,7 +107,7 @@ tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndi
     }
     if (b->io->param[i] < 0) {
         size_t scale = b->g->real == DT_F64 ? 2 : 1;
-        b->io->param[i] = graph_param(b->g, full, b->g->real, d, p->ndim, p->offset * scale, p->trainable);
+        b->io->param[i] = graph_param(b->g, full, b->g->real, d, p->ndim, p->offset * scale, p->trainable && !p->frozen);
         if (b->built && b->n_built) b->built[b->n_built - 1].params += p->trainable ? p->len : 0;
     }
     return b->io->param[i];

@@ -15,6 +15,7 @@ struct param {
     enum init init;
     double a;
     bool trainable;
+    bool frozen;                /* for now no gradient is made for it */
     bool table;                 /* an embedding table: its gradient is row-sparse */
 };
 struct model {

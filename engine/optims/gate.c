@@ -81,9 +81,9 @@ static void norm_finish(const struct exec *x) {
     view_put(&x->out[0], 0, sqrt(s));
 }
 
-/* hyper (CTL_N), loss sum, weight, norm -> ctl (CTL_N) */
+/* hyper (groups CTL_N), loss sum, weight, norm -> ctl (groups CTL_N). What is about the whole step (ok, scale, clip_norm) is that of the first group. */
 static int gate_shape(struct shaping *s, struct err *e) {
-    if (s->in[0]->ndim != 1 || s->in[0]->dim[0].k != CTL_N) return err_set(e, "the first input holds %d control numbers", CTL_N);
+    if (s->in[0]->ndim != 1 || s->in[0]->dim[0].k % CTL_N != 0) return err_set(e, "the first input holds %d control numbers a group", CTL_N);
     s->n_out = 1;
     s->out[0] = *s->in[0];
     s->out[0].offsets = -1;
@@ -100,7 +100,11 @@ static void gate_ref(const struct exec *x) {
     h[CTL_OK] = ok;
     h[CTL_SCALE] = per;
     if (h[CTL_NORM] > h[CTL_CLIP_NORM]) h[CTL_SCALE] = per * (h[CTL_CLIP_NORM] / (h[CTL_NORM] + 1e-6)); /* torch.nn.utils.clip_grad_norm_ */
-    for (int i = 0; i < CTL_N; i++) view_put(&x->out[0], i, h[i]);
+    for (int64_t i = 0; i < x->in[0].len; i++) {
+        int c = (int)(i % CTL_N);
+        bool own = c >= CTL_COEF || c == CTL_L1 || c == CTL_L2 || c == CTL_CLIP_VALUE;
+        view_put(&x->out[0], i, own ? view_get(&x->in[0], i) : h[c]);
+    }
 }
 
 static const struct sample none[] = {{NULL, NULL}};

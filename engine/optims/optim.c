@@ -12,7 +12,6 @@
 
 #include "engine/graph/op.h"
 #include "src/base/mem.h"
-#include "src/base/size.h"
 
 /* clang-format off */
 #define OPTIMS(X) X(adadelta) X(adagrad) X(adam) X(adamax) X(adamw) X(lion) X(nadam) X(radam) X(rmsprop) X(sgd)
@@ -33,6 +32,8 @@ const struct kind *const *optim_kinds(void) {
     kinds[n] = NULL;
     return kinds;
 }
+
+#define ARGS_MAX 512 /* bytes of the arguments of any optimiser */
 
 static int unknown(const char *name, struct err *e) {
     const char *names[32];
@@ -56,11 +57,15 @@ struct optimiser *optimiser_new(const struct val *spec, struct err *e) {
     struct val *t = spec && spec->type == VAL_TABLE ? val_copy(spec) : val_table();
     val_unset(t, "optim");
     struct optimiser *o = X_NEW(struct optimiser, 1);
+    if (row->kind.size > ARGS_MAX) BUG("the arguments of optimiser %s are too large", row->kind.name);
     o->row = row;
     o->args = mem_new(1, row->kind.size);
     if (args_parse(&row->kind, t, o->args, e) < 0) {
         free(o->args);
         free(o);
+        o = NULL;
+    } else if (row->check && row->check(o->args, e) < 0) {
+        optimiser_free(o);
         o = NULL;
     }
     val_free(t);
@@ -71,7 +76,7 @@ void optimiser_free(struct optimiser *o) {
     if (!o) return;
     args_release(&o->row->kind, o->args);
     free(o->args);
-    free(o->state);
+    optimiser_layout_free(o);
     free(o);
 }
 
@@ -87,28 +92,6 @@ struct val *optimiser_val(const struct optimiser *o) {
     return v;
 }
 
-static int n_states(const struct optimiser *o, const char *names[OPTIM_STATES]) {
-    return o->row->states ? o->row->states(o->args, names) : 0;
-}
-
-size_t optimiser_layout(const struct optimiser *o, const int64_t *len, enum dtype d, size_t *offset, int n) {
-    const char *names[OPTIM_STATES];
-    size_t at = 0;
-    int k = n_states(o, names);
-    for (int i = 0; i < n; i++) {
-        offset[i] = at;
-        at += (size_t)k * size_up(dtype_bytes(d, len[i]), 64);
-    }
-    return at;
-}
-
-int optimiser_alloc(struct optimiser *o, size_t bytes, struct err *e) {
-    free(o->state);
-    o->bytes = bytes;
-    o->state = mem_try(bytes ? bytes : 1, 1, "optimiser state", e);
-    return o->state ? 0 : -1;
-}
-
 static int add_norm(struct graph *g, tid grad, tid *norm, struct err *e) {
     tid rows[3] = {-1, -1, -1};
     grad_rows(g, grad, rows);
@@ -116,30 +99,59 @@ static int add_norm(struct graph *g, tid grad, tid *norm, struct err *e) {
     return *norm < 0 ? -1 : 0;
 }
 
-static int add_update(const struct optimiser *o, struct graph *g, tid param, tid grad, size_t offset, tid ctl, struct err *e) {
-    const char *names[OPTIM_STATES];
-    int k = n_states(o, names), n = 0;
-    const struct tensor *p = graph_tensor(g, param);
-    struct tensor shape = *p;
-    tid in[OP_IN] = {param}, rows[3];
-    static const struct extents one = {{1, 1, 1, 1, 1, 1, 1}};
-    size_t step = size_up(tensor_bytes(p, &one), 64);
-    for (int i = 0; i < k; i++) {
+/* The states of a slot as tensors. */
+static void add_states(struct graph *g, const char *owner, const struct optim_slot *s, tid *out) {
+    for (int i = 0; i < s->n; i++) {
         char name[512];
-        snprintf(name, sizeof name, "%s/%s", shape.name ? shape.name : "param", names[i]);
-        in[++n] = graph_state(g, name, shape.dtype, shape.dim, shape.ndim, offset + (size_t)i * step);
+        struct dim d[TENSOR_DIMS];
+        for (int j = 0; j < s->state[i].ndim; j++) d[j] = (struct dim){s->state[i].dim[j], AXIS_ONE};
+        snprintf(name, sizeof name, "%s/%s", owner, s->state[i].name);
+        out[i] = graph_state(g, name, s->state[i].dtype, d, s->state[i].ndim, s->at[i]);
     }
-    in[++n] = grad;
-    in[++n] = ctl;
-    bool sparse = grad_rows(g, grad, rows), lazy = optimiser_common(o)->lazy;
-    if (sparse && lazy) in[++n] = rows[0], in[++n] = rows[1];
-    else if (sparse) in[++n] = rows[2];
-    char attr[64];
-    snprintf(attr, sizeof attr, "rows=%s variant=%d", !sparse ? "all" : lazy ? "lazy" : "sweep", o->row->variant ? o->row->variant(o->args) : 0);
-    return graph_attr(g, o->row->op, attr, in, n + 1, NULL, e) < 0 ? -1 : 0;
 }
 
-int optimiser_build(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, const size_t *offset, int n, tid hyper, tid loss, tid weight, tid *ctl, struct err *e) {
+/* param, states, grad, ctl [, slots | ids, count]: the form of every op of update.h. */
+static int add_update(struct graph *g, const struct optim_update *u, struct err *e) {
+    tid in[OP_IN] = {u->param}, rows[3];
+    int n = 0;
+    for (int i = 0; i < u->slot->n; i++) in[++n] = u->state[i];
+    in[++n] = u->grad;
+    in[++n] = u->ctl;
+    bool sparse = grad_rows(g, u->grad, rows), lazy = optimiser_common(u->o)->lazy;
+    if (sparse && lazy) in[++n] = rows[0], in[++n] = rows[1];
+    else if (sparse) in[++n] = rows[2];
+    const struct optim *r = u->slot->rule;
+    char attr[96];
+    snprintf(attr, sizeof attr, "rows=%s variant=%d group=%d", !sparse ? "all" : lazy ? "lazy" : "sweep", r->variant ? r->variant(u->o->args) : 0, u->slot->group);
+    return graph_attr(g, r->op, attr, in, n + 1, NULL, e) < 0 ? -1 : 0;
+}
+
+tid optim_dense_grad(struct graph *g, const struct optim_update *u, struct err *e) {
+    tid rows[3];
+    if (!grad_rows(g, u->grad, rows)) return u->grad;
+    return graph_attr(g, "rows_dense", NULL, (tid[]){u->grad, rows[0], rows[1], rows[2]}, 4, NULL, e);
+}
+
+static int add_all(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid ctl, struct err *e) {
+    struct optim_update *u = X_NEW(struct optim_update, (size_t)n + 1);
+    tid shared[OPTIM_STATES];
+    int rc = 0, m = 0;
+    add_states(g, "optim", &o->l.shared, shared);
+    for (int i = 0; i < n && rc == 0; i++) {
+        const struct optim_slot *s = &o->l.slot[i];
+        if (grad[i] < 0 || !s->rule) continue;
+        struct optim_update *v = &u[m++];
+        *v = (struct optim_update){.o = o, .slot = s, .param = param[i], .grad = grad[i], .ctl = ctl};
+        graph_path(g, graph_tensor(g, param[i])->name);
+        add_states(g, graph_tensor(g, param[i])->name, s, v->state);
+        if (!o->row->build_all) rc = s->rule->build ? s->rule->build(g, v, e) : add_update(g, v, e);
+    }
+    if (rc == 0 && o->row->build_all) rc = o->row->build_all(g, u, m, shared, e);
+    free(u);
+    return rc;
+}
+
+int optimiser_build(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid hyper, tid loss, tid weight, tid *ctl, struct err *e) {
     tid norm = -1;
     g->phase = PHASE_UPDATE;
     for (int i = 0; i < n; i++) {
@@ -151,31 +163,40 @@ int optimiser_build(const struct optimiser *o, struct graph *g, const tid *param
     graph_path(g, "update");
     *ctl = graph_attr(g, "update_gate", NULL, (tid[]){hyper, loss, weight, norm}, 4, NULL, e);
     if (*ctl < 0) return -1;
-    for (int i = 0; i < n; i++) {
-        if (grad[i] < 0) continue;
-        graph_path(g, graph_tensor(g, param[i])->name);
-        if (add_update(o, g, param[i], grad[i], offset[i], *ctl, e) < 0) return -1;
-    }
-    return 0;
+    return add_all(o, g, param, grad, n, *ctl, e);
+}
+
+/* The arguments as a group has them: its own rate and decay in place of the optimiser's. */
+static void group_coef(const struct optimiser *o, struct optim_group *g, int64_t t, double lr, double *memory, double *c) {
+    _Alignas(16) char own[ARGS_MAX];
+    const struct optim_common *a = optimiser_common(o);
+    memcpy(own, o->args, o->row->kind.size);
+    struct optim_common *mine = (struct optim_common *)(void *)own;
+    mine->lr = a->lr * g->lr_scale;
+    if (!isnan(g->weight_decay)) mine->weight_decay = g->weight_decay;
+    c[CTL_L1] = a->l1;
+    c[CTL_L2] = a->l2 + (g->rule->decoupled ? 0 : mine->weight_decay);
+    g->rule->coef(own, t - g->born, lr * g->lr_scale, memory, c + CTL_COEF);
 }
 
 void optimiser_hyper(const struct optimiser *o, double lr, double clip_norm, double clip_value, double *hyper) {
-    const struct optim_common *a = optimiser_common(o);
-    double memory[OPTIM_MEMORY];
-    memcpy(memory, o->memory, sizeof memory);
-    memset(hyper, 0, CTL_N * sizeof *hyper);
-    hyper[CTL_OK] = 1;
-    hyper[CTL_SCALE] = 1;
-    hyper[CTL_CLIP_NORM] = clip_norm > 0 ? clip_norm : INFINITY;
-    hyper[CTL_CLIP_VALUE] = clip_value > 0 ? clip_value : INFINITY;
-    hyper[CTL_L1] = a->l1;
-    hyper[CTL_L2] = a->l2 + (o->row->decoupled ? 0 : a->weight_decay);
-    o->row->coef(o->args, o->t + 1, lr, memory, hyper + CTL_COEF);
+    memset(o->l.hyper, 0, (size_t)o->l.n_group * CTL_N * sizeof *hyper);
+    for (int i = 0; i < o->l.n_group; i++) {
+        double *h = o->l.hyper + i * CTL_N, memory[OPTIM_MEMORY];
+        memcpy(memory, o->l.group[i].memory, sizeof memory);
+        h[CTL_OK] = 1;
+        h[CTL_SCALE] = 1;
+        h[CTL_CLIP_NORM] = clip_norm > 0 ? clip_norm : INFINITY;
+        h[CTL_CLIP_VALUE] = clip_value > 0 ? clip_value : INFINITY;
+        group_coef(o, &o->l.group[i], o->t + 1, lr, memory, h);
+    }
+    memcpy(hyper, o->l.hyper, CTL_N * sizeof *hyper);
 }
 
 void optimiser_applied(struct optimiser *o, double lr) {
     double c[CTL_N];
-    o->row->coef(o->args, ++o->t, lr, o->memory, c);
+    o->t++;
+    for (int i = 0; i < o->l.n_group; i++) group_coef(o, &o->l.group[i], o->t, lr, o->l.group[i].memory, c);
 }
 
 #define ROW(name) &optim_##name##_base,

@@ -1,7 +1,7 @@
 /* What the update ops share: the layout of the control numbers, which rows of a parameter a step touches, tiles, shapes, the reference
  * driver. Included only by the op files of this folder (compiled once per instruction set), so everything is static.
  *
- * An update op takes  param, state 0..k-1, grad, ctl [, slots | ids, count]  and gives param and states back in place (OP_TIED).
+ * An update op takes  param, state 0..k-1, grad, ctl (groups CTL_N) [, slots | ids, count]  and gives param and states back in place (OP_TIED).
  * Dense gradients have the shape of the parameter. A row-sparse one is (T, D) values of `count` rows: rows=sweep walks every row of the
  * parameter once (slots (V): the row of `grad`, or -1: its gradient is zero), rows=lazy touches the listed rows alone.
  * Nothing is written when ctl[CTL_OK] is 0. */
@@ -14,17 +14,19 @@
 #include "engine/optims/ctl.h"
 
 #define UPDATE_TILE 32768 /* elements */
-#define UPDATE_STATES 3
+#define UPDATE_STATES 4
 
 enum update_rows { ROWS_ALL, ROWS_SWEEP, ROWS_LAZY };
 struct update_attr {
     int rows;        /* enum update_rows */
     int64_t variant; /* bits that the optimiser gives a meaning */
+    int64_t group;   /* which CTL_N of the control numbers */
 };
 static const char *const update_row_names[] = {"all", "sweep", "lazy", NULL};
 static const struct arg update_args[] = {
     {"rows", "rows of a row-sparse gradient that are updated", NULL, "all", ARG_ENUM, offsetof(struct update_attr, rows), 0, AT_REBUILD, 0, 0, update_row_names},
     {"variant", "bits that choose a form of the rule", NULL, "0", ARG_INT, offsetof(struct update_attr, variant), 0, AT_REBUILD, 0, 255},
+    {"group", "which row of the control numbers", NULL, "0", ARG_INT, offsetof(struct update_attr, group), 0, AT_REBUILD, 0, 1e6},
     {NULL},
 };
 
@@ -97,8 +99,8 @@ static void update_cost(const struct exec *x, struct cost *c) {
 typedef void (*update_fn)(float *p, float *const *s, const float *g, int64_t n, struct update_grad h, const float *c, int64_t variant);
 
 static inline void update_piece(const struct exec *x, update_fn fn, int k, int64_t at, const float *g, int64_t n) {
-    const float *ctl = x->in[k + 2].data;
     const struct update_attr *a = x->attr;
+    const float *ctl = (const float *)x->in[k + 2].data + a->group * CTL_N;
     float *s[UPDATE_STATES];
     for (int i = 0; i < UPDATE_STATES; i++) s[i] = i < k ? (float *)x->in[i + 1].data + at : NULL;
     struct update_grad h = {ctl[CTL_SCALE], ctl[CTL_CLIP_VALUE], ctl[CTL_L1], ctl[CTL_L2]};
@@ -130,7 +132,7 @@ typedef double (*update_one)(double p, double *s, double g, const double *c, int
 static void update_ref_row(const struct exec *x, update_one fn, int k, int64_t at, int64_t g_at, int64_t n) {
     const struct update_attr *a = x->attr;
     double ctl[CTL_N], s[UPDATE_STATES];
-    for (int i = 0; i < CTL_N; i++) ctl[i] = view_get(&x->in[k + 2], i);
+    for (int i = 0; i < CTL_N; i++) ctl[i] = view_get(&x->in[k + 2], a->group * CTL_N + i);
     for (int64_t i = 0; i < n; i++) {
         double p = view_get(&x->in[0], at + i), g = g_at < 0 ? 0 : view_get(&x->in[k + 1], g_at + i) * ctl[CTL_SCALE];
         g = g > ctl[CTL_CLIP_VALUE] ? ctl[CTL_CLIP_VALUE] : g < -ctl[CTL_CLIP_VALUE] ? -ctl[CTL_CLIP_VALUE] : g;

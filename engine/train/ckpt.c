@@ -53,22 +53,22 @@ static void free_tensors(struct stage *s) {
     s->n = 0;
 }
 
-static void name_states(struct stage *s, const struct model *m, const struct optimiser *o, const size_t *offset) {
-    const char *names[OPTIM_STATES];
-    int k = o->row->states ? o->row->states(o->args, names) : 0;
-    free_tensors(s);
-    s->tensor = X_NEW(struct st_tensor, (size_t)m->n_param * (size_t)k + 1);
-    for (int i = 0; i < m->n_param; i++) {
-        const struct param *p = &m->param[i];
-        size_t bytes = (size_t)p->len * sizeof(float), step = (bytes + 63) / 64 * 64;
-        for (int j = 0; p->trainable && j < k; j++) {
-            struct buf b = BUF_INIT;
-            buf_addf(&b, "%s/%s", p->name, names[j]);
-            struct st_tensor *t = &s->tensor[s->n++];
-            *t = (struct st_tensor){.name = buf_take(&b), .dtype = DT_F32, .ndim = p->ndim, .data = s->state + offset[i] + (size_t)j * step, .bytes = bytes};
-            memcpy(t->dim, p->dim, sizeof t->dim);
-        }
+/* The slot's tensors, named OWNER/STATE. */
+static void name_slot(struct stage *s, const char *owner, const struct optim_slot *slot) {
+    for (int k = 0; k < slot->n; k++) {
+        struct buf b = BUF_INIT;
+        buf_addf(&b, "%s/%s", owner, slot->state[k].name);
+        s->tensor = X_GROW(s->tensor, struct st_tensor, s->n + 1);
+        struct st_tensor *t = &s->tensor[s->n++];
+        *t = (struct st_tensor){.name = buf_take(&b), .dtype = slot->state[k].dtype, .ndim = slot->state[k].ndim, .data = s->state + slot->at[k], .bytes = slot->bytes[k]};
+        memcpy(t->dim, slot->state[k].dim, sizeof t->dim);
     }
+}
+
+static void name_states(struct stage *s, const struct model *m, const struct optimiser *o) {
+    free_tensors(s);
+    for (int i = 0; i < m->n_param && i < o->l.n_slot; i++) name_slot(s, m->param[i].name, &o->l.slot[i]);
+    name_slot(s, "optim", &o->l.shared);
 }
 
 static int commit_text(const char *tmp, struct buf *b, int64_t step, int64_t *total, struct err *e) {
@@ -197,28 +197,27 @@ struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e) {
     return w;
 }
 
-static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const size_t *offset, struct err *e) {
+static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct err *e) {
     struct stage *s = &w->stage;
     if (!s->model && !(s->model = model_clone(m))) return err_set(e, "there is not enough memory to stage a checkpoint of %zu MiB", m->bytes >> 20);
-    if (!s->state || s->bytes != o->bytes) {
+    if (!s->state || s->bytes != o->l.bytes) {
         free(s->state);
-        s->bytes = o->bytes;
-        if (!(s->state = mem_try(o->bytes ? o->bytes : 1, 1, "the staged optimiser state", e))) return -1;
-        free_tensors(s);
+        s->bytes = o->l.bytes;
+        if (!(s->state = mem_try(o->l.bytes ? o->l.bytes : 1, 1, "the staged optimiser state", e))) return -1;
     }
     memcpy(s->model->data, m->data, m->bytes);
-    if (o->bytes) memcpy(s->state, o->state, o->bytes);
+    if (o->l.bytes) memcpy(s->state, o->l.state, o->l.bytes);
     if (!val_equal(s->model->desc, m->desc)) {
         val_free(s->model->desc);
         s->model->desc = val_copy(m->desc);
     }
-    if (!s->tensor) name_states(s, m, o, offset);
+    name_states(s, m, o);
     return 0;
 }
 
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const size_t *offset, struct val *meta_take, int64_t step, bool best, struct err *e) {
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct val *meta_take, int64_t step, bool best, struct err *e) {
     ckpt_writer_wait(w);
-    if (stage(w, m, o, offset, e) < 0) {
+    if (stage(w, m, o, e) < 0) {
         val_free(meta_take);
         return -1;
     }
@@ -371,34 +370,33 @@ out:
     return found;
 }
 
-static int take(const struct st_file *f, const char *name, const struct param *p, void *to, const char *path, struct err *e) {
+static int take(const struct st_file *f, const char *name, enum dtype d, int ndim, const int64_t *dim, size_t bytes, void *to, const char *path, struct err *e) {
     const struct st_tensor *t = st_find(f, name);
-    bool same = t && t->dtype == DT_F32 && t->ndim == p->ndim && t->bytes == (size_t)p->len * sizeof(float);
-    for (int i = 0; same && i < p->ndim; i++) same = t->dim[i] == p->dim[i];
+    bool same = t && t->dtype == d && t->ndim == ndim && t->bytes == bytes;
+    for (int i = 0; same && i < ndim; i++) same = t->dim[i] == dim[i];
     if (!same) return err_set(e, "%s %s \"%s\": the checkpoint belongs to another model or optimiser", path, t ? "holds another shape of" : "lacks", name);
     memcpy(to, t->data, t->bytes);
     return 0;
 }
 
-int ckpt_load(const char *folder, struct model *m, struct optimiser *o, const size_t *offset, struct err *e) {
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e) {
     char *wpath = io_join(folder, "model.safetensors"), *spath = io_join(folder, "state.safetensors");
-    struct stage s = {.state = o->state};
+    struct stage s = {.state = o->l.state};
     struct st_file w, f;
     int rc = st_read(wpath, &w, e);
     if (rc == 0) {
-        for (int i = 0; i < m->n_param && rc == 0; i++) rc = take(&w, m->param[i].name, &m->param[i], (char *)m->data + m->param[i].offset, wpath, e);
+        for (int i = 0; i < m->n_param && rc == 0; i++) {
+            const struct param *p = &m->param[i];
+            rc = take(&w, p->name, DT_F32, p->ndim, p->dim, (size_t)p->len * sizeof(float), (char *)m->data + p->offset, wpath, e);
+        }
         st_release(&w);
     }
     if (rc == 0) rc = st_read(spath, &f, e);
     else goto out;
     if (rc < 0) goto out;
-    name_states(&s, m, o, offset);
-    const char *names[OPTIM_STATES];
-    int k = o->row->states ? o->row->states(o->args, names) : 0;
-    size_t n = 0;
-    for (int i = 0; i < m->n_param && rc == 0; i++)
-        for (int j = 0; m->param[i].trainable && j < k && rc == 0; j++, n++)
-            rc = take(&f, s.tensor[n].name, &m->param[i], (void *)(uintptr_t)s.tensor[n].data, spath, e);
+    name_states(&s, m, o);
+    for (size_t i = 0; i < s.n && rc == 0; i++)
+        rc = take(&f, s.tensor[i].name, s.tensor[i].dtype, s.tensor[i].ndim, s.tensor[i].dim, s.tensor[i].bytes, (void *)(uintptr_t)s.tensor[i].data, spath, e);
     free_tensors(&s);
     st_release(&f);
     m->version++;

@@ -16,8 +16,8 @@ struct ckpt_done {             /* how a save ended */
 struct ckpt_writer;
 /* dir: the run's folder. Nothing is staged before the first put. */
 struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e);
-/* Stages a copy and returns; waits for a save that is still going on. meta_take: the training state. offset: as step->state_offset. */
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const size_t *offset, struct val *meta_take, int64_t step, bool best, struct err *e);
+/* Stages a copy and returns; waits for a save that is still going on. meta_take: the training state. */
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct val *meta_take, int64_t step, bool best, struct err *e);
 bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out); /* true: one save ended since the last call */
 void ckpt_writer_wait(struct ckpt_writer *w);                        /* until nothing is being written */
 size_t ckpt_writer_bytes(const struct ckpt_writer *w);               /* staging memory */
@@ -27,6 +27,6 @@ void ckpt_writer_free(struct ckpt_writer *w);                        /* waits fi
  * is named in a notice. Gives the folder (heap) and the training state; NULL with a sentence if there is none. */
 char *ckpt_find(const char *path, struct val **meta, struct err *e);
 /* Weights into m (same parameters, else a sentence), optimiser state into o (already laid out). */
-int ckpt_load(const char *folder, struct model *m, struct optimiser *o, const size_t *offset, struct err *e);
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e);
 
 #endif

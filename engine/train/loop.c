@@ -193,7 +193,7 @@ int train_checkpoint(struct train *t, bool best, struct err *e) {
     ckpt_writer_wait(t->writer);
     report_saves(t);
     t->last_ckpt = t->n_step;
-    return ckpt_writer_put(t->writer, t->model, t->optim, t->step->state_offset, train_state(t), t->n_step, best, e);
+    return ckpt_writer_put(t->writer, t->model, t->optim, train_state(t), t->n_step, best, e);
 }
 
 static void save_last(struct train *t) {
@@ -404,6 +404,7 @@ static void emit_start(struct train *t) {
     val_set(config, "loss", loss_val(&t->loss));
     if (t->a.clip_norm > 0) val_set_num(config, "clip_norm", t->a.clip_norm);
     if (t->a.clip_value > 0) val_set_num(config, "clip_value", t->a.clip_value);
+    if (t->a.freeze) val_set(config, "freeze", val_copy(t->freeze));
     val_set(v, "config", config);
     if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
     struct val *memory;
@@ -416,7 +417,7 @@ static void emit_start(struct train *t) {
 /* What the run will take must be there: parameters and optimiser exist already, the plan has been granted; the system must not be about to swap. */
 static int check_memory(const struct train *t, struct err *e) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    double need = (double)step_memory(t->step, NULL) + (t->writer ? (double)t->model->bytes + (double)t->optim->bytes : 0), have = (double)pages * (double)size;
+    double need = (double)step_memory(t->step, NULL) + (t->writer ? (double)t->model->bytes + (double)t->optim->l.bytes : 0), have = (double)pages * (double)size;
     if (pages <= 0 || need < have) return 0;
     return err_set(e, "training needs %.0f MiB, this machine has %.0f MiB: use a smaller batch than %" PRId64 " or a smaller model", need / 1048576, have / 1048576, t->a.batch);
 }
@@ -438,7 +439,7 @@ static int setup(struct train *t, struct err *e) {
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
     if (!(t->pool = pool_new(threads, e))) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
-    if (train_lr_start(t, e) < 0) return -1;
+    if (train_lr_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
     const char *dir = run_dir(t->run);
     if (dir && !(t->writer = ckpt_writer_new(dir, e))) return -1;
@@ -516,6 +517,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     if (rc < 0 && e->code == ERR_STOPPED && atomic_load(&j->stop) == STOP_PREEMPT) e->code = ERR_PREEMPTED; /* in an evaluation */
     finish(t, rc, e);
     j->data = NULL;
+    train_freeze_end(t);
     ckpt_writer_free(t->writer);
     loader_free(t->loader);
     eval_free(t->eval);

@@ -40,6 +40,7 @@ static bool live(const struct kind *k, const char *name) {
 static struct val *get(struct job *j, const char *name) {
     struct train *t = j->data;
     if (train_lr_has(name)) return train_lr_get(t, name);
+    if (strcmp(name, "freeze") == 0) return val_copy(t->freeze);
     if (live(&t->optim->row->kind, name)) return args_get(&t->optim->row->kind, t->optim->args, name);
     if (live(&train_kind, name)) return args_get(&train_kind, &t->a, name);
     if (live(&t->loss.row->kind, name)) return args_get(&t->loss.row->kind, t->loss.args, name);
@@ -54,6 +55,7 @@ static int set(struct job *j, const char *name, const struct val *v, struct val 
     int rc;
     if (!was) return err_code(e, ERR_USAGE, "a training run has no property \"%s\"; run:props() lists them", name);
     if (train_lr_has(name)) rc = train_lr_set(t, name, v, e);
+    else if (strcmp(name, "freeze") == 0) rc = train_freeze_set(t, v, e);
     else if (strcmp(name, "batch") == 0) rc = set_batch(t, v, e);
     else if (live(&t->optim->row->kind, name)) rc = args_set(&t->optim->row->kind, t->optim->args, name, v, e);
     else if (live(&train_kind, name)) rc = args_set(&train_kind, &t->a, name, v, e);

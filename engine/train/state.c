@@ -12,7 +12,7 @@
 #include "src/base/mem.h"
 
 struct val *train_state(const struct train *t) {
-    struct val *v = val_table(), *s = sched_state(t->sched), *memory = val_list(), *ramp = train_lr_state(t);
+    struct val *v = val_table(), *s = sched_state(t->sched), *ramp = train_lr_state(t);
     val_set_str(v, "format", "hone-train");
     val_set_int(v, "version", 1);
     val_set_int(v, "step", t->n_step);
@@ -32,9 +32,8 @@ struct val *train_state(const struct train *t) {
     if (ramp) val_set(v, "lr_ramp", ramp);
     val_set(v, "edits", hub_edits(t->j->hub, t->j));
     val_set(v, "optim", optimiser_val(t->optim));
-    val_set_int(v, "applied", t->optim->t);
-    for (int i = 0; i < OPTIM_MEMORY; i++) val_push(memory, val_num(t->optim->memory[i]));
-    val_set(v, "memory", memory);
+    optimiser_progress(t->optim, v);
+    if (val_len(t->freeze) || t->freeze->type == VAL_STR) val_set(v, "freeze", val_copy(t->freeze));
     val_set(v, "sched", sched_val(t->sched));
     if (s) val_set(v, "sched_state", s);
     val_set(v, "loss", loss_val(&t->loss));
@@ -58,6 +57,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     if (!o) return -1;
     optimiser_free(t->optim);
     t->optim = o;
+    optimiser_restore(o, v);
     struct sched *s = sched_new(val_get(v, "sched"), e);
     if (!s) return -1;
     sched_free(t->sched);
@@ -67,6 +67,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     if (loss_init(&l, val_get(v, "loss"), t->data->n_class > 0, e) < 0) return -1;
     loss_release(&t->loss);
     t->loss = l;
+    if (train_freeze(t, val_get(v, "freeze"), e) < 0) return -1;
     t->a.seed = val_get_int(v, "seed", t->a.seed);
     t->a.batch = val_get_int(v, "batch", t->a.batch);
     t->a.batch_tokens = val_get_int(v, "batch_tokens", t->a.batch_tokens);
@@ -112,13 +113,8 @@ int train_resume(struct train *t, const char *path, struct err *e) {
     int rc = take_arguments(t, meta, e);
     if (rc == 0) rc = take_position(t, meta, e);
     if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
-    if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, t->step->state_offset, e);
+    if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, e);
     if (rc == 0) {
-        t->optim->t = val_get_int(meta, "applied", 0);
-        for (int i = 0; i < OPTIM_MEMORY; i++) {
-            double m;
-            if (val_as_num(val_at(val_get(meta, "memory"), (size_t)i), &m)) t->optim->memory[i] = m;
-        }
         take_live(t, folder);
         hub_edits_restore(t->j->hub, t->j, val_get(meta, "edits"));
         step_live(t->step, t->model);

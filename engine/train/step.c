@@ -19,27 +19,34 @@ static int build_forward(struct step *s, const struct step_spec *spec, struct er
     return s->hits < 0 ? -1 : 0;
 }
 
+/* What the optimiser knows of the parameters. */
+static void optim_params(const struct model *m, struct optim_param *out) {
+    for (int i = 0; i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        out[i] = (struct optim_param){.name = p->name, .ndim = p->ndim, .len = p->len, .trained = p->trainable && !p->frozen, .table = p->table};
+        memcpy(out[i].dim, p->dim, sizeof out[i].dim);
+    }
+}
+
 static int build_update(struct step *s, const struct step_spec *spec, struct err *e) {
     const struct model *m = spec->model;
     tid *want = X_NEW(tid, (size_t)m->n_param + 1), *grad = X_NEW(tid, (size_t)m->n_param + 1);
-    int64_t *len = X_NEW(int64_t, (size_t)m->n_param + 1);
-    s->state_offset = X_NEW(size_t, (size_t)m->n_param + 1);
+    struct optim_param *p = X_NEW(struct optim_param, (size_t)m->n_param + 1);
+    optim_params(m, p);
     for (int i = 0; i < m->n_param; i++) {
-        want[i] = m->param[i].trainable ? s->io.param[i] : -1;
-        len[i] = m->param[i].trainable ? m->param[i].len : 0;
+        want[i] = p[i].trained ? s->io.param[i] : -1;
         grad[i] = -1;
     }
     s->g->phase = PHASE_BACKWARD;
     int rc = grad_build(s->g, s->loss, graph_const(s->g, 1), want, m->n_param, grad, e);
-    size_t bytes = optimiser_layout(spec->optim, len, s->g->real, s->state_offset, m->n_param);
-    if (rc == 0 && (!spec->optim->state || spec->optim->bytes != bytes)) rc = optimiser_alloc(spec->optim, bytes, e);
-    struct dim n = {CTL_N, AXIS_ONE};
+    if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
+    struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
     s->g->phase = PHASE_UPDATE;
     s->hyper = graph_input(s->g, "hyper", s->g->real, &n, 1, -1);
-    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, s->state_offset, m->n_param, s->hyper, s->loss, s->weight, &s->ctl, e);
+    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, m->n_param, s->hyper, s->loss, s->weight, &s->ctl, e);
     free(want);
     free(grad);
-    free(len);
+    free(p);
     return rc;
 }
 
@@ -66,12 +73,14 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits};
     struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
-                             .param = spec->model->data, .state = train ? spec->optim->state : NULL, .no_reuse = spec->scan};
+                             .param = spec->model->data, .state = train ? spec->optim->l.state : NULL, .no_reuse = spec->scan};
     s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
     step_live(s, spec->model);
+    if (train) optimiser_settle(spec->optim, true);
     return s;
 fail:
+    if (train) optimiser_settle(spec->optim, false);
     step_free(s);
     return NULL;
 }
@@ -80,7 +89,6 @@ void step_free(struct step *s) {
     if (!s) return;
     plan_free(s->plan);
     graph_free(s->g);
-    free(s->state_offset);
     free(s);
 }
 
@@ -110,7 +118,7 @@ static double number(const struct step *s, tid t) {
 
 int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
     float *h = plan_data(s->plan, s->hyper);
-    for (int i = 0; h && hyper && i < CTL_N; i++) h[i] = (float)hyper[i];
+    for (int i = 0; h && hyper && i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
     plan_step(s->plan, n);
     if (plan_run(s->plan, now, PHASE_FORWARD, hyper ? PHASE_UPDATE : PHASE_FORWARD, e) < 0) return -1;
     double sum = number(s, s->loss), weight = number(s, s->weight);
@@ -137,7 +145,7 @@ size_t step_memory(const struct step *s, struct val **report) {
     if (report) *report = val_table();
     for (int r = 0; r < ROLE_N; r++) {
         size_t b = plan_bytes(s->plan, (enum arena_role)r);
-        if (r == ROLE_STATE && s->optim) b = s->optim->bytes;
+        if (r == ROLE_STATE && s->optim) b = s->optim->l.bytes;
         sum += b;
         if (report && b) val_set_int(*report, names[r], (int64_t)b);
     }

@@ -11,7 +11,7 @@
 struct step_spec {
     const struct model *model;         /* borrowed; its data is updated in place */
     const struct loss_spec *loss;      /* borrowed; NULL: forward only, no target */
-    struct optimiser *optim;           /* borrowed; NULL: evaluation, nothing is updated. Its state is allocated by step_new if it has none */
+    struct optimiser *optim;           /* borrowed; NULL: evaluation, nothing is updated. Its layout and state are made by step_new */
     struct pool *pool;                 /* NULL: the caller's thread */
     uint64_t seed;                     /* of dropout and the like */
     int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
@@ -22,7 +22,6 @@ struct step {
     struct plan *plan;
     struct model_io io;
     tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
-    size_t *state_offset;              /* of each parameter, for checkpoints */
     struct optimiser *optim;
     struct extents max;
 };
@@ -33,7 +32,7 @@ void step_free(struct step *s);
 /* Where a batch goes before step_run: input i of the model, or the target. NULL: not there. */
 void *step_input(const struct step *s, int i, int32_t **offsets, float **weights);
 void *step_target(const struct step *s);
-/* Runs it. number: the step's number, of which random layers are a function. hyper: CTL_N control numbers (NULL: evaluation). */
+/* Runs it. number: the step's number, of which random layers are a function. hyper: CTL_N control numbers, of which the optimiser has those of more groups (NULL: evaluation). */
 int step_run(struct step *s, const struct extents *now, uint64_t number, const double *hyper, struct step_result *out, struct err *e);
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width); /* logits of the last run */
 size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */

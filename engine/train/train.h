@@ -9,7 +9,7 @@
 #include "src/run/record.h"
 
 struct train_args {
-    struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp;
+    struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp, *freeze;
     int64_t epochs, steps, batch, batch_tokens, seed, eval_every, ckpt_every, patience;
     double lr, lr_scale, clip_norm, clip_value, min_delta;
     char *name, *metric;
@@ -43,6 +43,7 @@ struct train {
     double best;
     int64_t best_step, waited;       /* best_step -1: none yet; evaluations since */
     double sum_loss, sum_weight, sum_hits; /* of this epoch */
+    struct val *freeze;              /* patterns of what is not trained, a list or a word */
     int due;                         /* enum train_due: not yet done after the last step */
     int64_t skipped;                 /* steps refused because something was not finite */
     /* ---- of this process ---- */
@@ -70,6 +71,10 @@ int train_lr_set(struct train *t, const char *name, const struct val *v, struct 
 struct val *train_lr_back(const struct train *t, const char *name); /* as job_ops.back */
 struct val *train_lr_state(const struct train *t);      /* a ramp that is going on, or NULL */
 void train_lr_restore(struct train *t, double scale, const struct val *ramp);
+/* freeze.c */
+int train_freeze(struct train *t, const struct val *patterns, struct err *e);      /* marks parameters; the step is built afterwards */
+int train_freeze_set(struct train *t, const struct val *patterns, struct err *e);  /* with the step */
+void train_freeze_end(struct train *t);
 /* state.c: the state as a value, and back */
 struct val *train_state(const struct train *t);
 int train_resume(struct train *t, const char *path, struct err *e);

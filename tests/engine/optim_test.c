@@ -171,8 +171,7 @@ static void bench_open(struct bench *b, const char *spec, enum dtype real) {
     struct val *v = table_of(spec);
     struct dim d = {N, AXIS_ONE}, dc = {CTL_N, AXIS_ONE};
     struct extents x = {{1, 1, 2}};
-    int64_t len = N;
-    size_t offset;
+    struct optim_param op = {.name = "p", .dim = {N}, .ndim = 1, .len = N, .trained = true};
     *b = (struct bench){.real = real};
     b->o = optimiser_new(v, &e);
     if (!b->o) printf("# %s\n", e.text);
@@ -183,9 +182,9 @@ static void bench_open(struct bench *b, const char *spec, enum dtype real) {
     b->hyper = graph_input(b->g, "hyper", real, &dc, 1, -1);
     b->loss = graph_scalar(b->g, "loss");
     b->weight = graph_scalar(b->g, "weight");
-    optimiser_alloc(b->o, optimiser_layout(b->o, &len, real, &offset, 1), &e);
-    if (optimiser_build(b->o, b->g, &p, &b->grad, &offset, 1, b->hyper, b->loss, b->weight, &b->ctl, &e) < 0) printf("# %s\n", e.text);
-    struct plan_options po = {.keep = &b->ctl, .n_keep = 1, .param = b->param, .state = b->o->state};
+    optimiser_layout(b->o, &op, 1, real, &e);
+    if (optimiser_build(b->o, b->g, &p, &b->grad, 1, b->hyper, b->loss, b->weight, &b->ctl, &e) < 0) printf("# %s\n", e.text);
+    struct plan_options po = {.keep = &b->ctl, .n_keep = 1, .param = b->param, .state = b->o->l.state};
     b->plan = plan_new(b->g, &x, &po, &e);
     if (!b->plan || plan_alloc(b->plan, &e) < 0) printf("# %s\n", e.text);
 }
@@ -338,10 +337,12 @@ static void rows(const char *isa, bool lazy) {
         slots[ids[r]] = r;
         for (int i = 0; i < D; i++) full[ids[r] * D + i] = g[r * D + i] = (float)rng_normal(3, (uint64_t)r, (uint64_t)i);
     }
+    struct optim_param op1 = {.name = "p", .dim = {V, D}, .ndim = 2, .len = V * D, .trained = true, .table = true};
+    optimiser_layout(o, &op1, 1, DT_F32, NULL);
     o->t = 4;
     optimiser_hyper(o, 0.01, 0, 0, h);
     for (int i = 0; i < CTL_N; i++) ctl[i] = (float)h[i];
-    struct update { int rows; int64_t variant; } attr = {lazy ? 2 : 1, 0}, dense = {0, 0}; /* as in engine/optims/update.h */
+    struct update { int rows; int64_t variant, group; } attr = {lazy ? 2 : 1, 0, 0}, dense = {0, 0, 0}; /* as in engine/optims/update.h */
     struct view table = {.n = {V, D}, .ndim = 2, .len = V * D, .dtype = DT_F32}, vg = {g, {K, D}, 2, K * D, DT_F32}, vc = {ctl, {CTL_N}, 1, CTL_N, DT_F32};
     struct view P = table, M = table, S = table, P2 = table, M2 = table, S2 = table, G2 = table, vs = {slots, {V}, 1, V, DT_I32}, vi = {ids, {K}, 1, K, DT_I32}, vn = {&count, {1}, 1, 1, DT_I32};
     P.data = p, M.data = m, S.data = v, P2.data = q, M2.data = qm, S2.data = qv, G2.data = full;
