@@ -1,12 +1,13 @@
 /* Reverse mode by building: walks the nodes backwards and lets each op append the nodes of its gradient. Gradients that meet in
  * one tensor are joined with op "add"; row-sparse ones of a shared table are first spread with op "rows_dense". Nothing is computed. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/op.h"
 #include "src/base/mem.h"
 
-static const char *const row_ops[] = {"embedding_grad", "embedding_bag_grad"};
+static const char *const row_ops[] = {"embedding_grad", "embedding_bag_grad", "rows_accumulate"};
 
 bool grad_rows(const struct graph *g, tid t, tid rows[3]) {
     const struct tensor *x = graph_tensor(g, t);
@@ -95,5 +96,42 @@ int grad_build(struct graph *g, tid loss, tid dloss, const tid *want, int n_want
     }
     free(need);
     free(sum);
+    return rc;
+}
+
+/* The sum lies in an arena of fixed shape: extents that move with the batch (a row-sparse gradient has one for each token) do not occur in it. */
+static tid sum_like(struct graph *g, const char *name, const char *what, const struct tensor *like, int64_t rows) {
+    struct dim dim[TENSOR_DIMS];
+    char full[512];
+    memcpy(dim, like->dim, sizeof dim);
+    if (rows > 0) dim[0] = (struct dim){rows, AXIS_ONE};
+    snprintf(full, sizeof full, "%s/%s", name, what);
+    return graph_sum(g, full, like->dtype, dim, like->ndim);
+}
+
+tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e) {
+    const struct tensor x = *graph_tensor(g, t);
+    tid rows[3], out[4];
+    if (!grad_rows(g, t, rows)) {
+        if (x.role == ROLE_GRAD) g->tensor[t].role = ROLE_TEMP; /* the sum takes its place in the arena */
+        return graph_attr(g, "accumulate", NULL, (tid[]){sum_like(g, name, "sum", &x, 0), t, first}, 3, NULL, e);
+    }
+    const struct tensor list = *graph_tensor(g, rows[0]), count = *graph_tensor(g, rows[1]), slot = *graph_tensor(g, rows[2]);
+    int64_t n = slot.dim[0].k;
+    tid in[] = {sum_like(g, name, "sum", &x, n), sum_like(g, name, "rows", &list, n), sum_like(g, name, "count", &count, 0), sum_like(g, name, "slots", &slot, 0), t, rows[0], rows[1], first};
+    return graph_attr(g, "rows_accumulate", NULL, in, 8, out, e);
+}
+
+int grad_accumulate(struct graph *g, tid *grad, int n, tid first, struct err *e) {
+    enum phase phase = g->phase;
+    char name[32];
+    int rc = 0;
+    g->phase = PHASE_BACKWARD;
+    graph_path(g, "accumulate");
+    for (int i = 0; i < n && rc == 0; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        if (grad[i] >= 0 && (grad[i] = grad_sum(g, name, grad[i], first, e)) < 0) rc = -1;
+    }
+    g->phase = phase;
     return rc;
 }

@@ -75,6 +75,10 @@ tid graph_state(struct graph *g, const char *name, enum dtype d, const struct di
     return t;
 }
 
+tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim) {
+    return source(g, name, d, dim, ndim, ROLE_GRAD);
+}
+
 tid graph_const(struct graph *g, double v) {
     tid t = source(g, NULL, g->real, NULL, 0, ROLE_CONST);
     g->tensor[t].value = v;
@@ -285,7 +289,7 @@ static void dump_tensor(struct buf *b, const struct graph *g, tid t) {
 }
 
 void graph_dump(const struct graph *g, struct buf *b) {
-    static const char *const phases[] = {"forward", "backward", "update"};
+    static const char *const phases[] = {"forward", "backward", "buffers", "update"};
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
         buf_addf(b, "%4d %-8s %-20s %s:", i, phases[n->phase], n->op->kind.name, n->path);

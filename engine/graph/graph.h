@@ -1,5 +1,5 @@
 /* A graph of nodes over tensors: describing only. Adding a node checks shapes and dtypes and fails with both shapes. The gradient,
- * fusion and the update are graph building too. One phase mark a node: forward, backward, update. */
+ * fusion and the update are graph building too. One phase mark a node: forward, backward, buffers, update. */
 #ifndef HONE_ENGINE_GRAPH_GRAPH_H
 #define HONE_ENGINE_GRAPH_GRAPH_H
 
@@ -11,7 +11,7 @@
 
 struct op;
 
-enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_UPDATE };
+enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE }; /* BUFFERS: running statistics, after each micro-batch */
 struct node {
     const struct op *op;
     const void *attr;      /* parsed arguments, in the graph's arena; NULL if the op has none */
@@ -46,6 +46,7 @@ tid graph_input(struct graph *g, const char *name, enum dtype d, const struct di
 tid graph_scalar(struct graph *g, const char *name);                     /* a live f32 (f64 in a DT_F64 graph) number, set before each run */
 tid graph_param(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset, bool trainable); /* ROLE_PARAM */
 tid graph_state(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset);                 /* ROLE_STATE */
+tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim);                                   /* ROLE_GRAD: stays from run to run */
 tid graph_const(struct graph *g, double v);                              /* one element, ROLE_CONST */
 /* Adds a node. attr: value table of the op's arguments or NULL (borrowed). in: tids, -1 for an absent optional one. out gets op->n_out tids.
  * Returns the first output, or -1. A random op in a graph that is not training adds nothing: its first output is its first input. */
@@ -58,6 +59,10 @@ const struct tensor *graph_tensor(const struct graph *g, tid t);
 /* engine/graph/grad.c: appends the backward nodes for d(sum of `loss` tid) with the seed tensor `dloss` (same shape as loss).
  * grad_of[n]: tid of the gradient of want[n], -1 if none flows. Row-sparse parameter gradients: see rows_of. */
 int grad_build(struct graph *g, tid loss, tid dloss, const tid *want, int n_want, tid *grad_of, struct err *e);
+/* Gradients (-1: none) become sums over micro-batches: each run of the backward phase adds to them, or begins anew where the scalar `first` is not 0. */
+int grad_accumulate(struct graph *g, tid *grad, int n, tid first, struct err *e);
+/* The same for one tensor. */
+tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e);
 /* The gradient of an embedding table is row-sparse: op "embedding_grad"/"embedding_bag_grad" gives out[0] values (T, D) compact,
  * out[1] row ids (T) i32, out[2] count (1) i32, out[3] slot of each table row or -1 (V) i32. True if t is such values; fills rows[0..2] with out 1..3. */
 bool grad_rows(const struct graph *g, tid t, tid rows[3]);

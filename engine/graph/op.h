@@ -70,6 +70,7 @@ enum op_flags {
     OP_TIED = 64,      /* out[i] is in[i]'s memory (updates in place) for all outputs */
     OP_BLOCKS = 256,   /* its shape function says in want[] and out[].block which layouts it works on */
     OP_ELEMENTS = 512, /* works on elements one by one: takes any layout that its inputs have in common. Others get row-major inputs */
+    OP_EARLY = 1024,   /* runs as soon as its inputs are there, not where it was added (within its phase) */
     OP_DRAWS = 128     /* uses stream as OP_RANDOM does, but acts in every graph: its layer leaves the probability out when not training */
 };
 struct op {

@@ -30,14 +30,33 @@ static void mark_needed(const struct plan *p, bool *node) {
     free(want);
 }
 
-/* By phase, in the order added within a phase; a producer must come before its readers. */
+/* Where node i stands: behind its latest producer of the same phase if it runs early, else where it was added. where: of the nodes before it. */
+static int standing(const struct graph *g, int i, const int *where) {
+    const struct node *n = &g->node[i];
+    int at = -1;
+    for (int j = 0; (n->op->flags & OP_EARLY) && j < n->n_in; j++) {
+        int from = n->in[j] < 0 ? -1 : g->tensor[n->in[j]].node;
+        if (from >= 0 && g->node[from].phase == n->phase && where[from] > at) at = where[from];
+    }
+    return at >= 0 ? at : i;
+}
+
+/* By phase, within a phase in the order added but for the early ones; a producer must come before its readers. */
 static int order(struct plan *p, const bool *needed, struct err *e) {
     const struct graph *g = p->g;
     int *at = X_NEW(int, (size_t)g->n_node + 1);
     p->step_node = X_NEW(int, (size_t)g->n_node + 1);
+    int *where = X_NEW(int, (size_t)g->n_node + 1), *next = X_NEW(int, (size_t)g->n_node + 1), *first = X_NEW(int, (size_t)g->n_node + 1);
+    for (int i = g->n_node; i-- > 0;) first[i] = next[i] = -1;
+    for (int i = 0; i < g->n_node; i++) where[i] = standing(g, i, where);
+    for (int i = g->n_node; i-- > 0;) next[i] = first[where[i]], first[where[i]] = i; /* those that stand together, as added */
     for (int ph = PHASE_FORWARD; ph <= PHASE_UPDATE; ph++)
-        for (int i = 0; i < g->n_node; i++)
-            if (needed[i] && g->node[i].phase == (enum phase)ph) at[i] = p->n_step, p->step_node[p->n_step++] = i;
+        for (int w = 0; w < g->n_node; w++)
+            for (int i = first[w]; i >= 0; i = next[i])
+                if (needed[i] && g->node[i].phase == (enum phase)ph) at[i] = p->n_step, p->step_node[p->n_step++] = i;
+    free(where);
+    free(next);
+    free(first);
     int rc = 0;
     for (int s = 0; s < p->n_step && rc == 0; s++) {
         const struct node *n = &g->node[p->step_node[s]];

@@ -69,7 +69,7 @@ static int norm_build(struct builder *b, const void *args, const tid *in, int n_
     enum phase phase = g->phase;
     v = val_table();
     val_set_num(v, "momentum", a->momentum);
-    g->phase = PHASE_UPDATE;
+    g->phase = PHASE_BUFFERS;
     tid two[OP_OUT], rc = graph_add(g, "batch_norm_update", v, (tid[]){mean, var, all[1], all[3]}, 4, two, e);
     g->phase = phase;
     val_free(v);

@@ -19,11 +19,11 @@
 #define BAD_ROW 100 /* refused steps in a row that end a run whose policy is skip */
 
 static int64_t steps_per_epoch(const struct train *t, int64_t rows) {
-    int64_t n = (rows + t->a.batch - 1) / t->a.batch, tokens = 0;
-    if (t->a.batch_tokens <= 0) return n;
+    int64_t n = (rows + t->a.batch - 1) / t->a.batch, tokens = 0, k = t->a.accum;
+    if (t->a.batch_tokens <= 0) return (n + k - 1) / k;
     for (int64_t i = 0; i < t->part->n; i++) tokens += part_tokens(t->part, i);
     int64_t by_tokens = (int64_t)((double)tokens * ((double)rows / (double)t->part->n) / (double)t->a.batch_tokens) + 1;
-    return by_tokens > n ? by_tokens : n;
+    return ((by_tokens > n ? by_tokens : n) + k - 1) / k;
 }
 
 int64_t train_total_steps(const struct train *t) {
@@ -33,7 +33,7 @@ int64_t train_total_steps(const struct train *t) {
 }
 
 int train_build_step(struct train *t, struct err *e) {
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1};
     struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens};
     loader_limits(t->part, t->a.batch, t->a.batch_tokens, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);
@@ -213,19 +213,21 @@ static bool finite_block(const float *p, int64_t n) {
     return true;
 }
 
-/* The first tensor in forward and backward order that is not finite: an input, a parameter, or a layer's output. */
-static void find_first(struct train *t, const struct batch *b, const struct extents *x, char *out, size_t size) {
+struct group { int64_t start, rows, tokens, n; bool last; }; /* the batches of one step: first row, rows, tokens, how many, whether they end the epoch */
+
+/* The first tensor of batch `number` in forward and backward order that is not finite: an input, a parameter, or a layer's output. False: all are. */
+static bool find_first(struct train *t, const struct batch *b, int64_t number, char *out, size_t size) {
     for (int i = 0; i < t->step->io.n_in; i++)
         if (t->part->col[i].type != COL_TOKENS && t->part->col[i].type != COL_I32 && !finite_block(b->col[i].data, b->rows * t->part->col[i].width)) {
             snprintf(out, size, "input %s", t->part->col[i].name);
-            return;
+            return true;
         }
     for (int i = 0; i < t->model->n_param; i++)
         if (!finite_block((const float *)((const char *)t->model->data + t->model->param[i].offset), t->model->param[i].len)) {
             snprintf(out, size, "%s", t->model->param[i].name);
-            return;
+            return true;
         }
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .rows = x->n[AXIS_R]};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .rows = b->rows};
     memcpy(ss.tokens, b->tokens, sizeof b->tokens);
     struct err e = {0};
     struct step *s = step_new(&ss, &e);
@@ -236,26 +238,39 @@ static void find_first(struct train *t, const struct batch *b, const struct exte
         struct step_result r;
         optimiser_hyper(t->optim, 0, 0, 0, h);
         h[CTL_OK] = 0; /* look, change nothing */
-        if (step_run(s, &y, (uint64_t)t->n_step + 1, h, &r, &e) == 0) n = plan_first_nonfinite(s->plan, &y);
+        if (step_run(s, &y, (uint64_t)number, h, &r, &e) == 0) n = plan_first_nonfinite(s->plan, &y);
     }
     snprintf(out, size, "%s", n ? n->path : "an unknown layer");
     step_free(s);
+    return n != NULL;
+}
+
+/* The same over all batches of a step, which are read again if there were several. b: the last of them. */
+static void find_in_group(struct train *t, const struct batch *b, const struct group *g, char *out, size_t size) {
+    if (g->n == 1) {
+        find_first(t, b, t->n_micro, out, size);
+        return;
+    }
+    loader_seek(t->loader, t->epoch, g->start, t->a.batch);
+    for (int64_t i = 1; i <= g->n && (b = loader_next(t->loader)); i++)
+        if (find_first(t, b, t->n_micro - g->n + i, out, size)) break;
+    loader_seek(t->loader, g->last ? t->epoch + 1 : t->epoch, g->last ? 0 : g->start + g->rows, t->a.batch);
 }
 
 /* The step was refused: weights are as before it. Policy pause, stop or skip. */
-static int not_finite(struct train *t, const struct batch *b, const struct extents *x, const struct step_result *r, struct err *e) {
+static int not_finite(struct train *t, const struct batch *b, const struct group *g, const struct step_result *r, struct err *e) {
     struct settings set;
     char layer[160];
     settings_get(&set);
     int policy = set.nonfinite;
     bool alone = policy == 0 && !hub_can_resume(t->j->hub); /* a pause would never end */
     args_release(&settings_kind, &set);
-    find_first(t, b, x, layer, sizeof layer);
+    find_in_group(t, b, g, layer, sizeof layer);
     t->skipped++;
     t->bad_row++;
     struct buf text = BUF_INIT;
     buf_addf(&text, "step %" PRId64 " was not applied: %s is not finite, first in %s (epoch %" PRId64 ", rows %" PRId64 " to %" PRId64 ")", t->n_step + 1,
-             isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, b->start, b->start + b->rows - 1);
+             isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, g->start, g->start + g->rows - 1);
     struct val *v = val_table();
     val_set_str(v, "level", policy == 2 ? "warn" : "error");
     val_set_str(v, "text", text.data);
@@ -276,9 +291,9 @@ static int not_finite(struct train *t, const struct batch *b, const struct exten
 
 /* ---- a step ---- */
 
-static void rates(struct train *t, const struct batch *b, double now) {
-    t->rows_rate += (double)b->rows;
-    t->tokens_rate += (double)b->total_tokens;
+static void rates(struct train *t, const struct group *g, double now) {
+    t->rows_rate += (double)g->rows;
+    t->tokens_rate += (double)g->tokens;
     double dt = now - t->t_rate;
     if (dt < 0.25 && t->examples_s > 0) return;
     if (dt <= 0) return;
@@ -304,16 +319,34 @@ static void publish(struct train *t, const struct step_result *r, double lr, dou
     run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), epoch, (double)t->a.epochs);
 }
 
+/* Batches of a step up to its last one, which is loaded but not run. The last step of an epoch may have fewer. */
+static const struct batch *run_group(struct train *t, struct extents *x, struct group *g, struct err *e) {
+    *g = (struct group){.start = t->pos};
+    for (;;) {
+        const struct batch *b = loader_next(t->loader);
+        if (!b) {
+            err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos + g->rows);
+            return NULL;
+        }
+        *x = step_load(t->step, t->part, b);
+        t->n_micro++;
+        g->n++, g->rows += b->rows, g->tokens += b->total_tokens, g->last = b->last;
+        if (b->last || g->n >= t->a.accum) return b;
+        if (step_micro(t->step, x, (uint64_t)t->n_micro, e) < 0) return NULL;
+    }
+}
+
 static int one_step(struct train *t, struct err *e) {
     train_lr_step(t);
     double start = clock_now(), h[CTL_N], lr = train_lr(t);
-    const struct batch *b = loader_next(t->loader);
-    if (!b) return err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos);
-    struct extents x = step_load(t->step, t->part, b);
+    struct group g;
+    struct extents x;
+    const struct batch *b = run_group(t, &x, &g, e);
     struct step_result r;
+    if (!b) return -1;
     optimiser_hyper(t->optim, lr, t->a.clip_norm, t->a.clip_value, h);
-    if (step_run(t->step, &x, (uint64_t)t->n_step + 1, h, &r, e) < 0) return -1;
-    if (!r.ok && not_finite(t, b, &x, &r, e) < 0) return -1;
+    if (step_run(t->step, &x, (uint64_t)t->n_micro, h, &r, e) < 0) return -1;
+    if (!r.ok && not_finite(t, b, &g, &r, e) < 0) return -1;
     if (r.ok) {
         optimiser_applied(t->optim, lr);
         t->model->version++;
@@ -323,12 +356,12 @@ static int one_step(struct train *t, struct err *e) {
         if (!isnan(r.hits)) t->sum_hits += r.hits;
     }
     t->j->step = ++t->n_step;
-    t->pos = b->start + b->rows;
+    t->pos = g.start + g.rows;
     double now = clock_now();
-    rates(t, b, now);
+    rates(t, &g, now);
     publish(t, &r, lr, now - start);
-    t->due = b->last ? DUE_EPOCH : t->a.eval_every > 0 && t->n_step % t->a.eval_every == 0 ? DUE_EVAL : DUE_NOTHING;
-    if (b->last) {
+    t->due = g.last ? DUE_EPOCH : t->a.eval_every > 0 && t->n_step % t->a.eval_every == 0 ? DUE_EVAL : DUE_NOTHING;
+    if (g.last) {
         t->epoch++;
         t->pos = 0;
     }
@@ -399,6 +432,7 @@ static void emit_start(struct train *t) {
     if (t->a.epochs > 0) val_set_int(config, "epochs", t->a.epochs);
     if (t->a.steps > 0) val_set_int(config, "steps", t->a.steps);
     val_set_int(config, "batch", t->a.batch);
+    if (t->a.accum > 1) val_set_int(config, "accum", t->a.accum);
     val_set(config, "optim", optimiser_val(t->optim));
     val_set(config, "sched", sched_val(t->sched));
     val_set(config, "loss", loss_val(&t->loss));

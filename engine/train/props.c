@@ -24,6 +24,15 @@ static int set_batch(struct train *t, const struct val *v, struct err *e) {
     return -1;
 }
 
+/* Sums over batches are nodes of the graph; they may as well sum one batch. */
+static int set_accum(struct train *t, const struct val *v, struct err *e) {
+    int64_t old = t->a.accum;
+    if (args_set(&train_kind, &t->a, "accum", v, e) < 0) return -1;
+    if (t->a.accum == 1 || t->step->first >= 0 || train_build_step(t, e) == 0) return 0;
+    t->a.accum = old;
+    return -1;
+}
+
 static int set_loss(struct train *t, const char *name, const struct val *v, struct err *e) {
     struct val *old = args_get(&t->loss.row->kind, t->loss.args, name);
     int rc = loss_set(&t->loss, name, v, e);
@@ -57,6 +66,7 @@ static int set(struct job *j, const char *name, const struct val *v, struct val 
     if (train_lr_has(name)) rc = train_lr_set(t, name, v, e);
     else if (strcmp(name, "freeze") == 0) rc = train_freeze_set(t, v, e);
     else if (strcmp(name, "batch") == 0) rc = set_batch(t, v, e);
+    else if (strcmp(name, "accum") == 0) rc = set_accum(t, v, e);
     else if (live(&t->optim->row->kind, name)) rc = args_set(&t->optim->row->kind, t->optim->args, name, v, e);
     else if (live(&train_kind, name)) rc = args_set(&train_kind, &t->a, name, v, e);
     else if (live(&t->loss.row->kind, name)) rc = set_loss(t, name, v, e);

@@ -22,6 +22,8 @@ struct val *train_state(const struct train *t) {
     val_set_int(v, "seed", t->a.seed);
     val_set_int(v, "epochs", t->a.epochs);
     val_set_int(v, "steps", t->a.steps);
+    val_set_int(v, "micro", t->n_micro);
+    val_set_int(v, "accum", t->a.accum);
     val_set_int(v, "batch", t->a.batch);
     val_set_int(v, "batch_tokens", t->a.batch_tokens);
     val_set_int(v, "patience", t->a.patience);
@@ -70,6 +72,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     if (train_freeze(t, val_get(v, "freeze"), e) < 0) return -1;
     t->a.seed = val_get_int(v, "seed", t->a.seed);
     t->a.batch = val_get_int(v, "batch", t->a.batch);
+    t->a.accum = val_get_int(v, "accum", 1);
     t->a.batch_tokens = val_get_int(v, "batch_tokens", t->a.batch_tokens);
     t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
     t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);
@@ -79,6 +82,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
 
 static int take_position(struct train *t, const struct val *v, struct err *e) {
     t->n_step = val_get_int(v, "step", 0);
+    t->n_micro = val_get_int(v, "micro", t->n_step);
     t->epoch = val_get_int(v, "epoch", 0);
     t->pos = val_get_int(v, "pos", 0);
     train_lr_restore(t, val_get_num(v, "lr_scale", 1), val_get(v, "lr_ramp"));
@@ -90,7 +94,7 @@ static int take_position(struct train *t, const struct val *v, struct err *e) {
     t->sum_weight = val_get_num(v, "sum_weight", 0);
     t->sum_hits = val_get_num(v, "sum_hits", 0);
     t->skipped = val_get_int(v, "skipped", 0);
-    if (t->n_step < 0 || t->epoch < 0 || t->pos < 0 || t->pos >= t->part->n || t->due < 0 || t->due > DUE_EPOCH || t->a.batch < 1)
+    if (t->n_step < 0 || t->epoch < 0 || t->pos < 0 || t->pos >= t->part->n || t->due < 0 || t->due > DUE_EPOCH || t->a.batch < 1 || t->a.accum < 1 || t->n_micro < 0)
         return err_set(e, "its training state is not sound: step %" PRId64 ", epoch %" PRId64 ", row %" PRId64, t->n_step, t->epoch, t->pos);
     return 0;
 }

@@ -28,6 +28,13 @@ static void optim_params(const struct model *m, struct optim_param *out) {
     }
 }
 
+static int build_sums(struct step *s, tid *grad, int n, struct err *e) {
+    s->first = graph_scalar(s->g, "first");
+    if (grad_accumulate(s->g, grad, n, s->first, e) < 0) return -1;
+    if ((s->sum_loss = grad_sum(s->g, "loss", s->loss, s->first, e)) < 0 || (s->sum_weight = grad_sum(s->g, "weight", s->weight, s->first, e)) < 0) return -1;
+    return s->hits >= 0 && (s->sum_hits = grad_sum(s->g, "hits", s->hits, s->first, e)) < 0 ? -1 : 0;
+}
+
 static int build_update(struct step *s, const struct step_spec *spec, struct err *e) {
     const struct model *m = spec->model;
     tid *want = X_NEW(tid, (size_t)m->n_param + 1), *grad = X_NEW(tid, (size_t)m->n_param + 1);
@@ -39,11 +46,12 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     }
     s->g->phase = PHASE_BACKWARD;
     int rc = grad_build(s->g, s->loss, graph_const(s->g, 1), want, m->n_param, grad, e);
+    if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, e);
     if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
     struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
     s->g->phase = PHASE_UPDATE;
     s->hyper = graph_input(s->g, "hyper", s->g->real, &n, 1, -1);
-    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, m->n_param, s->hyper, s->loss, s->weight, &s->ctl, e);
+    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, m->n_param, s->hyper, s->first >= 0 ? s->sum_loss : s->loss, s->first >= 0 ? s->sum_weight : s->weight, &s->ctl, e);
     free(want);
     free(grad);
     free(p);
@@ -68,10 +76,10 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     bool train = spec->optim != NULL;
     s->g = graph_new(DT_F32, train, spec->seed);
     s->optim = spec->optim;
-    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = -1;
+    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = -1;
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0 || (train && build_update(s, spec, e) < 0)) goto fail;
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
-    tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits};
+    tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
     struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
                              .param = spec->model->data, .state = train ? spec->optim->l.state : NULL, .no_reuse = spec->scan};
     s->plan = plan_new(s->g, &s->max, &o, e);
@@ -116,13 +124,23 @@ static double number(const struct step *s, tid t) {
     return p ? (double)*p : NAN;
 }
 
+int step_micro(struct step *s, const struct extents *now, uint64_t n, struct err *e) {
+    plan_step(s->plan, n);
+    plan_scalar(s->plan, s->first, !s->begun);
+    s->begun = true;
+    return plan_run(s->plan, now, PHASE_FORWARD, PHASE_BUFFERS, e);
+}
+
 int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
     float *h = plan_data(s->plan, s->hyper);
     for (int i = 0; h && hyper && i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
+    bool sums = hyper && s->first >= 0;
     plan_step(s->plan, n);
+    if (sums) plan_scalar(s->plan, s->first, !s->begun);
+    s->begun = false;
     if (plan_run(s->plan, now, PHASE_FORWARD, hyper ? PHASE_UPDATE : PHASE_FORWARD, e) < 0) return -1;
-    double sum = number(s, s->loss), weight = number(s, s->weight);
-    *out = (struct step_result){weight > 0 ? sum / weight : sum, weight, number(s, s->hits), NAN, isfinite(sum)};
+    double sum = number(s, sums ? s->sum_loss : s->loss), weight = number(s, sums ? s->sum_weight : s->weight), hits = number(s, sums ? s->sum_hits : s->hits);
+    *out = (struct step_result){weight > 0 ? sum / weight : sum, weight, hits, NAN, isfinite(sum)};
     if (hyper) {
         const float *c = plan_data(s->plan, s->ctl);
         out->ok = c[CTL_OK] != 0;

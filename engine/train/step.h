@@ -15,6 +15,7 @@ struct step_spec {
     struct pool *pool;                 /* NULL: the caller's thread */
     uint64_t seed;                     /* of dropout and the like */
     int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
+    bool accum;                        /* gradients are sums over micro-batches: see step_micro */
     bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
 struct step {
@@ -22,6 +23,8 @@ struct step {
     struct plan *plan;
     struct model_io io;
     tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
+    tid sum_loss, sum_weight, sum_hits, first; /* accum: over the micro-batches of a step, and whether a new sum begins; -1: not there */
+    bool begun;                        /* a micro-batch was run since the last update */
     struct optimiser *optim;
     struct extents max;
 };
@@ -32,7 +35,11 @@ void step_free(struct step *s);
 /* Where a batch goes before step_run: input i of the model, or the target. NULL: not there. */
 void *step_input(const struct step *s, int i, int32_t **offsets, float **weights);
 void *step_target(const struct step *s);
-/* Runs it. number: the step's number, of which random layers are a function. hyper: CTL_N control numbers, of which the optimiser has those of more groups (NULL: evaluation). */
+/* A micro-batch that is not the last of its step (spec.accum): forward and backward, gradients are added, nothing is updated. */
+int step_micro(struct step *s, const struct extents *now, uint64_t number, struct err *e);
+/* Runs it, with accum as the last micro-batch of its step: loss, weight and hits are those of all of them.
+ * number: the step's number, of which random layers are a function. hyper: CTL_N control numbers, of which
+ * the optimiser has those of more groups (NULL: evaluation). */
 int step_run(struct step *s, const struct extents *now, uint64_t number, const double *hyper, struct step_result *out, struct err *e);
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width); /* logits of the last run */
 size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */

@@ -10,7 +10,7 @@
 
 struct train_args {
     struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp, *freeze;
-    int64_t epochs, steps, batch, batch_tokens, seed, eval_every, ckpt_every, patience;
+    int64_t epochs, steps, batch, batch_tokens, accum, seed, eval_every, ckpt_every, patience;
     double lr, lr_scale, clip_norm, clip_value, min_delta;
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
@@ -38,6 +38,7 @@ struct train {
     int64_t planned_batch;           /* the step is planned for */
     /* ---- the state that a checkpoint holds ---- */
     int64_t n_step, epoch, pos;      /* steps run, whole epochs done, rows of this epoch done */
+    int64_t n_micro;                 /* micro-batches run: of their number random layers are a function */
     double lr_scale;                 /* live edits of lr scale the schedule */
     struct lr_ramp { double from, to; int64_t at, steps; } ramp; /* instead of the schedule from step `at` on; steps 0: none */
     double best;
