@@ -84,13 +84,22 @@ static int on_progress(void *ctx, const char *phase, double fraction) {
     return 0;
 }
 
+void data_asked(struct dataset *d, const struct val *args) {
+    struct val *asked = val_copy(args);
+    const char *name = val_get_str(args, "name", "");
+    char *real = io_exists(name) ? realpath(name, NULL) : NULL; /* a path means the same from any folder later */
+    if (real) val_set_str(asked, "name", real);
+    free(real);
+    val_set(d->identity, "asked", asked);
+}
+
 static int load(struct call *c, const void *args, struct err *e) {
-    (void)c;
     struct notice n = {clock_now() + 2};
     char **search = data_search();
     struct dataset *d = dataset_load(args, (const char *const *)search, on_progress, &n, e);
     data_search_free(search);
     if (!d) return -1;
+    data_asked(d, c->args);
     call_result(c, val_handle(objects_add_data(d)));
     return 0;
 }

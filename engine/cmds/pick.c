@@ -25,18 +25,24 @@ static struct handle newest(enum handle_kind kind) {
     return last;
 }
 
-static struct dataset *load_data(const char *name, struct err *e) {
-    struct val *t = val_table();
+struct dataset *pick_load_data(const struct val *args, struct err *e) {
     struct data_args *a = mem_new(1, data_kind.size);
     char **search = data_search();
     struct dataset *d = NULL;
-    val_push(t, val_str(name));
-    if (args_parse(&data_kind, t, a, e) == 0) {
+    if (args_parse(&data_kind, args, a, e) == 0) {
         d = dataset_load(a, (const char *const *)search, NULL, NULL, e);
+        if (d) data_asked(d, args);
         args_release(&data_kind, a);
     }
     data_search_free(search);
     free(a);
+    return d;
+}
+
+static struct dataset *load_data(const char *name, struct err *e) {
+    struct val *t = val_table();
+    val_set_str(t, "name", name);
+    struct dataset *d = pick_load_data(t, e);
     val_free(t);
     return d;
 }

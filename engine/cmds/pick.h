@@ -7,6 +7,7 @@
 
 /* v: HANDLE_DATA, HANDLE_PART (*part set), a name or path, or NULL/nil: the newest one. A reference that the caller gives back. part may be NULL. */
 struct dataset *pick_data(const struct val *v, int *part, struct err *e);
+struct dataset *pick_load_data(const struct val *args, struct err *e); /* of the table of hone.data */
 /* v: HANDLE_MODEL, a path, a known name (linear, mlp, bag) if d is given, or NULL/nil: the newest one. Borrowed from the table of objects. */
 struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e);
 /* A saved model, a folder of transformers, or a pretrained model of the recipe table by its name. o: zero, dropout below: as the folder says. A new model, or NULL. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/cmds/pick.h"
+#include "engine/cmds/resume.h"
 #include "engine/train/train.h"
 
 static const char *const keeps[] = {"last", "best", NULL};
@@ -35,19 +36,26 @@ static const struct arg table[] = {
     A("shuffle", "a new order each epoch", "true", ARG_BOOL, shuffle, 0, AT_RUN),
     A("seed", "seed of order and dropout; the session's if not given", NULL, ARG_INT, seed, 0, AT_RUN, 0, 9e15),
     A("name", "name of the run; the data set's if not given", NULL, ARG_STR, name, 0),
-    A("resume", "a run, its name, or the path of a checkpoint to go on from", NULL, ARG_VAL, resume, 0, 0, 0, 0, NULL, SRC_RUN),
+    A("resume", "a run, its name, or the path of a checkpoint to go on from; model, data and all else that is not given are those of that run", NULL, ARG_VAL, resume, 0, 0, 0, 0, NULL, SRC_RUN),
     {NULL},
 };
 const struct kind train_kind = {"train", "trains a model; the run goes on in the background", "run = hone.train{ model = m, data = d, epochs = 3, optim = optim.adam{ lr = 1e-3 } }", table, sizeof(struct train_args)};
 
 static int train_job(struct job *j, const void *args, struct err *e) {
-    struct train_args a = *(const struct train_args *)args;
+    struct train_args a;
+    struct val *all = resume_args(j, e); /* more than args: what a run that is resumed was made with */
+    (void)args;
+    memset(&a, 0, sizeof a);
+    int parsed = all ? args_parse(&train_kind, all, &a, e) : -1;
+    val_free(all);
+    if (parsed < 0) return -1;
     if (a.epochs == ARG_NONE_INT) a.epochs = 0;
     if (a.steps == ARG_NONE_INT) a.steps = 0;
     struct dataset *d = pick_data(a.data, NULL, e);
     struct model *m = d ? pick_model(a.model, d, e) : NULL;
     int rc = m ? train_run(j, &a, m, d, e) : -1;
     if (d) dataset_unref(d);
+    args_release(&train_kind, &a);
     return rc;
 }
 

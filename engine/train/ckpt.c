@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
+enum { COPY_PIECE = 1 << 20 };
 static const char *const parts[] = {"model.json", "model.safetensors", "state.safetensors"};
 
 struct stage {                 /* copies of one moment */
@@ -232,6 +234,44 @@ int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct o
     return 0;
 }
 
+/* A second name for a file, which is never written again, or a copy of it. */
+static int link_file(const char *from, const char *to, struct err *e) {
+    int64_t size = 0;
+    if (link(from, to) == 0) return 0;
+    if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != ENOTSUP) return err_sys(e, "link", from);
+    int in = io_open_file(from, &size, e), out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int rc = in < 0 ? -1 : out < 0 ? err_sys(e, "create", to) : 0;
+    char *piece = mem_new(1, COPY_PIECE);
+    for (ssize_t n; rc == 0 && (n = read(in, piece, COPY_PIECE)) != 0;) rc = n < 0 ? err_sys(e, "read", from) : io_write_all(out, piece, (size_t)n, to, e);
+    if (rc == 0 && fsync(out) < 0) rc = err_sys(e, "sync", to);
+    if (in >= 0) close(in);
+    if (out >= 0 && close(out) < 0 && rc == 0) rc = err_sys(e, "close", to);
+    free(piece);
+    return rc;
+}
+
+int ckpt_writer_adopt(struct ckpt_writer *w, const char *folder, struct err *e) {
+    const char *name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
+    char *tmp = io_join(w->dir, ".tmp"), *to = io_join(w->dir, name);
+    int rc = io_exists(tmp) ? io_remove_tree(tmp, e) : 0;
+    if (rc == 0) rc = io_mkdirs(tmp, 0777, e);
+    for (size_t i = 0; i <= LEN(parts) && rc == 0; i++) {
+        const char *part = i < LEN(parts) ? parts[i] : "commit";
+        char *a = io_join(folder, part), *b = io_join(tmp, part);
+        rc = link_file(a, b, e);
+        free(a);
+        free(b);
+    }
+    if (rc == 0) rc = io_sync_dir(tmp, e);
+    if (rc == 0 && rename(tmp, to) < 0) rc = err_sys(e, "rename", tmp);
+    if (rc == 0) rc = io_sync_dir(w->dir, e);
+    if (rc == 0) w->best_name = mem_str(name); /* the writer has nothing to do yet */
+    else io_remove_tree(tmp, NULL);
+    free(tmp);
+    free(to);
+    return rc;
+}
+
 bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out) {
     pthread_mutex_lock(&w->lock);
     bool news = !w->busy && !w->reported;
@@ -379,18 +419,43 @@ static int take(const struct st_file *f, const char *name, enum dtype d, int ndi
     return 0;
 }
 
-int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e) {
-    char *wpath = io_join(folder, "model.safetensors"), *spath = io_join(folder, "state.safetensors");
-    struct stage s = {.state = o->l.state};
-    struct st_file w, f;
-    int rc = st_read(wpath, &w, e);
+int ckpt_weights(const char *folder, const struct model *m, void *data, struct err *e) {
+    char *path = io_join(folder, "model.safetensors");
+    struct st_file w;
+    int rc = st_read(path, &w, e);
     if (rc == 0) {
         for (int i = 0; i < m->n_param && rc == 0; i++) {
             const struct param *p = &m->param[i];
-            rc = take(&w, p->name, DT_F32, p->ndim, p->dim, (size_t)p->len * sizeof(float), (char *)m->data + p->offset, wpath, e);
+            rc = take(&w, p->name, DT_F32, p->ndim, p->dim, (size_t)p->len * sizeof(float), (char *)data + p->offset, path, e);
         }
         st_release(&w);
     }
+    free(path);
+    return rc;
+}
+
+char *ckpt_at(const char *folder, int64_t step) {
+    char *dir = io_join(folder, ".."), *found = NULL;
+    struct entry *list = NULL;
+    size_t n = list_folders(dir, &list);
+    for (size_t i = 0; i < n && !found; i++) {
+        struct err e = {0};
+        struct val *meta = NULL;
+        char *path = list[i].step == step ? io_join(dir, list[i].name) : NULL;
+        if (path && check_folder(path, &meta, &e) == 0) found = mem_str(path);
+        val_free(meta);
+        free(path);
+    }
+    free(list);
+    free(dir);
+    return found;
+}
+
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e) {
+    char *spath = io_join(folder, "state.safetensors");
+    struct stage s = {.state = o->l.state};
+    struct st_file f;
+    int rc = ckpt_weights(folder, m, m->data, e);
     if (rc == 0) rc = st_read(spath, &f, e);
     else goto out;
     if (rc < 0) goto out;
@@ -401,7 +466,6 @@ int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct e
     st_release(&f);
     m->version++;
 out:
-    free(wpath);
     free(spath);
     return rc;
 }

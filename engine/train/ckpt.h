@@ -23,10 +23,16 @@ void ckpt_writer_wait(struct ckpt_writer *w);                        /* until no
 size_t ckpt_writer_bytes(const struct ckpt_writer *w);               /* staging memory */
 void ckpt_writer_free(struct ckpt_writer *w);                        /* waits first */
 
+/* Another run's checkpoint becomes the best one of this folder (hard links, or copies on another file system). Before the first put. */
+int ckpt_writer_adopt(struct ckpt_writer *w, const char *folder, struct err *e);
+
 /* Reading. path: a run's folder, its ckpt folder or one STEP folder. The newest one whose commit record fits its parts is taken; each that does not
  * is named in a notice. Gives the folder (heap) and the training state; NULL with a sentence if there is none. */
 char *ckpt_find(const char *path, struct val **meta, struct err *e);
 /* Weights into m (same parameters, else a sentence), optimiser state into o (already laid out). */
 int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e);
+
+int ckpt_weights(const char *folder, const struct model *m, void *data, struct err *e); /* laid out as m->data */
+char *ckpt_at(const char *folder, int64_t step); /* the whole checkpoint of that step beside another one (heap), or NULL */
 
 #endif

@@ -418,6 +418,23 @@ static int loop(struct train *t, struct err *e) {
 
 /* ---- begin and end ---- */
 
+/* What of the other arguments is not at its default: a resumed run takes it from here. */
+static void asked_for(const struct train *t, struct val *config) {
+    struct val *given = args_to_val(&train_kind, &t->a);
+    for (size_t i = 0; i < given->u.t.n_field; i++) {
+        const struct val_field *f = &given->u.t.field[i];
+        const struct arg *a = args_find(&train_kind, f->name);
+        bool scalar = a->type == ARG_INT || a->type == ARG_NUM || a->type == ARG_BOOL || a->type == ARG_ENUM || a->type == ARG_STR;
+        struct val *usual = a->def ? args_text(a->def) : NULL;
+        static const char *const elsewhere[] = {"seed", "lr", "epochs", "steps"};
+        bool own = false;
+        for (size_t k = 0; k < LEN(elsewhere); k++) own |= strcmp(f->name, elsewhere[k]) == 0;
+        if (scalar && !own && !val_get(config, f->name) && f->v->type != VAL_NIL && !(usual && val_equal(usual, f->v))) val_set(config, f->name, val_copy(f->v));
+        val_free(usual);
+    }
+    val_free(given);
+}
+
 static void emit_start(struct train *t) {
     struct val *v = val_table(), *config = val_table();
     val_set_str(v, "model", val_get_str(t->model->desc, "name", "model"));
@@ -439,6 +456,7 @@ static void emit_start(struct train *t) {
     if (t->a.clip_norm > 0) val_set_num(config, "clip_norm", t->a.clip_norm);
     if (t->a.clip_value > 0) val_set_num(config, "clip_value", t->a.clip_value);
     if (t->a.freeze) val_set(config, "freeze", val_copy(t->freeze));
+    asked_for(t, config);
     val_set(v, "config", config);
     if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
     struct val *memory;
@@ -480,10 +498,10 @@ static int setup(struct train *t, struct err *e) {
     return 0;
 }
 
-static void resume_path(const struct train *t, char *out, size_t size) {
-    const char *text = t->a.resume && t->a.resume->type == VAL_STR ? t->a.resume->u.s.p : "", *dir = runs_dir(hub_runs(t->j->hub));
-    struct job *j = t->a.resume && t->a.resume->type == VAL_HANDLE ? hub_job(t->j->hub, t->a.resume->u.h) : NULL;
-    struct run *r = j ? hub_job_run(t->j->hub, j) : NULL;
+void train_resume_path(struct hub *h, const struct val *resume, char *out, size_t size) {
+    const char *text = resume->type == VAL_STR ? resume->u.s.p : "", *dir = runs_dir(hub_runs(h));
+    struct job *j = resume->type == VAL_HANDLE ? hub_job(h, resume->u.h) : NULL;
+    struct run *r = j ? hub_job_run(h, j) : NULL;
     if (r && run_dir(r)) snprintf(out, size, "%s", run_dir(r));
     else if (dir && *text && !strchr(text, '/')) snprintf(out, size, "%s/%s", dir, text); /* a run's name */
     else snprintf(out, size, "%s", text);
@@ -495,7 +513,7 @@ static int begin(struct train *t, struct err *e) {
     run_phase(t->run, "preparing");
     if (setup(t, e) < 0 || train_build_step(t, e) < 0 || check_memory(t, e) < 0) return -1;
     if (t->a.resume && t->a.resume->type != VAL_NIL) {
-        resume_path(t, path, sizeof path);
+        train_resume_path(t->j->hub, t->a.resume, path, sizeof path);
         if (train_resume(t, path, e) < 0) return err_wrap(e, "cannot resume from %s", path);
     }
     emit_start(t);
@@ -537,11 +555,21 @@ static void finish(struct train *t, int rc, const struct err *e) {
     else if (e->code == ERR_STOPPED) run_end(t->run, RUN_STOPPED, 3);
 }
 
+/* Of a data set that is a path the file's name without its ending. */
+static struct run *new_run(struct runs *rs, const char *name) {
+    const char *base = strrchr(name, '/');
+    char *prefix = mem_str(base && base[1] ? base + 1 : name), *dot = base ? strchr(prefix, '.') : NULL;
+    if (dot && dot > prefix) *dot = '\0';
+    struct run *r = run_new(rs, prefix);
+    free(prefix);
+    return r;
+}
+
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e) {
     struct train *t = X_NEW(struct train, 1);
     *t = (struct train){.j = j, .a = *a, .model = m, .data = d, .part = &d->part[PART_TRAIN], .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
                         .lr_scale = 1, .best_step = -1, .last_ckpt = -1, .last_eval = -1};
-    t->run = j->run = run_new(hub_runs(j->hub), a->name ? a->name : d->name);
+    t->run = j->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
     j->data = t;
     int rc = begin(t, e);
     if (rc == 0) {

@@ -9,6 +9,7 @@
 
 #include "engine/train/train.h"
 #include "src/base/json.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 
 struct val *train_state(const struct train *t) {
@@ -77,6 +78,12 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
     t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);
     t->a.shuffle = val_get_bool(v, "shuffle", t->a.shuffle);
+    const struct val *said = t->j->call->args;
+    if (!val_get(said, "epochs") && !val_get(said, "steps")) {
+        t->a.epochs = val_get_int(v, "epochs", t->a.epochs);
+        t->a.steps = val_get_int(v, "steps", t->a.steps);
+    }
+    if (!val_get(said, "patience")) t->a.patience = val_get_int(v, "patience", t->a.patience);
     return 0;
 }
 
@@ -110,6 +117,21 @@ static void take_live(struct train *t, const char *folder) {
     model_free(m);
 }
 
+/* The weights of the best step, for keep=best, and their checkpoint, which stays beside the last one in this run's folder too. */
+static void take_best(struct train *t, const char *folder) {
+    struct err e = {0};
+    if (t->best_step < 0) return;
+    char *best = t->best_step == t->n_step ? mem_str(folder) : ckpt_at(folder, t->best_step);
+    int rc = best ? 0 : err_set(&e, "it is not beside %s", folder);
+    if (rc == 0 && t->a.keep == 1 && t->best_data) rc = ckpt_weights(best, t->model, t->best_data, &e);
+    if (rc == 0 && t->writer) rc = ckpt_writer_adopt(t->writer, best, &e);
+    if (rc < 0) {
+        log_write(LOG_WARN, "the checkpoint of the best step, %" PRId64 ", cannot be kept: %s; the best from here on counts", t->best_step, e.text);
+        if (t->a.keep == 1) t->best_step = -1;
+    }
+    free(best);
+}
+
 int train_resume(struct train *t, const char *path, struct err *e) {
     struct val *meta = NULL;
     char *folder = ckpt_find(path, &meta, e);
@@ -119,6 +141,7 @@ int train_resume(struct train *t, const char *path, struct err *e) {
     if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
     if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, e);
     if (rc == 0) {
+        take_best(t, folder);
         take_live(t, folder);
         hub_edits_restore(t->j->hub, t->j, val_get(meta, "edits"));
         step_live(t->step, t->model);

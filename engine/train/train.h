@@ -76,6 +76,7 @@ void train_lr_restore(struct train *t, double scale, const struct val *ramp);
 int train_freeze(struct train *t, const struct val *patterns, struct err *e);      /* marks parameters; the step is built afterwards */
 int train_freeze_set(struct train *t, const struct val *patterns, struct err *e);  /* with the step */
 void train_freeze_end(struct train *t);
+void train_resume_path(struct hub *h, const struct val *resume, char *out, size_t size); /* a run's folder by its handle or name, or a path as given */
 /* state.c: the state as a value, and back */
 struct val *train_state(const struct train *t);
 int train_resume(struct train *t, const char *path, struct err *e);

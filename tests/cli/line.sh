@@ -34,19 +34,24 @@ printf 'print("a\\27[31mb")' >e.lua
 "$hone" run e.lua >out 2>err </dev/null
 ! grep -q "$(printf '\033')" out
 ok $? "no escape of a script reaches the output"
-echo 'while true do end' >loop.lua
-"$hone" run loop.lua >out 2>err </dev/null &
-pid=$!
-sleep 0.7
+echo 'print("ready") while true do end' >loop.lua
+endless() { # starts it; it has its signal handlers once it has printed
+    "$hone" run loop.lua >out 2>err </dev/null &
+    pid=$!
+    k=0
+    while ! grep -q ready out && [ $k -lt 300 ]; do
+        k=$((k + 1))
+        sleep 0.1
+    done
+}
+endless
 kill -INT $pid 2>/dev/null
 wait $pid
 code=$?
 # a background job of a shell without job control starts with INT ignored: the program installs its own handler all the same
 [ $code = 3 ]
 ok $? "INT stops an endless script: exit $code"
-"$hone" run loop.lua >out 2>err </dev/null &
-pid=$!
-sleep 0.7
+endless
 kill -TERM $pid
 wait $pid
 code=$?
