@@ -21,6 +21,7 @@ struct node {
     int n_in, n_out;
     uint64_t stream;       /* rng_stream(seed, path, draw) */
     enum phase phase;
+    int part;              /* of the forward pass, see recompute_build; -1: none */
     size_t scratch_fixed;
     struct dim scratch;
 };
@@ -35,6 +36,7 @@ struct graph {
     uint64_t seed;
     enum phase phase;      /* of nodes added from now on */
     const char *path;      /* layer path of nodes added from now on */
+    int part;              /* of nodes added from now on; -1: none */
     const struct node *of; /* while grad_build differentiates a node: nodes added get its path and stream */
 };
 
@@ -66,6 +68,11 @@ tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e)
 /* The gradient of an embedding table is row-sparse: op "embedding_grad"/"embedding_bag_grad" gives out[0] values (T, D) compact,
  * out[1] row ids (T) i32, out[2] count (1) i32, out[3] slot of each table row or -1 (V) i32. True if t is such values; fills rows[0..2] with out 1..3. */
 bool grad_rows(const struct graph *g, tid t, tid rows[3]);
+
+/* engine/graph/recompute.c: after the gradient is built, before the plan. BLOCKS: parts are those of the nodes (graph.part); AUTO: they are chosen for the least memory at
+ * these extents. keep: tensors that are read from outside. Returns how many nodes run twice. */
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCKS, RECOMPUTE_AUTO };
+int recompute_build(struct graph *g, enum recompute how, const struct extents *max, const tid *keep, int n_keep, struct err *e);
 
 /* engine/graph/fuse.c: rewrites before the gradient is built (embedding + mean_pool -> embedding_bag ...). `loss` and names keep their tids valid. */
 int fuse_forward(struct graph *g, struct err *e);

@@ -22,6 +22,7 @@ static int concat_build(struct builder *b, const void *args, const tid *in, int 
 static int residual_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     tid y;
     (void)n_in;
+    build_part(b);
     if (build_chain(b, ((const struct residual_args *)args)->layers, in[0], &y, e) < 0) return -1;
     return (*out = graph_add2(build_graph(b), "add", in[0], y, e)) < 0 ? -1 : 0;
 }

@@ -19,6 +19,7 @@ const char *build_kind(const struct builder *b);         /* the layer's kind: "r
 int64_t build_ids(const struct builder *b, tid t);       /* how many ids the input `t` has (vocabulary); 0: t is not an input of ids */
 int64_t build_len(const struct builder *b, tid t);       /* the length its texts are cut to; 0: not known */
 tid build_weights(const struct builder *b, tid t);       /* the token weights of a ragged tensor's input, or -1 */
+void build_part(struct builder *b);                        /* this layer is a part whose inside may be computed again in the backward pass, unless it lies in one */
 tid build_live(struct builder *b, const char *name, double v, struct err *e); /* a live scalar PATH.NAME with its value now */
 /* A list of layers inside this one, as a chain from `in`; their paths are PATH.NAME. */
 int build_chain(struct builder *b, const struct val *layers, tid in, tid *out, struct err *e);

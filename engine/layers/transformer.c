@@ -126,6 +126,7 @@ static int block_build(struct builder *b, const void *args, const tid *in, int n
     int64_t n = width(b, in[0], e);
     tid x = in[0], p, sum, y;
     (void)n_in;
+    build_part(b);
     if (n < 0 || live(b, a->dropout, &p, e) < 0) return -1;
     tid first = a->pre ? norm(b, "norm1", x, a->eps, e) : x;
     if (first < 0 || (y = attend(b, "attn.", first, n, &attn, p, e)) < 0 || (y = drop(b, y, p, e)) < 0) return -1;

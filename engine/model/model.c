@@ -23,7 +23,7 @@ struct builder {
     const char *kind;
     const struct val *args;
     struct built *built;    /* or NULL */
-    int n_built, depth, layers;
+    int n_built, depth, layers, parts;
 };
 
 struct graph *build_graph(struct builder *b) { return b->g; }
@@ -48,6 +48,10 @@ tid build_weights(const struct builder *b, tid t) {
     for (int i = 0; i < b->io->n_in && off >= 0; i++)
         if (b->io->in[i].offsets == off) return b->io->in[i].weight;
     return -1;
+}
+
+void build_part(struct builder *b) {
+    if (b->g->part < 0) b->g->part = b->parts++;
 }
 
 tid build_live(struct builder *b, const char *name, double v, struct err *e) {
@@ -181,7 +185,7 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     const struct val *outer_args = b->args;
     const char *outer_kind = b->kind;
     tid in[OP_IN];
-    int n_in, row = b->n_built;
+    int n_in, row = b->n_built, part = b->g->part;
     if (!l) return err_set(e, "%s%s: there is no layer \"%.60s\"", prefix, name, kind);
     if (++b->layers >= BUILT_MAX) return err_set(e, "a model has at most %d layers", BUILT_MAX - 1);
     snprintf(b->path, sizeof b->path, "%.80s%.60s", prefix, name);
@@ -193,6 +197,7 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     note_layer(b);
     graph_path(b->g, b->path);
     int rc = build_args_of(b, l, in, n_in, out, e);
+    b->g->part = part;
     if (rc == 0 && b->built) b->built[row].out = *out, b->built[row].end = b->g->n_node;
     b->kind = outer_kind, b->args = outer_args;
     return rc;

@@ -33,7 +33,7 @@ int64_t train_total_steps(const struct train *t) {
 }
 
 int train_build_step(struct train *t, struct err *e) {
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute};
     struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens};
     loader_limits(t->part, t->a.batch, t->a.batch_tokens, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);

@@ -28,6 +28,16 @@ static void optim_params(const struct model *m, struct optim_param *out) {
     }
 }
 
+/* Recompute: whatever makes these gradients and results has to be there. */
+static int build_again(struct step *s, enum recompute how, const tid *grad, int n, struct err *e) {
+    tid *keep = X_NEW(tid, (size_t)n + 4), results[] = {s->io.out, s->loss, s->weight, s->hits};
+    memcpy(keep, results, sizeof results);
+    memcpy(keep + LEN(results), grad, (size_t)n * sizeof *grad);
+    s->recomputed = recompute_build(s->g, how, &s->max, keep, n + (int)LEN(results), e);
+    free(keep);
+    return s->recomputed < 0 ? -1 : 0;
+}
+
 static int build_sums(struct step *s, tid *grad, int n, struct err *e) {
     s->first = graph_scalar(s->g, "first");
     if (grad_accumulate(s->g, grad, n, s->first, e) < 0) return -1;
@@ -46,6 +56,7 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     }
     s->g->phase = PHASE_BACKWARD;
     int rc = grad_build(s->g, s->loss, graph_const(s->g, 1), want, m->n_param, grad, e);
+    if (rc == 0) rc = build_again(s, spec->recompute, grad, m->n_param, e);
     if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, e);
     if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
     struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
@@ -77,8 +88,9 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->g = graph_new(DT_F32, train, spec->seed);
     s->optim = spec->optim;
     s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = -1;
-    if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0 || (train && build_update(s, spec, e) < 0)) goto fail;
+    if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0) goto fail;
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
+    if (train && build_update(s, spec, e) < 0) goto fail;
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
     struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
                              .param = spec->model->data, .state = train ? spec->optim->l.state : NULL, .no_reuse = spec->scan};

@@ -15,6 +15,7 @@ struct step_spec {
     struct pool *pool;                 /* NULL: the caller's thread */
     uint64_t seed;                     /* of dropout and the like */
     int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
+    enum recompute recompute;          /* which activations are computed again in the backward pass */
     bool accum;                        /* gradients are sums over micro-batches: see step_micro */
     bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
@@ -27,6 +28,7 @@ struct step {
     bool begun;                        /* a micro-batch was run since the last update */
     struct optimiser *optim;
     struct extents max;
+    int recomputed;                    /* nodes that run twice */
 };
 struct step_result { double loss, weight, hits, grad_norm; bool ok; }; /* loss: mean; hits: rows guessed right, NAN without labels */
 

@@ -15,6 +15,7 @@ struct train_args {
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
     bool shuffle;
+    int recompute;         /* enum recompute */
 };
 extern const struct kind train_kind;
 
