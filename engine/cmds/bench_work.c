@@ -227,10 +227,15 @@ out:
 #define MLP "{\"input\":784,\"layers\":[{\"layer\":\"linear\",\"out\":512},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define BLOCK(h) "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":" h ",\"eps\":1e-5}"
 #define BLOCKS3(h) BLOCK(h) "," BLOCK(h) "," BLOCK(h)
-#define ENCODER(d, blocks) \
-    "{\"input\":{\"ids\":30522,\"len\":128},\"n_class\":2,\"layers\":[{\"layer\":\"text_embedding\",\"n\":30522,\"dim\":" d ",\"eps\":1e-5}," blocks \
+#define ENCODER_OF(d, store, blocks) \
+    "{\"input\":{\"ids\":30522,\"len\":128},\"n_class\":2,\"layers\":[{\"layer\":\"text_embedding\",\"n\":30522,\"dim\":" d ",\"eps\":1e-5" store "}," blocks \
     ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":2}]}"
+#define ENCODER(d, blocks) ENCODER_OF(d, "", blocks)
 #define MINILM ENCODER("384", BLOCKS3("1536") "," BLOCKS3("1536"))
+#define BLOCK_I8 \
+    "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5,\"store\":{\"attn.qkv.weight\":\"i8\",\"attn.out.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"i8\"}}"
+#define MINILM_I8 \
+    ENCODER_OF("384", ",\"store\":{\"word.weight\":\"i8\"}", BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8)
 #define BERT ENCODER("768", BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072"))
 #define CONV(more, out, stride) "{\"layer\":\"conv2d\",\"out\":" out ",\"k\":3,\"stride\":" stride ",\"pad\":1,\"bias\":false" more "},{\"layer\":\"batch_norm\""
 #define RES_BLOCK(name, from, short, out, stride) \
@@ -242,7 +247,7 @@ out:
     RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d", "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," \
     RES_BLOCK("i", "h", "h", "64", "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
-const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-infer", "minilm-p1", "minilm-ragged", "bert-train", NULL};
+const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-infer", "minilm-infer-int8", "minilm-p1", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", NULL};
 static const uint8_t ragged[256] = {
     4, 4, 6, 6, 7, 7, 8, 8, 9, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 14,
     15, 15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 21,
@@ -260,8 +265,11 @@ static const struct work works[] = {
     {"resnet20-train", RESNET20, "{\"optim\":\"sgd\",\"lr\":0.1,\"momentum\":0.9,\"weight_decay\":1e-4}", 128, 0, FEED_VALUES, 10},
     {"minilm-train", MINILM, ADAMW, 32, 128, FEED_IDS, 2},
     {"minilm-infer", MINILM, NULL, 32, 128, FEED_IDS, 2},
+    {"minilm-infer-int8", MINILM_I8, NULL, 32, 128, FEED_IDS, 2},
     {"minilm-p1", MINILM, NULL, 1, 128, FEED_IDS, 2},
+    {"minilm-p1-int8", MINILM_I8, NULL, 1, 128, FEED_IDS, 2},
     {"minilm-ragged", MINILM, NULL, RAGGED_ROWS, 128, FEED_RAGGED, 2},
+    {"minilm-ragged-int8", MINILM_I8, NULL, RAGGED_ROWS, 128, FEED_RAGGED, 2},
     {"bert-train", BERT, ADAMW, 8, 128, FEED_IDS, 2},
     {0},
 };

@@ -22,7 +22,7 @@ static int readers(const struct graph *g, tid t) {
 static int bag(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
     struct node *r = &g->node[reader];
     const struct node *p = &g->node[producer];
-    tid offsets = r->n_in > 1 ? r->in[1] : -1, weight = r->n_in > 2 ? r->in[2] : -1;
+    tid offsets = r->n_in > 1 ? r->in[1] : -1, weight = r->n_in > 2 ? r->in[2] : -1, scale = p->n_in > 2 ? p->in[2] : -1;
     if (offsets < 0 || g->tensor[p->in[0]].ndim != 1) return 0;
     struct val *none = val_table();
     void *attr = arena_new(&g->mem, 1, fused->kind.size);
@@ -31,8 +31,9 @@ static int bag(struct graph *g, int reader, int producer, const struct op *fused
     if (rc < 0) return -1;
     if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
     r->op = fused, r->attr = attr, r->own_attr = true;
-    r->in[0] = p->in[0], r->in[1] = p->in[1], r->in[2] = offsets, r->in[3] = weight;
-    r->n_in = weight >= 0 ? 4 : 3;
+    r->in[0] = p->in[0], r->in[1] = p->in[1], r->in[2] = offsets, r->n_in = 3;
+    if (scale >= 0) r->in[r->n_in++] = scale; /* of a table in 8 bits */
+    if (weight >= 0) r->in[r->n_in++] = weight;
     r->scratch = (struct dim){0}, r->scratch_fixed = 0;
     return 1;
 }
@@ -79,8 +80,30 @@ static int norm_add(struct graph *g, int reader, int producer, const struct op *
     return same ? take_norm(g, reader, producer, other, false) : 0;
 }
 
+/* relu or gelu of a linear layer in 8 bits */
+static int i8_act(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+    struct node *r = &g->node[reader];
+    const struct node *p = &g->node[producer];
+    struct val *v = args_to_val(&p->op->kind, p->attr), *own = r->attr ? args_to_val(&r->op->kind, r->attr) : NULL;
+    bool fits = p->phase == r->phase && strcmp(val_get_str(v, "act", ""), "none") == 0 && strcmp(val_get_str(own, "approx", "none"), "none") == 0;
+    val_set_str(v, "act", r->op->kind.name);
+    void *attr = arena_new(&g->mem, 1, fused->kind.size);
+    int rc = fits ? args_parse(&fused->kind, v, attr, e) : 0;
+    val_free(v);
+    val_free(own);
+    if (rc < 0 || !fits) return rc;
+    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
+    r->op = fused, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
+    memcpy(r->in, p->in, sizeof r->in);
+    r->n_in = p->n_in;
+    return 1;
+}
+
 static const struct rule rules[] = {
     {"mean_pool", "embedding", "embedding_bag", bag, 0},
+    {"mean_pool", "embedding_i8", "embedding_bag_i8", bag, 0},
+    {"relu", "linear_i8", "linear_i8", i8_act, 0},
+    {"gelu", "linear_i8", "linear_i8", i8_act, 0},
     {"add", "batch_norm", "batch_norm", norm_add, 0},
     {"add", "batch_norm", "batch_norm", norm_add, 1},
     {"relu", "batch_norm", "batch_norm", norm_relu, 0},

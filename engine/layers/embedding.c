@@ -11,9 +11,11 @@ static int embedding_build(struct builder *b, const void *args, const tid *in, i
     if (n < 1) return err_set(e, "%s: say how many ids there are: embedding{ n, dim }", build_path(b));
     if (ids > n) return err_set(e, "%s: the table has %lld rows but the input has %lld ids: make n at least that", build_path(b), (long long)n, (long long)ids);
     int64_t dim[2] = {n, a->dim};
-    tid ins[2] = {in[0], build_param(b, "weight", dim, 2, INIT_UNIFORM, 0.05, e)};
+    tid ins[3] = {in[0], build_param(b, "weight", dim, 2, INIT_UNIFORM, 0.05, e), -1};
     if (ins[1] < 0) return -1;
-    return (*out = graph_add(build_graph(b), "embedding", NULL, ins, 2, out, e)) < 0 ? -1 : 0;
+    bool i8 = build_is_i8(b, ins[1]);
+    if (i8 && (ins[2] = build_scale(b, "weight", n, e)) < 0) return -1;
+    return (*out = graph_attr(build_graph(b), i8 ? "embedding_i8" : "embedding", NULL, ins, i8 ? 3 : 2, NULL, e)) < 0 ? -1 : 0;
 }
 
 static const struct arg embedding_arg[] = {

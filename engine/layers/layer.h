@@ -12,6 +12,13 @@ enum init { INIT_ZERO, INIT_ONE, INIT_UNIFORM, INIT_NORMAL }; /* UNIFORM: in (-a
 tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e);
 /* A buffer that is saved with the weights but not trained: running statistics. */
 tid build_buffer(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, struct err *e);
+/* A matrix (out, in) of a product, first values uniform in (-a, a); where the layer's `store` says so it is held in 8 bits and belongs into linear_i8, with build_scale
+ * (NAME.scale, a value a row, not trained). Other parameters that build_param makes may be held in 8 bits as plain rows. */
+tid build_matrix(struct builder *b, const char *name, const int64_t dim[2], double a, struct err *e);
+bool build_is_i8(struct builder *b, tid w);
+tid build_scale(struct builder *b, const char *name, int64_t n, struct err *e);
+/* y = x w^T + bias with the parameters PREFIXweight and PREFIXbias, held as the layer says; first values as PyTorch's. engine/layers/dense.c */
+tid build_dense(struct builder *b, const char *prefix, tid x, int64_t out, bool bias, struct err *e);
 struct graph *build_graph(struct builder *b);
 const char *build_path(struct builder *b);
 const struct val *build_args(const struct builder *b);   /* the layer's arguments as a table, without layer, name, from, share */

@@ -1,7 +1,4 @@
-/* A linear layer with optional bias and activation. Weights start as in PyTorch: uniform in +-1/sqrt(inputs), weight and bias
- * (kaiming_uniform with a = sqrt 5, torch.nn.Linear.reset_parameters). */
-#include <math.h>
-
+/* A linear layer with optional bias and activation (dense.c). */
 #include "engine/layers/layer.h"
 
 struct linear_args { int64_t out; bool bias; int act; };
@@ -19,14 +16,7 @@ static int linear_build(struct builder *b, const void *args, const tid *in, int 
         buf_release(&shape);
         return -1;
     }
-    int64_t k = x->dim[x->ndim - 1].k, dim[2] = {a->out, k};
-    double r = k > 0 ? 1 / sqrt((double)k) : 0;
-    tid w = build_param(b, "weight", dim, 2, INIT_UNIFORM, r, e);
-    if (w < 0) return -1;
-    tid bias = a->bias ? build_param(b, "bias", dim, 1, INIT_UNIFORM, r, e) : -1;
-    if (a->bias && bias < 0) return -1;
-    tid ins[] = {in[0], w, bias};
-    *out = graph_add(g, "linear", NULL, ins, a->bias ? 3 : 2, out, e);
+    *out = build_dense(b, "", in[0], a->out, a->bias, e);
     if (*out >= 0 && a->act > 0) *out = graph_add1(g, acts[a->act], *out, e);
     return *out < 0 ? -1 : 0;
 }

@@ -1,32 +1,16 @@
 /* Layers of transformers over packed texts: text_embedding (words, positions, types, normalisation), attention, encoder_block (attention and feed-forward part with
  * residuals; normalisation behind the sums as in BERT, or before the parts as in GPT-2; gated feed-forward; rotary positions), first_token. Weights of queries, keys and
  * values lie under each other in one matrix, so that one product makes all three. Linear weights start as those of linear. */
-#include <math.h>
 #include <stdio.h>
 
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
 struct embed_args { int64_t n, dim, positions, types, start; bool norm; double eps, dropout; };
-struct attn_args { int64_t heads; bool causal, bias; double rope, dropout; };
-struct block_args { int64_t heads, ffn; int act; bool gated, pre; bool causal, bias; double eps, rope, dropout; };
+struct attn_args { int64_t heads; bool causal, bias; double rope, dropout; int64_t head; };
+struct block_args { int64_t heads, ffn; int act; bool gated, pre; bool causal, bias; double eps, rope, dropout; int64_t head; };
 
 static const char *const acts[] = {"gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid", NULL};
-
-/* y = x W^T + b with the parameters NAME.weight and NAME.bias. */
-static tid dense(struct builder *b, const char *name, tid x, int64_t out, bool bias, struct err *e) {
-    struct graph *g = build_graph(b);
-    const struct tensor *t = graph_tensor(g, x);
-    int64_t k = t->dim[t->ndim - 1].k, dim[2] = {out, k};
-    double r = 1 / sqrt((double)k);
-    char full[48];
-    snprintf(full, sizeof full, "%s.weight", name);
-    tid in[3] = {x, build_param(b, full, dim, 2, INIT_UNIFORM, r, e), -1};
-    if (in[1] < 0) return -1;
-    snprintf(full, sizeof full, "%s.bias", name);
-    if (bias && (in[2] = build_param(b, full, dim, 1, INIT_UNIFORM, r, e)) < 0) return -1;
-    return graph_attr(g, "linear", NULL, in, bias ? 3 : 2, NULL, e);
-}
 
 static int norm_params(struct builder *b, const char *name, int64_t n, tid out[2], struct err *e) {
     char full[48];
@@ -75,10 +59,11 @@ static int64_t width(struct builder *b, tid x, struct err *e) {
 static tid attend(struct builder *b, const char *prefix, tid x, int64_t n, const struct attn_args *a, tid p, struct err *e) {
     struct graph *g = build_graph(b);
     char name[32];
-    if (n % a->heads != 0) return err_set(e, "%s: %lld values do not split into %lld heads: the width must be a multiple of heads", build_path(b), (long long)n, (long long)a->heads);
+    if (a->head == ARG_NONE_INT && n % a->heads != 0) return err_set(e, "%s: %lld values do not split into %lld heads: the width must be a multiple of heads", build_path(b), (long long)n, (long long)a->heads);
+    int64_t inner = a->head == ARG_NONE_INT ? n : a->heads * a->head;
     tid off = graph_tensor(g, x)->offsets, out[OP_OUT];
-    snprintf(name, sizeof name, "%sqkv", prefix);
-    tid qkv = dense(b, name, x, 3 * n, a->bias, e);
+    snprintf(name, sizeof name, "%sqkv.", prefix);
+    tid qkv = build_dense(b, name, x, 3 * inner, a->bias, e);
     if (qkv < 0) return -1;
     struct val *t = val_table();
     val_set_int(t, "heads", a->heads);
@@ -90,8 +75,8 @@ static tid attend(struct builder *b, const char *prefix, tid x, int64_t n, const
     if (a->causal) val_set_bool(t, "causal", true);
     tid y = qkv < 0 ? -1 : graph_add(g, "attention", t, (tid[]){qkv, off, p}, p >= 0 ? 3 : 2, out, e);
     val_free(t);
-    snprintf(name, sizeof name, "%sout", prefix);
-    return y < 0 ? -1 : dense(b, name, y, n, a->bias, e);
+    snprintf(name, sizeof name, "%sout.", prefix);
+    return y < 0 ? -1 : build_dense(b, name, y, n, a->bias, e);
 }
 static int attention_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct attn_args *a = args;
@@ -113,16 +98,16 @@ static tid part(struct builder *b, tid x, int64_t from, int64_t n, struct err *e
 }
 static tid feed_forward(struct builder *b, const struct block_args *a, tid x, int64_t n, struct err *e) {
     int64_t ffn = a->ffn == ARG_NONE_INT ? 4 * n : a->ffn;
-    tid u = dense(b, "up", x, a->gated ? 2 * ffn : ffn, a->bias, e);
+    tid u = build_dense(b, "up.", x, a->gated ? 2 * ffn : ffn, a->bias, e);
     if (a->gated) { /* act(first half) * second half */
         tid gate = act_of(b, a->act, part(b, u, 0, ffn, e), e), up = gate < 0 ? -1 : part(b, u, ffn, ffn, e);
         u = up < 0 ? -1 : graph_add2(build_graph(b), "mul", gate, up, e);
     } else u = act_of(b, a->act, u, e);
-    return u < 0 ? -1 : dense(b, "down", u, n, a->bias, e);
+    return u < 0 ? -1 : build_dense(b, "down.", u, n, a->bias, e);
 }
 static int block_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct block_args *a = args;
-    struct attn_args attn = {a->heads, a->causal, a->bias, a->rope, 0};
+    struct attn_args attn = {a->heads, a->causal, a->bias, a->rope, 0, a->head};
     int64_t n = width(b, in[0], e);
     tid x = in[0], p, sum, y;
     (void)n_in;
@@ -142,7 +127,7 @@ static int embed_build(struct builder *b, const void *args, const tid *in, int n
     const struct embed_args *a = args;
     struct graph *g = build_graph(b);
     int64_t ids = build_ids(b, in[0]), n = a->n == ARG_NONE_INT ? ids : a->n, len = build_len(b, in[0]), off = graph_tensor(g, in[0])->offsets;
-    tid p, ins[5] = {in[0], -1, (tid)off, -1, -1};
+    tid p, ins[6] = {in[0], -1, (tid)off, -1, -1, -1};
     (void)n_in;
     if (off < 0 || graph_tensor(g, in[0])->dtype != DT_I32) return err_set(e, "%s: a text embedding takes the ids of texts", build_path(b));
     if (n < 1) return err_set(e, "%s: say how many ids there are: text_embedding{ n, dim }", build_path(b));
@@ -151,11 +136,12 @@ static int embed_build(struct builder *b, const void *args, const tid *in, int n
         return err_set(e, "%s: the input's texts have up to %lld tokens, the table has %lld positions%s: cut them with len=%lld", build_path(b), (long long)len, (long long)a->positions,
                        a->start ? ", the first unused" : "", (long long)(a->positions - a->start));
     if ((ins[1] = build_param(b, "word.weight", (int64_t[]){n, a->dim}, 2, INIT_UNIFORM, 0.05, e)) < 0) return -1;
+    if (build_is_i8(b, ins[1]) && (ins[5] = build_scale(b, "word.weight", n, e)) < 0) return -1;
     if (a->positions > 0 && (ins[3] = build_param(b, "position.weight", (int64_t[]){a->positions, a->dim}, 2, INIT_UNIFORM, 0.05, e)) < 0) return -1;
     if (a->types > 0 && (ins[4] = build_param(b, "type.weight", (int64_t[]){a->types, a->dim}, 2, INIT_UNIFORM, 0.05, e)) < 0) return -1;
     char line[48];
     snprintf(line, sizeof line, "start=%lld", (long long)a->start);
-    tid y = graph_attr(g, "embed", line, ins, 5, NULL, e);
+    tid y = graph_attr(g, ins[5] >= 0 ? "embed_i8" : "embed", line, ins, ins[5] >= 0 ? 6 : 5, NULL, e);
     if (y >= 0 && a->norm) y = norm(b, "norm", y, a->eps, e);
     if (y < 0 || live(b, a->dropout, &p, e) < 0) return -1;
     return (*out = drop(b, y, p, e)) < 0 ? -1 : 0;
@@ -171,6 +157,8 @@ static int first_build(struct builder *b, const void *args, const tid *in, int n
 #define EPS(T, d) {.name = "eps", .help = "added to the variance of a normalisation", .def = d, .type = ARG_NUM, .offset = offsetof(struct T, eps), .lo = 0, .hi = 1}
 #define HEADS(T) \
     {.name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct T, heads), .lo = 1, .hi = 4096}
+#define HEAD(T) \
+    {.name = "head", .help = "values of a head; default: the width over the heads. Said where heads were removed", .type = ARG_INT, .offset = offsetof(struct T, head), .lo = 1, .hi = 65536}
 #define SHARED(T) \
     {.name = "causal", .help = "a token sees itself and earlier ones only", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct T, causal)}, \
     {.name = "bias", .help = "products add a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct T, bias)}, \
@@ -183,14 +171,14 @@ static const struct arg embed_arg[] = {
     {.name = "start", .help = "position of the first token (RoBERTa: 2)", .def = "0", .type = ARG_INT, .offset = offsetof(struct embed_args, start), .lo = 0, .hi = 1024},
     {.name = "norm", .help = "normalises the sum", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct embed_args, norm)},
     EPS(embed_args, "1e-12"), DROPOUT(embed_args, "share of values dropped in training"), {0}};
-static const struct arg attn_arg[] = {HEADS(attn_args), SHARED(attn_args), DROPOUT(attn_args, "share of attention weights dropped in training"), {0}};
+static const struct arg attn_arg[] = {HEADS(attn_args), SHARED(attn_args), DROPOUT(attn_args, "share of attention weights dropped in training"), HEAD(attn_args), {0}};
 static const struct arg block_arg[] = {
     HEADS(block_args),
     {.name = "ffn", .help = "width of the feed-forward part; default: 4 times the input's", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct block_args, ffn), .lo = 1, .hi = 1 << 20},
     {.name = "act", .help = "activation of the feed-forward part", .def = "gelu", .type = ARG_ENUM, .offset = offsetof(struct block_args, act), .names = acts},
     {.name = "gated", .help = "act(half of it) times the other half: silu gives SwiGLU", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct block_args, gated)},
     {.name = "pre", .help = "normalises before each part instead of behind each sum", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct block_args, pre)},
-    SHARED(block_args), EPS(block_args, "1e-12"), DROPOUT(block_args, "share dropped in training, of attention weights and of both parts"), {0}};
+    SHARED(block_args), EPS(block_args, "1e-12"), DROPOUT(block_args, "share dropped in training, of attention weights and of both parts"), HEAD(block_args), {0}};
 
 #define LAYER(n, h, ex, build_, args_, size_) \
     extern const struct layer layer_##n; \

@@ -18,6 +18,9 @@ int build_noted(const struct model *m, struct graph *g, struct model_io *io, str
 
 /* A model without weights yet (data NULL, bytes known); takes desc. */
 struct model *model_blank(struct val *desc_take, uint64_t seed, struct err *e);
-void model_init_param(const struct model *m, const struct param *p); /* first values, by the model's seed */
+void model_init_param(const struct model *m, const struct param *p, float *w); /* first values (p->len), by the model's seed */
+struct st_file;
+/* The weights of f for m into data (m->bytes); nothing is taken unless every tensor fits. */
+int model_read_weights(const struct model *m, void *data, const struct st_file *f, const char *path, struct err *e);
 
 #endif

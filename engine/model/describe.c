@@ -8,7 +8,7 @@
 #include "engine/model/model.h"
 #include "src/base/mem.h"
 
-static const char *const reserved[] = {"layer", "name", "from", "share"};
+static const char *const reserved[] = {"layer", "name", "from", "share", "store"};
 static const char *const model_fields[] = {"input", "name", "classes", "n_class", "layers", "prep", "seed", "data"};
 
 static bool is_reserved(const char *s) {
@@ -126,13 +126,28 @@ static int describe_name(const struct val *v, const char *kind, const struct nam
     return 0;
 }
 
+/* How parameters are held, {["up.weight"] = "i8"}; that they are the layer's own shows when it is built. */
+static int describe_store(const struct val *v, struct val *out, const char *where, struct err *e) {
+    const struct val *s = val_get(v, "store");
+    if (!s || s->type == VAL_NIL) return 0;
+    if (s->type != VAL_TABLE || val_len(s)) return err_code(e, ERR_USAGE, "%s: store says how parameters are held, as { [\"weight\"] = \"i8\" }", where);
+    for (size_t i = 0; i < s->u.t.n_field; i++) {
+        const struct val *how = s->u.t.field[i].v;
+        const char *t = how->type == VAL_STR ? how->u.s.p : "";
+        if (strcmp(t, "i8") != 0 && strcmp(t, "f16") != 0 && strcmp(t, "bf16") != 0)
+            return err_code(e, ERR_USAGE, "%s: store of %.60s is \"i8\", \"f16\" or \"bf16\", not \"%.40s\"", where, s->u.t.field[i].name, how->type == VAL_STR ? t : val_type_name(how));
+    }
+    if (s->u.t.n_field) val_set(out, "store", val_copy(s));
+    return 0;
+}
+
 static struct val *describe_layer(const struct val *v, const struct names *k, const struct val *list, const char *where, int depth, struct err *e) {
     const struct layer *l = v && v->type == VAL_TABLE ? find_layer(v, where, e) : NULL;
     if (v && v->type != VAL_TABLE) err_code(e, ERR_USAGE, "%s is a %s, not a layer: write nn.linear{ 10 }", where, val_type_name(v));
     struct val *out = l ? describe_args(v, l, k, where, depth, e) : NULL;
     if (!out) return NULL;
     const char *share = val_get_str(v, "share", NULL);
-    if (describe_name(v, l->kind.name, k, out, where, e) < 0 || describe_from(v, k, out, where, e) < 0) goto bad;
+    if (describe_name(v, l->kind.name, k, out, where, e) < 0 || describe_from(v, k, out, where, e) < 0 || describe_store(v, out, where, e) < 0) goto bad;
     if (share) {
         const struct val *of = NULL;
         for (size_t i = 0; i < val_len(list); i++)

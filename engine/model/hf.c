@@ -300,7 +300,7 @@ static int take(const struct hf *h, struct model *m, struct err *e) {
         const struct param *p = &m->param[i];
         int k = sources(h, p, t, lost);
         float *w = (float *)((char *)m->data + p->offset);
-        if (k == 0) model_init_param(m, p);
+        if (k == 0) model_init_param(m, p, w);
         for (int j = 0; j < k; j++) st_floats(t[j], w + j * (p->len / k));
     }
     return 0;

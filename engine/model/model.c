@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/graph/op.h"
+#include "engine/ops/i8.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
 #include "src/base/size.h"
@@ -20,6 +21,7 @@ struct builder {
     int64_t ids[MODEL_INPUTS], len[MODEL_INPUTS];
     char path[160], share[160]; /* share: path whose parameters are used instead, or "" */
     bool buffer;            /* what build_param adds now is not trained */
+    const struct val *store; /* of the layer: parameter -> how it is held; NULL: none */
     const char *kind;
     const struct val *args;
     struct built *built;    /* or NULL */
@@ -62,40 +64,52 @@ tid build_live(struct builder *b, const char *name, double v, struct err *e) {
     return l->scalar = graph_scalar(b->g, l->name);
 }
 
-static struct param *find_param(const struct model *m, const char *name) {
-    for (int i = 0; i < m->n_param; i++)
-        if (strcmp(m->param[i].name, name) == 0) return &m->param[i];
-    return NULL;
+/* How the parameter is held: what the layer's `store` says of it. */
+static int held(const struct builder *b, const char *name, const char *full, int ndim, bool packed, struct param *p, struct err *e) {
+    const char *s = val_get_str(b->store, name, "f32");
+    p->dtype = p->store = DT_F32;
+    if (strcmp(s, "i8") == 0) {
+        if (ndim != 2) return err_set(e, "%s: only matrices can be held in 8 bits", full);
+        p->dtype = p->store = DT_I8;
+        p->packed = packed;
+        p->trainable = false;
+    } else if (strcmp(s, "f16") == 0) p->store = DT_F16;
+    else if (strcmp(s, "bf16") == 0) p->store = DT_BF16;
+    return 0;
 }
 
-static struct param *add_param(struct builder *b, const char *full, const int64_t *dim, int ndim, enum init init, double a, struct err *e) {
+static struct param *add_param(struct builder *b, const char *name, const char *full, const int64_t *dim, int ndim, bool packed, enum init init, double a, struct err *e) {
     struct model *m = b->m;
     int64_t len = 1;
-    size_t bytes;
+    struct param add = {.trainable = !b->buffer};
     for (int i = 0; i < ndim; i++)
         if (dim[i] < 0 || !size_mul_i64(len, dim[i], &len) || len > (int64_t)1 << 34) {
             err_set(e, "%s: this parameter would have more than 2^34 values", full);
             return NULL;
         }
-    bytes = size_up((size_t)len * sizeof(float), 64);
+    if (held(b, name, full, ndim, packed, &add, e) < 0) return NULL;
+    add.bytes = add.packed ? i8_bytes(dim[0], dim[1]) : dtype_bytes(add.dtype, len);
     if (m->n_param == MODEL_PARAMS) {
         err_set(e, "%s: a model has at most %d parameters", full, MODEL_PARAMS);
         return NULL;
     }
     m->param = X_GROW(m->param, struct param, (size_t)m->n_param + 1);
     struct param *p = &m->param[m->n_param++];
-    *p = (struct param){.name = mem_str(full), .ndim = ndim, .len = len, .offset = m->bytes, .init = init, .a = a, .trainable = !b->buffer, .table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."))};
+    add.name = mem_str(full), add.ndim = ndim, add.len = len, add.offset = m->bytes, add.init = init, add.a = a;
+    add.table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."));
+    *p = add;
     memcpy(p->dim, dim, (size_t)ndim * sizeof *dim);
-    m->bytes += bytes;
+    m->bytes += size_up(p->bytes, 64);
     return p;
 }
 
-tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e) {
+static tid param_of(struct builder *b, const char *name, const int64_t *dim, int ndim, bool packed, enum init init, double a, struct err *e) {
     char full[224];
     snprintf(full, sizeof full, "%s.%s", b->share[0] ? b->share : b->path, name);
-    struct param *p = find_param(b->m, full);
+    struct param *p = model_param(b->m, full);
     if (!p && !b->discover) return err_set(e, "%s: the model has no such parameter: its description was changed without it", full);
-    if (!p && !(p = add_param(b, full, dim, ndim, init, a, e))) return -1;
+    if (!p && !(p = add_param(b, name, full, dim, ndim, packed, init, a, e))) return -1;
+    if (p->dtype == DT_I8 && b->g->real == DT_F64) return err_set(e, "%s is held in 8 bits: it cannot be computed in double", full);
     bool same = p->ndim == ndim && memcmp(p->dim, dim, (size_t)ndim * sizeof *dim) == 0;
     int i = (int)(p - b->m->param);
     struct dim d[TENSOR_DIMS];
@@ -111,10 +125,26 @@ tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndi
     }
     if (b->io->param[i] < 0) {
         size_t scale = b->g->real == DT_F64 ? 2 : 1;
-        b->io->param[i] = graph_param(b->g, full, b->g->real, d, p->ndim, p->offset * scale, p->trainable && !p->frozen);
+        b->io->param[i] = graph_param(b->g, full, p->dtype == DT_I8 ? DT_I8 : b->g->real, d, p->ndim, p->offset * scale, p->trainable && !p->frozen);
         if (b->built && b->n_built) b->built[b->n_built - 1].params += p->trainable ? p->len : 0;
     }
     return b->io->param[i];
+}
+
+tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e) {
+    return param_of(b, name, dim, ndim, false, init, a, e);
+}
+
+tid build_matrix(struct builder *b, const char *name, const int64_t dim[2], double a, struct err *e) {
+    return param_of(b, name, dim, 2, true, INIT_UNIFORM, a, e);
+}
+
+bool build_is_i8(struct builder *b, tid w) { return w >= 0 && graph_tensor(b->g, w)->dtype == DT_I8; }
+
+tid build_scale(struct builder *b, const char *name, int64_t n, struct err *e) {
+    char full[64];
+    snprintf(full, sizeof full, "%.50s.scale", name);
+    return build_buffer(b, full, &n, 1, INIT_ZERO, e);
 }
 
 tid build_buffer(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, struct err *e) {
@@ -151,6 +181,7 @@ static struct val *plain_args(const struct val *v) {
     val_unset(t, "name");
     val_unset(t, "from");
     val_unset(t, "share");
+    val_unset(t, "store");
     return t;
 }
 
@@ -171,6 +202,16 @@ static int build_args_of(struct builder *b, const struct layer *l, const tid *in
     return rc;
 }
 
+/* Every name in `store` is a parameter of the layer. */
+static int check_store(const struct builder *b, const char *path, struct err *e) {
+    char full[224];
+    for (size_t i = 0; b->store && i < b->store->u.t.n_field; i++) {
+        snprintf(full, sizeof full, "%.150s.%.60s", path, b->store->u.t.field[i].name);
+        if (!model_param(b->m, full)) return err_set(e, "%s: store names \"%.60s\", which is no parameter of this layer", path, b->store->u.t.field[i].name);
+    }
+    return 0;
+}
+
 static void note_layer(struct builder *b) {
     if (!b->built) return;
     struct built *r = &b->built[b->n_built++];
@@ -183,6 +224,7 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     const char *kind = val_get_str(v, "layer", ""), *name = val_get_str(v, "name", ""), *share = val_get_str(v, "share", NULL);
     const struct layer *l = layer_find(kind);
     const struct val *outer_args = b->args;
+    const struct val *outer_store = b->store;
     const char *outer_kind = b->kind;
     tid in[OP_IN];
     int n_in, row = b->n_built, part = b->g->part;
@@ -193,13 +235,15 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     else b->share[0] = 0;
     if (gather(s, v, prev, in, &n_in, b->path, e) < 0) return -1;
     if (n_in < l->in_min || n_in > l->in_max) return err_set(e, "%s: %s takes %d to %d inputs, from gives %d", b->path, l->kind.name, l->in_min, l->in_max, n_in);
-    b->kind = l->kind.name, b->args = v;
+    b->kind = l->kind.name, b->args = v, b->store = share ? NULL : val_get(v, "store");
+    if (b->store && b->store->type != VAL_TABLE) return err_set(e, "%s: store is a table of parameters, not a %s", b->path, val_type_name(b->store));
     note_layer(b);
     graph_path(b->g, b->path);
     int rc = build_args_of(b, l, in, n_in, out, e);
     b->g->part = part;
     if (rc == 0 && b->built) b->built[row].out = *out, b->built[row].end = b->g->n_node;
-    b->kind = outer_kind, b->args = outer_args;
+    if (rc == 0 && b->discover) rc = check_store(b, b->path, e);
+    b->kind = outer_kind, b->args = outer_args, b->store = outer_store;
     return rc;
 }
 
@@ -298,8 +342,7 @@ int build_noted(const struct model *m, struct graph *g, struct model_io *io, str
     return rc;
 }
 
-void model_init_param(const struct model *m, const struct param *p) {
-    float *w = (float *)((char *)m->data + p->offset);
+void model_init_param(const struct model *m, const struct param *p, float *w) {
     uint64_t stream = rng_stream(m->seed, p->name, 0);
     if (p->init == INIT_ONE || p->init == INIT_ZERO) {
         for (int64_t i = 0; i < p->len; i++) w[i] = p->init == INIT_ONE;
@@ -333,7 +376,20 @@ struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e) {
         model_free(m);
         return NULL;
     }
-    for (int i = 0; m && i < m->n_param; i++) model_init_param(m, &m->param[i]);
+    for (int i = 0; m && i < m->n_param; i++)
+        if (m->param[i].dtype == DT_F32) model_init_param(m, &m->param[i], (float *)((char *)m->data + m->param[i].offset));
+    for (int i = 0; m && i < m->n_param; i++) { /* behind the others: they set their scales */
+        const struct param *p = &m->param[i];
+        if (p->dtype == DT_F32) continue;
+        float *w = mem_try((size_t)p->len + 1, sizeof(float), "the first weights", e);
+        if (!w) {
+            model_free(m);
+            return NULL;
+        }
+        model_init_param(m, p, w);
+        param_put(m, p, w);
+        free(w);
+    }
     return m;
 }
 

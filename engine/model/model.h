@@ -17,6 +17,10 @@ struct param {
     bool trainable;
     bool frozen;                /* for now no gradient is made for it */
     bool table;                 /* an embedding table: its gradient is row-sparse */
+    enum dtype dtype;           /* in memory: f32, or i8 with the scales of its rows in the parameter NAME.scale */
+    enum dtype store;           /* in files: as in memory, or f16, bf16 for f32 */
+    bool packed;                /* i8 of a product: as engine/ops/i8.h lays it out */
+    size_t bytes;               /* in memory, without what aligns */
 };
 struct model {
     struct val *desc;           /* see model_describe */
@@ -58,6 +62,13 @@ double model_live(const struct model *m, const char *name);
 int model_live_set(struct model *m, const char *name, double v, struct err *e); /* changes the description; the caller sets the scalars of its plan */
 int64_t model_outputs(const struct model *m, struct err *e);  /* width of the last axis of the output; -1: error */
 void model_summary(const struct model *m, struct buf *b);    /* a table: layer, output shape, parameters, MACs */
+
+/* engine/model/quantised.c. Values of a parameter as floats, whatever it is held in; and back: an i8 parameter is quantised, its scales are set. */
+void param_get(const struct model *m, const struct param *p, float *out);
+void param_put(struct model *m, const struct param *p, const float *w);
+struct param *model_param(const struct model *m, const char *name); /* NULL: none of that name */
+int64_t model_i8(const struct model *m, const char **first); /* how many parameters are in 8 bits; *first (may be NULL): one of them */
+bool model_store_full(struct model *m); /* what is stored in 16 bits is stored in full from now on; true: there was some */
 
 /* engine/model/save.c: a folder (model.json + model.safetensors) or one file PATH.hone; durable. */
 int model_save(const struct model *m, const char *path, struct err *e);

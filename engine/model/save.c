@@ -14,6 +14,8 @@
 #include "engine/model/build.h"
 #include "engine/model/hf.h"
 #include "engine/model/safetensors.h"
+#include "engine/graph/op.h"
+#include "engine/ops/i8.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/log.h"
@@ -36,12 +38,29 @@ static struct val *head_of(const struct model *m) {
     return v;
 }
 
-static struct st_tensor *tensors_of(const struct model *m) {
+/* Tensors as files hold them; what does not lie so in memory is converted into *own (heap, one block). */
+static struct st_tensor *tensors_of(const struct model *m, char **own, struct err *e) {
     struct st_tensor *t = X_NEW(struct st_tensor, (size_t)m->n_param + 1);
+    size_t bytes = 1;
+    for (int i = 0; i < m->n_param; i++)
+        if (m->param[i].packed || m->param[i].store != m->param[i].dtype) bytes += dtype_bytes(m->param[i].store, m->param[i].len);
+    char *to = *own = mem_try(bytes, 1, "the weights to be saved", e);
+    if (!to) {
+        free(t);
+        return NULL;
+    }
     for (int i = 0; i < m->n_param; i++) {
         const struct param *p = &m->param[i];
-        t[i] = (struct st_tensor){.name = p->name, .dtype = DT_F32, .ndim = p->ndim, .data = (const char *)m->data + p->offset, .bytes = (size_t)p->len * sizeof(float)};
+        const void *at = (const char *)m->data + p->offset;
+        t[i] = (struct st_tensor){.name = p->name, .dtype = p->store, .ndim = p->ndim, .data = at, .bytes = dtype_bytes(p->store, p->len)};
         memcpy(t[i].dim, p->dim, sizeof t[i].dim);
+        if (!p->packed && p->store == p->dtype) continue;
+        struct view v = {.data = to, .dtype = p->store};
+        if (p->packed) i8_unpack(at, p->dim[0], p->dim[1], (int8_t *)to);
+        else
+            for (int64_t k = 0; k < p->len; k++) view_put(&v, k, (double)((const float *)at)[k]);
+        t[i].data = to;
+        to += t[i].bytes;
     }
     return t;
 }
@@ -93,9 +112,11 @@ static int save_folder(const struct model *m, const struct st_tensor *t, const s
 
 int model_save(const struct model *m, const char *path, struct err *e) {
     struct val *head = head_of(m);
-    struct st_tensor *t = tensors_of(m);
+    char *own = NULL;
+    struct st_tensor *t = tensors_of(m, &own, e);
     int rc;
-    if (!path || !*path) rc = err_code(e, ERR_USAGE, "give the path to save the model to");
+    if (!t) rc = -1;
+    else if (!path || !*path) rc = err_code(e, ERR_USAGE, "give the path to save the model to");
     else if (one_file(path)) {
         struct val *meta = val_table();
         struct buf text = BUF_INIT;
@@ -106,6 +127,7 @@ int model_save(const struct model *m, const char *path, struct err *e) {
         val_free(meta);
     } else rc = save_folder(m, t, head, path, e);
     free(t);
+    free(own);
     val_free(head);
     return rc;
 }
@@ -124,26 +146,41 @@ static int check_tensor(const struct param *p, const struct st_file *f, const ch
     if (!t) rc = err_set(e, "%s: the tensor %s %s is missing, which the description asks for", path, p->name, want.data);
     else if (t->ndim != p->ndim || memcmp(t->dim, p->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
         rc = err_set(e, "%s: the tensor %s is %s, the description asks for %s", path, p->name, have.data, want.data);
-    else if (!dtypes[t->dtype].is_float) rc = err_set(e, "%s: the tensor %s holds %s, weights are floats", path, p->name, dtypes[t->dtype].name);
+    else if (p->dtype == DT_I8 && t->dtype != DT_I8) rc = err_set(e, "%s: the tensor %s holds %s, the description asks for i8", path, p->name, dtypes[t->dtype].name);
+    else if (p->dtype != DT_I8 && !dtypes[t->dtype].is_float) rc = err_set(e, "%s: the tensor %s holds %s, weights are floats", path, p->name, dtypes[t->dtype].name);
     buf_release(&want);
     buf_release(&have);
     return rc;
 }
 
-static int take_weights(struct model *m, const struct st_file *f, const char *path, struct err *e) {
+static int check_weights(const struct model *m, const struct st_file *f, const char *path, struct err *e) {
     for (int i = 0; i < m->n_param; i++)
         if (check_tensor(&m->param[i], f, path, e) < 0) return -1;
     if (f->n > (size_t)m->n_param) log_write(LOG_WARN, "%s holds %zu tensors that the description does not use", path, f->n - (size_t)m->n_param);
-    if (m->bytes && !(m->data = mem_try(m->bytes, 1, "the weights", e))) return -1;
+    return 0;
+}
+static void fill_weights(const struct model *m, void *data, const struct st_file *f, const char *path) {
     for (int i = 0; i < m->n_param; i++) {
         const struct param *p = &m->param[i];
         const struct st_tensor *t = st_find(f, p->name);
-        float *w = (float *)((char *)m->data + p->offset);
+        void *at = (char *)data + p->offset;
         int64_t bad = 0;
-        st_floats(t, w);
-        for (int64_t k = 0; k < p->len; k++) bad += !isfinite(w[k]);
+        if (p->packed) i8_pack(t->data, p->dim[0], p->dim[1], at);
+        else if (p->dtype == DT_I8) memcpy(at, t->data, t->bytes);
+        else st_floats(t, at);
+        for (int64_t k = 0; k < p->len && p->dtype == DT_F32; k++) bad += !isfinite(((float *)at)[k]);
         if (bad) log_write(LOG_WARN, "%s: %lld of the %lld values of %s are not finite: the model will give NaN", path, (long long)bad, (long long)p->len, p->name);
     }
+}
+static int take_weights(struct model *m, const struct st_file *f, const char *path, struct err *e) {
+    if (check_weights(m, f, path, e) < 0) return -1;
+    if (m->bytes && !(m->data = mem_try(m->bytes, 1, "the weights", e))) return -1;
+    fill_weights(m, m->data, f, path);
+    return 0;
+}
+int model_read_weights(const struct model *m, void *data, const struct st_file *f, const char *path, struct err *e) {
+    if (check_weights(m, f, path, e) < 0) return -1;
+    fill_weights(m, data, f, path);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/model/build.h"
 #include "engine/model/safetensors.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
@@ -424,10 +425,7 @@ int ckpt_weights(const char *folder, const struct model *m, void *data, struct e
     struct st_file w;
     int rc = st_read(path, &w, e);
     if (rc == 0) {
-        for (int i = 0; i < m->n_param && rc == 0; i++) {
-            const struct param *p = &m->param[i];
-            rc = take(&w, p->name, DT_F32, p->ndim, p->dim, (size_t)p->len * sizeof(float), (char *)data + p->offset, path, e);
-        }
+        rc = model_read_weights(m, data, &w, path, e);
         st_release(&w);
     }
     free(path);

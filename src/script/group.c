@@ -11,7 +11,7 @@
 #define KIND_META "hone.kind"
 
 /* Fields that any layer takes beside its own arguments; the model's build reads them. */
-static const char *const common[] = {"name", "from", "share"};
+static const char *const common[] = {"name", "from", "share", "store"};
 
 static void set_aside(const struct kind *k, struct val *args, struct val *aside) {
     for (size_t i = 0; i < LEN(common); i++) {
