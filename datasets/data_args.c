@@ -26,7 +26,7 @@ const struct arg data_arg_table[] = {
     {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean", NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},
     {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, cut_names},
     {"tokenizer", "file or folder of a pre-trained model's tokenizer: vocab.txt or tokenizer.json; sets tokens", NULL, NULL, ARG_STR, AT(tokenizer), 0, AT_RUN, 0, 0, NULL, SRC_FILE},
-    {"lower", "lower-case texts first", NULL, "true", ARG_BOOL, AT(lower)},
+    {"lower", "lower-case texts first; a stream keeps its case", NULL, "true", ARG_BOOL, AT(lower)},
     {"vocab", "ids, padding and unknown included: the most frequent tokens of the training part", NULL, "20000", ARG_INT, AT(vocab), 0, AT_RUN, 3, 16777216},
     {"len", "tokens kept of each text", NULL, NULL, ARG_INT, AT(len), 0, AT_RUN, 1, 1e9},
     {"trunc", "which end of a longer text is kept", NULL, "head", ARG_ENUM, AT(trunc), 0, AT_RUN, 0, 0, trunc_names},
@@ -34,6 +34,8 @@ const struct arg data_arg_table[] = {
     {"chars", "lengths of hashed character runs inside words, such as \"3-5\"", NULL, NULL, ARG_STR, AT(chars)},
     {"hash_buckets", "ids for hashed runs; without ngrams and chars all words are hashed and there is no vocabulary", NULL, NULL, ARG_INT, AT(hash_buckets), 0, AT_RUN, 2, 1e9},
     {"tfidf", "weigh tokens by TF-IDF", NULL, "false", ARG_BOOL, AT(tfidf)},
+    {"stream", "a plain text as one stream of characters, or of tokenizer's tokens: examples are windows of len (128) tokens, the target is the token that follows", NULL, "false", ARG_BOOL, AT(stream)},
+    {"size", "pictures: scaled so that the shorter side has so many pixels, then the middle is cut out", NULL, NULL, ARG_INT, AT(size), 0, AT_RUN, 1, 4096},
     {"normalize", "images: subtract the training mean, divide by the standard deviation (otherwise 0 to 1)", NULL, "false", ARG_BOOL, AT(normalize)},
     {"standardize", "tables: each number column to mean 0, standard deviation 1 of the training part", NULL, "true", ARG_BOOL, AT(standardize)},
     {NULL}};

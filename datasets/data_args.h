@@ -21,7 +21,8 @@ struct data_args {
     int target, missing;
     int tokens;                          /* enum tokens_kind, then DATA_WORDPIECE, DATA_BPE */
     char *tokenizer;
-    bool lower, tfidf, normalize, standardize;
+    bool lower, tfidf, normalize, standardize, stream;
+    int64_t size;                        /* side of pictures */
     int64_t vocab, len, ngrams, hash_buckets;
     int trunc;                           /* 0 head, 1 tail */
     char *chars;                         /* "3-5" */

@@ -12,6 +12,7 @@
 #include "datasets/formats/format.h"
 #include "datasets/read.h"
 #include "datasets/split.h"
+#include "datasets/stream.h"
 #include "datasets/tabular.h"
 #include "datasets/target.h"
 #include "datasets/text/encoder.h"
@@ -36,7 +37,7 @@ struct loading {
     enum input input;
     int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
     struct target target;
-    bool has_y;
+    bool has_y, stream;
     int32_t *cls[PART_N];          /* of every row of a table, or NULL */
     float *num[PART_N];
     int from[PART_N];              /* the table a part is drawn from */
@@ -51,9 +52,12 @@ static int read_options(struct loading *l, struct err *e) {
     const struct data_args *a = l->a;
     const struct recipe *r = l->src.recipe;
     struct read_opts *o = &l->opts;
+    l->stream = a->stream || (r && r->stream);
     o->header = r ? r->header : -1;
     o->quote = r ? r->quote : -1;
     o->sep = r ? r->sep : 0;
+    o->stream = l->stream;
+    o->size = a->size == ARG_NONE_INT ? 0 : (int)a->size;
     if (a->sep) {
         if (!strcmp(a->sep, "tab") || !strcmp(a->sep, "\\t")) o->sep = '\t';
         else if (strlen(a->sep) == 1 && !strchr("\n\r\"", a->sep[0])) o->sep = a->sep[0];
@@ -283,6 +287,22 @@ static int draw(struct loading *l, struct err *e) {
 }
 
 /* ---- building the parts ---- */
+static int build_stream(struct loading *l, struct err *e) {
+    const struct data_args *a = l->a;
+    struct encoder *x = &l->enc;
+    const struct recipe *r = l->src.recipe;
+    struct stream_spec s = {x, l->tab, a->len > 0 ? a->len : STREAM_LEN, {a->train, a->val, a->test}, r ? r->val_share : 0, a->vocab, l->opts.progress, l->opts.ctx};
+    if (a->x || a->y || a->text || a->tfidf || a->ngrams > 1 || a->chars || a->hash_buckets > 0)
+        return err_code(e, ERR_USAGE, "a stream is one text: x, y, text, ngrams, chars, hash_buckets and tfidf do not go with it");
+    x->kind = TOKENS_EXACT;
+    x->lower = false;
+    if (stream_build(&s, l->d, e)) return -1;
+    x->len = s.len; /* of new texts the end counts: what follows it is asked for */
+    x->tail = true;
+    l->input = INPUT_TEXT;
+    return 0;
+}
+
 static int build_array(struct loading *l, int part, int col, struct column *out, struct err *e) {
     struct column *c = &l->tab[l->from[part]].col[col];
     size_t each = c->type == COL_U8 ? 1 : 4, row = (size_t)c->width * each;
@@ -402,14 +422,17 @@ static void make_prep(struct loading *l) {
         val_set(d->prep, "shape", shape);
         val_set_num(d->prep, "scale", c->scale);
         val_set_num(d->prep, "shift", c->shift);
+        if (l->opts.size) val_set_int(d->prep, "size", l->opts.size);
     }
     d->vocab = l->enc.vocab;
     l->enc.vocab = NULL;
     d->len = l->input == INPUT_TEXT ? l->enc.len : 0;
     d->n_input = 1;
-    d->n_class = l->target.n_class;
-    d->class_name = l->target.name;
-    l->target.name = NULL;
+    if (!l->stream) {
+        d->n_class = l->target.n_class;
+        d->class_name = l->target.name;
+        l->target.name = NULL;
+    }
     struct val *rows = val_table();
     for (int p = 0; p < PART_N; p++) val_set_int(rows, part_names[p], d->part[p].n);
     val_set(d->identity, "rows", rows);
@@ -450,10 +473,12 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
         val_set_str(d->identity, "name", d->name);
         val_set_str(d->identity, "path", d->path);
         val_set(d->identity, "files", val_list());
-        r = read_options(l, e) || encoder_from_args(&l->enc, a, search, e) || read_tables(l, e) || choose_columns(l, &y, e) || read_targets(l, y, e) || draw(l, e);
+        r = read_options(l, e) || encoder_from_args(&l->enc, a, search, e) || read_tables(l, e);
+        if (!r && l->stream) r = build_stream(l, e);
+        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || draw(l, e);
     }
     l->tabular.missing = a->missing;
-    for (int p = 0; p < PART_N && !r; p++) r = build_part(l, p, e);
+    for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {
         if (l->input == INPUT_ARRAY && a->normalize) normalise(d);
         make_prep(l);

@@ -29,6 +29,7 @@ struct part {
     int n_col;
     struct column *col;      /* inputs first, the target last */
     struct column *raw;      /* TEXT: the texts as read, for people; NULL where the input is no text */
+    int64_t slide;           /* of a stream: every row may begin up to so many tokens later; 0: rows are fixed */
 };
 enum { PART_TRAIN, PART_VAL, PART_TEST, PART_N };
 extern const char *const part_names[PART_N];
@@ -62,6 +63,8 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
 struct batch_col { void *data; int32_t *offset; float *weight; }; /* dense F32 / I32 target / I32 token ids; offset: rows + 1; weight may be NULL */
 /* Fills rows idx[0..n) of columns; U8 becomes f32 by scale/shift/mean. Returns tokens of the first ragged column (0 if none). */
 int64_t part_fill(const struct part *p, const int64_t *idx, int64_t n, struct batch_col *out);
+/* The same with the rows of a stream begun `shift` tokens later, 0..slide. */
+int64_t part_fill_at(const struct part *p, const int64_t *idx, int64_t n, int64_t shift, struct batch_col *out);
 int64_t part_tokens(const struct part *p, int64_t row); /* of all ragged columns, for batch_tokens and buckets; 0: dense */
 /* New inputs (texts, or a table of column values) prepared as `prep` says: a part without a target. */
 struct part *dataset_prepare(const struct val *prep, const struct val *inputs, struct err *e);

@@ -45,14 +45,14 @@ static void fill_dense(const struct column *c, const int64_t *idx, int64_t n, vo
     }
 }
 
-static int64_t fill_ragged(const struct column *c, const int64_t *idx, int64_t n, struct batch_col *b) {
+static int64_t fill_ragged(const struct column *c, const int64_t *idx, int64_t n, int64_t shift, struct batch_col *b) {
     const int32_t *in = c->data;
     int32_t *out = b->data;
     int64_t at = 0;
     b->offset[0] = 0;
     for (int64_t i = 0; i < n; i++) {
         int64_t from = c->offset[idx[i]], k = c->offset[idx[i] + 1] - from;
-        memcpy(out + at, in + from, (size_t)k * 4);
+        memcpy(out + at, in + from + shift, (size_t)k * 4);
         if (b->weight) {
             if (c->weight) memcpy(b->weight + at, c->weight + from, (size_t)k * 4);
             else
@@ -63,17 +63,19 @@ static int64_t fill_ragged(const struct column *c, const int64_t *idx, int64_t n
     return at;
 }
 
-int64_t part_fill(const struct part *p, const int64_t *idx, int64_t n, struct batch_col *out) {
+int64_t part_fill_at(const struct part *p, const int64_t *idx, int64_t n, int64_t shift, struct batch_col *out) {
     int64_t tokens = 0;
     for (int i = 0; i < p->n_col; i++) {
         if (!out[i].data) continue; /* a column the caller has no use for */
         if (p->col[i].type == COL_TOKENS) {
-            int64_t k = fill_ragged(&p->col[i], idx, n, &out[i]);
+            int64_t k = fill_ragged(&p->col[i], idx, n, shift, &out[i]);
             if (!tokens) tokens = k;
         } else if (p->col[i].type != COL_TEXT) fill_dense(&p->col[i], idx, n, out[i].data);
     }
     return tokens;
 }
+
+int64_t part_fill(const struct part *p, const int64_t *idx, int64_t n, struct batch_col *out) { return part_fill_at(p, idx, n, 0, out); }
 
 int64_t part_tokens(const struct part *p, int64_t row) {
     int64_t n = 0;

@@ -6,6 +6,7 @@
 
 #include "datasets/dataset.h"
 #include "datasets/formats/format.h"
+#include "datasets/formats/image.h"
 #include "datasets/tabular.h"
 #include "datasets/text/encoder.h"
 #include "src/base/buf.h"
@@ -73,9 +74,9 @@ static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, 
     return n;
 }
 
-static int array_file(const char *path, struct part *p, const struct column *like, struct err *e) {
+static int array_file(const char *path, struct part *p, const struct column *like, int size, struct err *e) {
     struct table t;
-    struct read_opts o = {.header = -1, .quote = -1};
+    struct read_opts o = {.header = -1, .quote = -1, .size = size};
     if (format_read(path, &o, &t, e)) return -1;
     int r = 0, at = table_find(&t, "x");
     struct column *c = &t.col[at < 0 ? 0 : at];
@@ -107,11 +108,16 @@ static struct part *prepare_array(const struct val *prep, const struct val *in, 
     }
     c->scale = (float)val_get_num(prep, "scale", 1);
     c->shift = (float)val_get_num(prep, "shift", 0);
+    int size = (int)val_get_int(prep, "size", 0);
+    if (size < 0 || size > IMAGE_MAX_SIDE) {
+        err_set(e, "the saved preparation of pictures is damaged: size %d", size);
+        return part_free(p), NULL;
+    }
     const struct val *one = val_len(in) ? val_at(in, 0) : in;
     const char *file = one->type == VAL_STR ? one->u.s.p : NULL;
     if (file) {
         if (val_len(in) > 1) err_set(e, "give one file of examples at a time");
-        else if (!array_file(file, p, c, e)) return p;
+        else if (!array_file(file, p, c, size, e)) return p;
         return part_free(p), NULL;
     }
     bool single = one->type != VAL_TABLE || (c->ndim > 1 && one->type == VAL_TABLE && flatten(in, NULL, 0, 0, NULL) == c->width); /* one example, not a list of them */

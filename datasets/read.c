@@ -52,6 +52,7 @@ static void *work(void *arg) {
         struct file *x = &r->file[i];
         struct read_opts o = r->opts;
         o.pick = x->f->pick;
+        o.optional = x->f->optional;
         x->result = atomic_load(&r->stop) ? err_code(&x->err, ERR_STOPPED, "loading was stopped") : format_read(x->f->path, &o, &x->t, &x->err);
         if (!x->result) x->result = sum(x);
         atomic_fetch_add(&r->done, 1);
@@ -77,7 +78,26 @@ static void read_all(struct reading *r, const struct read_opts *o, int threads) 
     for (int i = 0; i < n; i++) pthread_join(thread[i], NULL);
 }
 
-/* One more file of a part: its columns beside those that are there. */
+/* More rows of the same columns: data_batch_1.bin, data_batch_2.bin .. */
+static int append(struct table *into, const struct table *t, struct err *e) {
+    bool same = t->n_col == into->n_col && !t->line && !into->line && !t->origin && !into->origin;
+    for (int i = 0; same && i < t->n_col; i++) same = t->col[i].type == into->col[i].type && t->col[i].type != COL_TEXT && t->col[i].width == into->col[i].width && !strcmp(t->col[i].name, into->col[i].name);
+    if (!same) return err_set(e, "%s does not hold the same columns as %s, so its rows cannot follow them", t->file, into->file);
+    for (int i = 0; i < t->n_col; i++) {
+        struct column *c = &into->col[i];
+        size_t row = (size_t)c->width * (c->type == COL_U8 ? 1 : 4), have = (size_t)into->n * row, more = (size_t)t->n * row;
+        char *p = mem_try(have + more + 1, 1, "the data set", e);
+        if (!p) return -1;
+        memcpy(p, c->data, have);
+        memcpy(p + have, t->col[i].data, more);
+        free(c->data);
+        c->data = p;
+    }
+    into->n += t->n;
+    return 0;
+}
+
+/* One more file of a part: its columns beside those that are there, or its rows below them. */
 static int join(struct table *into, struct table *t, int role, struct err *e) {
     if (role == ROLE_Y && t->n_col == 1) {
         free(t->col[0].name);
@@ -88,6 +108,7 @@ static int join(struct table *into, struct table *t, int role, struct err *e) {
         memset(t, 0, sizeof *t);
         return 0;
     }
+    if (role == ROLE_ALL && !into->rows && table_find(into, t->col[0].name) == 0) return append(into, t, e);
     if (into->n != t->n)
         return err_set(e, "%s has %lld examples, but %s has %lld; they must be of the same part of the same set", into->file, (long long)into->n, t->file, (long long)t->n);
     for (int i = 0; i < t->n_col; i++) {
@@ -150,7 +171,7 @@ int read_files(const struct source *src, const struct read_opts *o, const bool w
         if (x->result) {
             if (e) *e = x->err;
             rc = -1;
-        } else rc = join(&tab[x->f->part], &x->t, x->f->role, e);
+        } else if (x->t.n) rc = join(&tab[x->f->part], &x->t, x->f->role, e);
     }
     for (int i = 0; i < r.n; i++) table_free(&r.file[i].t);
     free(r.file);

@@ -86,7 +86,7 @@ static int by_recipe(struct source *s, const char *const *search, struct err *e)
 }
 
 static char *try_names(const char *dir, const char *stem) {
-    static const char *const end[] = {".tsv", ".csv", ".jsonl", ".txt", ".npz", NULL};
+    static const char *const end[] = {".tsv", ".csv", ".jsonl", ".txt", ".npz", ".bin", NULL};
     for (int i = 0; end[i]; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s%s", stem, end[i]);
@@ -101,7 +101,9 @@ static int by_folder(struct source *s, struct err *e) {
     static const struct { int part, role; const char *name; } quad[] = {
         {PART_TRAIN, ROLE_X, "train-images-idx3-ubyte"}, {PART_TRAIN, ROLE_Y, "train-labels-idx1-ubyte"}, {PART_TEST, ROLE_X, "t10k-images-idx3-ubyte"},
         {PART_TEST, ROLE_Y, "t10k-labels-idx1-ubyte"}, {PART_TRAIN, ROLE_X, "x_train.npy"}, {PART_TRAIN, ROLE_Y, "y_train.npy"}, {PART_VAL, ROLE_X, "x_val.npy"},
-        {PART_VAL, ROLE_Y, "y_val.npy"}, {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"}};
+        {PART_VAL, ROLE_Y, "y_val.npy"}, {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"}, {PART_TRAIN, ROLE_ALL, "data_batch_1.bin"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_2.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_3.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_4.bin"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_5.bin"}, {PART_TEST, ROLE_ALL, "test_batch.bin"}};
     static const struct { int part; const char *name; } stem[] = {
         {PART_TRAIN, "train"}, {PART_VAL, "val"}, {PART_VAL, "valid"}, {PART_VAL, "validation"}, {PART_VAL, "dev"}, {PART_TEST, "test"}};
     for (size_t i = 0; i < LEN(quad); i++) {
@@ -109,7 +111,8 @@ static int by_folder(struct source *s, struct err *e) {
         if (p) add(s, quad[i].part, quad[i].role, p);
     }
     bool have[PART_N] = {false};
-    for (size_t i = 0; i < LEN(stem) && !(s->n && s->file[0].role); i++) {
+    bool listed = s->n > 0;
+    for (size_t i = 0; i < LEN(stem) && !listed; i++) {
         char *p = have[stem[i].part] ? NULL : try_names(s->path, stem[i].name);
         if (!p && !have[stem[i].part]) {
             p = io_join(s->path, stem[i].name);
@@ -125,11 +128,18 @@ static int by_folder(struct source *s, struct err *e) {
     return err_set(e, "%s has no training part: a file train.csv, train.tsv, train.jsonl, train-images-idx3-ubyte or x_train.npy (also as .gz), or a folder train", s->path);
 }
 
-static int by_path(struct source *s, struct err *e) {
-    if (!io_is_dir(s->path)) {
-        add(s, PART_TRAIN, ROLE_ALL, mem_str(s->path));
-        return 0;
+/* One file is the training part; of an archive its folders may be the parts, so it is read once for each. */
+static int by_file(struct source *s) {
+    for (int p = 0; p < (format_has_ext(&format_tar, s->path) ? PART_N : 1); p++) {
+        add(s, p, ROLE_ALL, mem_str(s->path));
+        s->file[p].pick = format_has_ext(&format_tar, s->path) ? part_names[p] : NULL;
+        s->file[p].optional = s->file[p].pick != NULL;
     }
+    return 0;
+}
+
+static int by_path(struct source *s, struct err *e) {
+    if (!io_is_dir(s->path)) return by_file(s);
     size_t n = strlen(s->path);
     while (n > 1 && s->path[n - 1] == '/') s->path[--n] = 0;
     const char *base = strrchr(s->path, '/');

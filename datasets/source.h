@@ -8,7 +8,8 @@
 struct source_file {
     int part, role; /* PART_..., ROLE_... */
     char *path;
-    const char *pick; /* of a recipe: lists of a JSON file; or NULL */
+    const char *pick; /* lists of a JSON file or a folder of an archive; or NULL */
+    bool optional;    /* that folder may be missing */
 };
 struct source {
     char *name, *path;             /* path: the folder or file */

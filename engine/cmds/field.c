@@ -70,7 +70,11 @@ static struct val *example(const struct dataset *d, const struct part *p, int64_
     }
     if (p->n_col == d->n_input) return v;
     const struct column *y = &p->col[p->n_col - 1];
-    if (y->type == COL_F32) val_set_num(v, "y", (double)((float *)y->data)[row]);
+    if (y->type == COL_TOKENS) { /* of a stream: the tokens that follow */
+        struct val *ids = val_list();
+        for (int64_t i = y->offset[row]; i < y->offset[row + 1]; i++) val_push(ids, val_int(((int32_t *)y->data)[i]));
+        val_set(v, "next", ids);
+    } else if (y->type == COL_F32) val_set_num(v, "y", (double)((float *)y->data)[row]);
     else {
         int32_t k = ((int32_t *)y->data)[row];
         val_set_int(v, "label", k);

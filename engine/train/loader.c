@@ -92,7 +92,8 @@ static void fill(struct loader *l, struct batch *b, int64_t epoch, int64_t start
     b->rows = batch_rows(l, start, batch, &b->total_tokens);
     b->last = start + b->rows >= p->n;
     memcpy(b->index, l->order + start, (size_t)b->rows * sizeof *b->index);
-    part_fill(p, b->index, b->rows, b->col);
+    int64_t shift = p->slide > 0 && l->spec.shuffle ? (int64_t)rng_below(rng_stream(l->spec.seed, "slide", 0), (uint64_t)epoch, 0, (uint64_t)p->slide + 1) : 0;
+    part_fill_at(p, b->index, b->rows, shift, b->col);
     for (int c = 0; c < p->n_col; c++) b->tokens[c] = b->col[c].offset ? b->col[c].offset[b->rows] : 0;
 }
 
