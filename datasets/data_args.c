@@ -21,6 +21,7 @@ const struct arg data_arg_table[] = {
     {"text", "column of the text", NULL, NULL, ARG_STR, AT(text)},
     {"sep", "separator of the columns, one character or \"tab\"; guessed if absent", NULL, NULL, ARG_STR, AT(sep)},
     {"header", "whether the first row names the columns: true, false or \"auto\"", NULL, NULL, ARG_VAL, AT(header)},
+    {"quote", "whether a cell may stand in double quotes, which then may hold separators and line ends; if absent yes, but not where the separator is a tab", NULL, NULL, ARG_VAL, AT(quote)},
     {"encoding", "utf-8 or latin1", NULL, "utf-8", ARG_STR, AT(encoding)},
     {"target", "what the target is", NULL, "auto", ARG_ENUM, AT(target), 0, AT_RUN, 0, 0, target_names},
     {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean", NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},

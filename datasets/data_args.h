@@ -18,6 +18,7 @@ struct data_args {
     struct val *x;                       /* a column name or a list of them */
     char *y, *text, *sep, *encoding;
     struct val *header;                  /* true, false or "auto" */
+    struct val *quote;                   /* true, false or absent */
     int target, missing;
     int tokens;                          /* enum tokens_kind, then DATA_WORDPIECE, DATA_BPE */
     char *tokenizer;

@@ -63,6 +63,10 @@ static int read_options(struct loading *l, struct err *e) {
         else if (strlen(a->sep) == 1 && !strchr("\n\r\"", a->sep[0])) o->sep = a->sep[0];
         else return err_code(e, ERR_USAGE, "sep=\"%.20s\" is not one character; use for example \",\" or \"tab\"", a->sep);
     }
+    if (a->quote) {
+        if (a->quote->type != VAL_BOOL) return err_code(e, ERR_USAGE, "quote= is true or false");
+        o->quote = a->quote->u.b;
+    }
     if (a->header) {
         if (a->header->type == VAL_BOOL) o->header = a->header->u.b;
         else if (a->header->type != VAL_STR || strcmp(a->header->u.s.p, "auto")) return err_code(e, ERR_USAGE, "header= is true, false or \"auto\"");

@@ -229,6 +229,7 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
         code = fail(&l, &e);
     else
         code = wait_call(&l);
+    if (code == EXIT_USAGE) code = EXIT_FAILED; /* a script's mistake, not one of the command line */
     int rest = wait_all(&l);
     return line_close(&l, code ? code : rest);
 }

@@ -228,6 +228,25 @@ static bool sets_property(const struct cmd *c) {
     return false;
 }
 
+/* NAME=VALUE of a command all of whose arguments are named. */
+static int unknown_name(const struct cmd *c, const char *word, size_t len, struct err *e) {
+    const char *names[64];
+    size_t n = 0;
+    char *name = mem_strn(word, len);
+    for (const struct arg *a = c->kind.args; a && a->name && n < LEN(names); a++) names[n++] = a->name;
+    const char *near = args_nearest(name, names, n);
+    if (near) err_code(e, ERR_USAGE, "%s has no argument \"%s\"; did you mean %s?", c->kind.name, name, near);
+    else err_code(e, ERR_USAGE, "%s has no argument \"%s\"; hone help %s lists them", c->kind.name, name, c->kind.name);
+    free(name);
+    return -1;
+}
+
+static bool takes_position(const struct cmd *c) {
+    for (const struct arg *a = c->kind.args; a && a->name; a++)
+        if (a->flags & (ARG_POSITIONAL | ARG_REST)) return true;
+    return false;
+}
+
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e) {
     struct val *t = val_table();
     for (size_t k = 0; given && k < given->u.t.n_field; k++)
@@ -251,6 +270,8 @@ struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const st
             val_set(t, name, args_text(w + eq + 1));
             free(name);
         }
+        else if (!plain && w[eq] == '=' && eq > 0 && !takes_position(c))
+            r = unknown_name(c, w, eq, e);
         else
             val_push(t, args_text(w));
         if (r) {

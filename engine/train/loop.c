@@ -167,11 +167,13 @@ static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct e
 
 /* ---- checkpoints ---- */
 
-static void report_saves(struct train *t) {
+/* always: also where another one was said a moment ago. */
+static void report_saves(struct train *t, bool always) {
     struct ckpt_done d;
     if (!t->writer || !ckpt_writer_done(t->writer, &d)) return;
     struct val *v = val_table();
     if (d.ok) {
+        t->unsaved = 0;
         val_set_str(v, "path", d.text);
         val_set_int(v, "bytes", d.bytes);
         val_set_num(v, "seconds", floor(d.seconds * 1e4) / 1e4);
@@ -179,8 +181,14 @@ static void report_saves(struct train *t) {
         run_event(t->run, "checkpoint", d.step, v);
         return;
     }
+    t->unsaved++;
+    if (!runs_may_complain(hub_runs(t->j->hub)) && !always) {
+        val_free(v);
+        return;
+    }
     struct buf b = BUF_INIT;
     buf_addf(&b, "the checkpoint of step %" PRId64 " could not be saved: %s; training goes on, the next one is tried", d.step, d.text);
+    if (t->unsaved > 1) buf_addf(&b, " (%" PRId64 " could not be saved one after another)", t->unsaved);
     val_set_str(v, "level", "error");
     val_set_str(v, "text", b.data);
     run_event(t->run, "notice", d.step, v);
@@ -189,9 +197,9 @@ static void report_saves(struct train *t) {
 
 int train_checkpoint(struct train *t, bool best, struct err *e) {
     if (!t->writer) return 0;
-    report_saves(t);
+    report_saves(t, false);
     ckpt_writer_wait(t->writer);
-    report_saves(t);
+    report_saves(t, false);
     t->last_ckpt = t->n_step;
     return ckpt_writer_put(t->writer, t->model, t->optim, train_state(t), t->n_step, best, e);
 }
@@ -202,7 +210,7 @@ static void save_last(struct train *t) {
     run_phase(t->run, "saving");
     if ((t->last_ckpt != t->n_step || t->last_ckpt < 0) && train_checkpoint(t, false, &e) < 0) log_write(LOG_ERROR, "%s", e.text);
     ckpt_writer_wait(t->writer);
-    report_saves(t);
+    report_saves(t, true);
 }
 
 /* ---- something is not finite ---- */
@@ -379,7 +387,7 @@ static int after_step(struct train *t, struct err *e) {
         log_write(LOG_ERROR, "%s", e->text);
         err_clear(e);
     }
-    report_saves(t);
+    report_saves(t, false);
     if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
         struct val *v = val_table();
         struct buf b = BUF_INIT;

@@ -50,6 +50,7 @@ struct train {
     int64_t skipped;                 /* steps refused because something was not finite */
     /* ---- of this process ---- */
     int64_t last_eval, last_ckpt;    /* steps */
+    int64_t unsaved;                 /* checkpoints in a row that could not be written */
     float *best_data;                /* keep=best: the weights of best_step */
     struct val *last_values;         /* of the newest evaluation, names with prefix val_ */
     double t_rate, rows_rate, tokens_rate, examples_s, tokens_s;

@@ -54,6 +54,8 @@ void run_end(struct run *r, enum run_state s, int exit_code);
 void run_journal(struct runs *rs, struct run *r, const char *lua, int64_t step);
 /* Without a run (r == NULL events of the process itself): notices. */
 void runs_notice(struct runs *rs, const char *level, const char *text); /* belongs to the current run's log if there is a live one */
+/* True at most once every 30 s: whether a write that failed is to be said. A full disk is one piece of news, not one for each try. */
+bool runs_may_complain(struct runs *rs);
 
 /* ---- reading (any thread): copies ---- */
 #define RUN_MAX_METRICS 32

@@ -130,12 +130,19 @@ struct job_out { /* what was taken out of one run, written without the lock */
     bool ended;
 };
 
+bool runs_may_complain(struct runs *rs) {
+    double now = clock_now();
+    pthread_mutex_lock(&rs->lock);
+    bool may = now - rs->full_notice_t >= 30;
+    if (may) rs->full_notice_t = now;
+    pthread_mutex_unlock(&rs->lock);
+    return may;
+}
+
 static void full_notice(struct run *r, const char *what, int err) {
     struct runs *rs = r->rs;
-    double now = clock_now();
-    if (now - rs->full_notice_t < 30) return;
-    rs->full_notice_t = now;
     char text[256];
+    if (!runs_may_complain(rs)) return;
     snprintf(text, sizeof text, "Cannot write %s of %s: %s. The run goes on; what does not fit is kept in memory and tried again.", what, r->name, strerror(err));
     runs_notice(rs, "warn", text);
 }

@@ -16,6 +16,7 @@ is 2 'foo' "an unknown property" --set foo=1 ls
 is 2 'NAME=VALUE' "--set without =" --set foo ls
 is 2 'budget' "a budget that is none" --budget much ls
 is 2 'did you mean --epochs' "unknown option of a command" train --ephocs 3
+is 2 'train has no argument "epohcs"; did you mean epochs' "unknown argument of a command" train epohcs=3
 is 2 'lr must be .*-1' "lr=-1 is refused with the range" train lr=-1
 is 2 'lr' "the same through -c" -c 'train lr=-1'
 is 2 'set: lr must be a number from 0 to 1e.06, not -1' "a property of a run has its range without a run" -c 'set lr=-1'

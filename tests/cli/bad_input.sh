@@ -1,0 +1,70 @@
+#!/bin/sh
+# What a person mistypes or feeds it: one sentence that says what, where, which value and what to do; the exit code of interface section 1.
+. "$top_srcdir/tests/cli/lib.sh"
+unset HONE_DATA
+printf 'a,b,k\n1,2,x\n2,3,y\n3,4,x\n4,5,y\n' >good.csv
+printf 'a,b,k\n1,2,x\n2,3\n3,4,x\n' >short.csv
+printf 'a\tk\n1\tx\n2\ty\textra\n' >three.tsv
+printf 'a,b,k\n1,nan,x\n2,3,y\n3,4,x\n' >nan.csv
+printf 't\tk\n"one\ttwo"\tx\n"thr""ee"\ty\none\tx\ntwo\ty\n' >quoted.tsv
+gzip -c good.csv | head -c 40 >cut.csv.gz
+mkdir label
+printf 'text,label\na b,x\nc d,y\ne f,x\ng h,y\n' >label/train.csv
+printf 'text,label\na b,x\nc d,zzz\n' >label/test.csv
+is 1 'no file or folder missing.csv' "a file that is not there" data missing.csv
+is 1 'no data set nosuchset; .*hone data ls' "a name that is no data set" data nosuchset
+is 1 'cut.csv.gz is damaged: its gzip data ends too early' "a truncated file" data cut.csv.gz y=k
+is 1 'short.csv line 3: 2 columns instead of 3' "a row with too few columns" data short.csv y=k
+is 1 'three.tsv line 3: 3 columns instead of 2' "3 columns instead of 2" data three.tsv y=k
+is 1 'nan.csv line 2, column "b": "nan" is not a finite number' "a NaN in a table" data nan.csv y=k
+is 1 'label/test.csv line 3: the label "zzz" is none of the 2 classes' "a wrong label" data label text=text y=label
+is 2 'y="kk": good.csv has no such column; it has a, b, k' "a column that is not there" data good.csv y=kk
+is 1 'quoted.tsv line 2: 3 columns instead of 2' "quotes in a tab-separated file are text" data quoted.tsv y=k text=t
+is 0 '' "unless asked for" data quoted.tsv y=k text=t quote=true
+is 2 'quote= is true or false' "which takes true or false" data quoted.tsv quote=maybe
+script() { # script CODE PATTERN NAME: the Lua text on standard input
+    cat >s.lua
+    is "$1" "$2" "$3" run --plain s.lua
+}
+script 1 'add at add1: .*\(R, 8\).*\(R, 6\)' "shapes that do not fit: both are named" <<'LUA'
+nn.model{ input = {4}, nn.linear{8, name = "a"}, nn.linear{6, from = "input", name = "b"}, nn.add{ from = {"a", "b"} } }
+LUA
+script 1 'input 1 has 7 values a row, but column "x" has 2' "a model for other data" <<'LUA'
+local m = nn.model{ input = {7}, nn.linear{2} }
+hone.train{ model = m, data = hone.data{ "good.csv", y = "k" } }:wait()
+LUA
+script 1 's.lua:1: unexpected symbol' "a syntax error" <<'LUA'
+local x = = 1
+LUA
+script 1 's.lua:1: train: lr must be a number from 0 to .*, not -1' "lr = -1" <<'LUA'
+hone.train{ lr = -1 }
+LUA
+script 1 "unknown argument 'lrr', did you mean 'lr'" "an unknown argument" <<'LUA'
+hone.train{ lrr = 1 }
+LUA
+script 1 'nn has no liner: did you mean nn.linear' "an unknown layer" <<'LUA'
+nn.liner{2}
+LUA
+script 1 "unknown property 'refesh', did you mean 'refresh'" "an unknown property" <<'LUA'
+print(hone.prop.refesh)
+LUA
+script 4 'the loss is not finite.*nobody here could resume' "a loss that is not finite where nobody can resume" <<'LUA'
+local d = hone.data{ "good.csv", y = "k" }
+local m = nn.model{ input = d, nn.linear{8}, nn.exp{}, nn.linear{8}, nn.exp{}, nn.linear{2} }
+hone.train{ model = m, data = d, epochs = 50, batch = 1, optim = optim.sgd{ lr = 1e5 } }:wait()
+LUA
+script 0 'mended' "a hook on alerts may mend and resume" <<'LUA'
+local d = hone.data{ "good.csv", y = "k" }
+local m = nn.model{ input = d, nn.linear{8}, nn.exp{}, nn.linear{8}, nn.exp{}, nn.linear{2} }
+local run = hone.train{ model = m, data = d, epochs = 20, batch = 1, optim = optim.sgd{ lr = 1e5 } }
+run:on("alert", function() run:resume() end)
+print("mended", run:wait().state)
+LUA
+rm -rf runs
+script 0 '^done  *good-1 ' "print of an outcome shows it" <<'LUA'
+local d = hone.data{ "good.csv", y = "k" }
+print(hone.train{ model = nn.model{ input = d, nn.linear{2} }, data = d, epochs = 1 }:wait())
+LUA
+cp runs/good-1/journal.lua j.lua
+is 0 '' "a journal runs again" run --plain j.lua
+finish
