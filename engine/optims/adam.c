@@ -2,18 +2,10 @@
  * Formulas: torch.optim (Kingma and Ba 2015; Loshchilov and Hutter 2019; Dozat 2016; Liu et al. 2020). */
 #include <math.h>
 
+#include "engine/optims/adam.h"
 #include "engine/optims/optim.h"
 #include "engine/optims/update.h"
 
-struct adam_args {
-    struct optim_common common;
-    double beta1, beta2, eps;
-    bool amsgrad;
-    double momentum_decay; /* nadam */
-};
-
-/* Coefficients. A step is p = p shrink - (m step + g step_g) / (sqrt(v) root + eps). */
-enum { C_SHRINK, C_STEP, C_STEP_G, C_ROOT, C_EPS, C_B1, C_N1, C_B2, C_N2 };
 enum { V_AMSGRAD = 1 };
 
 static inline __attribute__((always_inline)) void adam_loop(float *restrict p, float *restrict m, float *restrict v, float *restrict top, const float *restrict g, int64_t n,
@@ -86,16 +78,20 @@ static void adamax_ref(const struct exec *x) {
     update_ref(x, adamax_one);
 }
 
-static void common_coef(const struct adam_args *a, int64_t t, double lr, double *c) {
+void ISA(adam_numbers)(double beta1, double beta2, double eps, int64_t t, double lr, double *c) {
     c[C_SHRINK] = 1;
-    c[C_STEP] = lr / (1 - pow(a->beta1, (double)t));
+    c[C_STEP] = lr / (1 - pow(beta1, (double)t));
     c[C_STEP_G] = 0;
-    c[C_ROOT] = 1 / sqrt(1 - pow(a->beta2, (double)t));
-    c[C_EPS] = a->eps;
-    c[C_B1] = a->beta1;
-    c[C_N1] = 1 - a->beta1;
-    c[C_B2] = a->beta2;
-    c[C_N2] = 1 - a->beta2;
+    c[C_ROOT] = 1 / sqrt(1 - pow(beta2, (double)t));
+    c[C_EPS] = eps;
+    c[C_B1] = beta1;
+    c[C_N1] = 1 - beta1;
+    c[C_B2] = beta2;
+    c[C_N2] = 1 - beta2;
+}
+
+static void common_coef(const struct adam_args *a, int64_t t, double lr, double *c) {
+    ISA(adam_numbers)(a->beta1, a->beta2, a->eps, t, lr, c);
 }
 
 static void adam_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
@@ -151,21 +147,42 @@ static int adam_states(const void *args, const char *names[OPTIM_STATES]) {
     return a->amsgrad ? 3 : 2;
 }
 
+/* Embedding tables and small parameters keep 32 bits (Dettmers et al. 2022, sections 2.3 and 3). */
+static bool eight(const void *args, const struct optim_param *p) {
+    return ((const struct adam_args *)args)->bits == 8 && !p->table && p->len >= ADAM8_MIN;
+}
+
+static const struct optim *adam_rule(const void *args, const struct optim_param *p) {
+    return eight(args, p) ? &ISA(optim_adam8) : &ISA(optim_adam);
+}
+
+static const struct optim *adamw_rule(const void *args, const struct optim_param *p) {
+    return eight(args, p) ? &ISA(optim_adamw8) : &ISA(optim_adamw);
+}
+
+static int adam_check(const void *args, struct err *e) {
+    const struct adam_args *a = args;
+    if (a->bits != 8 && a->bits != 32) return err_code(e, ERR_USAGE, "bits must be 32 or 8, not %lld", (long long)a->bits);
+    return a->bits == 8 && a->amsgrad ? err_code(e, ERR_USAGE, "amsgrad keeps its state in 32 bits: leave out amsgrad or bits=8") : 0;
+}
+
 static int adam_variant(const void *args) {
     return ((const struct adam_args *)args)->amsgrad ? V_AMSGRAD : 0;
 }
 
+#define BITS \
+    {"bits", "32 or 8, of the moments; 8: blocks of 256 with a scale each, a quarter of the memory, but for embedding tables and parameters below 4096 elements", NULL, "32", ARG_INT, offsetof(struct adam_args, bits), 0, AT_RUN, 8, 32}
 #define BETAS \
     {"beta1", "decay of the first moment", NULL, "0.9", ARG_NUM, offsetof(struct adam_args, beta1), ARG_LIVE, AT_STEP, 0, 0.999999}, \
     {"beta2", "decay of the second moment", NULL, "0.999", ARG_NUM, offsetof(struct adam_args, beta2), ARG_LIVE, AT_STEP, 0, 0.9999999}, \
     {"eps", "added to the denominator", NULL, "1e-8", ARG_NUM, offsetof(struct adam_args, eps), ARG_LIVE, AT_STEP, 0, 1}
 static const struct arg adam_table[] = {
     OPTIM_ARGS(adam_args, "0.001", "0"), BETAS,
-    {"amsgrad", "the largest second moment so far is used", NULL, "false", ARG_BOOL, offsetof(struct adam_args, amsgrad), 0, AT_RUN}, {NULL},
+    {"amsgrad", "the largest second moment so far is used", NULL, "false", ARG_BOOL, offsetof(struct adam_args, amsgrad), 0, AT_RUN}, BITS, {NULL},
 };
 static const struct arg adamw_table[] = {
     OPTIM_ARGS(adam_args, "0.001", "0.01"), BETAS,
-    {"amsgrad", "the largest second moment so far is used", NULL, "false", ARG_BOOL, offsetof(struct adam_args, amsgrad), 0, AT_RUN}, {NULL},
+    {"amsgrad", "the largest second moment so far is used", NULL, "false", ARG_BOOL, offsetof(struct adam_args, amsgrad), 0, AT_RUN}, BITS, {NULL},
 };
 static const struct arg adamax_table[] = {OPTIM_ARGS(adam_args, "0.002", "0"), BETAS, {NULL}};
 static const struct arg nadam_table[] = {
@@ -176,11 +193,11 @@ static const struct arg radam_table[] = {OPTIM_ARGS(adam_args, "0.001", "0"), BE
 
 const struct optim ISA(optim_adam) = {
     .kind = {"adam", "Adam (Kingma and Ba 2015)", "optim.adam{lr=1e-3}", adam_table, sizeof(struct adam_args)}, .op = "adam_update",
-    .states = adam_states, .variant = adam_variant, .coef = adam_coef,
+    .states = adam_states, .variant = adam_variant, .coef = adam_coef, .check = adam_check, .rule = adam_rule,
 };
 const struct optim ISA(optim_adamw) = {
     .kind = {"adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", "optim.adamw{lr=1e-3, weight_decay=0.01}", adamw_table, sizeof(struct adam_args)},
-    .op = "adam_update", .decoupled = true, .states = adam_states, .variant = adam_variant, .coef = adamw_coef,
+    .op = "adam_update", .decoupled = true, .states = adam_states, .variant = adam_variant, .coef = adamw_coef, .check = adam_check, .rule = adamw_rule,
 };
 const struct optim ISA(optim_adamax) = {
     .kind = {"adamax", "Adam with the infinity norm (Kingma and Ba 2015)", "optim.adamax{lr=2e-3}", adamax_table, sizeof(struct adam_args)}, .op = "adamax_update",

@@ -14,7 +14,7 @@
 #include "src/base/mem.h"
 
 /* clang-format off */
-#define OPTIMS(X) X(adadelta) X(adagrad) X(adam) X(adamax) X(adamw) X(lion) X(nadam) X(radam) X(rmsprop) X(sgd)
+#define OPTIMS(X) X(adadelta) X(adafactor) X(adagrad) X(adam) X(adamax) X(adamw) X(asgd) X(lamb) X(lbfgs) X(lion) X(muon) X(nadam) X(radam) X(rmsprop) X(rprop) X(sgd)
 /* clang-format on */
 #define DECLARE(name) extern const struct optim optim_##name##_base; /* the rows stand beside their kernels; one copy is as good as another */
 OPTIMS(DECLARE)
@@ -166,13 +166,12 @@ int optimiser_build(const struct optimiser *o, struct graph *g, const tid *param
     return add_all(o, g, param, grad, n, *ctl, e);
 }
 
-/* The arguments as a group has them: its own rate and decay in place of the optimiser's. */
+/* The arguments as a group has them: its own decay in place of the optimiser's. */
 static void group_coef(const struct optimiser *o, struct optim_group *g, int64_t t, double lr, double *memory, double *c) {
     _Alignas(16) char own[ARGS_MAX];
     const struct optim_common *a = optimiser_common(o);
     memcpy(own, o->args, o->row->kind.size);
     struct optim_common *mine = (struct optim_common *)(void *)own;
-    mine->lr = a->lr * g->lr_scale;
     if (!isnan(g->weight_decay)) mine->weight_decay = g->weight_decay;
     c[CTL_L1] = a->l1;
     c[CTL_L2] = a->l2 + (g->rule->decoupled ? 0 : mine->weight_decay);

@@ -50,7 +50,7 @@ static inline int update_states(const struct exec *x) {
     return x->n_in - 3 - a->rows;
 }
 
-static int update_shape(struct shaping *s, struct err *e) {
+static inline int update_shape(struct shaping *s, struct err *e) {
     const struct update_attr *a = s->attr;
     int k = s->n_in - 3 - a->rows;
     if (k < 0 || k > UPDATE_STATES) return err_set(e, "an update with rows=%s takes 0 to %d states, not %d", update_row_names[a->rows], UPDATE_STATES, k);
@@ -81,14 +81,14 @@ static inline int64_t update_tile_rows(int64_t width) {
     return r > 0 ? r : 1;
 }
 
-static int64_t update_tiles(const struct exec *x) {
+static inline int64_t update_tiles(const struct exec *x) {
     const struct update_attr *a = x->attr;
     if (a->rows == ROWS_ALL) return (x->in[0].len + UPDATE_TILE - 1) / UPDATE_TILE;
     int64_t per = update_tile_rows(update_width(x)), rows = a->rows == ROWS_SWEEP ? x->in[0].n[0] : x->in[update_states(x) + 1].n[0];
     return (rows + per - 1) / per;
 }
 
-static void update_cost(const struct exec *x, struct cost *c) {
+static inline void update_cost(const struct exec *x, struct cost *c) {
     int k = update_states(x);
     double n = (double)x->in[0].len;
     c->flop = 10 * n;
@@ -107,7 +107,7 @@ static inline void update_piece(const struct exec *x, update_fn fn, int k, int64
     fn((float *)x->in[0].data + at, s, g, n, h, ctl + CTL_COEF, a->variant);
 }
 
-static void update_run(const struct exec *x, int64_t lo, int64_t hi, update_fn fn) {
+static inline void update_run(const struct exec *x, int64_t lo, int64_t hi, update_fn fn) {
     const struct update_attr *a = x->attr;
     int k = update_states(x);
     const float *ctl = x->in[k + 2].data, *g = x->in[k + 1].data;
@@ -129,21 +129,26 @@ static void update_run(const struct exec *x, int64_t lo, int64_t hi, update_fn f
 /* The rule on one element in double: changes s, returns the new parameter. */
 typedef double (*update_one)(double p, double *s, double g, const double *c, int64_t variant);
 
-static void update_ref_row(const struct exec *x, update_one fn, int k, int64_t at, int64_t g_at, int64_t n) {
+/* The gradient that a rule sees; ctl: of its group. */
+static inline double update_ref_g(const double *ctl, double g, double p) {
+    g *= ctl[CTL_SCALE];
+    g = g > ctl[CTL_CLIP_VALUE] ? ctl[CTL_CLIP_VALUE] : g < -ctl[CTL_CLIP_VALUE] ? -ctl[CTL_CLIP_VALUE] : g;
+    return g + ctl[CTL_L2] * p + (p > 0 ? ctl[CTL_L1] : p < 0 ? -ctl[CTL_L1] : 0);
+}
+
+static inline void update_ref_row(const struct exec *x, update_one fn, int k, int64_t at, int64_t g_at, int64_t n) {
     const struct update_attr *a = x->attr;
     double ctl[CTL_N], s[UPDATE_STATES];
     for (int i = 0; i < CTL_N; i++) ctl[i] = view_get(&x->in[k + 2], a->group * CTL_N + i);
     for (int64_t i = 0; i < n; i++) {
-        double p = view_get(&x->in[0], at + i), g = g_at < 0 ? 0 : view_get(&x->in[k + 1], g_at + i) * ctl[CTL_SCALE];
-        g = g > ctl[CTL_CLIP_VALUE] ? ctl[CTL_CLIP_VALUE] : g < -ctl[CTL_CLIP_VALUE] ? -ctl[CTL_CLIP_VALUE] : g;
-        g += ctl[CTL_L2] * p + (p > 0 ? ctl[CTL_L1] : p < 0 ? -ctl[CTL_L1] : 0);
+        double p = view_get(&x->in[0], at + i), g = update_ref_g(ctl, g_at < 0 ? 0 : view_get(&x->in[k + 1], g_at + i), p);
         for (int j = 0; j < k; j++) s[j] = view_get(&x->in[j + 1], at + i);
         view_put(&x->in[0], at + i, fn(p, s, g, ctl + CTL_COEF, a->variant));
         for (int j = 0; j < k; j++) view_put(&x->in[j + 1], at + i, s[j]);
     }
 }
 
-static void update_ref(const struct exec *x, update_one fn) {
+static inline void update_ref(const struct exec *x, update_one fn) {
     const struct update_attr *a = x->attr;
     int k = update_states(x);
     if (view_get(&x->in[k + 2], CTL_OK) == 0) return;

@@ -1,0 +1,169 @@
+/* Every optimiser against numbers of another tool (tests/golden/make_optims.py): 100 steps in double on a quadratic and a two-layer net to 1e-10, one step in float of
+ * every instruction set to 2e-6. Five tensors: a tall and a wide matrix, two vectors, a kernel of four extents. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/graph/op.h"
+#include "engine/graph/plan.h"
+#include "engine/optims/optim.h"
+#include "src/base/json.h"
+#include "src/base/mem.h"
+#include "tests/tap.h"
+
+enum { PARAMS = 5, POINTS = 6, ALL = 28 + 7 + 21 + 3 + 24, STEPS = 100 };
+static const struct { int64_t dim[4]; int ndim, len, at; } shape[PARAMS] = {
+    {{7, 4}, 2, 28, 0}, {{7}, 1, 7, 28}, {{3, 7}, 2, 21, 35}, {{3}, 1, 3, 56}, {{2, 3, 2, 2}, 4, 24, 59}};
+
+static double val(int64_t k, int64_t i) { return (double)((i * 37 + k * 101 + i * i % 97) % 199) / 199.0 - 0.5; }
+
+static void quadratic(const double *w, double *g) {
+    for (int k = 0; k < PARAMS; k++) {
+        double sum = 0;
+        for (int i = 0; i < shape[k].len; i++) sum += w[shape[k].at + i];
+        for (int i = 0; i < shape[k].len; i++) g[shape[k].at + i] = (1 + 1.8 * val(60 + k, i)) * (w[shape[k].at + i] - val(70 + k, i)) + 0.5 * sum;
+    }
+}
+
+/* W1 (7, 4), b1, W2 (3, 7), b2 */
+static void net(const double *w, double *g) {
+    const double *w1 = w, *b1 = w + 28, *w2 = w + 35, *b2 = w + 56;
+    memset(g, 0, ALL * sizeof *g);
+    for (int n = 0; n < POINTS; n++) {
+        double h[7], d[3], x[4];
+        for (int j = 0; j < 4; j++) x[j] = 2 * val(50, n * 4 + j);
+        for (int i = 0; i < 7; i++) {
+            h[i] = b1[i];
+            for (int j = 0; j < 4; j++) h[i] += w1[i * 4 + j] * x[j];
+            h[i] = tanh(h[i]);
+        }
+        for (int o = 0; o < 3; o++) {
+            d[o] = b2[o] - 2 * val(51, n * 3 + o);
+            for (int i = 0; i < 7; i++) d[o] += w2[o * 7 + i] * h[i];
+            g[56 + o] += d[o];
+            for (int i = 0; i < 7; i++) g[35 + o * 7 + i] += d[o] * h[i];
+        }
+        for (int i = 0; i < 7; i++) {
+            double back = 0;
+            for (int o = 0; o < 3; o++) back += d[o] * w2[o * 7 + i];
+            back *= 1 - h[i] * h[i];
+            g[28 + i] += back;
+            for (int j = 0; j < 4; j++) g[i * 4 + j] += back * x[j];
+        }
+    }
+    for (int i = 0; i < 24; i++) g[59 + i] = w[59 + i] - val(80, i);
+}
+
+struct trial {
+    struct optimiser *o;
+    struct graph *g;
+    struct plan *plan;
+    tid param[PARAMS], grad[PARAMS], hyper, loss, weight, ctl;
+    size_t offset[PARAMS];
+    char *weights;
+    enum dtype real;
+};
+
+static void put(const struct trial *t, void *to, int i, double v) {
+    if (t->real == DT_F64) ((double *)to)[i] = v;
+    else ((float *)to)[i] = (float)v;
+}
+static double get(const struct trial *t, const void *from, int i) { return t->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i]; }
+
+static int open_trial(struct trial *t, const struct val *spec, enum dtype real, struct err *e) {
+    static const char *const names[PARAMS] = {"p0", "p1", "p2", "p3", "p4"};
+    struct optim_param p[PARAMS];
+    struct extents x = {{1, 1, 2}};
+    *t = (struct trial){.real = real, .o = optimiser_new(spec, e), .g = graph_new(real, true, 1)};
+    if (!t->o) return -1;
+    t->weights = mem_try(PARAMS, 512, "weights", e);
+    for (int k = 0; k < PARAMS; k++) {
+        struct dim d[4];
+        p[k] = (struct optim_param){.name = names[k], .ndim = shape[k].ndim, .len = shape[k].len, .trained = true};
+        for (int j = 0; j < shape[k].ndim; j++) d[j] = (struct dim){p[k].dim[j] = shape[k].dim[j], AXIS_ONE};
+        t->offset[k] = (size_t)k * 512;
+        t->param[k] = graph_param(t->g, names[k], real, d, shape[k].ndim, t->offset[k], true);
+        t->grad[k] = graph_input(t->g, "g", real, d, shape[k].ndim, -1);
+    }
+    if (optimiser_layout(t->o, p, PARAMS, real, e) < 0) return -1;
+    struct dim h = {CTL_N * t->o->l.n_group, AXIS_ONE};
+    t->hyper = graph_input(t->g, "hyper", real, &h, 1, -1);
+    t->loss = graph_scalar(t->g, "loss");
+    t->weight = graph_scalar(t->g, "weight");
+    if (optimiser_build(t->o, t->g, t->param, t->grad, PARAMS, t->hyper, t->loss, t->weight, &t->ctl, e) < 0) return -1;
+    struct plan_options po = {.keep = &t->ctl, .n_keep = 1, .param = t->weights, .state = t->o->l.state};
+    t->plan = plan_new(t->g, &x, &po, e);
+    if (!t->plan || plan_alloc(t->plan, e) < 0) return -1;
+    for (int k = 0; k < PARAMS; k++)
+        for (int i = 0; i < shape[k].len; i++) put(t, t->weights + t->offset[k], i, val(k, i));
+    return 0;
+}
+
+static void close_trial(struct trial *t) {
+    plan_free(t->plan);
+    graph_free(t->g);
+    optimiser_free(t->o);
+    free(t->weights);
+}
+
+static void weights(const struct trial *t, double *w) {
+    for (int k = 0; k < PARAMS; k++)
+        for (int i = 0; i < shape[k].len; i++) w[shape[k].at + i] = get(t, t->weights + t->offset[k], i);
+}
+
+static int step(struct trial *t, void (*gradient)(const double *w, double *g), struct err *e) {
+    double w[ALL], g[ALL], h[CTL_N], lr = optimiser_common(t->o)->lr;
+    struct extents x = {{1, 1, 2}};
+    weights(t, w);
+    gradient(w, g);
+    optimiser_hyper(t->o, lr, 0, 0, h);
+    for (int i = 0; i < CTL_N * t->o->l.n_group; i++) put(t, plan_data(t->plan, t->hyper), i, t->o->l.hyper[i]);
+    for (int k = 0; k < PARAMS; k++)
+        for (int i = 0; i < shape[k].len; i++) put(t, plan_data(t->plan, t->grad[k]), i, 4 * g[shape[k].at + i]);
+    plan_scalar(t->plan, t->loss, 1);
+    plan_scalar(t->plan, t->weight, 4);
+    if (plan_run(t->plan, &x, PHASE_UPDATE, PHASE_UPDATE, e) < 0) return -1;
+    optimiser_applied(t->o, lr);
+    return 0;
+}
+
+static double off(const struct trial *t, const struct val *want) {
+    double w[ALL], worst = val_len(want) == ALL ? 0 : INFINITY, v;
+    weights(t, w);
+    for (int i = 0; i < ALL && val_as_num(val_at(want, (size_t)i), &v); i++) {
+        double d = fabs(w[i] - v) / fmax(1, fabs(v));
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
+    }
+    return worst;
+}
+
+static void run(const struct val *c, enum dtype real, const char *isa) {
+    struct err e = {0};
+    struct trial t;
+    bool far = real == DT_F64;
+    void (*gradient)(const double *, double *) = strcmp(val_get_str(c, "problem", ""), "net") == 0 ? net : quadratic;
+    int rc = open_trial(&t, val_get(c, "spec"), real, &e);
+    double first = INFINITY, last = 0;
+    for (int s = 1; rc == 0 && s <= (far ? STEPS : 1); s++) {
+        rc = step(&t, gradient, &e);
+        if (s == 1) first = off(&t, val_get(val_get(c, "steps"), "1"));
+        if (s == STEPS) last = off(&t, val_get(val_get(c, "steps"), "100"));
+    }
+    const char *name = val_get_str(c, "name", "?"), *what = val_get_str(c, "problem", "?");
+    if (far) tap_ok(rc == 0 && first <= 1e-12 && last <= 1e-10, "%s on a %s: first step within %.1e, 100 within %.1e %s", name, what, first, last, e.text);
+    else tap_ok(rc == 0 && first <= 2e-6, "%s on a %s in float, %s: a step within %.1e %s", name, what, isa, first, e.text);
+    close_trial(&t);
+}
+
+int main(void) {
+    struct err e = {0};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tests/golden/optims.json", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+    struct val *all = json_read_file(path, 1 << 20, &e);
+    if (!tap_ok(all && val_len(all) >= 40, "the numbers are there %s", e.text)) return tap_done();
+    for (int i = 0; isa_all(i) && ops_select(isa_all(i)->name, &e) == 0; i++)
+        for (size_t k = 0; k < val_len(all); k++) run(val_at(all, k), DT_F32, isa_all(i)->name);
+    for (size_t k = 0; k < val_len(all); k++) run(val_at(all, k), DT_F64, "");
+    val_free(all);
+    return tap_done();
+}
