@@ -16,6 +16,7 @@
 #include "src/base/thread.h"
 #include "src/call/settings.h"
 
+#define ANSWER_S 1.0 /* a script may still be about to hook alerts */
 #define BAD_ROW 100 /* refused steps in a row that end a run whose policy is skip */
 
 static int64_t steps_per_epoch(const struct train *t, int64_t rows) {
@@ -271,7 +272,6 @@ static int not_finite(struct train *t, const struct batch *b, const struct group
     char layer[160];
     settings_get(&set);
     int policy = set.nonfinite;
-    bool alone = policy == 0 && !hub_can_resume(t->j->hub); /* a pause would never end */
     args_release(&settings_kind, &set);
     find_in_group(t, b, g, layer, sizeof layer);
     t->skipped++;
@@ -286,12 +286,15 @@ static int not_finite(struct train *t, const struct batch *b, const struct group
     val_set_num(v, "loss", r->loss);
     val_set_num(v, "grad_norm", r->grad_norm);
     val_set_bool(v, "bell", true);
-    if (policy == 0 && !alone) hub_pause(t->j->hub, t->j, true); /* before the event: what answers it may resume at once */
+    if (policy == 0) { /* before the event: what answers it may resume at once */
+        snprintf(t->refused, sizeof t->refused, "%s", text.data);
+        t->j->pause_limit = clock_now() + ANSWER_S;
+        hub_pause(t->j->hub, t->j, true);
+    }
     run_event(t->run, "alert", t->n_step, v);
     if (t->bad_row == 1 && train_checkpoint(t, false, e) < 0) log_write(LOG_ERROR, "%s", e->text);
     int rc = 0;
-    if (alone) rc = err_code(e, ERR_GOAL, "%s; nobody here could resume a pause, so it stops: the state before it is saved", text.data);
-    else if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
+    if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
     else if (policy == 2 && t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
     buf_release(&text);
     return rc;
@@ -411,6 +414,7 @@ static int loop(struct train *t, struct err *e) {
     if (t->due != DUE_NOTHING && after_step(t, e) < 0) return -1;
     while (!finished(t)) {
         int how = job_boundary(t->j);
+        if (t->j->unanswered) return err_code(e, ERR_GOAL, "%s; nobody here can resume a pause, so it stops: the state before it is saved", t->refused);
         if (how == STOP_AFTER_EPOCH) after_epoch = true;
         else if (how != STOP_NONE) return how == STOP_PREEMPT ? err_code(e, ERR_PREEMPTED, "preempted at step %" PRId64 "; start again to go on", t->n_step)
                                                               : err_code(e, ERR_STOPPED, "stopped at step %" PRId64, t->n_step);
@@ -566,7 +570,7 @@ static void finish(struct train *t, int rc, const struct err *e) {
 /* Of a data set that is a path the file's name without its ending. */
 static struct run *new_run(struct runs *rs, const char *name) {
     const char *base = strrchr(name, '/');
-    char *prefix = mem_str(base && base[1] ? base + 1 : name), *dot = base ? strchr(prefix, '.') : NULL;
+    char *prefix = mem_str(base && base[1] ? base + 1 : name), *dot = strchr(prefix, '.');
     if (dot && dot > prefix) *dot = '\0';
     struct run *r = run_new(rs, prefix);
     free(prefix);

@@ -55,6 +55,7 @@ struct train {
     struct val *last_values;         /* of the newest evaluation, names with prefix val_ */
     double t_rate, rows_rate, tokens_rate, examples_s, tokens_s;
     int64_t bad_row;                 /* refused steps in a row */
+    char refused[ERR_TEXT];          /* what was said of the last one under policy pause */
     bool ragged;
 };
 

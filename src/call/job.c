@@ -278,7 +278,13 @@ static void wait_paused(struct job *j) {
     double t = clock_now();
     enum run_state was = r ? run_state(r) : RUN_QUEUED;
     if (r) run_set_state(r, RUN_PAUSED);
-    while (atomic_load(&j->pause) && !atomic_load(&h->quit) && !must_go_on(j)) drain(j, -1);
+    while (atomic_load(&j->pause) && !atomic_load(&h->quit) && !must_go_on(j) && !j->unanswered) {
+        bool limited = j->pause_limit > 0 && !hub_can_resume(h);
+        drain(j, limited ? 20 : -1);
+        j->unanswered = limited && clock_now() > j->pause_limit && !hub_can_resume(h);
+    }
+    if (j->unanswered) atomic_store(&j->pause, false);
+    if (!atomic_load(&j->pause)) j->pause_limit = 0;
     if (r && run_state(r) == RUN_PAUSED) run_set_state(r, was == RUN_PAUSED ? RUN_TRAINING : was);
     j->t_paused += clock_now() - t;
 }

@@ -28,6 +28,8 @@ struct job {
     int64_t step;
     double busy_s;               /* time outside pauses, as of the last boundary */
     double t_start, t_paused;    /* of job.c */
+    double pause_limit;          /* a pause that nobody can end (hub_can_resume) becomes unanswered at this time; 0: never */
+    bool unanswered;             /* it did: the job ends as it sees fit */
     bool journaled;
     /* protected by the hub's lock */
     enum job_state state;

@@ -48,7 +48,7 @@ LUA
 script 1 "unknown property 'refesh', did you mean 'refresh'" "an unknown property" <<'LUA'
 print(hone.prop.refesh)
 LUA
-script 4 'the loss is not finite.*nobody here could resume' "a loss that is not finite where nobody can resume" <<'LUA'
+script 4 'the loss is not finite.*nobody here can resume' "a loss that is not finite where nobody can resume" <<'LUA'
 local d = hone.data{ "good.csv", y = "k" }
 local m = nn.model{ input = d, nn.linear{8}, nn.exp{}, nn.linear{8}, nn.exp{}, nn.linear{2} }
 hone.train{ model = m, data = d, epochs = 50, batch = 1, optim = optim.sgd{ lr = 1e5 } }:wait()
