@@ -1,6 +1,7 @@
 /* `hone bench [WORK..]`: a job that times fixed workloads, one object each. The workloads are in bench_work.c. */
 #include "engine/cmds/bench_work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"
@@ -12,6 +13,7 @@ struct bench_args {
     struct val *works;
     int64_t threads;
     double seconds;
+    bool profile;
 };
 
 static int stopping(void *ctx) { return job_boundary(ctx) != STOP_NONE; }
@@ -24,6 +26,54 @@ static struct val *chosen(const struct val *asked) {
     for (size_t i = 0; all && bench_names[i]; i++) val_push(v, val_str(bench_names[i]));
     for (size_t i = 0; !all && i < val_len(asked); i++) val_push(v, val_copy(val_at(asked, i)));
     return v;
+}
+
+/* One row more: op, nodes, ms of a step, share of it, rate. */
+static void put_row(struct val *out, const char *work, const char *op, int64_t n, double ms, double total, double flop) {
+    struct val *v = val_table();
+    val_set_str(v, "event", "profile");
+    val_set_str(v, "work", work);
+    val_set_str(v, "op", op);
+    val_set_int(v, "n", n);
+    val_set_num(v, "ms", ms);
+    val_set_num(v, "share", total > 0 ? ms / total : 0);
+    val_set_num(v, "gflops", ms > 0 ? flop / ms * 1e-6 : 0);
+    val_push(out, v);
+}
+
+struct op_sum { const char *op; int64_t n; double ms, flop, macs; };
+static int by_ms(const void *a, const void *b) {
+    double x = ((const struct op_sum *)a)->ms, y = ((const struct op_sum *)b)->ms;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+static bool is_attention(const char *op) { return strncmp(op, "attention", 9) == 0; }
+
+/* Times by op, the largest first; then the time outside products: that of all other ops, and what attention takes beyond its products
+ * at the rate of the other products. */
+static void profile_rows(const struct val *nodes, const char *work, struct val *out) {
+    struct op_sum *s = X_NEW(struct op_sum, val_len(nodes) + 1);
+    size_t n = 0;
+    double total = 0, ms = 0, flop = 0, attention = 0;
+    for (size_t i = 0; i < val_len(nodes); i++) {
+        const struct val *v = val_at(nodes, i);
+        const char *op = val_get_str(v, "op", "");
+        size_t k = 0;
+        while (k < n && strcmp(s[k].op, op) != 0) k++;
+        if (k == n) s[n++].op = op;
+        s[k].n++, s[k].ms += val_get_num(v, "ms", 0), s[k].flop += val_get_num(v, "flop", 0), s[k].macs += val_get_num(v, "macs", 0);
+        total += val_get_num(v, "ms", 0);
+    }
+    qsort(s, n, sizeof *s, by_ms);
+    for (size_t k = 0; k < n; k++) {
+        put_row(out, work, s[k].op, s[k].n, s[k].ms, total, s[k].flop);
+        if (is_attention(s[k].op)) attention += s[k].flop;
+        else if (s[k].macs > 0) ms += s[k].ms, flop += s[k].flop;
+    }
+    double products = ms + (flop > 0 ? attention * ms / flop : 0);
+    put_row(out, work, "products", 0, products, total, flop + attention);
+    put_row(out, work, "outside products", 0, total - products, total, 0);
+    put_row(out, work, "all", (int64_t)val_len(nodes), total, total, flop + attention);
+    free(s);
 }
 
 static int job(struct job *j, const void *args, struct err *e) {
@@ -39,9 +89,12 @@ static int job(struct job *j, const void *args, struct err *e) {
     for (size_t i = 0; i < val_len(names) && rc == 0; i++) {
         const struct val *n = val_at(names, i);
         if (n->type != VAL_STR) rc = err_code(e, ERR_USAGE, "a workload is a name, not a %s", val_type_name(n));
-        struct val *r = rc == 0 ? bench_work(n->u.s.p, pool, each < 2 ? each : 2, stopping, j, NULL, e) : NULL;
-        if (r) val_push(out, r);
-        else rc = -1;
+        struct val *nodes = NULL, *r = rc == 0 ? bench_work(n->u.s.p, pool, each < 2 ? each : 2, stopping, j, a->profile ? &nodes : NULL, e) : NULL;
+        if (!r) rc = -1;
+        else if (a->profile) profile_rows(nodes, n->u.s.p, out);
+        if (r && !a->profile) val_push(out, r);
+        else val_free(r);
+        val_free(nodes);
     }
     if (rc == 0) job_result(j, out);
     else val_free(out);
@@ -54,6 +107,7 @@ static const struct arg args[] = {
     {.name = "works", .help = "workloads by name, mlp-train, minilm-train, minilm-infer ...; none or all: every one", .type = ARG_TABLE, .offset = offsetof(struct bench_args, works), .flags = ARG_POSITIONAL | ARG_REST},
     {.name = "threads", .help = "threads; 0: as set", .def = "0", .type = ARG_INT, .offset = offsetof(struct bench_args, threads), .lo = 0, .hi = 1024},
     {.name = "seconds", .help = "time in all; 2 s a workload are enough", .unit = "s", .def = "60", .type = ARG_NUM, .offset = offsetof(struct bench_args, seconds), .lo = 0.01, .hi = 86400},
+    {.name = "profile", .help = "the time of a step by op in place of the whole", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bench_args, profile)},
     {0},
 };
 extern const struct cmd cmd_bench;

@@ -178,6 +178,8 @@ static struct val *node_times(const struct bench *b, int64_t steps) {
         val_set_str(v, "op", nt[i].node->op->kind.name);
         val_set_str(v, "path", nt[i].node->path);
         val_set_num(v, "ms", nt[i].seconds * 1e3 / (double)steps);
+        val_set_num(v, "flop", nt[i].flop * (double)nt[i].calls / (double)steps);
+        val_set_num(v, "macs", nt[i].macs * (double)nt[i].calls / (double)steps);
         val_push(list, v);
     }
     return list;

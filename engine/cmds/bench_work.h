@@ -10,7 +10,7 @@
 void bench_zipf(int32_t *ids, int64_t n, int32_t vocab);
 extern const char *const bench_names[]; /* NULL-terminated */
 /* Times one workload for about `seconds` of steps: {event, work, threads, ms (median), min, max, n, yard_gflops, flop, of_yard, bytes_peak}.
- * stop (may be NULL) is asked now and then; nonzero ends it with ERR_STOPPED. profile: seconds a node go to *nodes (may be NULL). */
+ * stop (may be NULL) is asked now and then; nonzero ends it with ERR_STOPPED. nodes (may be NULL): gets a list with {op, path, ms, flop, macs} of one step for each node. */
 struct val *bench_work(const char *name, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e);
 
 #endif

@@ -207,35 +207,43 @@ const struct node *plan_first_nonfinite(struct plan *p, const struct extents *no
     return NULL;
 }
 
+/* The cost of step s for extents `at`. */
+static struct cost step_cost(const struct plan *p, int s, const struct extents *at) {
+    const struct graph *g = p->g;
+    const struct node *n = &g->node[p->step_node[s]];
+    struct exec ex = p->exec[s];
+    struct cost c = {0};
+    for (int j = 0; j < n->n_in + n->n_out; j++) {
+        tid t = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
+        struct view *v = j < n->n_in ? &ex.in[j] : &ex.out[j - n->n_in];
+        if (t < 0) continue;
+        v->dtype = g->tensor[t].dtype, v->ndim = g->tensor[t].ndim;
+        if (!v->data) v->data = &ex; /* present, never read: costs go by shape */
+        set_shape(v, &g->tensor[t], at);
+        c.bytes += (double)tensor_bytes(&g->tensor[t], at);
+    }
+    ex.x = at;
+    if (n->op->cost) n->op->cost(&ex, &c);
+    return c;
+}
+
 size_t plan_profile(const struct plan *p, struct node_time *out, size_t n) {
     size_t k = 0;
-    for (int s = 0; s < p->n_step && k < n; s++) out[k++] = (struct node_time){&p->g->node[p->step_node[s]], p->seconds[s], p->calls[s]};
+    for (int s = 0; s < p->n_step && k < n; s++) {
+        struct cost c = step_cost(p, s, &p->now);
+        out[k++] = (struct node_time){&p->g->node[p->step_node[s]], p->seconds[s], p->calls[s], c.flop, c.macs};
+    }
     return k;
 }
 
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out) {
-    const struct graph *g = p->g;
     struct extents at = *x;
     at.n[AXIS_ONE] = 1, at.n[AXIS_R1] = x->n[AXIS_R] + 1;
     *out = (struct cost_sum){0};
     for (int s = 0; s < p->n_step; s++) {
-        const struct node *n = &g->node[p->step_node[s]];
-        if (n->phase < from || n->phase > to) continue;
-        struct exec ex = p->exec[s];
-        struct cost c = {0};
-        double bytes = 0;
-        for (int j = 0; j < n->n_in + n->n_out; j++) {
-            tid t = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
-            struct view *v = j < n->n_in ? &ex.in[j] : &ex.out[j - n->n_in];
-            if (t < 0) continue;
-            v->dtype = g->tensor[t].dtype, v->ndim = g->tensor[t].ndim;
-            if (!v->data) v->data = &ex; /* present, never read: costs go by shape */
-            set_shape(v, &g->tensor[t], &at);
-            bytes += (double)tensor_bytes(&g->tensor[t], &at);
-        }
-        ex.x = &at;
-        c.bytes = bytes;
-        if (n->op->cost) n->op->cost(&ex, &c);
+        enum phase ph = p->g->node[p->step_node[s]].phase;
+        if (ph < from || ph > to) continue;
+        struct cost c = step_cost(p, s, &at);
         out->flop += c.flop, out->macs += c.macs, out->bytes += c.bytes;
     }
 }

@@ -31,7 +31,7 @@ void plan_step(struct plan *p, uint64_t step);                  /* for random op
 int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e);
 /* After a run with a non-finite result: reruns nothing, scans outputs in node order that are still valid, else NULL. */
 const struct node *plan_first_nonfinite(struct plan *p, const struct extents *now);
-struct node_time { const struct node *node; double seconds; int64_t calls; };
+struct node_time { const struct node *node; double seconds; int64_t calls; double flop, macs; }; /* flop, macs: of one call with the latest extents */
 size_t plan_profile(const struct plan *p, struct node_time *out, size_t n);
 /* Costs of one run by shapes (op->cost), forward only or all phases. */
 struct cost_sum { double flop, macs, bytes; };
