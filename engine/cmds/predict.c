@@ -97,7 +97,7 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
 static int answers(const struct model *m, const struct part *p, int64_t top, struct val *out, struct err *e) {
     struct step_spec ss = {.model = m};
     struct loader_spec ls = {.part = p, .batch = 64, .epochs = 1};
-    loader_limits(p, ls.batch, 0, &ss.rows, ss.tokens);
+    loader_limits(p, ls.batch, 0, false, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);
     struct loader *l = NULL;
     int rc = -1;

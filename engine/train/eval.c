@@ -74,6 +74,12 @@ struct extents step_load(const struct step *s, const struct part *part, const st
     }
     int y = part->n_col - 1;
     if (y >= s->io.n_in && b->col[y].data) copy_column(&part->col[y], &b->col[y], b->rows, b->tokens[y], step_target(s), NULL, NULL);
+    if (s->other >= 0) {
+        void *other = plan_data(s->plan, s->other);
+        if (other) memcpy(other, b->other ? (const void *)b->other : b->col[y].data, (size_t)b->rows * sizeof(int32_t));
+        plan_scalar(s->plan, s->share, (double)b->share);
+        plan_scalar(s->plan, s->rest, (double)(1 - b->share));
+    }
     return step_extents(s, b->rows, b->tokens, part->n_col);
 }
 
@@ -90,7 +96,7 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     int64_t tokens[LOADER_COLS], rows;
     v->spec = *spec;
     v->batch = batch_for(spec);
-    loader_limits(spec->part, v->batch, spec->batch_tokens, &rows, tokens);
+    loader_limits(spec->part, v->batch, spec->batch_tokens, false, &rows, tokens);
     struct step_spec ss = {.model = spec->model, .loss = spec->loss, .pool = spec->pool, .rows = rows};
     memcpy(ss.tokens, tokens, sizeof ss.tokens);
     v->step = step_new(&ss, e);

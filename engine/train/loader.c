@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/train/order.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
 #include "src/base/thread.h"
@@ -19,8 +20,8 @@ struct loader {
     pthread_t thread;
     bool started;
     struct batch slot[SLOTS];         /* a slot belongs to the engine thread while taken, to the loader thread while it fills it */
-    int64_t *order;                   /* loader thread: rows in the order of the epoch `ordered` */
-    int64_t ordered;
+    struct order *order;              /* loader thread */
+    struct augment *augment;          /* loader thread; NULL: batches stay as they are */
     pthread_mutex_t lock;             /* protects everything below */
     pthread_cond_t changed;
     int64_t made, taken;              /* batches filled and handed out so far; slot of batch i: i % SLOTS */
@@ -34,7 +35,7 @@ static int by_size(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, int64_t *rows, int64_t tokens[LOADER_COLS]) {
+void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, bool again, int64_t *rows, int64_t tokens[LOADER_COLS]) {
     *rows = batch < p->n ? batch : p->n;
     int64_t *len = X_NEW(int64_t, (size_t)p->n + 1);
     for (int c = 0; c < LOADER_COLS; c++) {
@@ -42,7 +43,7 @@ void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, in
         if (c >= p->n_col || p->col[c].type != COL_TOKENS) continue;
         for (int64_t i = 0; i < p->n; i++) len[i] = p->col[c].offset[i + 1] - p->col[c].offset[i];
         qsort(len, (size_t)p->n, sizeof *len, by_size);
-        for (int64_t i = 0; i < *rows; i++) tokens[c] += len[i];
+        for (int64_t i = 0; i < *rows; i++) tokens[c] += len[again ? 0 : i];
         if (batch_tokens > 0 && tokens[c] > batch_tokens) tokens[c] = p->n && len[0] > batch_tokens ? len[0] : batch_tokens;
     }
     free(len);
@@ -52,6 +53,8 @@ static int alloc_slot(struct loader *l, struct batch *b, struct err *e) {
     const struct part *p = l->spec.part;
     int64_t rows = l->max_rows > 0 ? l->max_rows : 1;
     b->index = X_NEW(int64_t, (size_t)rows);
+    b->share = 1;
+    if (l->spec.augment.mixup > 0) b->other = X_NEW(int32_t, (size_t)rows);
     for (int c = 0; c < p->n_col; c++) {
         const struct column *col = &p->col[c];
         if (col->type == COL_TEXT) continue;
@@ -64,20 +67,13 @@ static int alloc_slot(struct loader *l, struct batch *b, struct err *e) {
     return 0;
 }
 
-static void reorder(struct loader *l, int64_t epoch) {
-    if (l->ordered == epoch) return;
-    for (int64_t i = 0; i < l->spec.part->n; i++) l->order[i] = i;
-    if (l->spec.shuffle) rng_shuffle(rng_stream(l->spec.seed, "shuffle", 0), (uint64_t)epoch, l->order, (size_t)l->spec.part->n);
-    l->ordered = epoch;
-}
-
 /* Rows of the batch that begins at start. */
-static int64_t batch_rows(const struct loader *l, int64_t start, int64_t batch, int64_t *tokens) {
+static int64_t batch_rows(const struct loader *l, const int64_t *order, int64_t start, int64_t batch, int64_t *tokens) {
     const struct part *p = l->spec.part;
     int64_t n = 0;
     *tokens = 0;
     for (; n < batch && n < l->max_rows && start + n < p->n; n++) {
-        int64_t t = part_tokens(p, l->order[start + n]);
+        int64_t t = part_tokens(p, order[start + n]);
         if (n && l->spec.batch_tokens > 0 && *tokens + t > l->spec.batch_tokens) break;
         *tokens += t;
     }
@@ -86,14 +82,15 @@ static int64_t batch_rows(const struct loader *l, int64_t start, int64_t batch, 
 
 static void fill(struct loader *l, struct batch *b, int64_t epoch, int64_t start, int64_t batch) {
     const struct part *p = l->spec.part;
-    reorder(l, epoch);
+    const int64_t *order = order_make(l->order, epoch);
     b->epoch = epoch;
     b->start = start;
-    b->rows = batch_rows(l, start, batch, &b->total_tokens);
+    b->rows = batch_rows(l, order, start, batch, &b->total_tokens);
     b->last = start + b->rows >= p->n;
-    memcpy(b->index, l->order + start, (size_t)b->rows * sizeof *b->index);
+    memcpy(b->index, order + start, (size_t)b->rows * sizeof *b->index);
     int64_t shift = p->slide > 0 && l->spec.shuffle ? (int64_t)rng_below(rng_stream(l->spec.seed, "slide", 0), (uint64_t)epoch, 0, (uint64_t)p->slide + 1) : 0;
     part_fill_at(p, b->index, b->rows, shift, b->col);
+    if (l->augment) b->share = augment_batch(l->augment, epoch, start, b->rows, b->col, b->other);
     for (int c = 0; c < p->n_col; c++) b->tokens[c] = b->col[c].offset ? b->col[c].offset[b->rows] : 0;
 }
 
@@ -125,7 +122,6 @@ static void *loop(void *arg) {
 struct loader *loader_new(const struct loader_spec *spec, int64_t epoch, int64_t start, struct err *e) {
     struct loader *l = X_NEW(struct loader, 1);
     l->spec = *spec;
-    l->ordered = -1;
     l->epoch = epoch;
     l->start = start;
     pthread_mutex_init(&l->lock, NULL);
@@ -135,8 +131,11 @@ struct loader *loader_new(const struct loader_spec *spec, int64_t epoch, int64_t
         goto fail;
     }
     l->ended = spec->epochs > 0 && epoch >= spec->epochs;
-    loader_limits(spec->part, spec->batch, spec->batch_tokens, &l->max_rows, l->max_tokens);
-    l->order = X_NEW(int64_t, (size_t)spec->part->n);
+    struct order_spec os = {spec->part, spec->seed, spec->shuffle, spec->balanced, spec->bucket, spec->block};
+    if (order_check(&os, e) < 0 || augment_check(&spec->augment, spec->part, e) < 0) goto fail;
+    loader_limits(spec->part, spec->batch, spec->batch_tokens, spec->balanced, &l->max_rows, l->max_tokens);
+    l->order = order_new(&os);
+    if (augment_any(&spec->augment) && !(l->augment = augment_new(&spec->augment, spec->part, l->max_rows, spec->seed, e))) goto fail;
     for (int i = 0; i < SLOTS; i++)
         if (alloc_slot(l, &l->slot[i], e) < 0) goto fail;
     if (thread_start(&l->thread, "loader", loop, l, e) < 0) goto fail;
@@ -158,13 +157,15 @@ void loader_free(struct loader *l) {
     }
     for (int i = 0; i < SLOTS; i++) {
         free(l->slot[i].index);
+        free(l->slot[i].other);
         for (int c = 0; c < LOADER_COLS; c++) {
             free(l->slot[i].col[c].data);
             free(l->slot[i].col[c].offset);
             free(l->slot[i].col[c].weight);
         }
     }
-    free(l->order);
+    order_free(l->order);
+    augment_free(l->augment);
     pthread_cond_destroy(&l->changed);
     pthread_mutex_destroy(&l->lock);
     free(l);

@@ -1,5 +1,5 @@
 /* The loader thread: fills the next batches while the engine computes. Order, sizes and contents of the batches are a function of (part,
- * seed, epoch, position, batch, batch_tokens) alone. A row that is longer than batch_tokens makes a batch of its own; the last, shorter
+ * seed, epoch, position, batch, batch_tokens, and what the order and augmentation are asked to do) alone. A row that is longer than batch_tokens makes a batch of its own; the last, shorter
  * batch of an epoch is not dropped. */
 #ifndef HONE_ENGINE_TRAIN_LOADER_H
 #define HONE_ENGINE_TRAIN_LOADER_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "datasets/dataset.h"
+#include "engine/train/augment.h"
 
 #define LOADER_COLS 6
 struct batch {
@@ -17,6 +18,8 @@ struct batch {
     bool last;                       /* ends the epoch */
     struct batch_col col[LOADER_COLS];
     int64_t *index;                  /* rows of the part, in order */
+    float share;                     /* mixup: of the row itself; 1: rows are not mixed */
+    int32_t *other;                  /* mixup: classes of the rows mixed in; NULL: not asked for */
 };
 struct loader_spec {
     const struct part *part;         /* borrowed; must outlive the loader */
@@ -24,9 +27,12 @@ struct loader_spec {
     bool shuffle, weights;           /* weights: token weights are wanted (1 where the data has none) */
     int64_t batch, batch_tokens;     /* batch_tokens 0: no bound */
     int64_t epochs;                  /* passes to offer; 0: without end */
+    struct augment_spec augment;
+    bool balanced;                   /* every class equally often */
+    int64_t bucket, block;           /* as in struct order_spec */
 };
-/* The largest batch: rows, and tokens of each column. */
-void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, int64_t *rows, int64_t tokens[LOADER_COLS]);
+/* The largest batch: rows, and tokens of each column. again: a row may come several times (balanced). */
+void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, bool again, int64_t *rows, int64_t tokens[LOADER_COLS]);
 
 struct loader;
 struct loader *loader_new(const struct loader_spec *spec, int64_t epoch, int64_t start, struct err *e); /* begins at row `start` of that epoch */

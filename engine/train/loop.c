@@ -34,9 +34,10 @@ int64_t train_total_steps(const struct train *t) {
 }
 
 int train_build_step(struct train *t, struct err *e) {
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute};
-    struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens};
-    loader_limits(t->part, t->a.batch, t->a.batch_tokens, &ss.rows, ss.tokens);
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute, .mixed = t->a.mixup > 0};
+    struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens,
+                             .augment = {t->a.crop, t->a.cutout, t->a.mixup, t->a.flip}, .balanced = t->a.balanced, .bucket = t->a.buckets, .block = t->block};
+    loader_limits(t->part, t->a.batch, t->a.batch_tokens, t->a.balanced, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);
     if (!s) return -1;
     if (step_check(s, t->part, &t->loss, e) < 0) {
@@ -236,7 +237,7 @@ static bool find_first(struct train *t, const struct batch *b, int64_t number, c
             snprintf(out, size, "%s", t->model->param[i].name);
             return true;
         }
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .rows = b->rows};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .mixed = t->a.mixup > 0, .rows = b->rows};
     memcpy(ss.tokens, b->tokens, sizeof b->tokens);
     struct err e = {0};
     struct step *s = step_new(&ss, &e);
@@ -494,6 +495,7 @@ static int setup(struct train *t, struct err *e) {
     args_release(&settings_kind, &set);
     if (t->a.seed == ARG_NONE_INT) t->a.seed = seed;
     if (t->a.epochs <= 0 && t->a.steps <= 0) t->a.epochs = 3;
+    t->block = t->a.batch;
     run_log_every(t->run, every > 0 ? every : 10);
     if (t->part->n == 0) return err_set(e, "data set %s has no training part", t->data->name);
     if (loss_init(&t->loss, t->a.loss, t->data->n_class > 0, e) < 0) return -1;

@@ -139,6 +139,12 @@ int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target,
     return l->row->build(g, l->args, out, *target, *class_weight, sum, weight, e);
 }
 
+int loss_build_other(const struct loss_spec *l, struct graph *g, tid out, tid *target, tid class_weight, tid *sum, tid *weight, struct err *e) {
+    const struct tensor o = *graph_tensor(g, out);
+    *target = graph_input(g, "y2", DT_I32, o.dim, o.ndim - 1, o.offsets);
+    return l->row->build(g, l->args, out, *target, class_weight, sum, weight, e);
+}
+
 static const struct arg ce_table[] = {
     {"label_smoothing", "share of the target spread over all classes", NULL, "0", ARG_NUM, offsetof(struct ce_args, label_smoothing), ARG_LIVE, AT_STEP, 0, 1},
     {"class_weights", "a weight for each class, a list", NULL, NULL, ARG_TABLE, offsetof(struct ce_args, class_weights), 0, AT_RUN},

@@ -25,5 +25,7 @@ extern const struct kind *const loss_kinds[]; /* for the catalogue "loss" */
 
 /* Appends target input "y" and the loss nodes for output `out`. *target: the input, *class_weight: input (C) or -1. */
 int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target, tid *class_weight, tid *sum, tid *weight, struct err *e);
+/* The same loss of the same output with another target, input "y2"; class_weight: as loss_build gave it. Label losses only. */
+int loss_build_other(const struct loss_spec *l, struct graph *g, tid out, tid *target, tid class_weight, tid *sum, tid *weight, struct err *e);
 
 #endif

@@ -31,6 +31,13 @@ struct val *train_state(const struct train *t) {
     val_set_num(v, "clip_norm", t->a.clip_norm);
     val_set_num(v, "clip_value", t->a.clip_value);
     val_set_bool(v, "shuffle", t->a.shuffle);
+    val_set_int(v, "crop", t->a.crop);
+    val_set_bool(v, "flip", t->a.flip);
+    val_set_int(v, "cutout", t->a.cutout);
+    val_set_num(v, "mixup", t->a.mixup);
+    val_set_bool(v, "balanced", t->a.balanced);
+    val_set_int(v, "buckets", t->a.buckets);
+    val_set_int(v, "block", t->block);
     val_set_num(v, "lr_scale", t->lr_scale);
     if (ramp) val_set(v, "lr_ramp", ramp);
     val_set(v, "edits", hub_edits(t->j->hub, t->j));
@@ -78,6 +85,13 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
     t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);
     t->a.shuffle = val_get_bool(v, "shuffle", t->a.shuffle);
+    t->a.crop = val_get_int(v, "crop", 0); /* absent in a checkpoint of before there was such a thing */
+    t->a.flip = val_get_bool(v, "flip", false);
+    t->a.cutout = val_get_int(v, "cutout", 0);
+    t->a.mixup = val_get_num(v, "mixup", 0);
+    t->a.balanced = val_get_bool(v, "balanced", false);
+    t->a.buckets = val_get_int(v, "buckets", 0);
+    t->block = val_get_int(v, "block", t->a.batch);
     const struct val *said = t->j->call->args;
     if (!val_get(said, "epochs") && !val_get(said, "steps")) {
         t->a.epochs = val_get_int(v, "epochs", t->a.epochs);

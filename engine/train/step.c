@@ -10,11 +10,28 @@
 #include "engine/graph/op.h"
 #include "src/base/mem.h"
 
+/* a <- share * a + rest * b, one number each. */
+static tid blend(struct step *s, tid a, tid b, struct err *e) {
+    tid x = graph_add2(s->g, "mul", a, s->share, e), y = x < 0 ? -1 : graph_add2(s->g, "mul", b, s->rest, e);
+    return y < 0 ? -1 : graph_add2(s->g, "add", x, y, e);
+}
+
+/* The cross-entropy with the soft target share * e_y + rest * e_other is this sum, as it is linear in the target. */
+static int build_mixed(struct step *s, const struct step_spec *spec, struct err *e) {
+    tid sum, weight;
+    s->share = graph_scalar(s->g, "share");
+    s->rest = graph_scalar(s->g, "rest");
+    if (loss_build_other(spec->loss, s->g, s->io.out, &s->other, s->class_weight, &sum, &weight, e) < 0) return -1;
+    if ((s->loss = blend(s, s->loss, sum, e)) < 0 || (s->weight = blend(s, s->weight, weight, e)) < 0) return -1;
+    return 0;
+}
+
 static int build_forward(struct step *s, const struct step_spec *spec, struct err *e) {
     if (model_build(spec->model, s->g, &s->io, e) < 0) return -1;
     if (!spec->loss) return 0;
     if (loss_build(spec->loss, s->g, s->io.out, &s->target, &s->class_weight, &s->loss, &s->weight, e) < 0) return -1;
     if (!spec->loss->row->labels) return 0;
+    if (spec->mixed && build_mixed(s, spec, e) < 0) return -1;
     s->hits = graph_attr(s->g, "accuracy_count", NULL, (tid[]){s->io.out, s->target}, 2, NULL, e);
     return s->hits < 0 ? -1 : 0;
 }
@@ -87,6 +104,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     bool train = spec->optim != NULL;
     s->g = graph_new(DT_F32, train, spec->seed);
     s->optim = spec->optim;
+    s->other = s->share = s->rest = -1;
     s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = -1;
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0) goto fail;
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);

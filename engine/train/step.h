@@ -16,6 +16,7 @@ struct step_spec {
     uint64_t seed;                     /* of dropout and the like */
     int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
     enum recompute recompute;          /* which activations are computed again in the backward pass */
+    bool mixed;                        /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
     bool accum;                        /* gradients are sums over micro-batches: see step_micro */
     bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
@@ -25,6 +26,7 @@ struct step {
     struct model_io io;
     tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
     tid sum_loss, sum_weight, sum_hits, first; /* accum: over the micro-batches of a step, and whether a new sum begins; -1: not there */
+    tid other, share, rest;            /* mixed: classes of the rows mixed in, and the two shares; -1: not there */
     bool begun;                        /* a micro-batch was run since the last update */
     struct optimiser *optim;
     struct extents max;

@@ -14,7 +14,9 @@ struct train_args {
     double lr, lr_scale, clip_norm, clip_value, min_delta;
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
-    bool shuffle;
+    bool shuffle, flip, balanced;
+    int64_t crop, cutout, buckets;
+    double mixup;
     int recompute;         /* enum recompute */
 };
 extern const struct kind train_kind;
@@ -37,6 +39,7 @@ struct train {
     struct ckpt_writer *writer;      /* NULL: nothing is kept on disk */
     const struct metric *metric;     /* what best, plateau and patience look at */
     int64_t planned_batch;           /* the step is planned for */
+    int64_t block;                   /* rows that buckets keep together: the batch the run began with */
     /* ---- the state that a checkpoint holds ---- */
     int64_t n_step, epoch, pos;      /* steps run, whole epochs done, rows of this epoch done */
     int64_t n_micro;                 /* micro-batches run: of their number random layers are a function */
