@@ -8,6 +8,7 @@
 #include "engine/cpu/denormal.h"
 #include "engine/cpu/memory.h"
 #include "engine/cpu/pool.h"
+#include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -147,6 +148,8 @@ static void run_step(struct plan *p, int s) {
     if (op->finish) op->finish(x);
 }
 
+static const int32_t *offsets_of(const void *p, tid t) { return plan_data(p, t); }
+
 static int check_extents(const struct plan *p, const struct extents *now, struct err *e) {
     for (int a = AXIS_R; a < AXIS_N; a++)
         if (a != AXIS_R1 && (now->n[a] < 0 || now->n[a] > p->max.n[a]))
@@ -154,8 +157,11 @@ static int check_extents(const struct plan *p, const struct extents *now, struct
     return 0;
 }
 
-int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e) {
-    if (check_extents(p, now, e) < 0 || plan_alloc(p, e) < 0) return -1;
+int plan_run(struct plan *p, const struct extents *given, enum phase from, enum phase to, struct err *e) {
+    struct extents own = *given, *now = &own;
+    if (plan_alloc(p, e) < 0) return -1;
+    derive_count(p->g, now, offsets_of, p);
+    if (check_extents(p, now, e) < 0) return -1;
     for (int a = AXIS_R; a < AXIS_N; a++)
         if (a != AXIS_R1 && now->n[a] != p->now.n[a]) {
             shapes(p, now);
@@ -198,7 +204,9 @@ static bool all_finite(const struct view *v) {
 
 const struct node *plan_first_nonfinite(struct plan *p, const struct extents *now) {
     if (!p->memory) return NULL;
-    shapes(p, now);
+    struct extents own = *now;
+    derive_count(p->g, &own, offsets_of, p);
+    shapes(p, &own);
     for (int s = 0; s < p->n_step; s++) {
         const struct exec *x = &p->exec[s];
         for (int j = 0; j < x->n_out; j++)
@@ -239,6 +247,7 @@ size_t plan_profile(const struct plan *p, struct node_time *out, size_t n) {
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out) {
     struct extents at = *x;
     at.n[AXIS_ONE] = 1, at.n[AXIS_R1] = x->n[AXIS_R] + 1;
+    derive_extents(g, &at, false);
     *out = (struct cost_sum){0};
     for (int s = 0; s < p->n_step; s++) {
         enum phase ph = p->g->node[p->step_node[s]].phase;

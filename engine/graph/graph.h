@@ -25,6 +25,7 @@ struct node {
     size_t scratch_fixed;
     struct dim scratch;
 };
+struct derived { int axis, from; int64_t stride; tid of, offsets; }; /* an axis with ceil(n / stride) of the tokens of each text (derive.h) */
 struct graph {
     struct arena mem;
     struct tensor *tensor;
@@ -37,6 +38,8 @@ struct graph {
     enum phase phase;      /* of nodes added from now on */
     const char *path;      /* layer path of nodes added from now on */
     int part;              /* of nodes added from now on; -1: none */
+    struct derived derived[4];
+    int n_derived;
     const struct node *of; /* while grad_build differentiates a node: nodes added get its path and stream */
 };
 

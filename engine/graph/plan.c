@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
@@ -255,6 +256,7 @@ struct plan *plan_new(struct graph *g, const struct extents *max, const struct p
     if (o->n_keep) memcpy(keep, o->keep, (size_t)o->n_keep * sizeof *keep);
     p->g = g, p->max = p->now = *max, p->o = *o, p->o.keep = keep;
     p->max.n[AXIS_ONE] = 1, p->max.n[AXIS_R1] = p->max.n[AXIS_R] + 1;
+    derive_extents(g, &p->max, true);
     p->now = p->max;
     p->place = X_NEW(struct place, (size_t)g->n_tensor + 1);
     mark_needed(p, needed);

@@ -87,6 +87,18 @@ static int pool_build(struct builder *b, const void *args, const tid *in, int n_
     val_free(v);
     return *out < 0 ? -1 : 0;
 }
+static int global_max_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
+    (void)args;
+    (void)n_in;
+    if (need_images(b, in[0], e) < 0) return -1;
+    const struct tensor *x = graph_tensor(build_graph(b), in[0]);
+    struct arg_shape all = {.n = 2, .d = {x->dim[2].k, x->dim[3].k}};
+    struct val *v = val_table();
+    set_shape(v, "k", &all);
+    *out = graph_add(build_graph(b), "max_pool2d", v, in, 1, NULL, e);
+    val_free(v);
+    return *out < 0 || (*out = graph_add1(build_graph(b), "flatten", *out, e)) < 0 ? -1 : 0;
+}
 static int short_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct short_args *a = args;
     (void)n_in;
@@ -120,4 +132,7 @@ LAYER(conv2d, "convolution of images", "nn.conv2d{ 16, 3, pad=1 }", conv_arg, co
 LAYER(batch_norm, "mean 0 and variance 1 of each channel over the batch, then gain and bias", "nn.batch_norm{}", norm_arg, norm_args, norm_build)
 LAYER(max_pool2d, "maximum over windows of images", "nn.max_pool2d{ 2 }", pool_arg, pool_args, pool_build)
 LAYER(avg_pool2d, "mean over windows of images", "nn.avg_pool2d{ 2 }", pool_arg, pool_args, pool_build)
+extern const struct layer layer_global_max_pool;
+const struct layer layer_global_max_pool = {
+    .kind = {.name = "global_max_pool", .help = "maximum over all pixels of each channel", .example = "nn.global_max_pool{}"}, .in_min = 1, .in_max = 1, .build = global_max_build};
 LAYER(pad_shortcut, "fewer pixels and zero channels: a residual path without weights", "nn.pad_shortcut{ 32 }", short_arg, short_args, short_build)

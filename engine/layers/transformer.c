@@ -91,17 +91,13 @@ static tid act_of(struct builder *b, int act, tid x, struct err *e) {
     bool tanh_form = act == 1;
     return x < 0 ? -1 : graph_attr(build_graph(b), tanh_form ? "gelu" : acts[act], tanh_form ? "approx=tanh" : NULL, &x, 1, NULL, e);
 }
-static tid part(struct builder *b, tid x, int64_t from, int64_t n, struct err *e) {
-    char line[96];
-    snprintf(line, sizeof line, "axis=-1 start=%lld stop=%lld", (long long)from, (long long)(from + n));
-    return x < 0 ? -1 : graph_attr(build_graph(b), "slice", line, &x, 1, NULL, e);
-}
 static tid feed_forward(struct builder *b, const struct block_args *a, tid x, int64_t n, struct err *e) {
     int64_t ffn = a->ffn == ARG_NONE_INT ? 4 * n : a->ffn;
     tid u = build_dense(b, "up.", x, a->gated ? 2 * ffn : ffn, a->bias, e);
     if (a->gated) { /* act(first half) * second half */
-        tid gate = act_of(b, a->act, part(b, u, 0, ffn, e), e), up = gate < 0 ? -1 : part(b, u, ffn, ffn, e);
-        u = up < 0 ? -1 : graph_add2(build_graph(b), "mul", gate, up, e);
+        char line[48];
+        snprintf(line, sizeof line, "act=%s gate=first", acts[a->act]);
+        u = u < 0 ? -1 : graph_attr(build_graph(b), "glu", line, &u, 1, NULL, e);
     } else u = act_of(b, a->act, u, e);
     return u < 0 ? -1 : build_dense(b, "down.", u, n, a->bias, e);
 }

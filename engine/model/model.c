@@ -78,6 +78,11 @@ static int held(const struct builder *b, const char *name, const char *full, int
     return 0;
 }
 
+/* A table of vectors by id, whose gradient is row-sparse. */
+static bool is_table(const char *kind, const char *full) {
+    return strncmp(kind, "embedding", 9) == 0 || (strcmp(kind, "text_embedding") == 0 && strstr(full, ".word."));
+}
+
 static struct param *add_param(struct builder *b, const char *name, const char *full, const int64_t *dim, int ndim, bool packed, enum init init, double a, struct err *e) {
     struct model *m = b->m;
     int64_t len = 1;
@@ -96,7 +101,7 @@ static struct param *add_param(struct builder *b, const char *name, const char *
     m->param = X_GROW(m->param, struct param, (size_t)m->n_param + 1);
     struct param *p = &m->param[m->n_param++];
     add.name = mem_str(full), add.ndim = ndim, add.len = len, add.offset = m->bytes, add.init = init, add.a = a;
-    add.table = strcmp(b->kind, "embedding") == 0 || (strcmp(b->kind, "text_embedding") == 0 && strstr(full, ".word."));
+    add.table = is_table(b->kind, full);
     *p = add;
     memcpy(p->dim, dim, (size_t)ndim * sizeof *dim);
     m->bytes += size_up(p->bytes, 64);
@@ -325,6 +330,9 @@ static int build_all(struct builder *b, struct err *e) {
     }
     if (rc == 0) rc = build_list(b, stack, "", s, b->io->in[0].data, &b->io->out, e);
     if (rc == 0 && graph_tensor(b->g, b->io->out)->block) rc = (b->io->out = graph_add1(b->g, "relayout", b->io->out, e)) < 0 ? -1 : 0;
+    for (int i = 0; rc == 0 && i < b->g->n_derived; i++)
+        if (b->g->tensor[b->io->out].ndim && b->g->tensor[b->io->out].dim[0].axis == b->g->derived[i].axis)
+            rc = err_set(e, "the model's output has a row for each token that a strided conv1d left: end it with a pooling and a linear layer");
     graph_path(b->g, "");
     free(s);
     return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/derive.h"
 #include "engine/graph/op.h"
 #include "engine/model/build.h"
 #include "src/base/mem.h"
@@ -58,6 +59,7 @@ int64_t model_macs(const struct model *m, int64_t tokens, struct err *e) {
     struct sheet s;
     struct extents x = one_example(m, tokens);
     if (sheet_open(&s, m, e) < 0) return -1;
+    derive_extents(s.g, &x, false);
     double n = macs_between(s.g, 0, s.g->n_node, &x);
     sheet_release(&s);
     return (int64_t)n;
@@ -78,7 +80,8 @@ int64_t model_outputs(const struct model *m, struct err *e) {
     return n;
 }
 
-/* Walks layers that drop values. Returns how many matched `name` (PATH.p of a dropout layer, PATH.dropout of another, or "dropout" for all). */
+/* Walks layers that drop values. Returns how many matched `name` (PATH.p of a dropout layer, PATH.dropout of another, or "dropout" for all; PATH.drop of a residual path
+ * that is dropped as a whole, or "drop"). */
 static int live_walk(struct val *stack, const char *prefix, const char *name, const double *set, double *first) {
     int hits = 0;
     for (size_t i = 0; i < val_len(stack); i++) {
@@ -91,10 +94,11 @@ static int live_walk(struct val *stack, const char *prefix, const char *name, co
             hits += live_walk(val_get(v, "layers"), inner, name, set, first);
         }
         bool plain = strcmp(val_get_str(v, "layer", ""), "dropout") == 0; /* its p; other layers have a field "dropout" */
-        const char *field = plain ? "p" : "dropout";
-        if (!plain && !(val_get_num(v, "dropout", 0) > 0)) continue;
+        bool whole = val_get_num(v, "drop", 0) > 0;
+        const char *field = plain ? "p" : whole ? "drop" : "dropout";
+        if (!plain && !whole && !(val_get_num(v, "dropout", 0) > 0)) continue;
         size_t n = strlen(path);
-        bool hit = strcmp(name, "dropout") == 0 || (strncmp(name, path, n) == 0 && name[n] == '.' && strcmp(name + n + 1, field) == 0);
+        bool hit = strcmp(name, whole ? "drop" : "dropout") == 0 || (strncmp(name, path, n) == 0 && name[n] == '.' && strcmp(name + n + 1, field) == 0);
         if (!hit) continue;
         if (set) val_set_num(v, field, *set);
         if (isnan(*first)) *first = val_get_num(v, field, 0.5);
@@ -138,6 +142,7 @@ void model_summary(const struct model *m, struct buf *b) {
         buf_addf(b, "%s\n", e.text);
         return;
     }
+    derive_extents(s.g, &x, false);
     buf_addf(b, "%-20s %-12s %-18s %13s %15s\n", "layer", "kind", "output", "params", "MACs");
     double total = 0, macs = macs_between(s.g, 0, s.g->n_node, &x), act = 0;
     for (int i = 0; i < s.io->n_in; i++) {
