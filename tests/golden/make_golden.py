@@ -1,56 +1,131 @@
 #!/usr/bin/env python3
-"""Makes models.json: losses, gradients and 10 steps of plain descent of three small models in float64, by JAX's automatic differentiation.
-Needs: pip install jax. Weights and data come from formulas that tests/engine/model_golden.c repeats, so only results are stored."""
+"""Makes models.json: losses of 100 steps of plain descent in float64 and the first gradients of small models, by PyTorch. Weights and data come from formulas that
+tests/engine/model_golden.c repeats, so only results are stored: whole gradients of the small models (grads), norm and a weighted sum of each tensor of the others (sums);
+gap: the largest distance of PyTorch's own float32 losses over the 100 steps. Texts are alone in their batch, so nothing is padded. Needs: pip install torch."""
 import json, os
-import jax, jax.numpy as jnp, numpy as np
-jax.config.update("jax_enable_x64", True)
+import torch, torch.nn.functional as F
+torch.set_num_threads(1)
 
 def val(k, n):
-    i = np.arange(n, dtype=np.int64)
-    return ((i * 37 + k * 101 + (i * i) % 97) % 199) / 199.0 - 0.5
+    i = torch.arange(n, dtype=torch.int64)
+    return ((i * 37 + k * 101 + (i * i) % 97) % 199).double() / 199.0 - 0.5
 
-ROWS, STEPS, LR = 4, 10, 0.1
-x = jnp.array(2 * val(50, ROWS * 6).reshape(ROWS, 6))
-y = jnp.array([(i * 5 + 1) % 3 for i in range(ROWS)])
+ROWS, STEPS, CLASSES = 4, 100, 3
+y = torch.tensor([(i * 5 + 1) % CLASSES for i in range(ROWS)])
 lens = [5, 0, 3, 7]
-ids = jnp.array([(i * 11 + i * i) % 12 for i in range(sum(lens))])
-seg = jnp.array(sum(([r] * n for r, n in enumerate(lens)), []))
+ids = torch.tensor([(i * 11 + i * i) % 12 for i in range(sum(lens))])
+texts = torch.split(ids, lens)
+dense = lambda n: 2 * val(50, ROWS * n).reshape(ROWS, n)
 
-def lin(h, w, b): return h @ w.T + b
-def norm(h, g, b):
-    m = h.mean(-1, keepdims=True); v = ((h - m) ** 2).mean(-1, keepdims=True)
-    return (h - m) / jnp.sqrt(v + 1e-5) * g + b
-def mlp(p):
-    h = jnp.tanh(lin(x, p[0], p[1]))
-    return lin(jax.nn.gelu(lin(h, p[2], p[3]), approximate=False), p[4], p[5])
-def bag(p):
-    s = jax.ops.segment_sum(p[0][ids], seg, ROWS)
-    return lin(s / jnp.maximum(jnp.array(lens), 1)[:, None], p[1], p[2])
-def net(p):
-    h = norm(jax.nn.silu(lin(x, p[0], p[1])), p[2], p[3])
-    return lin(h + jax.nn.relu(lin(h, p[4], p[5])), p[6], p[7])
+def mlp(p, x):
+    h = torch.tanh(F.linear(x, p[0], p[1]))
+    return F.linear(F.gelu(F.linear(h, p[2], p[3])), p[4], p[5])
+def pooled(p, f, width, like):  # f of the vectors of each text; zeros for an empty one
+    return torch.stack([f(F.embedding(t, p)) if len(t) else torch.zeros(width, dtype=like.dtype) for t in texts])
+def bag(p, _):
+    return F.linear(pooled(p[0], lambda h: h.mean(0), 4, p[0]), p[1], p[2])
+def norm(p, x):
+    h = F.layer_norm(F.silu(F.linear(x, p[0], p[1])), (8,), p[2], p[3])
+    return F.linear(h + F.relu(F.linear(h, p[4], p[5])), p[6], p[7])
+def group(p, x):
+    h = F.group_norm(F.conv2d(x.reshape(ROWS, 2, 5, 4), p[0], p[1], padding=1), 3, p[2], p[3])
+    h = F.glu(F.linear(F.rms_norm(h.flatten(1), (120,), p[4], 1e-6), p[5], p[6]))
+    a, b = F.linear(h, p[7], p[8]).chunk(2, -1)
+    return F.linear(F.silu(a) * b, p[9], p[10])
+def recurrent(cls, mode, hid, layers, shapes):
+    def f(p, _):
+        m = cls(4, hid, layers, bidirectional=True, batch_first=True).to(p[0].dtype)
+        w = dict(zip([n for n, _ in m.named_parameters()], p[1:-2]))
+        def one(h):
+            out = torch.func.functional_call(m, w, (h[None],))[0][0]
+            return out.mean(0) if mode == "mean" else torch.cat([out[-1, :hid], out[0, hid:]])
+        return F.linear(pooled(p[0], one, 2 * hid, p[0]), p[-2], p[-1])
+    m = cls(4, hid, layers, bidirectional=True)
+    return f, [(12, 4)] + [tuple(w.shape) for _, w in m.named_parameters()] + [(3, 2 * hid), (3,)]
+def text_cnn(p, _):
+    def one(h):
+        return torch.cat([F.relu(F.conv1d(h.T[None], p[1 + 2 * i], p[2 + 2 * i], padding="same", dilation=d))[0].amax(1) for i, d in enumerate((1, 1, 2))])
+    return F.linear(pooled(p[0], one, 15, p[0]), p[7], p[8])
+def resnet_shapes():
+    shapes = [(16, 3, 3, 3), (16,), (16,)]
+    for width, old in ((16, 16), (32, 16), (64, 32)):
+        for i in range(3):
+            shapes += [(width, old if i == 0 else width, 3, 3), (width,), (width,), (width, width, 3, 3), (width,), (width,)]
+    return shapes + [(CLASSES, 64), (CLASSES,)]
+def resnet(p, x):
+    it = iter(p)
+    def conv(h, s=1):
+        return F.batch_norm(F.conv2d(h, next(it), None, s, 1), None, None, next(it), next(it), True)
+    h = F.relu(conv(x.reshape(ROWS, 3, 8, 8)))
+    for width, stride in ((16, 1), (32, 2), (64, 2)):
+        for i in range(3):
+            s = stride if i == 0 else 1
+            short = h[:, :, ::s, ::s]
+            more = width - h.shape[1]
+            h = F.relu(conv(F.relu(conv(h, s))) + F.pad(short, (0, 0, 0, 0, more // 2, more - more // 2)))
+    return F.linear(h.mean((2, 3)), next(it), next(it))
+
+def resnet_layers():
+    out, at, channels = [], "start", 16
+    def conv(name, width, stride, old=None):
+        out.append(dict(layer="conv2d", out=width, k=3, stride=stride, pad=1, bias=False, name=name, **({"from": old} if old else {})))
+        out.append(dict(layer="batch_norm", name=name + "n"))
+    conv("stem", 16, 1)
+    out.append(dict(layer="relu", name="start"))
+    for width, stride in ((16, 1), (32, 2), (64, 2)):
+        for i in range(3):
+            name, s, short = "b%d%d" % (width, i), stride if i == 0 else 1, at
+            conv(name + "a", width, s, at)
+            out.append(dict(layer="relu"))
+            conv(name + "b", width, 1)
+            if s > 1:
+                short = name + "s"
+                out.append({"layer": "pad_shortcut", "out": width, "stride": s, "name": short, "from": at})
+            out.append({"layer": "add", "from": [name + "bn", short]})
+            out.append(dict(layer="relu", name=name))
+            at = name
+    return out + [dict(layer="global_pool"), L(CLASSES)]
 
 L = lambda out, **k: dict(layer="linear", out=out, **k)
+E, text = dict(layer="embedding", n=12, dim=4), dict(ids=12)
+rnn = lambda kind, n, **k: dict(layer=kind, units=n, bidirectional=True, **k)
+lstm, lstm_shapes = recurrent(torch.nn.LSTM, "mean", 5, 2, None)
+gru, gru_shapes = recurrent(torch.nn.GRU, "last", 6, 1, None)
+cv = lambda k, d, **o: dict(layer="conv1d", out=5, k=k, dilation=d, **{"from": "embedding1"}, **o)
+pooling = lambda n: [dict(layer="relu"), dict(layer="max_pool", name="p" + str(n))]
 cases = [
-    ("mlp", mlp, [(5, 6), (5,), (4, 5), (4,), (3, 4), (3,)], 0.1, dict(input=6, layers=[L(5, act="tanh"), L(4, act="gelu"), L(3)])),
-    ("bag", bag, [(12, 4), (3, 4), (3,)], 0.0, dict(input=dict(ids=12), layers=[dict(layer="embedding", n=12, dim=4), dict(layer="mean_pool"), L(3)])),
-    ("norm", net, [(8, 6), (8,), (8,), (8,), (8, 8), (8,), (3, 8), (3,)], 0.0,
-     dict(input=6, layers=[L(8, act="silu"), dict(layer="layer_norm"), dict(layer="residual", layers=[L(8, act="relu")]), L(3)]))]
+    ("mlp", mlp, [(5, 6), (5,), (4, 5), (4,), (3, 4), (3,)], 0.1, 0.1, 6, dict(input=6, layers=[L(5, act="tanh"), L(4, act="gelu"), L(3)])),
+    ("bag", bag, [(12, 4), (3, 4), (3,)], 0.0, 0.1, 0, dict(input=text, layers=[E, dict(layer="mean_pool"), L(3)])),
+    ("norm", norm, [(8, 6), (8,), (8,), (8,), (8, 8), (8,), (3, 8), (3,)], 0.0, 0.1, 6,
+     dict(input=6, layers=[L(8, act="silu"), dict(layer="layer_norm"), dict(layer="residual", layers=[L(8, act="relu")]), L(3)])),
+    ("group", group, [(6, 2, 3, 3), (6,), (6,), (6,), (120,), (8, 120), (8,), (10, 4), (10,), (3, 5), (3,)], 0.0, 0.05, 40,
+     dict(input=[2, 5, 4], layers=[dict(layer="conv2d", out=6, k=3, pad=1), dict(layer="group_norm", groups=3), dict(layer="flatten"), dict(layer="rms_norm"), L(8), dict(layer="glu"),
+          dict(layer="swiglu", out=5), L(3)])),
+    ("lstm", lstm, lstm_shapes, 0.0, 0.1, 0, dict(input=text, layers=[E, rnn("lstm", 5, num_layers=2), dict(layer="mean_pool"), L(3)])),
+    ("gru", gru, gru_shapes, 0.0, 0.1, 0, dict(input=text, layers=[E, rnn("gru", 6, states="last"), L(3)])),
+    ("text_cnn", text_cnn, [(12, 4), (5, 4, 3), (5,), (5, 4, 4), (5,), (5, 4, 5), (5,), (3, 15), (3,)], 0.0, 0.05, 0,
+     dict(input=text, layers=[E, cv(3, 1), *pooling(1), cv(4, 1), *pooling(2), cv(5, 2), *pooling(3), {"layer": "concat", "from": ["p1", "p2", "p3"]}, L(3)])),
+    ("resnet20", resnet, resnet_shapes(), 0.0, 0.02, 192, dict(input=[3, 8, 8], layers=resnet_layers()))]
+
+def descend(f, shapes, smooth, lr, width, dtype):
+    p = [val(k, torch.Size(s).numel()).reshape(s).to(dtype).requires_grad_() for k, s in enumerate(shapes)]
+    x, losses, first = dense(width).to(dtype) if width else None, [], None
+    for _ in range(STEPS + 1):
+        loss = F.cross_entropy(f(p, x), y, label_smoothing=smooth)
+        g = torch.autograd.grad(loss, p)
+        losses.append(loss.item())
+        first = first or g
+        p = [(a - lr * b).detach().requires_grad_() for a, b in zip(p, g)]
+    return losses, first
 
 out = []
-for name, f, shapes, smooth, model in cases:
-    p = [jnp.array(val(k, int(np.prod(s))).reshape(s)) for k, s in enumerate(shapes)]
-    def loss(p):
-        lp = jax.nn.log_softmax(f(p))
-        t = (1 - smooth) * jax.nn.one_hot(y, 3, dtype=jnp.float64) + smooth / 3
-        return -(t * lp).sum() / ROWS
-    step = jax.value_and_grad(loss)
-    losses, first = [], None
-    for i in range(STEPS + 1):
-        v, g = step(p)
-        losses.append(float(v))
-        first = first or [np.asarray(a).ravel().tolist() for a in g]
-        p = [a - LR * b for a, b in zip(p, g)]
-    out.append(dict(name=name, model=model, smooth=smooth, losses=losses, grads=first))
+for name, f, shapes, smooth, lr, width, model in cases:
+    losses, g = descend(f, shapes, smooth, lr, width, torch.float64)
+    short, _ = descend(f, shapes, smooth, lr, width, torch.float32)
+    c = dict(name=name, model=model, smooth=smooth, lr=lr, losses=losses, gap=max(abs(a - b) for a, b in zip(losses, short)))
+    if sum(a.numel() for a in g) < 200: c["grads"] = [a.flatten().tolist() for a in g]
+    else: c["sums"] = [[a.norm().item(), (a.flatten() * torch.cos(torch.arange(a.numel(), dtype=torch.float64))).sum().item()] for a in g]
+    out.append(c)
+    print(name, losses[0], losses[-1], c["gap"])
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.json"), "w") as fp:
     fp.write("[\n" + ",\n".join(json.dumps(c) for c in out) + "\n]\n")

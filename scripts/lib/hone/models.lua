@@ -38,6 +38,46 @@ local function copy(o, defaults)
     return t
 end
 
+-- Convolutions over words (Kim 2014): windows of several widths side by side, the maximum of each filter over the text. dim: of the words (128); widths ({3, 4, 5}), filters of
+-- each (100), dropout (0.5); vocab: ids, taken from the data if absent; dropout_embed: share of the words' values dropped (0).
+function models.text_cnn(o)
+    o = copy(o, { dim = 128, widths = { 3, 4, 5 }, filters = 100, dropout = 0.5, dropout_embed = 0 })
+    local spec = { input = o.input, name = o.name or "text_cnn", nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
+    local from, names = "embed", {}
+    if o.vocab == nil then spec[1] = nn.embedding{ dim = o.dim, name = "embed" } end
+    if o.dropout_embed > 0 then
+        spec[#spec + 1] = nn.dropout{ o.dropout_embed, name = "drop" }
+        from = "drop"
+    end
+    for _, width in ipairs(o.widths) do
+        spec[#spec + 1] = nn.conv1d{ o.filters, width, name = "conv" .. width, from = from }
+        spec[#spec + 1] = nn.relu{}
+        spec[#spec + 1] = nn.max_pool{ name = "pool" .. width }
+        names[#names + 1] = "pool" .. width
+    end
+    if #names > 1 then spec[#spec + 1] = nn.concat{ from = names } end
+    if o.dropout > 0 then spec[#spec + 1] = nn.dropout{ o.dropout } end
+    spec[#spec + 1] = nn.linear{ classes_of(o), name = "head" }
+    return nn.model(spec)
+end
+
+-- A recurrent net over words, both ways. dim: of the words (128); units of a direction (128), layers (1), cell: "lstm" (default) or "gru", bidirectional (true);
+-- pool: "max" (default) or "mean" over the states, "last": the last state of each direction; dropout of the words and of the pooled vector (0.3).
+function models.bilstm(o)
+    o = copy(o, { dim = 128, units = 128, layers = 1, cell = "lstm", bidirectional = true, pool = "max", dropout = 0.3 })
+    if o.cell ~= "lstm" and o.cell ~= "gru" then error("cell is \"lstm\" or \"gru\", not " .. tostring(o.cell), 2) end
+    if o.pool ~= "max" and o.pool ~= "mean" and o.pool ~= "last" then error("pool is \"max\", \"mean\" or \"last\", not " .. tostring(o.pool), 2) end
+    local spec = { input = o.input, name = o.name or "bi" .. o.cell, nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
+    local function add(l) spec[#spec + 1] = l end
+    if o.vocab == nil then spec[1] = nn.embedding{ dim = o.dim, name = "embed" } end
+    if o.dropout > 0 then add(nn.dropout{ o.dropout }) end
+    add(nn[o.cell]{ o.units, num_layers = o.layers, bidirectional = o.bidirectional, dropout = o.layers > 1 and o.dropout or 0, states = o.pool == "last" and "last" or "all", name = o.cell })
+    if o.pool ~= "last" then add(nn[o.pool .. "_pool"]{}) end
+    if o.dropout > 0 then add(nn.dropout{ o.dropout }) end
+    add(nn.linear{ classes_of(o), name = "head" })
+    return nn.model(spec)
+end
+
 -- A BERT encoder of any size. vocab (30522), dim (768), layers (12), heads (12), ffn (4 dim), positions (512), types (2), dropout (0), pool: "first" (the pooler:
 -- first token, linear, tanh; the default), "mean", "none". classes: a linear head; without it (head=false) the pooled vector is the output.
 function models.bert(o)
