@@ -247,7 +247,7 @@ size_t plan_profile(const struct plan *p, struct node_time *out, size_t n) {
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out) {
     struct extents at = *x;
     at.n[AXIS_ONE] = 1, at.n[AXIS_R1] = x->n[AXIS_R] + 1;
-    derive_extents(g, &at, false);
+    derive_extents(p->g, &at, false);
     *out = (struct cost_sum){0};
     for (int s = 0; s < p->n_step; s++) {
         enum phase ph = p->g->node[p->step_node[s]].phase;
