@@ -14,6 +14,7 @@
     X(eval) \
     X(field) \
     X(load) \
+    X(lr_range) \
     X(macs) \
     X(model) \
     X(params) \
