@@ -69,7 +69,7 @@ static const struct arg group_table[] = {
     {"weight_decay", "instead of the optimiser's", NULL, NULL, ARG_NUM, offsetof(struct group_args, weight_decay), 0, AT_RUN, 0, 1e6},
     {NULL},
 };
-static const struct kind group_kind = {"groups", "parameters with numbers of their own", "optim.adamw{lr=1e-3, groups={{match=\"embed*\", lr_scale=0.1, weight_decay=0}}}", group_table, sizeof(struct group_args)};
+static const struct kind group_kind = {"group", "parameters with numbers of their own", "optim.adamw{lr=1e-3, groups={{match=\"embed*\", lr_scale=0.1, weight_decay=0}}}", group_table, sizeof(struct group_args)};
 
 /* One entry of groups: parameters that an earlier one has are left to it. */
 static int take_entry(const struct val *entry, size_t i, const struct optim_param *p, int n, bool *taken, bool *hit, double *lr_scale, double *weight_decay, struct err *e) {

@@ -42,14 +42,17 @@ int train_build_step(struct train *t, struct err *e) {
     if (!s) return -1;
     if (step_check(s, t->part, &t->loss, e) < 0) {
         step_free(s);
+        optimiser_settle(t->optim, false);
         return -1;
     }
     for (int i = 0; i < s->io.n_in; i++) ls.weights |= s->io.in[i].weight >= 0;
     struct loader *l = loader_new(&ls, t->epoch, t->pos, e);
     if (!l) {
         step_free(s);
+        optimiser_settle(t->optim, false);
         return -1;
     }
+    optimiser_settle(t->optim, true);
     step_free(t->step);
     loader_free(t->loader);
     t->step = s;

@@ -58,7 +58,7 @@ static int open_range(struct range *r, const struct model *m, const struct datas
     if (!(r->pool = pool_new(threads, e))) return -1;
     struct step_spec ss = {.model = r->model, .loss = &r->loss, .optim = r->optim, .pool = r->pool, .seed = seed};
     struct loader_spec ls = {.part = r->part, .seed = seed, .shuffle = true, .batch = r->a->batch, .batch_tokens = r->a->batch_tokens};
-    loader_limits(r->part, r->a->batch, r->a->batch_tokens, &ss.rows, ss.tokens);
+    loader_limits(r->part, r->a->batch, r->a->batch_tokens, false, &ss.rows, ss.tokens);
     if (!(r->step = step_new(&ss, e)) || step_check(r->step, r->part, &r->loss, e) < 0) return -1;
     for (int i = 0; i < r->step->io.n_in; i++) ls.weights |= r->step->io.in[i].weight >= 0;
     if (!(r->loader = loader_new(&ls, 0, 0, e))) return -1;

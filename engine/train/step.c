@@ -115,7 +115,6 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
     step_live(s, spec->model);
-    if (train) optimiser_settle(spec->optim, true);
     return s;
 fail:
     if (train) optimiser_settle(spec->optim, false);
