@@ -82,11 +82,14 @@ void list_fill(struct ui *u) {
         return;
     }
     key_items(u);
+    int shown = u->n_item;
     for (size_t i = 0; i < hub_count(u->hub) && u->popup == POP_PALETTE; i++) {
         const struct cmd *c = hub_cmd(u->hub, i);
         char command[64];
         snprintf(command, sizeof command, "%s%.60s", needs_args(c) ? "?" : "", c->kind.name);
-        if (!(c->flags & CMD_HIDDEN)) add(u, c->kind.name, c->kind.help, command);
+        bool keyed = false; /* the row of its key is there already */
+        for (int k = 0; k < shown && !keyed; k++) keyed = strcmp(u->item[k].label, c->kind.name) == 0;
+        if (!(c->flags & CMD_HIDDEN) && !keyed) add(u, c->kind.name, c->kind.help, command);
     }
     for (int i = 0; i < u->now.n && u->popup == POP_PALETTE; i++) {
         char label[64], command[32];

@@ -84,7 +84,7 @@ void popup_open(struct ui *u, enum popup p) {
 
 void popup_form(struct ui *u, enum form f, const char *name) {
     static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log"};
-    static const char *const infos[] = {"0.001 sets it; x0.5 scales what it is now. Takes effect with the next step.", "A line on every chart and in the journal.", "", "Enter searches upwards; n and N go on."};
+    static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "", "Enter searches upwards; n and N go on."};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
@@ -205,6 +205,7 @@ static void list_draw(struct ui *u, struct grid *g) {
     if (cols > 110) cols = 110;
     if (rows > g->rows - 1) rows = g->rows - 1;
     struct rect r = {(g->rows - 1 - rows) / 2, (g->cols - cols) / 2, rows, cols};
+    if (!stop && g->cols - cols < 8) grid_clear(g, (struct rect){r.row, 0, rows, g->cols}); /* no rags of the screen beside it */
     draw_box(g, r, u->glyphs, titles[u->popup]);
     int first = r.row + (stop ? 1 : 2), room = rows - (stop ? 2 : 3);
     if (!stop) field_draw(u, g, r.row + 1, r.col + 2, cols - 4, u->popup == POP_HELP ? "filter: " : ": ");
@@ -245,6 +246,30 @@ void popup_draw(struct ui *u, struct grid *g) {
     }
 }
 
+/* One line of output above row y, in as many rows as it needs; the first row it took. Of what does not fit the end is shown. */
+static int output_draw(struct grid *g, int y, int top, const char *text) {
+    size_t start[64] = {0}, n = 1, len = strlen(text), used; /* start: where each row begins */
+    int col = 0;
+    for (size_t at = 0; at < len; at += used) {
+        uint32_t cp;
+        used = utf8_next(text + at, len - at, &cp);
+        if (!used) used = 1;
+        int w = utf8_columns(text + at, used);
+        if (col + w > g->cols && n < sizeof start / sizeof *start) {
+            start[n++] = at;
+            col = 0;
+        }
+        col += w;
+    }
+    for (size_t i = n; i-- > 0 && y - 1 > top;) {
+        size_t to = i + 1 < n ? start[i + 1] : len;
+        char row[1024];
+        snprintf(row, sizeof row, "%.*s", (int)(to - start[i] < 1000 ? to - start[i] : 1000), text + start[i]);
+        grid_text(g, --y, 0, g->cols, (struct style){INK_TEXT, 0}, row);
+    }
+    return y;
+}
+
 /* The prompt's last output, its line (wrapped), candidates; at the bottom, above the footer. */
 void drawer_draw(struct ui *u, struct grid *g) {
     struct prompt_view v = {0};
@@ -276,7 +301,14 @@ void drawer_draw(struct ui *u, struct grid *g) {
     if (v.n_choices && y - 1 > top) {
         int x = 0;
         y--;
-        for (size_t i = 0; i < v.n_choices && x < g->cols - 4; i++) x += grid_text(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, v.choices[i]) + 2;
+        for (size_t i = 0; i < v.n_choices; i++) {
+            int w = utf8_columns(v.choices[i], strlen(v.choices[i])), rest = i + 1 < v.n_choices ? 7 : 0; /* room for what is left out */
+            if (x + w + rest > g->cols) {
+                grid_textf(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, "+%zu", v.n_choices - i);
+                break;
+            }
+            x += grid_text(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, v.choices[i]) + 2;
+        }
     }
-    for (size_t i = v.n_out; i-- > 0 && y - 1 > top;) grid_text(g, --y, 0, g->cols, (struct style){INK_TEXT, 0}, v.out[i]);
+    for (size_t i = v.n_out; i-- > 0 && y - 1 > top;) y = output_draw(g, y, top, v.out[i]);
 }

@@ -123,12 +123,24 @@ static void footer(struct ui *u, struct grid *g) {
     }
 }
 
+/* Below 40x10: the size that is needed, in as many words as there is room for. */
+static void small_draw(struct ui *u, struct grid *g) {
+    char text[4][64];
+    snprintf(text[0], sizeof text[0], "hone needs 40x10, this is %dx%d", u->cols, u->rows);
+    snprintf(text[1], sizeof text[1], "hone needs 40x10");
+    snprintf(text[2], sizeof text[2], "need 40x10");
+    snprintf(text[3], sizeof text[3], "40x10");
+    int i = 0;
+    while (i < 3 && (int)strlen(text[i]) > u->cols) i++;
+    grid_text(g, 0, 0, u->cols, (struct style){INK_TEXT, 0}, text[i]);
+}
+
 void ui_compose(struct ui *u) {
     struct grid *g = &u->next;
     grid_release(g);
     grid_init(g, u->rows, u->cols, u->scr ? screen_ascii(u->scr) : false);
     if (u->rows < 10 || u->cols < 40) {
-        grid_textf(g, 0, 0, u->cols, (struct style){INK_TEXT, 0}, "hone needs 40x10, this is %dx%d", u->cols, u->rows);
+        small_draw(u, g);
         return;
     }
     const struct view *v = views[u->screen];

@@ -61,10 +61,22 @@ static void each_live(struct hub *h, void (*fn)(const struct arg *a, const char 
 struct wanted {
     const char *name; /* NULL: all */
     struct buf *out;
+    int found;
+    const struct arg *first;
 };
+/* Of a name that many have (lr) the first is told in full, of the others who has it and what differs. */
 static void add_live(const struct arg *a, const char *of, void *ctx) {
     struct wanted *w = ctx;
-    if (!w->name || strcmp(a->name, w->name) == 0) one_property(a, of, w->out);
+    if (w->name && strcmp(a->name, w->name) != 0) return;
+    bool more = w->name && w->found++;
+    if (!more) {
+        w->first = a;
+        one_property(a, of, w->out);
+        return;
+    }
+    buf_adds(w->out, w->found == 2 ? "also of " : ", ");
+    buf_adds(w->out, of);
+    if (a->def && !(w->first->def && strcmp(a->def, w->first->def) == 0)) buf_addf(w->out, " (default %s)", a->def);
 }
 
 static void list_keys(struct hub *h, struct buf *out) {
@@ -122,13 +134,14 @@ int help_topic(struct hub *h, const char *topic, struct buf *out, struct err *e)
     }
     size_t start = out->len;
     const struct cmd *cmd = hub_find(h, topic);
-    struct wanted w = {strcmp(topic, "properties") == 0 ? NULL : topic, out};
+    struct wanted w = {strcmp(topic, "properties") == 0 ? NULL : topic, out, 0, NULL};
     if (strcmp(topic, "keys") == 0) list_keys(h, out);
     if (cmd) args_help(out, &cmd->kind);
     for (const struct catalog *c = hub_catalogs(h); c->group; c++)
         if (strcmp(c->group, topic) == 0) list_group(c, out);
     kinds_named(h, topic, out);
     each_live(h, add_live, &w);
+    if (w.found > 1) buf_addc(out, '\n');
     return out->len > start ? 0 : no_topic(h, topic, e);
 }
 

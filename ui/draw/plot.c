@@ -64,13 +64,19 @@ bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, do
     return m > 0;
 }
 
+/* The smallest step whose labels differ: they have two digits below 0.1, else three. */
+static double label_step(double lo, double hi) {
+    double most = fmax(fabs(lo), fabs(hi));
+    return most > 0 ? pow(10, floor(log10(most) + 1e-9) - (most < 0.1 ? 1 : 2)) : 0;
+}
+
 void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks, bool log, double now) {
     if (!(hi - lo > fabs(hi) * 1e-9)) {
         double pad = fabs(hi) > 0 ? fabs(hi) * 0.5 : 1;
         lo -= pad;
         hi += pad;
     }
-    double step = plot_nice(hi - lo, ticks);
+    double step = fmax(plot_nice(hi - lo, ticks), log ? 0 : label_step(lo, hi));
     double a = floor(lo / step + 1e-9) * step, b = ceil(hi / step - 1e-9) * step;
     bool fresh = keep->step == 0 || keep->log != log;
     if (fresh || a < keep->lo - 1e-9 * step || b > keep->hi + 1e-9 * step) {
