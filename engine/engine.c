@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/cmds/data.h"
+#include "engine/compress/compress.h"
 #include "engine/cpu/gemm.h"
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
@@ -80,6 +81,8 @@ static struct catalog catalogs[] = {
     {"optim", "optim", NULL},
     {"sched", "sched", sched_kinds},
     {"loss", "loss", loss_kinds},
+    {"quant", "quant", NULL},
+    {"prune", "prune", NULL},
     {NULL, NULL, NULL},
 };
 const struct catalog *const engine_catalogs = catalogs;
@@ -91,5 +94,7 @@ int engine_init(struct err *e) {
     gemm_open(NULL, &info);
     catalogs[0].kinds = layer_kinds();
     catalogs[1].kinds = optim_kinds();
+    for (struct catalog *c = catalogs; c->group; c++)
+        if (strcmp(c->group, "quant") == 0 || strcmp(c->group, "prune") == 0) c->kinds = compressor_kinds(c->group);
     return 0;
 }

@@ -44,9 +44,6 @@ static const struct part *choose(const struct dataset *d, int part, const char *
     return &d->part[part];
 }
 
-/* A part as the model wants it. Texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. */
-struct fitted { const struct part *part; struct part own, *made; struct column col[2]; };
-
 static int same_classes(const struct model *m, const struct dataset *d, struct err *e) {
     const struct val *names = val_get(m->desc, "classes");
     for (size_t i = 0; i < val_len(names) && i < (size_t)d->n_class; i++) {
@@ -57,7 +54,7 @@ static int same_classes(const struct model *m, const struct dataset *d, struct e
     return 0;
 }
 
-static int fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e) {
+int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e) {
     const struct val *prep = val_get(m->desc, "prep");
     *f = (struct fitted){.part = p};
     if (same_classes(m, d, e) < 0) return -1;
@@ -116,7 +113,7 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
     struct fitted f = {0};
-    struct eval *v = pool && fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
+    struct eval *v = pool && pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split);
@@ -147,7 +144,7 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
                        struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
     struct fitted f = {0};
-    struct eval *v = fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
+    struct eval *v = pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {

@@ -6,6 +6,7 @@
     X(bench) \
     X(clone) \
     X(compare) \
+    X(compress) \
     X(data) \
     X(data_fetch) \
     X(data_ls) \
@@ -21,6 +22,7 @@
     X(predict) \
     X(save) \
     X(summary) \
+    X(table) \
     X(train)
 /* clang-format on */
 

@@ -56,6 +56,7 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
         return NULL;
     }
     if (v->type == VAL_STR) return load_data(v->u.s.p, e);
+    if (v->type == VAL_TABLE) return pick_load_data(v, e); /* {banking77, val=1000}: as hone.data takes it */
     if (v->type != VAL_HANDLE || (v->u.h.kind != HANDLE_DATA && v->u.h.kind != HANDLE_PART)) {
         err_code(e, ERR_USAGE, "data is a data set, one of its parts, a name or a path, not a %s", val_type_name(v));
         return NULL;

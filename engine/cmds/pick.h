@@ -14,5 +14,8 @@ struct model *pick_model(const struct val *v, const struct dataset *d, struct er
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e);
 /* A known whole model for a data set as a description, NULL if the name is not known. */
 struct val *pick_known(const char *name, const struct dataset *d);
+/* A part as the model wants it: texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. eval.c */
+struct fitted { const struct part *part; struct part own, *made; struct column col[2]; }; /* made: part_free it in the end */
+int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e);
 
 #endif

@@ -131,7 +131,7 @@ static tid param_of(struct builder *b, const char *name, const int64_t *dim, int
     if (b->io->param[i] < 0) {
         size_t scale = b->g->real == DT_F64 ? 2 : 1;
         b->io->param[i] = graph_param(b->g, full, p->dtype == DT_I8 ? DT_I8 : b->g->real, d, p->ndim, p->offset * scale, p->trainable && !p->frozen);
-        if (b->built && b->n_built) b->built[b->n_built - 1].params += p->trainable ? p->len : 0;
+        if (b->built && b->n_built) b->built[b->n_built - 1].params += p->trainable || p->dtype == DT_I8 ? p->len : 0;
     }
     return b->io->param[i];
 }
@@ -407,6 +407,7 @@ void model_free(struct model *m) {
     free(m->param);
     free(m->data);
     val_free(m->desc);
+    val_free(m->report);
     free(m);
 }
 
@@ -414,6 +415,7 @@ struct model *model_clone(const struct model *m) {
     struct model *c = X_NEW(struct model, 1);
     *c = *m;
     c->desc = val_copy(m->desc);
+    c->report = val_copy(m->report);
     c->param = X_NEW(struct param, (size_t)m->n_param + 1);
     for (int i = 0; i < m->n_param; i++) {
         c->param[i] = m->param[i];

@@ -30,6 +30,7 @@ struct model {
     size_t bytes;
     uint64_t seed;
     uint64_t version;           /* changes with every update of the weights */
+    struct val *report;         /* of the compression it came from, saved with it; NULL: none */
 };
 /* desc_take: normalised description. Builds the graph once to find parameters, then initialises them from seed:
  * linear/conv uniform(-1/sqrt(fan_in), ..) for weight and bias as PyTorch does, embeddings uniform(-0.05, 0.05). */
@@ -37,6 +38,7 @@ struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e);
 void model_free(struct model *m);
 struct model *model_clone(const struct model *m);
 int64_t model_params(const struct model *m);                 /* trainable scalars */
+int64_t model_values(const struct model *m);                 /* weights and buffers, in whatever type; scales of 8-bit parameters apart */
 int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of one example (tokens: its length where ragged) */
 /* What a user wrote (`nn.model{...}` table, a data set for input/classes or NULL) -> normalised description:
  * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...], layers=[{layer="linear", out=10, ..., name="linear1",
@@ -72,6 +74,7 @@ bool model_store_full(struct model *m); /* what is stored in 16 bits is stored i
 
 /* engine/model/save.c: a folder (model.json + model.safetensors) or one file PATH.hone; durable. */
 int model_save(const struct model *m, const char *path, struct err *e);
+int model_disk_bytes(const struct model *m, int64_t *bytes, struct err *e); /* of the folder that model_save would write */
 struct model *model_load(const char *path, struct err *e);
 
 #endif

@@ -22,6 +22,13 @@ int64_t model_i8(const struct model *m, const char **first) {
     return n;
 }
 
+int64_t model_values(const struct model *m) {
+    int64_t n = 0;
+    for (int i = 0; i < m->n_param; i++) n += m->param[i].len;
+    for (int i = 0; i < m->n_param; i++) n -= m->param[i].dtype == DT_I8 ? m->param[i].dim[0] : 0;
+    return n;
+}
+
 static float *scales_of(const struct model *m, const struct param *p) {
     char name[256];
     snprintf(name, sizeof name, "%.240s.scale", p->name);

@@ -35,6 +35,7 @@ static struct val *head_of(const struct model *m) {
     val_set_int(v, "seed", (int64_t)m->seed);
     val_set_int(v, "params", model_params(m));
     val_set(v, "model", val_copy(m->desc));
+    if (m->report) val_set(v, "report", val_copy(m->report));
     return v;
 }
 
@@ -132,6 +133,24 @@ int model_save(const struct model *m, const char *path, struct err *e) {
     return rc;
 }
 
+int model_disk_bytes(const struct model *m, int64_t *bytes, struct err *e) {
+    struct val *head = head_of(m);
+    struct buf text = BUF_INIT, st = BUF_INIT;
+    char *own = NULL;
+    struct st_tensor *t = tensors_of(m, &own, e);
+    if (t) {
+        json_write_pretty(&text, head);
+        st_bytes(t, (size_t)m->n_param, NULL, &st);
+        *bytes = (int64_t)(text.len + 1 + st.len);
+    }
+    buf_release(&text);
+    buf_release(&st);
+    free(t);
+    free(own);
+    val_free(head);
+    return t ? 0 : -1;
+}
+
 static void shape_text(struct buf *b, const int64_t *dim, int ndim) {
     buf_addc(b, '(');
     for (int i = 0; i < ndim; i++) buf_addf(b, "%s%lld", i ? ", " : "", (long long)dim[i]);
@@ -201,7 +220,7 @@ static struct model *model_of(const struct val *head, const struct st_file *f, c
     else if (take_weights(m, f, path, e) < 0) {
         model_free(m);
         m = NULL;
-    }
+    } else if (val_get(head, "report") && val_get(head, "report")->type == VAL_TABLE) m->report = val_copy(val_get(head, "report"));
     return m;
 }
 

@@ -162,7 +162,9 @@ void model_summary(const struct model *m, struct buf *b) {
     for (int i = 0; i < s.g->n_tensor; i++)
         if (s.g->tensor[i].role == ROLE_TEMP) act += (double)tensor_bytes(&s.g->tensor[i], &x);
     row(b, "total", 0, "", "", total, macs);
-    double mib = total * 4 / 1048576;
-    buf_addf(b, "memory: weights %.2f MiB; training with Adam %.2f MiB (weights, gradients, two moments) and %.1f KiB an example for values between layers\n", mib, 4 * mib, 2 * act / 1024);
+    double mib = total * 4 / 1048576, held = (double)m->bytes / 1048576;
+    const char *i8 = NULL;
+    if (model_i8(m, &i8)) buf_addf(b, "memory: weights %.2f MiB, partly in 8 bits (%s ...), which are not trained\n", held, i8);
+    else buf_addf(b, "memory: weights %.2f MiB; training with Adam %.2f MiB (weights, gradients, two moments) and %.1f KiB an example for values between layers\n", mib, 4 * mib, 2 * act / 1024);
     sheet_release(&s);
 }

@@ -87,7 +87,16 @@ static void read_value(struct reader *r, int idx, int depth, struct val **out) {
         p = lua_tolstring(L, idx, &n);
         *out = val_strn(p, n);
         break;
-    case LUA_TTABLE: read_table(r, idx, depth, out); break;
+    case LUA_TTABLE:
+        if (luaL_getmetafield(L, idx, "__handle") == LUA_TNIL) { /* a result that stands for the model it came with */
+            read_table(r, idx, depth, out);
+            break;
+        }
+        h = bind_is_handle(L, -1);
+        if (!h) luaL_error(L, "%s contains a table whose __handle is no handle", r->what);
+        *out = val_handle(*h);
+        lua_pop(L, 1);
+        break;
     default:
         if (!(h = bind_is_handle(L, idx))) luaL_error(L, "%s contains a %s, which hone cannot take", r->what, luaL_typename(L, idx));
         *out = val_handle(*h);

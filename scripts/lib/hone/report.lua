@@ -1,4 +1,4 @@
--- Methods of the reports that hone.eval and hone.compare give. Fields are the metrics, rep.classes the names, rep.matrix the
+-- Methods of the reports that hone.eval, hone.compare and hone.compress give. Fields are the metrics, rep.classes the names, rep.matrix the
 -- confusion counts (rows: true class), rep.per_class the numbers of each class; rep:table() and rep:confusion() are text,
 -- rep:interval(NAME) the two ends of a 95 % interval, print(rep) shows the metrics.
 local M = {}
@@ -158,6 +158,18 @@ local function outcome_text(self)
     return table.concat(head, "  ") .. (#rest > 0 and "  " .. table.concat(rest, "  ") or "")
 end
 
+-- What hone.compress gives: the report's fields and, beside them, everything that its model has: tiny:save(path), tiny:predict(x), hone.eval{ model = tiny }.
+local function compress_meta(t)
+    local function of_model(_, key)
+        if key == "table" then return function(self) return rawget(self, "text") end end
+        if type(key) ~= "string" then return nil end
+        local ok, f = pcall(function() return t.model[key] end)
+        if not ok or type(f) ~= "function" then return ok and f or nil end
+        return function(_, ...) return f(t.model, ...) end
+    end
+    return { __index = of_model, __tostring = function(self) return rawget(self, "text") end, __handle = t.model }
+end
+
 local report_meta = { __index = report, __tostring = report_text }
 local compare_meta = { __tostring = compare_text }
 local outcome_meta = { __tostring = outcome_text }
@@ -165,7 +177,9 @@ local outcome_meta = { __tostring = outcome_text }
 -- Called by the bindings with each result of a job that is a table.
 function M.wrap(t, command)
     if getmetatable(t) then return end
-    if command ~= "wait" and (type(t.split) == "string" or t.acc or t.confusion) then
+    if command == "compress" and t.model and t.steps then
+        setmetatable(t, compress_meta(t))
+    elseif command ~= "wait" and (type(t.split) == "string" or t.acc or t.confusion) then
         t.matrix, t.per_class, t.confusion, t.table = t.confusion, t.table, nil, nil
         setmetatable(t, report_meta)
     elseif command == "wait" and t.state then

@@ -1,0 +1,351 @@
+/* Compression: a pruned model answers as the whole one with those units silenced; optimiser state is carried along; recipes are read and refused; a step that is slower,
+ * by an injected clock, is refused unless forced, and noise is not taken for slowness; max_drop; the command with its run record, saved result and exit. */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "engine/compress/compress.h"
+#include "engine/cpu/gemm.h"
+#include "engine/cpu/pool.h"
+#include "engine/graph/op.h"
+#include "src/base/json.h"
+#include "src/call/job.h"
+#include "src/run/record.h"
+#include "tests/engine/train_fix.h"
+
+static struct val *parse(const char *json) {
+    struct err e = {0};
+    struct val *v = json_parse(json, strlen(json), "test", &e);
+    if (!v) printf("# %s\n", e.text);
+    return v;
+}
+static struct model *make(const char *json, struct err *e) {
+    struct val *user = parse(json), *desc = model_describe(user, NULL, e);
+    val_free(user);
+    return desc ? model_new(desc, 7, e) : NULL;
+}
+static struct model *squeeze(const struct model *m, const char *recipe, struct val **note, struct index_map *map, struct err *e) {
+    struct recipe r;
+    struct val *v = val_str(recipe);
+    struct dataset *d = make_data(40, 40, -1, 0);
+    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0.01};
+    struct squeeze s = {.bed = &bed, .note = val_table(), .map = map};
+    struct model *out = recipe_init(&r, v, e) == 0 ? r.step[0].row->run(m, r.step[0].args, &s, e) : NULL;
+    recipe_release(&r);
+    if (note) *note = s.note;
+    else val_free(s.note);
+    val_free(v);
+    dataset_unref(d);
+    return out;
+}
+
+/* Answers to rows of normal numbers, or to texts of 5 tokens. */
+static float *answers(const struct model *m, bool text, int64_t *len, struct err *e) {
+    struct step_spec s = {.model = m, .rows = 9, .tokens = {45}};
+    struct step *p = step_new(&s, e);
+    float *out = NULL;
+    if (!p) return NULL;
+    struct extents x = step_extents(p, 9, (int64_t[]){45}, text);
+    int32_t *off;
+    float *in = step_input(p, 0, &off, NULL);
+    for (int i = 0; i < 45 && text; i++) ((int32_t *)in)[i] = (int32_t)rng_below(1, 0, (uint64_t)i, 20);
+    for (int i = 0; i <= 9 && text; i++) off[i] = 5 * i;
+    for (int i = 0; i < 9 * 12 && !text; i++) in[i] = (float)rng_normal(1, 0, (uint64_t)i);
+    struct step_result r;
+    int64_t rows, width;
+    if (step_run(p, &x, 0, NULL, &r, e) == 0) {
+        const float *y = step_output(p, &x, &rows, &width);
+        *len = rows * width;
+        out = X_NEW(float, (size_t)*len);
+        memcpy(out, y, (size_t)*len * sizeof *y);
+    }
+    step_free(p);
+    return out;
+}
+
+static bool among(const int64_t *keep, int64_t n, int64_t i) {
+    for (int64_t k = 0; k < n; k++)
+        if (keep[k] == i) return true;
+    return false;
+}
+
+/* The whole model with everything that the map took away at 0. */
+static void silence(struct model *m, const struct index_map *map) {
+    for (int k = 0; k < map->n; k++) {
+        const struct index_row *r = &map->row[k];
+        const struct param *p = model_param(m, r->name);
+        float *w = (float *)((char *)m->data + p->offset);
+        int64_t cols = p->ndim > 1 ? p->dim[1] : 1;
+        for (int64_t i = 0; i < p->len; i++)
+            if ((r->keep[0] && !among(r->keep[0], r->n[0], i / cols)) || (r->keep[1] && !among(r->keep[1], r->n[1], i % cols))) w[i] = 0;
+    }
+}
+
+static const struct { const char *name, *json, *recipe; bool text; int64_t params; } cuts[] = {
+    {"two hidden layers", "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":20,\"act\":\"relu\"},{\"layer\":\"linear\",\"out\":16},{\"layer\":\"gelu\"},{\"layer\":\"linear\",\"out\":3}]}",
+     "magnitude{0.5}", false, 12 * 10 + 10 + 10 * 8 + 8 + 8 * 3 + 3},
+    {"layers inside a residual", "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"tanh\"},{\"layer\":\"linear\",\"out\":12,\"bias\":false}]},{\"layer\":\"linear\",\"out\":3}]}",
+     "magnitude{0.75,what=units}", false, 12 * 5 + 5 + 5 * 12 + 12 * 3 + 3},
+    {"an encoder", "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":20,\"dim\":24,\"positions\":8},{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":40},"
+     "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":32,\"gated\":true,\"act\":\"silu\",\"pre\":true,\"bias\":false,\"rope\":100},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
+     "prune.magnitude{0.5}", true, 0},
+    {"attention alone, heads", "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":20,\"dim\":24},{\"layer\":\"attention\",\"heads\":3,\"causal\":true},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
+     "prune.magnitude{0.34,what=heads}", true, 20 * 24 + 48 * 24 + 48 + 24 * 16 + 24 + 75},
+};
+
+static void pruned(void) {
+    for (size_t k = 0; k < LEN(cuts); k++) {
+        struct err e = {0};
+        struct index_map map = {0};
+        struct model *whole = make(cuts[k].json, &e), *small = whole ? squeeze(whole, cuts[k].recipe, NULL, &map, &e) : NULL;
+        int64_t n = 0;
+        double worst = 0;
+        if (small) silence(whole, &map);
+        float *a = small ? answers(whole, cuts[k].text, &n, &e) : NULL, *b = a ? answers(small, cuts[k].text, &n, &e) : NULL;
+        for (int64_t i = 0; b && i < n; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+        tap_ok(b && worst <= 1e-5 && small->bytes < whole->bytes, "%s: the pruned model answers as the silenced one (%.1e)%s", cuts[k].name, worst, e.text);
+        if (cuts[k].params) tap_ok(small && model_params(small) == cuts[k].params, "and has the parameters it should");
+        struct index_map again_map = {0};
+        struct model *again = small ? squeeze(small, cuts[k].recipe, NULL, &again_map, &e) : NULL;
+        tap_ok(again != NULL, "and can be pruned again%s", e.text);
+        index_release(&again_map);
+        free(a), free(b);
+        index_release(&map);
+        model_free(whole), model_free(small), model_free(again);
+    }
+    struct err e = {0};
+    struct model *m = make(cuts[0].json, &e), *none = make("{\"input\":12,\"layers\":[{\"layer\":\"linear\",\"out\":3}]}", &e);
+    struct val *note = NULL;
+    struct model *z = squeeze(m, "prune.magnitude{0.5,what=weights}", &note, NULL, &e);
+    int64_t zeros = 0;
+    for (int64_t i = 0; z && i < z->param[0].len; i++) zeros += ((float *)z->data)[i] == 0;
+    tap_ok(z && zeros == 120 && strstr(val_get_str(note, "claim", ""), "no speed-up") && z->bytes == m->bytes, "single weights: half of them become zero, the size stays, and it claims no speed-up");
+    val_free(note);
+    tap_ok(!squeeze(none, "prune.magnitude{0.5}", NULL, &(struct index_map){0}, &e) && strstr(e.text, "no units that can be removed"), "%s", e.text);
+    e = (struct err){0};
+    tap_ok(!squeeze(m, "prune.magnitude{0.5,keep=linaer9}", NULL, &(struct index_map){0}, &e) && strstr(e.text, "keep names \"linaer9\""), "%s", e.text);
+    e = (struct err){0};
+    struct index_map map = {0};
+    struct model *k = squeeze(m, "prune.magnitude{0.5,keep=linear1}", NULL, &map, &e);
+    tap_ok(k && model_param(k, "linear1.weight")->dim[0] == 20 && model_param(k, "linear2.weight")->dim[0] == 8, "keep: that layer stays whole");
+    index_release(&map);
+    model_free(m), model_free(none), model_free(z), model_free(k);
+}
+
+/* Moments follow their weights. */
+static void states(void) {
+    struct err e = {0};
+    struct index_map map = {0};
+    struct model *m = make(cuts[0].json, &e), *s = squeeze(m, "magnitude{0.5}", NULL, &map, &e);
+    struct optimiser *a = optimiser_new(NULL, &e), *b = optimiser_new(NULL, &e);
+    struct optim_param *p = X_NEW(struct optim_param, 16);
+    for (int which = 0; which < 2; which++) {
+        const struct model *of = which ? s : m;
+        for (int i = 0; i < of->n_param; i++) {
+            p[i] = (struct optim_param){.name = of->param[i].name, .ndim = of->param[i].ndim, .len = of->param[i].len, .trained = true};
+            memcpy(p[i].dim, of->param[i].dim, sizeof p[i].dim);
+        }
+        optimiser_layout(which ? b : a, p, of->n_param, DT_F32, &e);
+    }
+    a->t = 41;
+    for (int i = 0; i < m->n_param; i++) /* the first moment is the weight, the second its square */
+        for (int64_t j = 0; j < m->param[i].len; j++) {
+            float w = ((float *)((char *)m->data + m->param[i].offset))[j];
+            ((float *)((char *)a->l.state + a->l.slot[i].at[0]))[j] = w;
+            ((float *)((char *)a->l.state + a->l.slot[i].at[1]))[j] = w * w;
+        }
+    carry_states(m, a, s, b, &map);
+    bool ok = b->t == 41 && s->n_param == m->n_param;
+    for (int i = 0; ok && i < s->n_param; i++)
+        for (int64_t j = 0; ok && j < s->param[i].len; j++) {
+            float w = ((float *)((char *)s->data + s->param[i].offset))[j];
+            ok = ((float *)((char *)b->l.state + b->l.slot[i].at[0]))[j] == w && ((float *)((char *)b->l.state + b->l.slot[i].at[1]))[j] == w * w;
+        }
+    tap_ok(ok, "optimiser state follows the weights that are left%s", e.text);
+    index_release(&map);
+    optimiser_free(a), optimiser_free(b);
+    model_free(m), model_free(s);
+    free(p);
+}
+
+static void recipes(void) {
+    static const struct { const char *json; int n; const char *says; } r[] = {
+        {"\"quant.int8\"", 1, NULL}, {"\"int8\"", 1, NULL}, {"\"prune.magnitude{0.5}, quant.int8{choose=false}\"", 2, NULL}, {"[\"half{bf16}\",{\"quant\":\"int8\"}]", 2, NULL}, {"{\"quant\":\"half\",\"type\":\"bf16\"}", 1, NULL},
+        {"[]", 0, "a recipe is a compressor or a list"}, {"\"quant.int9\"", 0, "did you mean \"quant.int8\""}, {"\"prune.int8\"", 0, "there is no compressor \"prune.int8\""}, {"[7]", 0, "step 1 of the recipe is a number"},
+        {"\"prune.magnitude\"", 0, "amount"}, {"\"prune.magnitude{2}\"", 0, "0 to 0.999"}, {"\"prune.magnitude(0.5)\"", 0, "no compressor"}, {"\"quant.int8,,\"", 0, "is empty"}, {"{\"quant\":\"half\",\"typ\":\"bf16\"}", 0, "did you mean"},
+        {"\"prune.magnitude{0.5\"", 0, "in braces"}, {"null", 0, "a recipe is a compressor"},
+    };
+    for (size_t i = 0; i < LEN(r); i++) {
+        struct err e = {0};
+        struct recipe got;
+        struct val *v = parse(r[i].json);
+        int rc = recipe_init(&got, v, &e);
+        tap_ok(r[i].says ? rc < 0 && strstr(e.text, r[i].says) != NULL : rc == 0 && got.n == r[i].n, "recipe %s: %s", r[i].json, r[i].says ? e.text : "read");
+        if (rc == 0) recipe_release(&got);
+        val_free(v);
+    }
+}
+
+/* ---- refusal, by a clock of ours ---- */
+struct fake { double after[SPEEDS], noise; int calls; };
+static double fake_timer(void *ctx, int which, int64_t from, int64_t rows) {
+    struct fake *f = ctx;
+    (void)from;
+    double base = rows == 1 ? 1e-3 : 1e-2, wobble = 1 + f->noise * (rng_unit(11, 0, (uint64_t)f->calls++) - 0.5);
+    return base * (which ? f->after[rows > 1] : 1) * wobble;
+}
+
+static void judged(void) {
+    static const struct { const char *name; double one, many, noise; bool force, kept; const char *why; } t[] = {
+        {"faster", 0.5, 0.5, 0.01, false, true, NULL},
+        {"as fast", 1, 1, 0.01, false, true, NULL},
+        {"1.5 % slower: within what is allowed", 1.015, 1.015, 0.002, false, true, NULL},
+        {"4 % slower for single rows", 1.04, 0.8, 0.01, false, false, "slower at batch 1: "},
+        {"4 % slower for batches", 0.8, 1.04, 0.01, false, false, "slower at batch 32: "},
+        {"slower, forced", 1.5, 1.5, 0.01, true, true, NULL},
+        {"3 % slower in noise of 200 %", 1.03, 1.03, 2, false, true, NULL},
+    };
+    struct dataset *d = make_data(40, 60, -1, 0);
+    struct err e = {0};
+    struct loss_spec loss;
+    struct model *m = make(cuts[0].json, &e);
+    struct val *v = val_str("quant.half");
+    struct recipe r;
+    loss_init(&loss, NULL, true, &e);
+    recipe_init(&r, v, &e);
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct fake f = {{t[i].one, t[i].many}, t[i].noise, 0};
+        struct compress_result out;
+        struct compress_spec s = {.model = m, .recipe = &r, .loss = &loss, .data = "made", .split = "val", .max_drop = NAN, .force = t[i].force,
+                                  .bed = {.part = &d->part[PART_VAL], .seconds = 0.02, .timer = fake_timer, .ctx = &f}};
+        int rc = compress_run(&s, &out, &e);
+        const struct val *row = rc == 0 ? val_at(val_get(out.report, "steps"), 1) : NULL;
+        bool ok = row && val_get_bool(row, "kept", !t[i].kept) == t[i].kept && out.met && (!t[i].why || strstr(val_get_str(row, "why", ""), t[i].why));
+        tap_ok(ok, "%s: %s %s", t[i].name, t[i].kept ? "kept" : "refused:", row ? val_get_str(row, "why", "") : e.text);
+        if (rc == 0) {
+            tap_ok(fabs(val_get_num(row, "faster_1", 0) * t[i].one - 1) < 0.3 && val_get_num(row, "faster_1_lo", 9) <= val_get_num(row, "faster_1_hi", 0), "the factor and its interval are in the report");
+            tap_ok(model_values(out.model) == model_values(m) && (out.model->param[0].store == DT_F16) == t[i].kept, "the result is the %s", t[i].kept ? "new model" : "old one");
+            model_free(out.model);
+            val_free(out.report);
+        }
+    }
+    /* max_drop: a model of the data's own rule, pruned to nothing, loses accuracy */
+    struct val *hard = val_str("prune.magnitude{0.9},quant.half");
+    struct recipe two;
+    recipe_init(&two, hard, &e);
+    float *w = (float *)m->data;
+    for (int i = 0; i < m->n_param; i++) memset((char *)m->data + m->param[i].offset, 0, m->param[i].bytes);
+    for (int o = 0; o < 3; o++) /* sums of every third value, through both layers */
+        for (int j = o; j < 12; j += 3) w[o * 12 + j] = 1;
+    for (int o = 0; o < 3; o++) {
+        ((float *)((char *)m->data + model_param(m, "linear2.weight")->offset))[o * 20 + o] = 1;
+        ((float *)((char *)m->data + model_param(m, "linear3.weight")->offset))[o * 16 + o] = 1;
+    }
+    struct fake f = {{1, 1}, 0.001, 0};
+    struct compress_result out;
+    struct compress_spec s = {.model = m, .recipe = &two, .loss = &loss, .data = "made", .split = "val", .max_drop = 0.01, .bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .timer = fake_timer, .ctx = &f}};
+    int rc = compress_run(&s, &out, &e);
+    const struct val *steps = rc == 0 ? val_get(out.report, "steps") : NULL;
+    tap_ok(rc == 0 && !out.met && !val_get_bool(val_at(steps, 1), "kept", true) && strstr(val_get_str(val_at(steps, 1), "why", ""), "max_drop allows 0.0100"), "max_drop: %s", val_get_str(val_at(steps, 1), "why", e.text));
+    tap_ok(rc == 0 && val_get_bool(val_at(steps, 2), "kept", false) && model_param(out.model, "linear1.weight")->dim[0] == 20 && out.model->param[0].store == DT_F16, "the next step goes on from what was kept");
+    double p = rc == 0 ? val_get_num(val_at(steps, 1), "p_mcnemar", NAN) : NAN;
+    int64_t lost = val_get_int(val_at(steps, 1), "lost", -1), won = val_get_int(val_at(steps, 1), "won", -1);
+    tap_ok(lost > won && p == metric_mcnemar(lost, won), "with its exact paired test: lost %d, won %d, p %.3g", (int)lost, (int)won, p);
+    if (rc == 0) model_free(out.model), val_free(out.report);
+    recipe_release(&r), recipe_release(&two);
+    val_free(v), val_free(hard);
+    loss_release(&loss);
+    model_free(m);
+    dataset_unref(d);
+}
+
+/* Binomial sums by hand, and what the ratio of pairs does with outliers. */
+static void statistics(void) {
+    tap_near(metric_mcnemar(1, 9), 22.0 / 1024, 1e-15, "McNemar 1 to 9: 2 (1 + 10) / 2^10");
+    tap_near(metric_mcnemar(10, 2), 158.0 / 4096, 1e-15, "McNemar 10 to 2: 2 (1 + 12 + 66) / 2^12");
+    tap_near(metric_mcnemar(0, 0), 1, 0, "McNemar without a difference: 1");
+    double a[41], b[41];
+    struct pair_speed p;
+    for (int i = 0; i < 41; i++) a[i] = 1 + 0.3 * (i % 5), b[i] = a[i] * (i % 10 == 3 ? 9 : 1.1);
+    pair_ratio(a, b, 41, &p);
+    tap_ok(fabs(p.ratio - 1.1) < 1e-12 && fabs(p.lo - 1.1) < 1e-12 && fabs(p.hi - 1.1) < 1e-12 && pair_slower(&p), "a few outliers move neither the ratio nor its interval");
+    for (int i = 0; i < 41; i++) b[i] = a[i] * (i % 2 ? 0.7 : 1.5);
+    pair_ratio(a, b, 41, &p);
+    tap_ok(p.lo < 1 && p.hi > 1 && !pair_slower(&p), "what is now faster, now slower is not called slower");
+}
+
+static void tables(void) {
+    static const char *const bad[] = {"{}", "7", "{\"steps\":7}", "{\"steps\":[1,{}]}", "{\"steps\":[{\"name\":\"\\u001b[31mred\",\"acc\":\"x\",\"bytes\":1e300},{\"name\":7,\"faster_1\":\"fast\",\"did\":[]}],\"data\":9,\"split\":\"\\u202eabc\"}"};
+    bool ok = true;
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct val *v = parse(bad[i]);
+        struct buf b = BUF_INIT;
+        report_table(v, &b);
+        ok = ok && b.len && !memchr(b.data, 27, b.len) && !strstr(b.data, "\xe2\x80\xae");
+        buf_release(&b);
+        val_free(v);
+    }
+    tap_ok(ok, "the table takes any value tree and lets no escape or bidi code through");
+}
+
+/* ---- the command ---- */
+static void command(void) {
+    struct err e;
+    open_hone();
+    struct handle d = objects_add_data(make_data(300, 200, -1, 0)), bare = objects_add_data(make_data(30, 0, -1, 0)), m = make_model(d, false);
+    struct val *run = train(train_args(m, d, 2), &e);
+    val_free(run);
+    struct val *a = val_table();
+    char *path = io_join(dir, "small");
+    val_set(a, "model", val_handle(m));
+    val_set(a, "data", val_handle(d));
+    val_set_str(a, "recipe", "quant.int8{choose=false},quant.half");
+    val_set_num(a, "seconds", 0.02);
+    val_set_bool(a, "force", true);
+    val_set_str(a, "save", path);
+    struct val *r = call("compress", val_copy(a), &e);
+    struct run *rec = runs_current(rs);
+    struct val *seen = rec ? run_last_report(rec, "compress") : NULL;
+    tap_ok(r && val_get(r, "model") && val_get(r, "model")->type == VAL_HANDLE && val_len(val_get(r, "steps")) == 3 && strstr(val_get_str(r, "text", ""), "quant.int8"), "compress gives the model, the steps and the table %s", r ? "" : e.text);
+    tap_ok(seen && val_len(val_get(seen, "steps")) == 3 && val_get_num(seen, "bytes", 0) < val_get_num(seen, "bytes_before", 0), "the report is in the run record");
+    tap_ok(rec && run_state(rec) == RUN_DONE && run_exit_code(rec) == 0, "its run is done");
+    struct err le = {0};
+    struct model *l = model_load(path, &le);
+    tap_ok(l && model_i8(l, NULL) == 2 && l->report, "the result is saved with its report and loads%s", le.text);
+    struct val *t = val_table();
+    if (r) val_push(t, val_copy(val_get(r, "model")));
+    struct val *text = call("table", t, &e);
+    tap_ok(text && text->type == VAL_STR && r && strcmp(text->u.s.p, val_get_str(r, "text", "")) == 0, "table gives the same text again %s", text ? "" : e.text);
+    val_set_str(a, "recipe", "prune.magnitude{0.9}");
+    val_set_num(a, "max_drop", 0);
+    struct val *missed = call("compress", val_copy(a), &e);
+    tap_ok(!missed && e.code == ERR_GOAL && strstr(e.text, "the goal was missed") && strstr(e.text, path), "%s", e.text);
+    tap_ok(run_exit_code(runs_current(rs)) == 4, "which is exit 4");
+    val_set(a, "data", val_handle(bare));
+    tap_ok(!call("compress", a, &e) && strstr(e.text, "no validation part"), "%s", e.text);
+    struct val *none = val_table();
+    val_push(none, val_handle(m));
+    tap_ok(!call("table", none, &e) && strstr(e.text, "did not come out of hone.compress"), "%s", e.text);
+    val_free(r), val_free(seen), val_free(text);
+    model_free(l);
+    close_hone();
+    free(path);
+}
+
+int main(void) {
+    struct gemm_info info;
+    snprintf(dir, sizeof dir, "/tmp/hone-compress-XXXXXX");
+    if (!mkdtemp(dir)) return 1;
+    log_set_sink(quiet, NULL);
+    gemm_open(NULL, &info);
+    settings_init();
+    pruned();
+    states();
+    recipes();
+    judged();
+    statistics();
+    tables();
+    command();
+    io_remove_tree(dir, NULL);
+    return tap_done();
+}
