@@ -8,7 +8,7 @@
 #include "engine/cmds/resume.h"
 #include "engine/train/train.h"
 
-static const char *const recomputes[] = {"none", "blocks", "auto", NULL}; /* as enum recompute */
+static const char *const recomputes[] = {"none", "blocks", "auto", "light", NULL}; /* as enum recompute */
 static const char *const keeps[] = {"last", "best", NULL};
 #define A(name, help, def, type, field, ...) {name, help, NULL, def, type, offsetof(struct train_args, field), __VA_ARGS__}
 static const struct arg table[] = {
@@ -33,7 +33,7 @@ static const struct arg table[] = {
     A("clip_value", "largest element of the gradient; 0: no limit", "0", ARG_NUM, clip_value, ARG_LIVE, AT_STEP, 0, 1e9),
     A("eval_every", "steps between evaluations; 0: at the end of each epoch", "0", ARG_INT, eval_every, ARG_LIVE, AT_STEP, 0, 1e15),
     A("ckpt_every", "steps between checkpoints; 0: at the end of each epoch", "0", ARG_INT, ckpt_every, ARG_LIVE, AT_STEP, 0, 1e15),
-    A("recompute", "activations that are not kept but computed again in the backward pass, with the same bits: those inside residual and encoder blocks, or of parts chosen for the least memory", "none", ARG_ENUM, recompute, 0, AT_RUN, 0, 0, recomputes),
+    A("recompute", "activations that are not kept but computed again in the backward pass, with the same bits: those inside residual and encoder blocks (blocks), of parts chosen for the least memory (auto), or the outputs of activations alone (light)", "none", ARG_ENUM, recompute, 0, AT_RUN, 0, 0, recomputes),
     A("keep", "weights the model has at the end", "last", ARG_ENUM, keep, 0, AT_RUN, 0, 0, keeps),
     A("shuffle", "a new order each epoch", "true", ARG_BOOL, shuffle, 0, AT_RUN),
     A("balanced", "draws every class equally often", "false", ARG_BOOL, balanced, 0, AT_RUN),

@@ -73,8 +73,8 @@ tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e)
 bool grad_rows(const struct graph *g, tid t, tid rows[3]);
 
 /* engine/graph/recompute.c: after the gradient is built, before the plan. BLOCKS: parts are those of the nodes (graph.part); AUTO: they are chosen for the least memory at
- * these extents. keep: tensors that are read from outside. Returns how many nodes run twice. */
-enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCKS, RECOMPUTE_AUTO };
+ * these extents; LIGHT: functions of one number alone, whose input stays for the backward pass anyway. keep: tensors that are read from outside. Returns how many nodes run twice. */
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCKS, RECOMPUTE_AUTO, RECOMPUTE_LIGHT };
 int recompute_build(struct graph *g, enum recompute how, const struct extents *max, const tid *keep, int n_keep, struct err *e);
 
 /* engine/graph/fuse.c: rewrites before the gradient is built (embedding + mean_pool -> embedding_bag ...). `loss` and names keep their tids valid. */

@@ -128,14 +128,19 @@ static int cut_gates(struct cutting *c, const bool *gate, const bool *read, doub
     return p;
 }
 
+/* Forward tensors that backward nodes read. */
+static void gradients_read(const struct cutting *c, bool *read) {
+    for (int i = 0; i < c->n_node; i++)
+        for (int j = 0; j < c->g->node[i].n_in && c->needed[i] && c->g->node[i].phase == PHASE_BACKWARD; j++)
+            if (maker(c, c->g->node[i].in[j]) >= 0 && is_forward(c, maker(c, c->g->node[i].in[j]))) read[c->g->node[i].in[j]] = true;
+}
+
 /* The cut with the smallest estimate among those into 1 to 64 parts of about equal size. */
 static int cut_auto(struct cutting *c) {
     bool *gate = X_NEW(bool, (size_t)c->n_node + 1), *read = X_NEW(bool, (size_t)c->n_tensor + 1);
     double all = 0, best = 0;
     int n = 0;
-    for (int i = 0; i < c->n_node; i++)
-        for (int j = 0; j < c->g->node[i].n_in && c->needed[i] && c->g->node[i].phase == PHASE_BACKWARD; j++)
-            if (maker(c, c->g->node[i].in[j]) >= 0 && is_forward(c, maker(c, c->g->node[i].in[j]))) read[c->g->node[i].in[j]] = true;
+    gradients_read(c, read);
     for (int t = 0; t < c->n_tensor; t++)
         if (read[t]) all += bytes_of(c, t);
     find_gates(c, gate);
@@ -148,6 +153,26 @@ static int cut_auto(struct cutting *c) {
     free(gate);
     free(read);
     return n;
+}
+
+/* Every node that works on the elements of one tensor which gradients read as well is a part, and its output does not stay. Returns how many. */
+static int cut_light(struct cutting *c) {
+    const struct graph *g = c->g;
+    bool *read = X_NEW(bool, (size_t)c->n_tensor + 1);
+    int parts = 0;
+    gradients_read(c, read);
+    for (int t = 0; t < c->n_tensor; t++) c->stays[t] = true;
+    for (int i = 0; i < c->n_node; i++) {
+        const struct node *n = &g->node[i];
+        bool one = n->in[0] >= 0;
+        c->part[i] = -1;
+        for (int j = 1; j < n->n_in; j++) one = one && (n->in[j] < 0 || g->tensor[n->in[j]].ndim == 0);
+        if (!one || !is_forward(c, i) || !(n->op->flags & OP_ELEMENTS) || n->n_out != 1 || !read[n->in[0]] || !c->stays[n->in[0]] || c->out[n->out[0]]) continue;
+        c->part[i] = parts++;
+        c->stays[n->out[0]] = false;
+    }
+    free(read);
+    return parts;
 }
 
 /* ---- copies ---- */
@@ -243,7 +268,8 @@ int recompute_build(struct graph *g, enum recompute how, const struct extents *m
         goto out;
     }
     if (how == RECOMPUTE_AUTO && cut_auto(&c) == 0) goto out;
-    settle(&c);
+    if (how == RECOMPUTE_LIGHT && cut_light(&c) == 0) goto out;
+    if (how != RECOMPUTE_LIGHT) settle(&c);
     demand_all(&k);
     copies = rebuild(&k);
 out:

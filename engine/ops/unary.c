@@ -213,7 +213,7 @@ static const struct sample scale_s[] = {{"by=2", F}, {"by=-0.5", "f(R,3,5)"}, {"
                                    .flags = OP_LAYER | OP_INPLACE | OP_ELEMENTS, .shape = unary_shape, .grad = g, .ref = n##_ref, .tiles = unary_tiles, .run = n##_run, .samples = samples_};
 #define UNARY_GRAD(n, args_, samples_) \
     const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n, .args = args_, .size = sizeof(struct unary_args)}, \
-                                          .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_ELEMENTS, .shape = pair_shape, .ref = n##_grad_ref, .tiles = unary_tiles, .run = n##_grad_run, .samples = samples_};
+                                          .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_ELEMENTS | OP_INPLACE, .shape = pair_shape, .ref = n##_grad_ref, .tiles = unary_tiles, .run = n##_grad_run, .samples = samples_};
 UNARY(relu, grad_y, "max(x, 0)", no_args, any)
 UNARY_GRAD(relu, no_args, pair)
 UNARY(tanh, grad_y, "hyperbolic tangent", no_args, any)

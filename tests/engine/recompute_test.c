@@ -112,6 +112,7 @@ int main(void) {
     same_bits("residual net", residual, RECOMPUTE_BLOCKS, false);
     same_bits("residual net of images", images, RECOMPUTE_BLOCKS, false);
     same_bits("residual net of images, parts chosen", images, RECOMPUTE_AUTO, true);
+    same_bits("encoder, activations alone", encoder, RECOMPUTE_LIGHT, false);
     same_bits("plain net, parts chosen", mlp, RECOMPUTE_AUTO, false);
     twelve_layers();
     bool refused = fix_open(&f, mlp, "\"adam\"", 1, (struct step_spec){.rows = ROWS, .recompute = RECOMPUTE_BLOCKS}, &e) < 0;
