@@ -26,8 +26,8 @@ static const char *const parts[] = {"model.json", "model.safetensors", "state.sa
 
 struct stage {                 /* copies of one moment */
     struct model *model;
-    char *state;
-    size_t bytes;
+    char *state, *raw;         /* raw: the weights that training goes on from, where the model's are averaged; n_raw bytes */
+    size_t bytes, n_raw;
     struct st_tensor *tensor;  /* of the state, pointing into `state`; names owned */
     size_t n;
     struct val *meta;
@@ -68,8 +68,18 @@ static void name_slot(struct stage *s, const char *owner, const struct optim_slo
     }
 }
 
-static void name_states(struct stage *s, const struct model *m, const struct optimiser *o) {
+/* raw: where the weights lie that training goes on from, or NULL. */
+static void name_states(struct stage *s, const struct model *m, const struct optimiser *o, const char *raw) {
     free_tensors(s);
+    for (int i = 0; raw && i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        struct buf b = BUF_INIT;
+        buf_addf(&b, "%s/raw", p->name);
+        s->tensor = X_GROW(s->tensor, struct st_tensor, s->n + 1);
+        struct st_tensor *t = &s->tensor[s->n++];
+        *t = (struct st_tensor){.name = buf_take(&b), .dtype = p->dtype, .ndim = p->ndim, .data = raw + p->offset, .bytes = dtype_bytes(p->dtype, p->len)};
+        memcpy(t->dim, p->dim, sizeof t->dim);
+    }
     for (int i = 0; i < m->n_param && i < o->l.n_slot; i++) name_slot(s, m->param[i].name, &o->l.slot[i]);
     name_slot(s, "optim", &o->l.shared);
 }
@@ -200,7 +210,7 @@ struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e) {
     return w;
 }
 
-static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct err *e) {
+static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct err *e) {
     struct stage *s = &w->stage;
     if (!s->model && !(s->model = model_clone(m))) return err_set(e, "there is not enough memory to stage a checkpoint of %zu MiB", m->bytes >> 20);
     if (!s->state || s->bytes != o->l.bytes) {
@@ -208,19 +218,26 @@ static int stage(struct ckpt_writer *w, const struct model *m, const struct opti
         s->bytes = o->l.bytes;
         if (!(s->state = mem_try(o->l.bytes ? o->l.bytes : 1, 1, "the staged optimiser state", e))) return -1;
     }
-    memcpy(s->model->data, m->data, m->bytes);
+    if (average && s->n_raw != m->bytes) {
+        free(s->raw);
+        s->n_raw = 0;
+        if (!(s->raw = mem_try(m->bytes ? m->bytes : 1, 1, "the staged weights", e))) return -1;
+        s->n_raw = m->bytes;
+    }
+    if (average) memcpy(s->raw, m->data, m->bytes);
+    memcpy(s->model->data, average ? average : m->data, m->bytes);
     if (o->l.bytes) memcpy(s->state, o->l.state, o->l.bytes);
     if (!val_equal(s->model->desc, m->desc)) {
         val_free(s->model->desc);
         s->model->desc = val_copy(m->desc);
     }
-    name_states(s, m, o);
+    name_states(s, m, o, average ? s->raw : NULL);
     return 0;
 }
 
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct val *meta_take, int64_t step, bool best, struct err *e) {
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step, bool best, struct err *e) {
     ckpt_writer_wait(w);
-    if (stage(w, m, o, e) < 0) {
+    if (stage(w, m, o, average, e) < 0) {
         val_free(meta_take);
         return -1;
     }
@@ -291,7 +308,7 @@ void ckpt_writer_wait(struct ckpt_writer *w) {
 }
 
 size_t ckpt_writer_bytes(const struct ckpt_writer *w) {
-    return w->stage.model ? w->stage.model->bytes + w->stage.bytes : 0;
+    return w->stage.model ? w->stage.model->bytes + w->stage.bytes + w->stage.n_raw : 0;
 }
 
 void ckpt_writer_free(struct ckpt_writer *w) {
@@ -306,6 +323,7 @@ void ckpt_writer_free(struct ckpt_writer *w) {
     free_tensors(&w->stage);
     model_free(w->stage.model);
     free(w->stage.state);
+    free(w->stage.raw);
     val_free(w->stage.meta);
     free(w->best_name);
     free(w->dir);
@@ -449,15 +467,15 @@ char *ckpt_at(const char *folder, int64_t step) {
     return found;
 }
 
-int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e) {
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, float *average, struct err *e) {
     char *spath = io_join(folder, "state.safetensors");
     struct stage s = {.state = o->l.state};
     struct st_file f;
-    int rc = ckpt_weights(folder, m, m->data, e);
+    int rc = ckpt_weights(folder, m, average ? average : m->data, e);
     if (rc == 0) rc = st_read(spath, &f, e);
     else goto out;
     if (rc < 0) goto out;
-    name_states(&s, m, o);
+    name_states(&s, m, o, average ? (const char *)m->data : NULL);
     for (size_t i = 0; i < s.n && rc == 0; i++)
         rc = take(&f, s.tensor[i].name, s.tensor[i].dtype, s.tensor[i].ndim, s.tensor[i].dim, s.tensor[i].bytes, (void *)(uintptr_t)s.tensor[i].data, spath, e);
     free_tensors(&s);

@@ -16,8 +16,8 @@ struct ckpt_done {             /* how a save ended */
 struct ckpt_writer;
 /* dir: the run's folder. Nothing is staged before the first put. */
 struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e);
-/* Stages a copy and returns; waits for a save that is still going on. meta_take: the training state. */
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, struct val *meta_take, int64_t step, bool best, struct err *e);
+/* average: weights that are saved as the model's, while those that training goes on from lie in the state as NAME/raw; NULL: none. Stages a copy and returns; waits for a save that is still going on. meta_take: the training state. */
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step, bool best, struct err *e);
 bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out); /* true: one save ended since the last call */
 void ckpt_writer_wait(struct ckpt_writer *w);                        /* until nothing is being written */
 size_t ckpt_writer_bytes(const struct ckpt_writer *w);               /* staging memory */
@@ -29,8 +29,8 @@ int ckpt_writer_adopt(struct ckpt_writer *w, const char *folder, struct err *e);
 /* Reading. path: a run's folder, its ckpt folder or one STEP folder. The newest one whose commit record fits its parts is taken; each that does not
  * is named in a notice. Gives the folder (heap) and the training state; NULL with a sentence if there is none. */
 char *ckpt_find(const char *path, struct val **meta, struct err *e);
-/* Weights into m (same parameters, else a sentence), optimiser state into o (already laid out). */
-int ckpt_load(const char *folder, struct model *m, struct optimiser *o, struct err *e);
+/* average: as ckpt_writer_put had one, else NULL. Weights into m (same parameters, else a sentence), optimiser state into o (already laid out). */
+int ckpt_load(const char *folder, struct model *m, struct optimiser *o, float *average, struct err *e);
 
 int ckpt_weights(const char *folder, const struct model *m, void *data, struct err *e); /* laid out as m->data */
 char *ckpt_at(const char *folder, int64_t step); /* the whole checkpoint of that step beside another one (heap), or NULL */

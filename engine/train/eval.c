@@ -130,6 +130,10 @@ static void count(struct eval *v, const struct extents *x, const struct batch *b
     else tally_values(&v->tally, out, step_target(v->step), rows * width);
 }
 
+void eval_weights(struct eval *v, const float *data) {
+    plan_bind(v->step->plan, (void *)(uintptr_t)data, NULL); /* a forward pass only reads them */
+}
+
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
     const struct part *p = v->spec.part;
     struct loader_spec ls = {.part = p, .batch = v->batch, .batch_tokens = v->spec.batch_tokens, .epochs = 1};

@@ -18,6 +18,8 @@ struct eval_spec {
 struct eval;
 struct eval *eval_new(const struct eval_spec *spec, struct err *e);
 void eval_free(struct eval *v);
+/* Evaluates these weights from here on, laid out as the model's, which they were until now. */
+void eval_weights(struct eval *v, const float *data);
 /* One pass. stop (may be NULL) is asked between batches; true ends it early with ERR_STOPPED. */
 typedef bool (*eval_stop)(void *ctx, int64_t done, int64_t total);
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e);

@@ -16,9 +16,6 @@
 #include "src/base/thread.h"
 #include "src/call/settings.h"
 
-#define ANSWER_S 1.0 /* a script may still be about to hook alerts */
-#define BAD_ROW 100 /* refused steps in a row that end a run whose policy is skip */
-
 static int64_t steps_per_epoch(const struct train *t, int64_t rows) {
     int64_t n = (rows + t->a.batch - 1) / t->a.batch, tokens = 0, k = t->a.accum;
     if (t->a.batch_tokens <= 0) return (n + k - 1) / k;
@@ -97,11 +94,13 @@ int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
     struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens};
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
-    run_phase(t->run, t->val ? "evaluating val" : "evaluating train");
     run_set_state(t->run, RUN_EVALUATING);
     const struct job_ops *ops = t->j->ops;
     t->j->ops = NULL; /* edits wait for the boundary between two steps */
-    int rc = eval_run(t->eval, stop_eval, t, e);
+    eval_weights(t->eval, train_weights(t));
+    int rc = train_average_ready(t, stop_eval, e);
+    run_phase(t->run, t->val ? "evaluating val" : "evaluating train");
+    if (rc == 0) rc = eval_run(t->eval, stop_eval, t, e);
     t->j->ops = ops;
     run_set_state(t->run, RUN_TRAINING);
     run_phase(t->run, "training");
@@ -126,7 +125,7 @@ static bool judge(struct train *t, const struct val *values) {
     if (!better) return false;
     t->best = v;
     t->best_step = t->n_step;
-    if (t->a.keep == 1 && t->best_data) memcpy(t->best_data, t->model->data, t->model->bytes);
+    if (t->a.keep == 1 && t->best_data) memcpy(t->best_data, train_weights(t), t->model->bytes);
     return true;
 }
 
@@ -135,7 +134,7 @@ static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct e
     struct val *values = NULL, *ev = val_table();
     double epoch = (double)t->epoch + (double)t->pos / (double)t->part->n;
     *best = false;
-    if (t->val && train_evaluate(t, &values, e) < 0) {
+    if (t->val ? train_evaluate(t, &values, e) < 0 : train_average_ready(t, stop_eval, e) < 0) {
         val_free(ev);
         return -1;
     }
@@ -206,7 +205,7 @@ int train_checkpoint(struct train *t, bool best, struct err *e) {
     ckpt_writer_wait(t->writer);
     report_saves(t, false);
     t->last_ckpt = t->n_step;
-    return ckpt_writer_put(t->writer, t->model, t->optim, train_state(t), t->n_step, best, e);
+    return ckpt_writer_put(t->writer, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, train_state(t), t->n_step, best, e);
 }
 
 static void save_last(struct train *t) {
@@ -216,92 +215,6 @@ static void save_last(struct train *t) {
     if ((t->last_ckpt != t->n_step || t->last_ckpt < 0) && train_checkpoint(t, false, &e) < 0) log_write(LOG_ERROR, "%s", e.text);
     ckpt_writer_wait(t->writer);
     report_saves(t, true);
-}
-
-/* ---- something is not finite ---- */
-
-static bool finite_block(const float *p, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(p[i])) return false;
-    return true;
-}
-
-struct group { int64_t start, rows, tokens, n; bool last; }; /* the batches of one step: first row, rows, tokens, how many, whether they end the epoch */
-
-/* The first tensor of batch `number` in forward and backward order that is not finite: an input, a parameter, or a layer's output. False: all are. */
-static bool find_first(struct train *t, const struct batch *b, int64_t number, char *out, size_t size) {
-    for (int i = 0; i < t->step->io.n_in; i++)
-        if (t->part->col[i].type != COL_TOKENS && t->part->col[i].type != COL_I32 && !finite_block(b->col[i].data, b->rows * t->part->col[i].width)) {
-            snprintf(out, size, "input %s", t->part->col[i].name);
-            return true;
-        }
-    for (int i = 0; i < t->model->n_param; i++)
-        if (!finite_block((const float *)((const char *)t->model->data + t->model->param[i].offset), t->model->param[i].len)) {
-            snprintf(out, size, "%s", t->model->param[i].name);
-            return true;
-        }
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .mixed = t->a.mixup > 0, .rows = b->rows};
-    memcpy(ss.tokens, b->tokens, sizeof b->tokens);
-    struct err e = {0};
-    struct step *s = step_new(&ss, &e);
-    const struct node *n = NULL;
-    if (s) {
-        struct extents y = step_load(s, t->part, b);
-        double h[CTL_N];
-        struct step_result r;
-        optimiser_hyper(t->optim, 0, 0, 0, h);
-        h[CTL_OK] = 0; /* look, change nothing */
-        if (step_run(s, &y, (uint64_t)number, h, &r, &e) == 0) n = plan_first_nonfinite(s->plan, &y);
-    }
-    snprintf(out, size, "%s", n ? n->path : "an unknown layer");
-    step_free(s);
-    return n != NULL;
-}
-
-/* The same over all batches of a step, which are read again if there were several. b: the last of them. */
-static void find_in_group(struct train *t, const struct batch *b, const struct group *g, char *out, size_t size) {
-    if (g->n == 1) {
-        find_first(t, b, t->n_micro, out, size);
-        return;
-    }
-    loader_seek(t->loader, t->epoch, g->start, t->a.batch);
-    for (int64_t i = 1; i <= g->n && (b = loader_next(t->loader)); i++)
-        if (find_first(t, b, t->n_micro - g->n + i, out, size)) break;
-    loader_seek(t->loader, g->last ? t->epoch + 1 : t->epoch, g->last ? 0 : g->start + g->rows, t->a.batch);
-}
-
-/* The step was refused: weights are as before it. Policy pause, stop or skip. */
-static int not_finite(struct train *t, const struct batch *b, const struct group *g, const struct step_result *r, struct err *e) {
-    struct settings set;
-    char layer[160];
-    settings_get(&set);
-    int policy = set.nonfinite;
-    args_release(&settings_kind, &set);
-    find_in_group(t, b, g, layer, sizeof layer);
-    t->skipped++;
-    t->bad_row++;
-    struct buf text = BUF_INIT;
-    buf_addf(&text, "step %" PRId64 " was not applied: %s is not finite, first in %s (epoch %" PRId64 ", rows %" PRId64 " to %" PRId64 ")", t->n_step + 1,
-             isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, g->start, g->start + g->rows - 1);
-    struct val *v = val_table();
-    val_set_str(v, "level", policy == 2 ? "warn" : "error");
-    val_set_str(v, "text", text.data);
-    val_set_str(v, "layer", layer);
-    val_set_num(v, "loss", r->loss);
-    val_set_num(v, "grad_norm", r->grad_norm);
-    val_set_bool(v, "bell", true);
-    if (policy == 0) { /* before the event: what answers it may resume at once */
-        snprintf(t->refused, sizeof t->refused, "%s", text.data);
-        t->j->pause_limit = clock_now() + ANSWER_S;
-        hub_pause(t->j->hub, t->j, true);
-    }
-    run_event(t->run, "alert", t->n_step, v);
-    if (t->bad_row == 1 && train_checkpoint(t, false, e) < 0) log_write(LOG_ERROR, "%s", e->text);
-    int rc = 0;
-    if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
-    else if (policy == 2 && t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
-    buf_release(&text);
-    return rc;
 }
 
 /* ---- a step ---- */
@@ -361,7 +274,7 @@ static int one_step(struct train *t, struct err *e) {
     if (!b) return -1;
     optimiser_hyper(t->optim, lr, t->a.clip_norm, t->a.clip_value, h);
     if (step_run(t->step, &x, (uint64_t)t->n_micro, h, &r, e) < 0) return -1;
-    if (!r.ok && not_finite(t, b, &g, &r, e) < 0) return -1;
+    if (!r.ok && train_not_finite(t, b, &g, &r, e) < 0) return -1;
     if (r.ok) {
         optimiser_applied(t->optim, lr);
         t->model->version++;
@@ -380,6 +293,7 @@ static int one_step(struct train *t, struct err *e) {
         t->epoch++;
         t->pos = 0;
     }
+    if (r.ok) train_average_step(t, g.last);
     return 0;
 }
 
@@ -466,6 +380,8 @@ static void emit_start(struct train *t) {
     if (t->a.steps > 0) val_set_int(config, "steps", t->a.steps);
     val_set_int(config, "batch", t->a.batch);
     if (t->a.accum > 1) val_set_int(config, "accum", t->a.accum);
+    if (t->a.ema > 0) val_set_num(config, "ema", t->a.ema);
+    if (t->a.swa > 0) val_set_num(config, "swa", t->a.swa);
     val_set(config, "optim", optimiser_val(t->optim));
     val_set(config, "sched", sched_val(t->sched));
     val_set(config, "loss", loss_val(&t->loss));
@@ -476,7 +392,9 @@ static void emit_start(struct train *t) {
     val_set(v, "config", config);
     if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
     struct val *memory;
-    val_set_int(v, "memory", (int64_t)step_memory(t->step, &memory));
+    int64_t bytes = (int64_t)step_memory(t->step, &memory), more = t->average ? (int64_t)t->model->bytes : 0;
+    if (more) val_set_int(memory, "averaged", more), val_set_int(memory, "total", bytes + more);
+    val_set_int(v, "memory", bytes + more);
     if (t->n_step > 0) val_set_int(v, "resumed_at", t->n_step);
     run_info(t->run, v);
     run_report(t->run, "memory", memory);
@@ -485,7 +403,7 @@ static void emit_start(struct train *t) {
 /* What the run will take must be there: parameters and optimiser exist already, the plan has been granted; the system must not be about to swap. */
 static int check_memory(const struct train *t, struct err *e) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    double need = (double)step_memory(t->step, NULL) + (t->writer ? (double)t->model->bytes + (double)t->optim->l.bytes : 0), have = (double)pages * (double)size;
+    double need = (double)step_memory(t->step, NULL) + (t->average ? (double)t->model->bytes : 0) + (t->writer ? (double)t->model->bytes + (double)t->optim->l.bytes : 0), have = (double)pages * (double)size;
     if (pages <= 0 || need < have) return 0;
     return err_set(e, "training needs %.0f MiB, this machine has %.0f MiB: use a smaller batch than %" PRId64 " or a smaller model", need / 1048576, have / 1048576, t->a.batch);
 }
@@ -508,7 +426,7 @@ static int setup(struct train *t, struct err *e) {
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
     if (!(t->pool = pool_new(threads, e))) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
-    if (train_lr_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
+    if (train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
     const char *dir = run_dir(t->run);
     if (dir && !(t->writer = ckpt_writer_new(dir, e))) return -1;
@@ -546,8 +464,15 @@ static int begin(struct train *t, struct err *e) {
 static void finish(struct train *t, int rc, const struct err *e) {
     int stop = atomic_load(&t->j->stop);
     t->j->ops = NULL;
+    struct err why = {0};
+    if (t->step && train_average_ready(t, NULL, &why) < 0) log_write(LOG_ERROR, "%s", why.text);
     if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) save_last(t);
-    if (rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0) {
+    bool best = rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0;
+    if (t->average && t->average->n > 0 && !best && t->step) {
+        memcpy(t->model->data, t->average->data, t->model->bytes);
+        t->model->version++;
+    }
+    if (best) {
         memcpy(t->model->data, t->best_data, t->model->bytes);
         t->model->version++;
     }
@@ -600,6 +525,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     ckpt_writer_free(t->writer);
     loader_free(t->loader);
     eval_free(t->eval);
+    average_free(t->average);
     step_free(t->step);
     optimiser_free(t->optim);
     sched_free(t->sched);

@@ -25,6 +25,10 @@ struct val *train_state(const struct train *t) {
     val_set_int(v, "steps", t->a.steps);
     val_set_int(v, "micro", t->n_micro);
     val_set_int(v, "accum", t->a.accum);
+    val_set_num(v, "ema", t->a.ema);
+    val_set_num(v, "swa", t->a.swa);
+    val_set_int(v, "swa_every", t->a.swa_every);
+    if (t->average) val_set_int(v, "averaged", t->average->n);
     val_set_int(v, "batch", t->a.batch);
     val_set_int(v, "batch_tokens", t->a.batch_tokens);
     val_set_int(v, "patience", t->a.patience);
@@ -81,6 +85,11 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->a.seed = val_get_int(v, "seed", t->a.seed);
     t->a.batch = val_get_int(v, "batch", t->a.batch);
     t->a.accum = val_get_int(v, "accum", 1);
+    t->a.ema = val_get_num(v, "ema", 0);
+    t->a.swa = val_get_num(v, "swa", 0);
+    t->a.swa_every = val_get_int(v, "swa_every", 0);
+    if (train_average_start(t, e) < 0) return -1;
+    if (t->average) t->average->n = val_get_int(v, "averaged", 0), t->average->stale = true;
     t->a.batch_tokens = val_get_int(v, "batch_tokens", t->a.batch_tokens);
     t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
     t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);
@@ -153,7 +162,7 @@ int train_resume(struct train *t, const char *path, struct err *e) {
     int rc = take_arguments(t, meta, e);
     if (rc == 0) rc = take_position(t, meta, e);
     if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
-    if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, e);
+    if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, e);
     if (rc == 0) {
         take_best(t, folder);
         take_live(t, folder);

@@ -2,6 +2,7 @@
 #ifndef HONE_ENGINE_TRAIN_TRAIN_H
 #define HONE_ENGINE_TRAIN_TRAIN_H
 
+#include "engine/train/average.h"
 #include "engine/train/ckpt.h"
 #include "engine/train/eval.h"
 #include "engine/train/sched.h"
@@ -12,6 +13,8 @@ struct train_args {
     struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp, *freeze;
     int64_t epochs, steps, batch, batch_tokens, accum, seed, eval_every, ckpt_every, patience;
     double lr, lr_scale, clip_norm, clip_value, min_delta;
+    double ema, swa;
+    int64_t swa_every;
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
     bool shuffle, flip, balanced;
@@ -54,6 +57,7 @@ struct train {
     /* ---- of this process ---- */
     int64_t last_eval, last_ckpt;    /* steps */
     int64_t unsaved;                 /* checkpoints in a row that could not be written */
+    struct average *average;         /* ema, swa; NULL: neither */
     float *best_data;                /* keep=best: the weights of best_step */
     struct val *last_values;         /* of the newest evaluation, names with prefix val_ */
     double t_rate, rows_rate, tokens_rate, examples_s, tokens_s;
@@ -83,6 +87,14 @@ int train_freeze(struct train *t, const struct val *patterns, struct err *e);   
 int train_freeze_set(struct train *t, const struct val *patterns, struct err *e);  /* with the step */
 void train_freeze_end(struct train *t);
 void train_resume_path(struct hub *h, const struct val *resume, char *out, size_t size); /* a run's folder by its handle or name, or a path as given */
+/* nonfinite.c */
+struct group { int64_t start, rows, tokens, n; bool last; }; /* the batches of one step: first row, rows, tokens, how many, whether they end the epoch */
+int train_not_finite(struct train *t, const struct batch *b, const struct group *g, const struct step_result *r, struct err *e); /* b: the last batch of the step */
+/* average.c */
+int train_average_start(struct train *t, struct err *e);      /* as the arguments say */
+void train_average_step(struct train *t, bool epoch_end);     /* after a step that was applied */
+int train_average_ready(struct train *t, eval_stop stop, struct err *e); /* before the averaged weights are used */
+const float *train_weights(const struct train *t);            /* what is evaluated and kept: the averaged weights where there are any */
 /* state.c: the state as a value, and back */
 struct val *train_state(const struct train *t);
 int train_resume(struct train *t, const char *path, struct err *e);

@@ -1,0 +1,181 @@
+/* Averaged weights: the moving average and the plain mean against their formulas in double; running statistics against sums made here; a run evaluates and ends with
+ * the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it gives the same bits; no allocation in steps. */
+#include "config.h"
+
+#include "tests/engine/step_fix.h"
+#include "tests/engine/train_fix.h"
+
+#include "engine/train/average.h"
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define COUNTED 1
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
+static _Atomic long allocations;
+static void *counted(void *p) {
+    allocations++;
+    return p;
+}
+void *malloc(size_t n) { return counted(__libc_malloc(n)); }
+void *calloc(size_t n, size_t m) { return counted(__libc_calloc(n, m)); }
+void *realloc(void *p, size_t n) { return counted(__libc_realloc(p, n)); }
+#endif
+
+static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":32},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
+
+/* 30 steps of training; the average against the formula in double. */
+static void formula(const char *what, double decay) {
+    struct err e = {0};
+    struct fix f;
+    if (fix_open(&f, mlp, "\"adam\"", 2, (struct step_spec){.rows = 20}, &e) < 0) return (void)tap_ok(false, "%s", what);
+    struct average *a = average_new(f.m, decay, &e);
+    size_t n = f.m->bytes / sizeof(float);
+    double *want = X_NEW(double, n), worst = 0, scale = 0;
+    long made = 0;
+    bool ok = a != NULL;
+    for (int64_t i = 0; ok && i < 30; i++) {
+        double h[CTL_N], share = decay > 0 ? 1 - fmin(decay, (1.0 + (double)i) / (10.0 + (double)i)) : 1 / (1.0 + (double)i);
+        struct step_result r;
+        struct extents x = put_rows(&f, 20 * i, 20 * i + 20, 0, 3);
+        optimiser_hyper(f.o, 0.01, 0, 0, h);
+        ok = step_run(f.s, &x, (uint64_t)i + 1, h, &r, &e) == 0 && r.ok;
+        optimiser_applied(f.o, 0.01);
+#ifdef COUNTED
+        long before = allocations;
+#endif
+        average_add(a, f.m, f.pool);
+#ifdef COUNTED
+        made += allocations - before;
+#endif
+        for (size_t k = 0; k < n; k++) want[k] = i == 0 ? (double)f.m->data[k] : want[k] + share * ((double)f.m->data[k] - want[k]);
+    }
+    for (size_t k = 0; ok && k < n; k++) worst = fmax(worst, fabs(want[k] - (double)a->data[k])), scale = fmax(scale, fabs(want[k]));
+    tap_ok(ok && worst < 1e-6 * scale && made == 0, "%s: 30 steps agree with the formula to %.1e, %ld allocations %s", what, worst / scale, made, e.text);
+    free(want);
+    average_free(a);
+    fix_close(&f);
+}
+
+/* batch_norm on the input itself: its batch statistics can be made here. Batches of 16, the last of 8. */
+static void statistics(void) {
+    struct err e = {0};
+    struct dataset *d = make_data(200, 40, -1, 0);
+    static const char net[] = "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"dropout\",\"p\":0.5},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"linear\",\"out\":3}]}";
+    struct val *user = from_json(net, &e), *desc = user ? model_describe(user, NULL, &e) : NULL;
+    struct model *m = desc ? model_new(desc, 1, &e) : NULL;
+    struct average *a = m ? average_new(m, 0, &e) : NULL;
+    double mean[12] = {0}, var[12] = {0}, worst = 0;
+    const float *x = d->part[0].col[0].data;
+    bool ok = a != NULL;
+    if (ok) average_add(a, m, NULL);
+    ok = ok && average_statistics(a, m, &d->part[0], NULL, 16, 0, NULL, NULL, &e) == 0 && !a->stale;
+    for (int b = 0; b < 13; b++)
+        for (int j = 0; j < 12; j++) {
+            double s = 0, q = 0, n = b < 12 ? 16 : 8;
+            for (int i = b * 16; i < b * 16 + (int)n; i++) s += (double)x[i * 12 + j];
+            for (int i = b * 16; i < b * 16 + (int)n; i++) q += ((double)x[i * 12 + j] - s / n) * ((double)x[i * 12 + j] - s / n);
+            mean[j] += s / n / 13, var[j] += q / (n - 1) / 13;
+        }
+    for (int i = 0; ok && i < m->n_param; i++)
+        for (int j = 0; j < 12; j++) {
+            double got = (double)((float *)((char *)a->data + m->param[i].offset))[j];
+            if (strcmp(m->param[i].name, "n.running_mean") == 0) worst = fmax(worst, fabs(got - mean[j]));
+            if (strcmp(m->param[i].name, "n.running_var") == 0) worst = fmax(worst, fabs(got - var[j]));
+        }
+    tap_ok(ok && worst < 1e-5, "running statistics are the means of those of 13 batches to %.1e, nothing dropped out %s", worst, e.text);
+    average_free(a);
+    val_free(user);
+    model_free(m);
+    dataset_unref(d);
+}
+
+static struct val *args_of(struct handle m, struct handle d, const char *how, int64_t accum) {
+    struct val *a = train_args(m, d, 4);
+    val_set_int(a, "accum", accum);
+    if (strcmp(how, "ema") == 0) val_set_num(a, "ema", 0.9);
+    if (strcmp(how, "swa") == 0) val_set_num(a, "swa", 1.4), val_set_int(a, "swa_every", 3);
+    return a;
+}
+
+static void resumed(const char *how, int64_t accum) {
+    static const int64_t at[] = {1, 3, 7, 11, 19};
+    struct err e;
+    char want[65], hex[65];
+    bool same = true;
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
+    struct val *r = train(args_of(m, d, how, accum), &e);
+    if (!r) printf("# %s\n", e.text);
+    sum_of(m, want);
+    for (size_t i = 0; r && i < LEN(at); i++) {
+        struct handle m1 = make_model(d, false), m2 = make_model(d, false);
+        struct val *a = args_of(m1, d, how, accum), *b = args_of(m2, d, "", 1), *r2;
+        val_set_int(a, "steps", at[i]);
+        struct val *r1 = train(a, &e);
+        val_set_str(b, "resume", r1 ? val_get_str(r1, "run", "?") : "?");
+        val_set_int(b, "epochs", 4);
+        r2 = r1 ? train(b, &e) : NULL;
+        sum_of(m2, hex);
+        if (!r2) printf("# %s\n", e.text);
+        else if (strcmp(hex, want) != 0) printf("# differs when ended at step %d\n", (int)at[i]);
+        same = same && r2 && strcmp(hex, want) == 0;
+        val_free(r1);
+        val_free(r2);
+    }
+    tap_ok(r && same, "%s, %d batches a step, dropout: ended at 5 steps within epochs and resumed, the same weights: %.12s", *how ? how : "no average", (int)accum, want);
+    val_free(r);
+}
+
+/* What was evaluated last is what the model is at the end, and not what it would be without averaging. */
+static void evaluated(const char *how) {
+    struct err e;
+    char hex[65], plain[65];
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false), p = make_model(d, false);
+    struct val *r = train(args_of(m, d, how, 1), &e), *r0 = train(args_of(p, d, "", 1), &e), *t = val_table(), *rep;
+    double got = r ? val_get_num(r, "val_loss", NAN) : NAN;
+    val_set(t, "model", val_handle(m));
+    val_set(t, "data", val_handle(d));
+    val_set_str(t, "split", "val");
+    rep = call("eval", t, &e);
+    double want = rep ? val_get_num(rep, "loss", NAN) : NAN;
+    sum_of(m, hex);
+    sum_of(p, plain);
+    tap_ok(r && r0 && rep && fabs(got - want) < 1e-9 && strcmp(hex, plain) != 0, "%s: the model at the end has the loss that was evaluated, %.6f, and is not the one without (%.6f) %s", how, want,
+           r0 ? val_get_num(r0, "val_loss", NAN) : NAN, rep ? "" : e.text);
+    val_free(r);
+    val_free(r0);
+    val_free(rep);
+}
+
+static void refused(void) {
+    struct err e;
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
+    struct val *a = args_of(m, d, "ema", 1);
+    val_set_num(a, "swa", 2);
+    struct val *r = train(a, &e);
+    tap_ok(!r && strstr(e.text, "give one of them"), "both at once are refused: %s", e.text);
+    val_free(r);
+}
+
+int main(void) {
+    struct err e = {0};
+    struct gemm_info info;
+    settings_init();
+    log_set_sink(quiet, NULL);
+    strcpy(dir, "/tmp/hone-average-XXXXXX");
+    if (!mkdtemp(dir) || engine_init(&e) < 0) return 1;
+    gemm_open(NULL, &info);
+    formula("moving average", 0.8);
+    formula("moving average, slow", 0.999);
+    formula("plain mean", 0);
+    statistics();
+    open_hone();
+    setting("threads", val_int(2));
+    resumed("", 3);
+    resumed("ema", 3);
+    resumed("swa", 2);
+    evaluated("ema");
+    evaluated("swa");
+    refused();
+    close_hone();
+    io_remove_tree(dir, &e);
+    return tap_done();
+}
