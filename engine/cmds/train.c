@@ -33,7 +33,7 @@ static const struct arg table[] = {
     A("clip_value", "largest element of the gradient; 0: no limit", "0", ARG_NUM, clip_value, ARG_LIVE, AT_STEP, 0, 1e9),
     A("eval_every", "steps between evaluations; 0: at the end of each epoch", "0", ARG_INT, eval_every, ARG_LIVE, AT_STEP, 0, 1e15),
     A("ckpt_every", "steps between checkpoints; 0: at the end of each epoch", "0", ARG_INT, ckpt_every, ARG_LIVE, AT_STEP, 0, 1e15),
-    A("recompute", "what is not kept for the backward pass but computed again, with the same bits: the insides of residual and encoder blocks, of parts chosen for the least memory (auto), or outputs of activations (light)", "none", ARG_ENUM, recompute, 0, AT_RUN, 0, 0, recomputes),
+    A("recompute", "what the backward pass computes again to the same bits instead of keeping it: the insides of blocks, of parts chosen for the least memory (auto), outputs of activations (light)", "none", ARG_ENUM, recompute, 0, AT_RUN, 0, 0, recomputes),
     A("ema", "moving average of the weights with this decay, 0.999 for example: evaluated, kept in checkpoints, and what the model has at the end; 0: none", "0", ARG_NUM, ema, 0, AT_RUN, 0, 0.9999999),
     A("swa", "plain mean of the weights from this epoch on (2.5: from the middle of the third), used as with ema; running statistics are taken anew for it; 0: none", "0", ARG_NUM, swa, 0, AT_RUN, 0, 1e9),
     A("swa_every", "steps between the weights that swa takes; 0: at the end of each epoch", "0", ARG_INT, swa_every, 0, AT_RUN, 0, 1e15),
