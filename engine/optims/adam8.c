@@ -29,33 +29,39 @@ static double value_of(int k, int shift) {
     return k < 0 ? -v : v;
 }
 
-/* What coding needs: in decade i the code is from[i] + floor(x mul[i] - sub[i]), at most top[i]; the decade above begins where the nearest value changes. */
-struct book { float value[256], mul[DECADES], sub[DECADES], from[DECADES], top[DECADES], above[DECADES], zero, one; };
+/* What coding needs. In decade i with n cells of 0.9 decade(i) / n the code is n - shift + floor(x mul - n / 9), at most 2 n - 1 - shift; the next decade
+ * begins where its first value is the nearer one. */
+struct coder { float n[DECADES], mul[DECADES], above[DECADES], zero, shift; };
+struct book { float value[256]; struct coder c; };
 
 static void book_init(struct book *b, int shift) {
     for (int c = 0; c < 256; c++) b->value[c] = (float)value_of(shift ? c : c - 127, shift);
     for (int i = 0; i < DECADES; i++) {
-        int n = 1 << (i + shift), first = shift ? n - 1 : n;
-        b->mul[i] = (float)(n / (0.9 * decade(i)));
-        b->sub[i] = (float)(n / 9.0);
-        b->from[i] = (float)first;
-        b->top[i] = (float)(first + n - 1);
-        b->above[i] = (float)((value_of(first + n - 1, shift) + value_of(first + n, shift)) / 2);
+        int n = 1 << (i + shift), last = 2 * n - 1 - shift;
+        b->c.n[i] = (float)n;
+        b->c.mul[i] = (float)(n / (0.9 * decade(i)));
+        b->c.above[i] = (float)((value_of(last, shift) + value_of(last + 1, shift)) / 2);
     }
-    b->zero = (float)(value_of(1, shift) / 2);
-    b->one = b->above[DECADES - 1];
+    b->c.zero = (float)(value_of(1, shift) / 2);
+    b->c.shift = (float)shift;
 }
 
-/* The nearest code of 0 <= x <= 1 as a whole number in a float. */
-static inline __attribute__((always_inline)) float code_of(const struct book *b, float x, float most) {
-    float k = 0;
-    for (int i = 0; i < DECADES; i++) {
-        float f = (float)(int)(x * b->mul[i] - b->sub[i]);
-        f = b->from[i] + (f > 0 ? f : 0.0f);
-        f = f > b->top[i] ? b->top[i] : f;
-        k = x > (i ? b->above[i - 1] : b->zero) ? f : k;
-    }
-    return x > b->one ? most : k;
+static inline __attribute__((always_inline)) float pick(float x, float from, float above, float below) { return x > from ? above : below; }
+
+/* The nearest code of 0 <= x <= 1 as a whole number in a float. The decades are written out: loops inside a loop do not vectorise. */
+static inline __attribute__((always_inline)) float code_of(const struct coder *c, float x, float most) {
+    float n = pick(x, c->above[0], c->n[1], c->n[0]), mul = pick(x, c->above[0], c->mul[1], c->mul[0]);
+    n = pick(x, c->above[1], c->n[2], n), mul = pick(x, c->above[1], c->mul[2], mul);
+    n = pick(x, c->above[2], c->n[3], n), mul = pick(x, c->above[2], c->mul[3], mul);
+    n = pick(x, c->above[3], c->n[4], n), mul = pick(x, c->above[3], c->mul[4], mul);
+    n = pick(x, c->above[4], c->n[5], n), mul = pick(x, c->above[4], c->mul[5], mul);
+    n = pick(x, c->above[5], c->n[6], n), mul = pick(x, c->above[5], c->mul[6], mul);
+    float cell = (float)(int)(x * mul - n * (float)(1 / 9.0));
+    cell = cell > 0 ? cell : 0.0f;
+    cell = cell < n - 1 ? cell : n - 1;
+    float k = n - c->shift + cell;
+    k = x > c->zero ? k : 0.0f;
+    return x > c->above[6] ? most : k;
 }
 
 /* One block of n <= 256: codes to floats and back. Signed codes are 127 + k. */
@@ -69,10 +75,11 @@ static void encode_signed(const struct book *b, const float *restrict x, uint8_t
 #pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     const float inv = most > 0 ? 1 / most : 0;
+    const struct coder c = b->c;
     *scale = most;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        float k = code_of(b, fabsf(x[i]) * inv, x[i] < 0 ? 127.0f : 128.0f); /* there is no code for -1 */
+        float k = code_of(&c, fabsf(x[i]) * inv, x[i] < 0 ? 127.0f : 128.0f); /* there is no code for -1 */
         q[i] = (uint8_t)(int)(127.0f + (x[i] < 0 ? -k : k));
     }
 }
@@ -82,9 +89,10 @@ static void encode_unsigned(const struct book *b, const float *restrict x, uint8
 #pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
     const float inv = most > 0 ? 1 / most : 0;
+    const struct coder c = b->c;
     *scale = most;
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) q[i] = (uint8_t)(int)code_of(b, x[i] * inv, 255.0f);
+    for (int64_t i = 0; i < n; i++) q[i] = (uint8_t)(int)code_of(&c, x[i] * inv, 255.0f);
 }
 
 static void step(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, int64_t n, struct update_grad h, const float *c) {

@@ -134,7 +134,7 @@ tid optim_dense_grad(struct graph *g, const struct optim_update *u, struct err *
 
 static int add_all(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid ctl, struct err *e) {
     struct optim_update *u = X_NEW(struct optim_update, (size_t)n + 1);
-    tid shared[OPTIM_STATES];
+    tid shared[OPTIM_STATES], rows[3];
     int rc = 0, m = 0;
     add_states(g, "optim", &o->l.shared, shared);
     for (int i = 0; i < n && rc == 0; i++) {
@@ -144,6 +144,10 @@ static int add_all(const struct optimiser *o, struct graph *g, const tid *param,
         *v = (struct optim_update){.o = o, .slot = s, .param = param[i], .grad = grad[i], .ctl = ctl};
         graph_path(g, graph_tensor(g, param[i])->name);
         add_states(g, graph_tensor(g, param[i])->name, s, v->state);
+        if (optimiser_common(o)->lazy && (s->rule->build || s->rule->build_all) && grad_rows(g, grad[i], rows)) {
+            rc = err_code(e, ERR_USAGE, "%s looks at whole tensors, so it cannot leave rows of %s alone: leave out lazy", o->row->kind.name, graph_tensor(g, param[i])->name);
+            break;
+        }
         if (!o->row->build_all) rc = s->rule->build ? s->rule->build(g, v, e) : add_update(g, v, e);
     }
     if (rc == 0 && o->row->build_all) rc = o->row->build_all(g, u, m, shared, e);
