@@ -22,6 +22,8 @@
 #include "src/base/thread.h"
 
 enum { COPY_PIECE = 1 << 20 };
+#define STAGES 2                         /* saves that may be under way or waiting, so that the loop need not wait for the disk .. */
+#define SECOND_MAX ((size_t)128 << 20)   /* .. where a copy is no larger than this */
 static const char *const parts[] = {"model.json", "model.safetensors", "state.safetensors"};
 
 struct stage {                 /* copies of one moment */
@@ -38,13 +40,14 @@ struct ckpt_writer {
     char *dir;                 /* immutable: RUN/ckpt */
     pthread_t thread;
     bool started;
-    struct stage stage;        /* the engine thread's while !busy, else the writer's */
+    struct stage stage[STAGES]; /* [first, first + queued) round the ring are the writer's, the others the engine thread's */
     int64_t kept_best;         /* writer thread */
     char *best_name;
     pthread_mutex_t lock;      /* protects everything below */
     pthread_cond_t changed;
-    bool busy, quit, reported;
-    struct ckpt_done done;
+    bool quit;
+    int first, queued, n_done;
+    struct ckpt_done done[STAGES + 2]; /* not yet reported: those of the ring, and one put since the last report */
 };
 
 /* ---- writing ---- */
@@ -155,23 +158,23 @@ static void remove_others(struct ckpt_writer *w, const char *keep) {
     if (d) closedir(d);
 }
 
-static void save(struct ckpt_writer *w, struct ckpt_done *out) {
+static void save(struct ckpt_writer *w, const struct stage *s, struct ckpt_done *out) {
     struct err e = {0};
     double t = clock_now();
     char *tmp = io_join(w->dir, ".tmp"), *path = NULL;
     int64_t bytes = 0;
     int rc = io_mkdirs(w->dir, 0777, &e);
-    if (rc == 0) rc = write_parts(&w->stage, tmp, &bytes, &e);
-    path = free_name(w->dir, w->stage.step);
+    if (rc == 0) rc = write_parts(s, tmp, &bytes, &e);
+    path = free_name(w->dir, s->step);
     if (rc == 0 && (io_fault("ckpt.rename") < 0 || rename(tmp, path) < 0)) rc = err_sys(&e, "rename", tmp);
     if (rc == 0) rc = io_sync_dir(w->dir, &e);
-    if (rc == 0 && w->stage.best) {
+    if (rc == 0 && s->best) {
         free(w->best_name);
         w->best_name = mem_str(strrchr(path, '/') + 1);
     }
     if (rc == 0) remove_others(w, path);
     else if (io_exists(tmp)) io_remove_tree(tmp, NULL);
-    *out = (struct ckpt_done){w->stage.step, bytes, w->stage.best, rc == 0, clock_now() - t, ""};
+    *out = (struct ckpt_done){s->step, bytes, s->best, rc == 0, clock_now() - t, ""};
     snprintf(out->text, sizeof out->text, "%s", rc == 0 ? path : e.text);
     free(tmp);
     free(path);
@@ -181,15 +184,17 @@ static void *loop(void *arg) {
     struct ckpt_writer *w = arg;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->busy && !w->quit) pthread_cond_wait(&w->changed, &w->lock);
-        if (!w->busy) break;
+        while (!w->queued && !w->quit) pthread_cond_wait(&w->changed, &w->lock);
+        if (!w->queued) break;
+        const struct stage *s = &w->stage[w->first];
         pthread_mutex_unlock(&w->lock);
         struct ckpt_done done;
-        save(w, &done);
+        save(w, s, &done);
         pthread_mutex_lock(&w->lock);
-        w->done = done;
-        w->busy = false;
-        w->reported = false;
+        if (w->n_done == (int)LEN(w->done)) memmove(w->done, w->done + 1, (size_t)--w->n_done * sizeof *w->done); /* nobody asks: the newest are kept */
+        w->done[w->n_done++] = done;
+        w->first = (w->first + 1) % STAGES;
+        w->queued--;
         pthread_cond_broadcast(&w->changed);
     }
     pthread_mutex_unlock(&w->lock);
@@ -199,7 +204,6 @@ static void *loop(void *arg) {
 struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e) {
     struct ckpt_writer *w = X_NEW(struct ckpt_writer, 1);
     w->dir = io_join(dir, "ckpt");
-    w->reported = true;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     if (thread_start(&w->thread, "writer", loop, w, e) < 0) {
@@ -210,8 +214,7 @@ struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e) {
     return w;
 }
 
-static int stage(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct err *e) {
-    struct stage *s = &w->stage;
+static int stage(struct stage *s, const struct model *m, const struct optimiser *o, const float *average, struct err *e) {
     if (!s->model && !(s->model = model_clone(m))) return err_set(e, "there is not enough memory to stage a checkpoint of %zu MiB", m->bytes >> 20);
     if (!s->state || s->bytes != o->l.bytes) {
         free(s->state);
@@ -236,17 +239,21 @@ static int stage(struct ckpt_writer *w, const struct model *m, const struct opti
 }
 
 int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step, bool best, struct err *e) {
-    ckpt_writer_wait(w);
-    if (stage(w, m, o, average, e) < 0) {
+    int most = m->bytes + o->l.bytes <= SECOND_MAX ? STAGES : 1;
+    pthread_mutex_lock(&w->lock);
+    while (w->queued >= most) pthread_cond_wait(&w->changed, &w->lock);
+    struct stage *s = &w->stage[(w->first + w->queued) % STAGES];
+    pthread_mutex_unlock(&w->lock);
+    if (stage(s, m, o, average, e) < 0) {
         val_free(meta_take);
         return -1;
     }
-    val_free(w->stage.meta);
-    w->stage.meta = meta_take;
-    w->stage.step = step;
-    w->stage.best = best;
+    val_free(s->meta);
+    s->meta = meta_take;
+    s->step = step;
+    s->best = best;
     pthread_mutex_lock(&w->lock);
-    w->busy = true;
+    w->queued++;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
     return 0;
@@ -292,10 +299,10 @@ int ckpt_writer_adopt(struct ckpt_writer *w, const char *folder, struct err *e) 
 
 bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out) {
     pthread_mutex_lock(&w->lock);
-    bool news = !w->busy && !w->reported;
+    bool news = w->n_done > 0;
     if (news) {
-        *out = w->done;
-        w->reported = true;
+        *out = w->done[0];
+        memmove(w->done, w->done + 1, (size_t)--w->n_done * sizeof *w->done);
     }
     pthread_mutex_unlock(&w->lock);
     return news;
@@ -303,12 +310,14 @@ bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out) {
 
 void ckpt_writer_wait(struct ckpt_writer *w) {
     pthread_mutex_lock(&w->lock);
-    while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
+    while (w->queued) pthread_cond_wait(&w->changed, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }
 
 size_t ckpt_writer_bytes(const struct ckpt_writer *w) {
-    return w->stage.model ? w->stage.model->bytes + w->stage.bytes + w->stage.n_raw : 0;
+    size_t n = 0;
+    for (int i = 0; i < STAGES; i++) n += w->stage[i].model ? w->stage[i].model->bytes + w->stage[i].bytes + w->stage[i].n_raw : 0;
+    return n;
 }
 
 void ckpt_writer_free(struct ckpt_writer *w) {
@@ -320,11 +329,13 @@ void ckpt_writer_free(struct ckpt_writer *w) {
         pthread_mutex_unlock(&w->lock);
         pthread_join(w->thread, NULL);
     }
-    free_tensors(&w->stage);
-    model_free(w->stage.model);
-    free(w->stage.state);
-    free(w->stage.raw);
-    val_free(w->stage.meta);
+    for (int i = 0; i < STAGES; i++) {
+        free_tensors(&w->stage[i]);
+        model_free(w->stage[i].model);
+        free(w->stage[i].state);
+        free(w->stage[i].raw);
+        val_free(w->stage[i].meta);
+    }
     free(w->best_name);
     free(w->dir);
     pthread_cond_destroy(&w->changed);

@@ -171,10 +171,8 @@ static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct e
 
 /* ---- checkpoints ---- */
 
-/* always: also where another one was said a moment ago. */
-static void report_saves(struct train *t, bool always) {
-    struct ckpt_done d;
-    if (!t->writer || !ckpt_writer_done(t->writer, &d)) return;
+static void report_save(struct train *t, const struct ckpt_done *done, bool always) {
+    const struct ckpt_done d = *done;
     struct val *v = val_table();
     if (d.ok) {
         t->unsaved = 0;
@@ -199,10 +197,14 @@ static void report_saves(struct train *t, bool always) {
     buf_release(&b);
 }
 
+/* always: also where another one was said a moment ago. */
+static void report_saves(struct train *t, bool always) {
+    struct ckpt_done d;
+    while (t->writer && ckpt_writer_done(t->writer, &d)) report_save(t, &d, always);
+}
+
 int train_checkpoint(struct train *t, bool best, struct err *e) {
     if (!t->writer) return 0;
-    report_saves(t, false);
-    ckpt_writer_wait(t->writer);
     report_saves(t, false);
     t->last_ckpt = t->n_step;
     return ckpt_writer_put(t->writer, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, train_state(t), t->n_step, best, e);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/call/help.h"
 #include "src/call/parse.h"
@@ -396,7 +397,13 @@ static int jobs_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
-/* ---- notes, help, handles ---- */
+/* ---- clock, notes, help, handles ---- */
+
+static int clock_run(struct call *c, const void *args, struct err *e) {
+    (void)args, (void)e;
+    call_result(c, val_num(clock_now()));
+    return 0;
+}
 
 struct note_args {
     struct handle run;
@@ -510,8 +517,9 @@ ROW(checkpoint, "saves the run's state after this step", "run:checkpoint()", run
 ROW(evaluate, "evaluates the run's model after this step", "run:evaluate()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run:wait())", wait_args_, run_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
+ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
 const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd, &stop_cmd,
-    &checkpoint_cmd, &evaluate_cmd, &wait_cmd, &jobs_cmd, &handle_cmd, &manual_cmd, NULL};
+    &checkpoint_cmd, &evaluate_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};

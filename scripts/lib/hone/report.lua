@@ -68,39 +68,39 @@ function report:confusion()
     return columns(rows, true)
 end
 
-local function macro(m, what)
-    local sum, n, guess = 0, 0, {}
+-- Macro means of precision, recall and F1 of a confusion matrix.
+local function macros(m)
+    local guess, precision, recall, f1, n = {}, 0, 0, 0, 0
+    for c = 1, #m do guess[c] = 0 end
     for r = 1, #m do
-        for c = 1, #m do guess[c] = (guess[c] or 0) + m[r][c] end
+        local row = m[r]
+        for c = 1, #m do guess[c] = guess[c] + row[c] end
     end
     for k = 1, #m do
-        local label = 0
+        local label, hit = 0, m[k][k]
         for c = 1, #m do label = label + m[k][c] end
         if label + guess[k] > 0 then
-            local hit = m[k][k]
-            if what == "f1_macro" then sum = sum + 2 * hit / (label + guess[k])
-            elseif what == "recall_macro" then sum = sum + (label > 0 and hit / label or 0)
-            else sum = sum + (guess[k] > 0 and hit / guess[k] or 0) end
+            f1 = f1 + 2 * hit / (label + guess[k])
+            if label > 0 then recall = recall + hit / label end
+            if guess[k] > 0 then precision = precision + hit / guess[k] end
             n = n + 1
         end
     end
-    return n > 0 and sum / n or 0
+    if n == 0 then return { precision_macro = 0, recall_macro = 0, f1_macro = 0 } end
+    return { precision_macro = precision / n, recall_macro = recall / n, f1_macro = f1 / n }
 end
 
--- 95 % interval of acc, recall_macro, precision_macro or f1_macro: Wilson's for acc, otherwise percentiles of a bootstrap over
--- the rows of the confusion matrix with a fixed seed, so that the same report gives the same interval.
-function report:interval(name)
-    name = name or "acc"
-    if name == "acc" then return self.acc_lo, self.acc_hi end
-    if name ~= "f1_macro" and name ~= "recall_macro" and name ~= "precision_macro" then error("no interval is known for " .. tostring(name), 2) end
-    local m, rows, cols, n = need(self, "matrix"), {}, {}, 0
+-- 2.5 and 97.5 percentiles of the macro numbers over resampled rows of the matrix, from a fixed seed.
+local function bootstrap(m)
+    local cell, n = {}, 0
     for r = 1, #m do
         for c = 1, #m do
-            for _ = 1, m[r][c] do n = n + 1; rows[n], cols[n] = r, c end
+            local row = { r, c }
+            for _ = 1, m[r][c] do n = n + 1; cell[n] = row end
         end
     end
-    if n == 0 then return 0, 1 end
-    local seed, values = 88172645463325252, {}
+    if n == 0 then return { precision_macro = { 0, 1 }, recall_macro = { 0, 1 }, f1_macro = { 0, 1 } } end
+    local seed, values, out = 88172645463325252, { precision_macro = {}, recall_macro = {}, f1_macro = {} }, {}
     for b = 1, math.max(100, math.min(1000, 2000000 // n)) do
         local s = {}
         for r = 1, #m do
@@ -111,14 +111,32 @@ function report:interval(name)
             seed = seed ~ seed << 13
             seed = seed ~ seed >> 7
             seed = seed ~ seed << 17
-            local i = (seed >> 11) % n + 1
-            local row = s[rows[i]]
-            row[cols[i]] = row[cols[i]] + 1
+            local at = cell[(seed >> 11) % n + 1]
+            local row, c = s[at[1]], at[2]
+            row[c] = row[c] + 1
         end
-        values[b] = macro(s, name)
+        for name, v in pairs(macros(s)) do values[name][b] = v end
     end
-    table.sort(values)
-    return values[math.max(1, math.floor(#values * 0.025 + 0.5))], values[math.min(#values, math.ceil(#values * 0.975))]
+    for name, v in pairs(values) do
+        table.sort(v)
+        out[name] = { v[math.max(1, math.floor(#v * 0.025 + 0.5))], v[math.min(#v, math.ceil(#v * 0.975))] }
+    end
+    return out
+end
+
+-- 95 % interval of acc, recall_macro, precision_macro or f1_macro: Wilson's for acc, otherwise percentiles of a bootstrap over
+-- the rows of the confusion matrix with a fixed seed, so that the same report gives the same interval.
+function report:interval(name)
+    name = name or "acc"
+    if name == "acc" then return self.acc_lo, self.acc_hi end
+    if name ~= "f1_macro" and name ~= "recall_macro" and name ~= "precision_macro" then error("no interval is known for " .. tostring(name), 2) end
+    local m = need(self, "matrix")
+    local all = rawget(self, "intervals") -- the resamples serve all three
+    if not all then
+        all = bootstrap(m)
+        rawset(self, "intervals", all)
+    end
+    return all[name][1], all[name][2]
 end
 
 local ORDER = { "loss", "acc", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap", "mcc", "kappa", "brier", "ece", "mse", "mae", "rmse", "r2" }
