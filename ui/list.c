@@ -89,7 +89,7 @@ void list_fill(struct ui *u) {
         snprintf(command, sizeof command, "%s%.60s", needs_args(c) ? "?" : "", c->kind.name);
         bool keyed = false; /* the row of its key is there already */
         for (int k = 0; k < shown && !keyed; k++) keyed = strcmp(u->item[k].label, c->kind.name) == 0;
-        if (!(c->flags & CMD_HIDDEN) && !keyed) add(u, c->kind.name, c->kind.help, command);
+        if (!(c->flags & (CMD_HIDDEN | CMD_SHELL)) && !keyed) add(u, c->kind.name, c->kind.help, command);
     }
     for (int i = 0; i < u->now.n && u->popup == POP_PALETTE; i++) {
         char label[64], command[32];

@@ -14,7 +14,8 @@ enum cmd_flags {
     CMD_WATCHER = 4,       /* changes nothing: a read-only client may call it; not in the journal */
     CMD_WAIT = 8,          /* a job whose caller (Lua, command line) waits for its result; otherwise the reply is the job's handle at once */
     CMD_HIDDEN = 16,       /* plumbing: not in help or palette */
-    CMD_LINE = 32          /* also a top-level word of the command line: hone NAME ... */
+    CMD_LINE = 32,         /* also a top-level word of the command line: hone NAME ... */
+    CMD_SHELL = 64         /* only that: it acts in the client, the palette leaves it out */
 };
 
 struct cmd {

@@ -35,6 +35,7 @@ is 1 'terminal' "attach without a terminal" attach
 is 1 'terminal' "reset without a terminal" reset
 is 0 '' "options after the command" ls --json
 is 0 '' "and before it" --json ls
+is 0 'demo - a built-in example' "help of a word" demo --help
 is 0 'epochs' "help of a command" help train
 is 0 'epochs' "and the other way" train --help
 is 2 'no example "fashoin"' "an example that is not there" demo fashoin
