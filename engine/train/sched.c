@@ -35,7 +35,7 @@ struct constant_args { struct counted c; };
 struct step_args { struct counted c; int64_t every; double gamma; };
 struct multi_args { struct counted c; struct val *at; double gamma; };
 struct exp_args { struct counted c; double gamma; };
-struct cosine_args { struct counted c; double min; int64_t total; double restarts; };
+struct cosine_args { struct counted c; double min; int64_t total; double restarts, mult; };
 struct warmup_args { struct counted c; int64_t steps; double from; struct val *then; };
 struct poly_args { struct counted c; int64_t total; double power, end; };
 struct cycle_args { struct counted c; int64_t total; double rise, div, final_div; };
@@ -73,12 +73,19 @@ static double exp_lr(const struct sched *s, double base, double x, double total)
     return base * pow(((const struct exp_args *)s->args)->gamma, x);
 }
 
-/* CosineAnnealingLR: min + (base - min) (1 + cos(pi x / total)) / 2; with restarts every `total / restarts` (SGDR, Loshchilov and Hutter 2017). */
+/* CosineAnnealingLR: min + (base - min) (1 + cos(pi x / total)) / 2; with `restarts` pieces, each `mult` times as long as the one before
+ * (CosineAnnealingWarmRestarts; SGDR, Loshchilov and Hutter 2017). */
 static double cosine_lr(const struct sched *s, double base, double x, double total) {
     const struct cosine_args *a = s->args;
     double n = a->total > 0 ? (double)a->total : total, r = a->restarts > 1 ? a->restarts : 1, turn = n / r;
     if (!(n > 0)) return base;
     double at = x >= n ? turn : fmod(x, turn);
+    if (a->mult > 1 && r > 1) {
+        double from = 0;
+        turn = n * (a->mult - 1) / (pow(a->mult, r) - 1);
+        for (int i = 1; i < (int)r && x >= from + turn; i++) from += turn, turn *= a->mult;
+        at = fmin(x - from, turn);
+    }
     return a->min + (base - a->min) * (1 + cos(M_PI * at / turn)) / 2;
 }
 
@@ -150,6 +157,12 @@ static int add_kid(struct sched *s, const struct val *spec, struct err *e) {
     if (!k) return err_wrap(e, "in sched.%s", s->row->kind.name);
     s->kid[s->n_kid++] = k;
     return 0;
+}
+
+static int cosine_init(struct sched *s, struct err *e) {
+    const struct cosine_args *a = s->args;
+    if (a->mult <= 1 || a->restarts * log(a->mult) < 30) return 0;
+    return err_code(e, ERR_USAGE, "%g restarts of sched.cosine, each %g times as long as the one before, leave no length for the first: give fewer", a->restarts, a->mult);
 }
 
 static int warmup_init(struct sched *s, struct err *e) {
@@ -300,7 +313,8 @@ static const struct arg exp_table[] = {
 };
 static const struct arg cosine_table[] = {
     TOTAL(cosine_args), {"min", "learning rate at the end", NULL, "0", ARG_NUM, offsetof(struct cosine_args, min), 0, AT_RUN, 0, 1e6},
-    {"restarts", "number of equal cosine pieces", NULL, "1", ARG_NUM, offsetof(struct cosine_args, restarts), 0, AT_RUN, 1, 1e6}, BY(cosine_args, "step"), {NULL},
+    {"restarts", "number of cosine pieces", NULL, "1", ARG_NUM, offsetof(struct cosine_args, restarts), 0, AT_RUN, 1, 1e6},
+    {"mult", "each piece is so many times as long as the one before", NULL, "1", ARG_NUM, offsetof(struct cosine_args, mult), 0, AT_RUN, 1, 1e3}, BY(cosine_args, "step"), {NULL},
 };
 static const struct arg warmup_table[] = {
     {"steps", "length of the rise", NULL, NULL, ARG_INT, offsetof(struct warmup_args, steps), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 1, 1e15},
@@ -333,7 +347,7 @@ static const struct row rows[] = {
     {{"step", "a cut every so often", "sched.step{30, gamma=0.1}", step_table, sizeof(struct step_args)}, step_lr},
     {{"multi_step", "cuts at given positions", "sched.multi_step{{80, 120}, gamma=0.1}", multi_table, sizeof(struct multi_args)}, multi_lr},
     {{"exponential", "a factor each step or epoch", "sched.exponential{0.95}", exp_table, sizeof(struct exp_args)}, exp_lr},
-    {{"cosine", "half a cosine down, with restarts if asked", "sched.cosine{min=1e-5}", cosine_table, sizeof(struct cosine_args)}, cosine_lr},
+    {{"cosine", "half a cosine down, with restarts if asked", "sched.cosine{min=1e-5}", cosine_table, sizeof(struct cosine_args)}, cosine_lr, cosine_init},
     {{"warmup", "a linear rise, then another schedule", "sched.warmup{500, sched.cosine{}}", warmup_table, sizeof(struct warmup_args)}, warmup_lr, warmup_init},
     {{"polynomial", "a polynomial down to min", "sched.polynomial{power=2}", poly_table, sizeof(struct poly_args)}, poly_lr},
     {{"one_cycle", "up and down once (Smith and Topin 2017)", "sched.one_cycle{}", cycle_table, sizeof(struct cycle_args)}, cycle_lr},

@@ -101,15 +101,26 @@ static void plateau_state(void) {
     val_free(spec);
 }
 
+static void refusal(void) {
+    struct err e = {0};
+    static const char text[] = "{\"sched\":\"cosine\",\"restarts\":1000,\"mult\":2}";
+    struct val *spec = json_parse(text, strlen(text), "spec", &e);
+    struct sched *s = sched_new(spec, &e);
+    tap_ok(!s && strstr(e.text, "1000 restarts"), "too many growing restarts: %s", e.text);
+    sched_free(s);
+    val_free(spec);
+}
+
 int main(void) {
     struct err e = {0};
     char path[4096];
     snprintf(path, sizeof path, "%s/tests/golden/scheds.json", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
     struct val *all = json_read_file(path, 1 << 20, &e);
-    tap_ok(all && val_len(all) == 16, "the numbers are there %s", e.text);
+    tap_ok(all && val_len(all) == 17, "the numbers are there %s", e.text);
     for (size_t i = 0; i < val_len(all); i++) golden(val_at(all, i));
     for (size_t i = 0; i < LEN(forms); i++) closed_form(&forms[i]);
     plateau_state();
+    refusal();
     val_free(all);
     return tap_done();
 }

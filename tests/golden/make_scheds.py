@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes scheds.json: the learning rate before each of 120 steps (ten steps an epoch) under torch.optim.lr_scheduler, base rate 0.3, in float64. A schedule that counts
-epochs is stepped at the end of each. Restarts of the cosine are CosineAnnealingWarmRestarts with T_mult 1. Needs: pip install torch. Read by tests/engine/sched_test.c."""
+epochs is stepped at the end of each. Restarts of the cosine are CosineAnnealingWarmRestarts. Needs: pip install torch. Read by tests/engine/sched_test.c."""
 import json, os
 import torch
 import torch.optim.lr_scheduler as S
@@ -20,6 +20,7 @@ CASES = [
     ("cosine", s("cosine", min=0.01), "step", lambda o: S.CosineAnnealingLR(o, STEPS, eta_min=0.01)),
     ("cosine by epochs", s("cosine", min=0.01, by="epoch"), "epoch", lambda o: S.CosineAnnealingLR(o, STEPS // PER, eta_min=0.01)),
     ("cosine with restarts", s("cosine", min=0.02, restarts=4), "step", lambda o: S.CosineAnnealingWarmRestarts(o, 30, eta_min=0.02)),
+    ("cosine with restarts, each twice as long", s("cosine", min=0.02, restarts=4, mult=2), "step", lambda o: S.CosineAnnealingWarmRestarts(o, 8, T_mult=2, eta_min=0.02)),
     ("polynomial", s("polynomial", power=2), "step", lambda o: S.PolynomialLR(o, STEPS, power=2)),
     ("polynomial, shorter than the run", s("polynomial", total=70, power=0.5), "step", lambda o: S.PolynomialLR(o, 70, power=0.5)),
     ("one_cycle", s("one_cycle", rise=0.3, div=20, final_div=1e3), "step", lambda o: S.OneCycleLR(o, BASE, total_steps=STEPS, pct_start=0.3, div_factor=20, final_div_factor=1e3, cycle_momentum=False)),
