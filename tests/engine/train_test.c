@@ -48,11 +48,18 @@ static void threads(void) {
 
 /* ---- resume ---- */
 
+static bool averaged; /* the runs of whole and of children that are killed: with averaged weights and two batches a step */
+static struct val *run_args(struct handle m, struct handle d) {
+    struct val *a = train_args(m, d, 4);
+    if (averaged) val_set_num(a, "ema", 0.9), val_set_int(a, "accum", 2);
+    return a;
+}
+
 static void whole(char hex[65], struct handle *d) {
     struct err e;
     *d = objects_add_data(make_data(200, 40, -1, 0));
     struct handle m = make_model(*d, false);
-    struct val *r = train(train_args(m, *d, 4), &e);
+    struct val *r = train(run_args(m, *d), &e);
     if (!r) printf("# %s\n", e.text);
     val_free(r);
     sum_of(m, hex);
@@ -96,7 +103,7 @@ static int child(void) {
     if (engine_init(&e) < 0) return 1;
     open_hone();
     struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
-    struct val *a = train_args(m, d, 4);
+    struct val *a = run_args(m, d);
     val_set_int(a, "ckpt_every", 5);
     val_set_str(a, "name", "killed");
     train(a, &e);
@@ -111,7 +118,7 @@ static __attribute__((unused)) void kill_at(const char *point, int hit, const ch
         char fault[96];
         snprintf(fault, sizeof fault, "%s:%d:kill", point, hit);
         setenv("HONE_FAULT", fault, 1);
-        execl("/proc/self/exe", "train_test", "child", dir, (char *)NULL);
+        execl("/proc/self/exe", "train_test", averaged ? "averaged" : "child", dir, (char *)NULL);
         _exit(8);
     }
     int status = 0;
@@ -128,7 +135,7 @@ static __attribute__((unused)) void kill_at(const char *point, int hit, const ch
     val_set_str(a, "resume", name);
     struct val *r = train(a, &e);
     sum_of(m, hex);
-    tap_ok(r && strcmp(hex, want) == 0, "killed at %s, pass %d, resumed from %s: the same weights %s", point, hit, name, r ? "" : e.text);
+    tap_ok(r && strcmp(hex, want) == 0, "killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit, name, r ? "" : e.text);
     val_free(r);
     close_hone();
     char *path = io_join(dir, name);
@@ -292,7 +299,8 @@ int main(int argc, char **argv) {
     struct err e = {0};
     char want[65];
     struct handle d;
-    if (argc == 3 && strcmp(argv[1], "child") == 0) {
+    if (argc == 3 && (strcmp(argv[1], "child") == 0 || strcmp(argv[1], "averaged") == 0)) {
+        averaged = argv[1][0] == 'a';
         snprintf(dir, sizeof dir, "%s", argv[2]);
         return child();
     }
@@ -314,6 +322,11 @@ int main(int argc, char **argv) {
     close_hone();
 #ifndef __SANITIZE_THREAD__
     static const struct { const char *point; int hit; } kills[] = {{"ckpt.state", 2}, {"ckpt.commit", 2}, {"ckpt.rename", 3}, {"ckpt.remove", 1}, {"model.rename", 3}};
+    for (size_t i = 0; i < LEN(kills); i++) kill_at(kills[i].point, kills[i].hit, want);
+    open_hone();
+    averaged = true;
+    whole(want, &d);
+    close_hone();
     for (size_t i = 0; i < LEN(kills); i++) kill_at(kills[i].point, kills[i].hit, want);
 #endif
     io_remove_tree(dir, NULL);
