@@ -62,7 +62,7 @@ static struct step *statistics_step(struct average *a, const struct model *m, st
     if (rc == 0) rc = fuse_forward(s->g, e);
     if (rc == 0) {
         s->max = step_extents(s, rows, tokens, LOADER_COLS);
-        s->plan = plan_new(s->g, &s->max, &(struct plan_options){.pool = pool, .param = a->data}, e);
+        s->plan = plan_new(s->g, &s->max, &(struct plan_options){.pool = pool, .param = a->data, .keep = &s->io.out, .n_keep = 1}, e);
         rc = s->plan ? plan_alloc(s->plan, e) : -1;
     }
     for (int i = 0; rc == 0 && i < s->io.n_live; i++) plan_scalar(s->plan, s->io.live[i].scalar, 0);

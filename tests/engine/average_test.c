@@ -59,7 +59,7 @@ static void formula(const char *what, double decay) {
 static void statistics(void) {
     struct err e = {0};
     struct dataset *d = make_data(200, 40, -1, 0);
-    static const char net[] = "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"dropout\",\"p\":0.5},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"linear\",\"out\":3}]}";
+    static const char net[] = "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"dropout\",\"p\":0.5},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
     struct val *user = from_json(net, &e), *desc = user ? model_describe(user, NULL, &e) : NULL;
     struct model *m = desc ? model_new(desc, 1, &e) : NULL;
     struct average *a = m ? average_new(m, 0, &e) : NULL;
