@@ -202,7 +202,7 @@ static void rows_run(const struct exec *x, const struct geo *g, bool back, int64
         for (int64_t q = 0; q < g->g; q++) {
             int64_t n = kit_min(step, to - t);
             gather(g, back, q, t, n, x->in[0].data, col);
-            ISA(packed_gemm)(false, n, wide, deep, col, deep, line_up(x) + (size_t)q * one, bias ? bias + q * wide : NULL, (float *)x->out[0].data + t * pitch + q * wide, pitch);
+            ISA(packed_gemm)(n, wide, deep, col, deep, line_up(x) + (size_t)q * one, bias ? bias + q * wide : NULL, (float *)x->out[0].data + t * pitch + q * wide, pitch);
         }
 }
 static int64_t row_tiles(const struct exec *x) { return kit_tiles(x->out[0].n[0], ROWS); }

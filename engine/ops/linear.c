@@ -1,17 +1,24 @@
-/* The product with a weight in PyTorch's layout: y (.., out) = x (.., in) weight(out, in)^T + bias(out), and its gradients as ops
- * of their own, so that an input that wants no gradient costs nothing. Products with many rows pack the operand that their tiles share once, before the tiles, and cut
- * rows (packed.c: 5 to 15 % faster than a library that packs it for every tile); the others go to the library in tiles of gemm_cut. The choice is by shape alone. */
+/* The product with a weight in PyTorch's layout: y (.., out) = x (.., in) weight(out, in)^T + bias(out), optionally through GELU, and its gradients as ops
+ * of their own, so that an input that wants no gradient costs nothing. Which kernel of packed.h or the library (tiles of gemm_cut) makes a product is told by its
+ * shape alone: many rows share the weight packed once; few rows are packed themselves and multiplied by the weight where it lies. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/cpu/gemm.h"
 #include "engine/ops/kit.h"
 #include "engine/ops/packed.h"
 
-/* (m, n) from k products each: packed? */
-static bool is_packed(int64_t m, int64_t n, int64_t k) { return m >= 256 && n >= 32 && k >= 32; }
+struct linear_args { int act; };
+enum how { LIBRARY, FEW, MANY };
+/* (m, n) from k products each */
+static enum how how(int64_t m, int64_t n, int64_t k) {
+    if (m < 24 || n < 32 || k < 32) return LIBRARY;
+    return m <= 384 && m * k <= 1 << 18 ? FEW : MANY; /* few: the rows stay in the second cache */
+}
 static int64_t tile_rows(int64_t m) { return m >= 16 * 192 ? 192 : m >= 8 * 96 ? 96 : 48; } /* multiples of every MM_MR */
-static int64_t packed_tiles(int64_t m) { return kit_tiles(m, tile_rows(m)); }
-static void packed_scratch(struct shaping *s, int64_t k, int64_t n) { s->scratch_fixed = ISA(packed_size)(k, n) * sizeof(float) + 64; }
+#define FEW_TILE 48 /* rows of the weight in a tile of few rows of x */
+#define NN_TILE 96  /* columns in a tile of few rows of dy */
+#define TN_TILE 192 /* rows and columns in a tile of dw */
 
 static int linear_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *w = s->in[1], *b = s->n_in > 2 ? s->in[2] : NULL;
@@ -20,13 +27,15 @@ static int linear_shape(struct shaping *s, struct err *e) {
     if (b && (b->ndim != 1 || !dim_same(b->dim[0], w->dim[0]))) return err_set(e, "the bias must have one value for each row of the weight");
     kit_like(&s->out[0], x);
     s->out[0].dim[x->ndim - 1] = w->dim[0];
-    packed_scratch(s, w->dim[1].k, w->dim[0].k);
+    int64_t out = w->dim[0].k, in = w->dim[1].k;
+    if (out >= 32 && in >= 32) s->scratch_fixed = sizeof(float) * (ISA(packed_size)(in, out) + (1 << 18) + 64 * (size_t)in) + 64; /* or few rows */
     s->n_out = 1;
     return 0;
 }
 static int linear_grad(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) {
     struct node k = *n;
     tid x = k.in[0], w = k.in[1], b = k.n_in > 2 ? k.in[2] : -1;
+    if (((const struct linear_args *)k.attr)->act) return err_set(e, "a product joined with its activation has no gradient");
     if (kit_needs(g, w) && (din[1] = graph_add2(g, "linear_dw", dout[0], x, e)) < 0) return -1;
     if (kit_needs(g, b) && (din[2] = graph_add1(g, "colsum", dout[0], e)) < 0) return -1;
     if (kit_needs(g, x) && (din[0] = graph_add2(g, "linear_dx", dout[0], w, e)) < 0) return -1;
@@ -38,31 +47,48 @@ static void linear_cost(const struct exec *x, struct cost *c) {
     c->flop = 2 * c->macs;
     c->bytes = 4.0 * ((double)m * (double)k + (double)n * (double)k + (double)m * (double)n);
 }
+static double act_of(int act, double x) {
+    return act == PACKED_GELU ? 0.5 * x * (1 + erf(x * sqrt(0.5))) : act == PACKED_GELU_TANH ? 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) : x;
+}
 static void linear_ref(const struct exec *x) {
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double s = kit_has(x, 2) ? view_get(&x->in[2], j) : 0;
             for (int64_t p = 0; p < k; p++) s += view_get(&x->in[0], i * k + p) * view_get(&x->in[1], j * k + p);
-            view_put(&x->out[0], i * n + j, s);
+            view_put(&x->out[0], i * n + j, act_of(((const struct linear_args *)x->attr)->act, s));
         }
 }
-static void linear_begin(const struct exec *x) {
-    int64_t k = kit_last(&x->in[0]), n = x->in[1].n[0];
-    if (is_packed(kit_rows(&x->in[0]), n, k)) ISA(packed_put)(true, x->in[1].data, k, k, n, x->scratch);
+static int64_t linear_pack_tiles(const struct exec *x) {
+    int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
+    enum how h = how(m, n, k);
+    return h == LIBRARY ? 0 : kit_tiles(h == FEW ? m : n, PACKED_COLS);
+}
+static void linear_pack(const struct exec *x, int64_t lo, int64_t hi) {
+    int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
+    bool few = how(m, n, k) == FEW;
+    ISA(packed_put_tiles)(true, few ? x->in[0].data : x->in[1].data, k, k, few ? m : n, lo, hi, x->scratch);
 }
 static int64_t linear_tiles(const struct exec *x) {
-    if (is_packed(kit_rows(&x->in[0]), x->in[1].n[0], kit_last(&x->in[0]))) return packed_tiles(kit_rows(&x->in[0]));
-    struct gemm_cut c = gemm_cut(kit_rows(&x->in[0]), x->in[1].n[0], kit_last(&x->in[0]));
+    int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
+    enum how h = how(m, n, k);
+    if (h != LIBRARY) return h == FEW ? kit_tiles(n, FEW_TILE) : kit_tiles(m, tile_rows(m));
+    struct gemm_cut c = gemm_cut(m, n, k);
     return c.nr * c.nc;
 }
 static void linear_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     const float *a = x->in[0].data, *w = x->in[1].data, *b = kit_has(x, 2) ? x->in[2].data : NULL;
     float *y = x->out[0].data;
-    if (is_packed(m, n, k)) {
+    enum packed_act act = (enum packed_act)((const struct linear_args *)x->attr)->act;
+    enum how h = how(m, n, k);
+    if (h == FEW) {
+        ISA(packed_few)(m, k, x->scratch, w, b, act, y, n, lo * FEW_TILE, kit_min(n, hi * FEW_TILE));
+        return;
+    }
+    if (h == MANY) {
         int64_t from = lo * tile_rows(m), to = kit_min(m, hi * tile_rows(m));
-        ISA(packed_gemm)(false, to - from, n, k, a + from * k, k, x->scratch, b, y + from * n, n);
+        ISA(packed_gemm_act)(to - from, n, k, a + from * k, k, x->scratch, b, act, y + from * n, n);
         return;
     }
     struct gemm_cut c = gemm_cut(m, n, k);
@@ -71,6 +97,7 @@ static void linear_run(const struct exec *x, int64_t lo, int64_t hi) {
         if (b)
             for (int64_t i = 0; i < rows; i++) memcpy(y + (r + i) * n + q, b + q, (size_t)cols * sizeof(float));
         gemm_f32(false, true, rows, cols, k, 1, a + r * k, k, w + q * k, k, b ? 1 : 0, y + r * n + q, n);
+        ISA(packed_activate)(act, y + r * n + q, n, rows, cols);
     }
 }
 
@@ -81,7 +108,7 @@ static int dx_shape(struct shaping *s, struct err *e) {
         return err_set(e, "needs dy (.., out) and weight (out, in)");
     kit_like(&s->out[0], d);
     s->out[0].dim[d->ndim - 1] = w->dim[1];
-    packed_scratch(s, w->dim[0].k, w->dim[1].k);
+    s->scratch_fixed = ISA(packed_size)(w->dim[0].k, w->dim[1].k) * sizeof(float) + 64;
     s->n_out = 1;
     return 0;
 }
@@ -94,22 +121,33 @@ static void dx_ref(const struct exec *x) {
             view_put(&x->out[0], i * k + p, s);
         }
 }
-static void dx_begin(const struct exec *x) {
+static int64_t dx_pack_tiles(const struct exec *x) {
+    return how(kit_rows(&x->in[0]), x->in[1].n[1], x->in[1].n[0]) == MANY ? kit_tiles(x->in[1].n[1], PACKED_COLS) : 0;
+}
+static void dx_pack(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t n = x->in[1].n[0], k = x->in[1].n[1];
-    if (is_packed(kit_rows(&x->in[0]), k, n)) ISA(packed_put)(false, x->in[1].data, k, n, k, x->scratch);
+    ISA(packed_put_tiles)(false, x->in[1].data, k, n, k, lo, hi, x->scratch);
 }
 static int64_t dx_tiles(const struct exec *x) {
-    if (is_packed(kit_rows(&x->in[0]), x->in[1].n[1], x->in[1].n[0])) return packed_tiles(kit_rows(&x->in[0]));
-    struct gemm_cut c = gemm_cut(kit_rows(&x->in[0]), x->in[1].n[1], x->in[1].n[0]);
+    int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
+    enum how h = how(m, k, n);
+    if (h != LIBRARY) return h == FEW ? kit_tiles(k, NN_TILE) : kit_tiles(m, tile_rows(m));
+    struct gemm_cut c = gemm_cut(m, k, n);
     return c.nr * c.nc;
 }
 static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
     const float *d = x->in[0].data, *w = x->in[1].data;
     float *y = x->out[0].data;
-    if (is_packed(m, k, n)) {
+    enum how h = how(m, k, n);
+    if (h == FEW) {
+        int64_t from = lo * NN_TILE, to = kit_min(k, hi * NN_TILE);
+        ISA(packed_nn)(m, to - from, n, d, n, w + from, k, y + from, k);
+        return;
+    }
+    if (h == MANY) {
         int64_t from = lo * tile_rows(m), to = kit_min(m, hi * tile_rows(m));
-        ISA(packed_gemm)(false, to - from, k, n, d + from * n, n, x->scratch, NULL, y + from * k, k);
+        ISA(packed_gemm)(to - from, k, n, d + from * n, n, x->scratch, NULL, y + from * k, k);
         return;
     }
     struct gemm_cut c = gemm_cut(m, k, n);
@@ -135,10 +173,6 @@ static int dw_shape(struct shaping *s, struct err *e) {
     s->out[0].dim[1] = x->dim[x->ndim - 1];
     s->out[0].dtype = d->dtype;
     s->out[0].offsets = -1;
-    struct dim rows;
-    if (!kit_flat(x, 0, x->ndim - 1, &rows)) return err_set(e, "the leading extents have two axis symbols");
-    s->scratch = (struct dim){(int64_t)ISA(packed_size)(rows.k, s->out[0].dim[1].k) * (int64_t)sizeof(float), rows.axis};
-    s->scratch_fixed = 64;
     s->n_out = 1;
     return 0;
 }
@@ -151,22 +185,21 @@ static void dw_ref(const struct exec *x) {
             view_put(&x->out[0], j * k + p, s);
         }
 }
-static void dw_begin(const struct exec *x) {
-    int64_t m = kit_rows(&x->in[0]), k = x->out[0].n[1];
-    if (is_packed(x->out[0].n[0], k, m)) ISA(packed_put)(false, x->in[1].data, k, m, k, x->scratch);
-}
 static int64_t dw_tiles(const struct exec *x) {
-    if (is_packed(x->out[0].n[0], x->out[0].n[1], kit_rows(&x->in[0]))) return packed_tiles(x->out[0].n[0]);
-    struct gemm_cut c = gemm_cut(x->out[0].n[0], x->out[0].n[1], kit_rows(&x->in[0]));
+    int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
+    if (how(n, k, m) != LIBRARY) return kit_tiles(n, TN_TILE) * kit_tiles(k, TN_TILE);
+    struct gemm_cut c = gemm_cut(n, k, m);
     return c.nr * c.nc;
 }
 static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
     const float *d = x->in[0].data, *a = x->in[1].data;
     float *y = x->out[0].data;
-    if (is_packed(n, k, m)) {
-        int64_t from = lo * tile_rows(n), to = kit_min(n, hi * tile_rows(n));
-        ISA(packed_gemm)(true, to - from, k, m, d + from, n, x->scratch, NULL, y + from * k, k);
+    if (how(n, k, m) != LIBRARY) {
+        for (int64_t t = lo, across = kit_tiles(k, TN_TILE); t < hi; t++) {
+            int64_t r = t / across * TN_TILE, q = t % across * TN_TILE;
+            ISA(packed_tn)(kit_min(TN_TILE, n - r), kit_min(TN_TILE, k - q), m, d + r, n, a + q, k, y + r * k + q, k);
+        }
         return;
     }
     struct gemm_cut c = gemm_cut(n, k, m);
@@ -221,21 +254,24 @@ static void colsum_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
+static const char *const act_names[] = {"none", "gelu", "gelu_tanh", NULL};
+static const struct arg linear_arg[] = {{.name = "act", .help = "activation joined with the product where no gradient is asked for", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct linear_args, act), .names = act_names}, {0}};
 static const struct sample linear_samples[] = {
+    {"act=gelu", "c(R,41) c(35,41) c(35) > 0"}, {"act=gelu_tanh", "c(R,13,41) c(77,41) > 0"}, {"act=gelu", "c(R,4) c(3,4) > 0"},
     {NULL, "f(R,4) f(3,4) f(3)"}, {NULL, "f(R,7) f(1,7)"}, {NULL, "f(R,2,5) f(33,5) f(33)"}, {NULL, "f(T0,17) f(19,17) f(19)"}, {NULL, "f(R,97,37) f(45,37) f(45)"}, {0}};
-static const struct sample dx_samples[] = {{NULL, "f(R,3) f(3,4)"}, {NULL, "f(R,1) f(1,7)"}, {NULL, "f(R,2,33) f(33,5)"}, {0}};
-static const struct sample dw_samples[] = {{NULL, "f(R,3) f(R,4)"}, {NULL, "f(R,1) f(R,7)"}, {NULL, "f(R,2,33) f(R,2,5)"}, {0}};
+static const struct sample dx_samples[] = {{NULL, "f(R,3) f(3,4)"}, {NULL, "f(R,1) f(1,7)"}, {NULL, "f(R,2,33) f(33,5)"}, {NULL, "f(R,97,45) f(45,37)"}, {0}};
+static const struct sample dw_samples[] = {{NULL, "f(R,3) f(R,4)"}, {NULL, "f(R,1) f(R,7)"}, {NULL, "f(R,2,33) f(R,2,5)"}, {NULL, "f(R,97,45) f(R,97,37)"}, {0}};
 static const struct sample colsum_samples[] = {{NULL, "f(R,3)"}, {NULL, "f(R,65)"}, {NULL, "f(R,3,131)"}, {0}};
 
 const struct op ISA(op_linear) = {
-    .kind = {.name = "linear", .help = "x weight^T + bias"}, .in_min = 2, .in_max = 3, .n_out = 1,
-    .shape = linear_shape, .grad = linear_grad, .cost = linear_cost, .ref = linear_ref, .tiles = linear_tiles, .begin = linear_begin, .run = linear_run, .samples = linear_samples};
+    .kind = {.name = "linear", .help = "x weight^T + bias, through an activation", .args = linear_arg, .size = sizeof(struct linear_args)}, .in_min = 2, .in_max = 3, .n_out = 1,
+    .shape = linear_shape, .grad = linear_grad, .cost = linear_cost, .ref = linear_ref, .tiles = linear_pack_tiles, .run = linear_pack, .tiles2 = linear_tiles, .run2 = linear_run, .samples = linear_samples};
 const struct op ISA(op_linear_dx) = {
     .kind = {.name = "linear_dx", .help = "gradient of linear to its input"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = dx_shape, .cost = dx_cost, .ref = dx_ref, .tiles = dx_tiles, .begin = dx_begin, .run = dx_run, .samples = dx_samples};
+    .shape = dx_shape, .cost = dx_cost, .ref = dx_ref, .tiles = dx_pack_tiles, .run = dx_pack, .tiles2 = dx_tiles, .run2 = dx_run, .samples = dx_samples};
 const struct op ISA(op_linear_dw) = {
     .kind = {.name = "linear_dw", .help = "gradient of linear to its weight"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_tiles, .begin = dw_begin, .run = dw_run, .samples = dw_samples};
+    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .samples = dw_samples};
 const struct op ISA(op_colsum) = {
     .kind = {.name = "colsum", .help = "sum over all rows"}, .in_min = 1, .in_max = 1, .n_out = 1,
     .shape = colsum_shape, .grad = colsum_grad, .ref = colsum_ref, .tiles = colsum_tiles, .run = colsum_run, .samples = colsum_samples};

@@ -71,5 +71,8 @@ static inline __attribute__((always_inline)) float math_erf(float x) {
     float small = math_fma(q, x, x);
     return t > 0.927734375f ? big : x != x ? x : small;
 }
+/* GELU (Hendrycks & Gimpel 2016): x Phi(x), or its tanh form */
+static inline __attribute__((always_inline)) float math_gelu(float x) { return 0.5f * x * (1.0f + math_erf(x * 0.70710678f)); }
+static inline __attribute__((always_inline)) float math_gelu_tanh(float x) { return 0.5f * x * (1.0f + math_tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
 
 #endif

@@ -20,14 +20,16 @@
 typedef float mm_vec __attribute__((vector_size(MM_VL * 4)));
 typedef float mm_vec_u __attribute__((vector_size(MM_VL * 4), aligned(4)));
 
+/* One step of the sum: s += column of a, rows r at a + r ar, times a row of b. */
+static inline __attribute__((always_inline)) void mm_products(const float *a, const int64_t ar, const float *b, mm_vec s[MM_MR][2]) {
+    mm_vec b0 = *(const mm_vec_u *)b, b1 = *(const mm_vec_u *)(b + MM_VL);
+#pragma GCC unroll 12
+    for (int r = 0; r < MM_MR; r++) s[r][0] += a[r * ar] * b0, s[r][1] += a[r * ar] * b1;
+}
 /* c (+)= a b; element (i, p) of a at i ar + p ak; row p of b at p bk. Writes MR rows of NR. */
 static inline __attribute__((always_inline)) void mm_tile(int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, const int64_t bk, float *c, const int64_t ldc, const bool add) {
     mm_vec s[MM_MR][2] = {{{0}}};
-    for (int64_t p = 0; p < k; p++, a += ak, b += bk) {
-        mm_vec b0 = *(const mm_vec_u *)b, b1 = *(const mm_vec_u *)(b + MM_VL);
-#pragma GCC unroll 12
-        for (int r = 0; r < MM_MR; r++) s[r][0] += a[r * ar] * b0, s[r][1] += a[r * ar] * b1;
-    }
+    for (int64_t p = 0; p < k; p++, a += ak, b += bk) mm_products(a, ar, b, s);
 #pragma GCC unroll 12
     for (int r = 0; r < MM_MR; r++) {
         mm_vec_u *o = (mm_vec_u *)(c + r * ldc), *q = (mm_vec_u *)(c + r * ldc + MM_VL);

@@ -241,7 +241,7 @@ static void fwd_tile(const struct exec *x, const struct rnn *r, int64_t tile) {
     for (int64_t s = 0;; s++) {
         while (live > 0 && text_length(&m, live - 1) <= s) live--;
         if (!live) return;
-        if (s) ISA(packed_gemm)(false, live, gh, h, m.state, h, m.packed, bias, m.prod, gh);
+        if (s) ISA(packed_gemm)(live, gh, h, m.state, h, m.packed, bias, m.prod, gh);
         for (int64_t i = 0; i < live; i++) {
             int64_t row = text(&m, i), t = token(r, d, row, s), old = s ? token(r, d, row, s - 1) : -1;
             float *z = m.prod + i * gh;
@@ -313,7 +313,7 @@ static void back_tile(const struct exec *x, const struct rnn *r, int64_t tile) {
             if (r->g == 4) lstm_cell_back(h, gates + t * 4 * wide, c + t * wide, s ? c + old * wide : h0, dy + t * wide, m.state + i * h, m.keep + i * h, dz, dg + t * gh);
             else gru_cell_back(h, gates + t * 4 * wide, h0, dy + t * wide, m.state + i * h, m.keep + i * h, dz, dx + t * gh, dg + t * gh);
         }
-        if (s) ISA(packed_gemm)(false, live, h, gh, m.prod, gh, m.packed, NULL, m.state, h);
+        if (s) ISA(packed_gemm)(live, h, gh, m.prod, gh, m.packed, NULL, m.state, h);
     }
 }
 static void lstm_back_begin(const struct exec *x) {

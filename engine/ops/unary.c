@@ -120,14 +120,14 @@ static inline float scale_f(float x, float a) { return a * x; }
 static double scale_d(double x, double a) { return a * x; }
 
 /* GELU (Hendrycks & Gimpel 2016): x Phi(x), or its tanh form */
-static inline float gelu_f(float x, float a) { (void)a; return 0.5f * x * (1.0f + math_erf(x * (float)SQRT1_2)); }
+static inline float gelu_f(float x, float a) { (void)a; return math_gelu(x); }
 static double gelu_d(double x, double a) { (void)a; return 0.5 * x * (1 + erf(x * SQRT1_2)); }
 static inline float gelu_gf(float x, float a) {
     (void)a;
     return 0.5f * (1.0f + math_erf(x * (float)SQRT1_2)) + x * (float)INV_SQRT_2PI * math_exp(-0.5f * x * x);
 }
 static double gelu_gd(double x, double a) { (void)a; return 0.5 * (1 + erf(x * SQRT1_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x); }
-static inline float gelut_f(float x, float a) { (void)a; return 0.5f * x * (1.0f + math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x))); }
+static inline float gelut_f(float x, float a) { (void)a; return math_gelu_tanh(x); }
 static double gelut_d(double x, double a) { (void)a; return 0.5 * x * (1 + tanh(SQRT_2_PI * (x + 0.044715 * x * x * x))); }
 static inline float gelut_gf(float x, float a) {
     (void)a;
