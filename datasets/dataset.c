@@ -213,7 +213,7 @@ static int read_targets(struct loading *l, int y, struct err *e) {
         if (!l->tab[p].n) continue;
         int c = same_column(l, p, y, e);
         if (c < 0) return -1;
-        if (l->target.number) l->num[p] = target_numbers(&l->tab[p], c, e);
+        if (l->target.number) l->num[p] = target_numbers(&l->target, &l->tab[p], c, e);
         else l->cls[p] = target_classes(&l->target, &l->tab[p], c, e);
         if (!l->num[p] && !l->cls[p]) return -1;
     }
@@ -381,12 +381,12 @@ static int build_text(struct loading *l, int part, int col, struct part *out, st
 }
 
 static void build_target(struct loading *l, int part, struct column *out) {
-    int64_t n = l->n[part];
-    *out = (struct column){.name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .width = 1, .scale = 1, .max_id = l->target.n_class};
-    int32_t *p = out->data = X_NEW(int32_t, (size_t)n + 1);
+    int64_t n = l->n[part], w = l->target.width > 1 ? l->target.width : 1;
+    *out = (struct column){.name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .ndim = w > 1, .dim = {w}, .width = w, .scale = 1, .max_id = l->target.n_class};
+    int32_t *p = out->data = X_NEW(int32_t, (size_t)(n * w) + 1);
     for (int64_t i = 0; i < n; i++) {
         int64_t row = l->idx[part][i];
-        if (l->target.number) ((float *)out->data)[i] = l->num[l->from[part]][row];
+        if (l->target.number) memcpy((float *)out->data + i * w, l->num[l->from[part]] + row * w, (size_t)w * sizeof(float));
         else p[i] = l->cls[l->from[part]][row];
     }
 }

@@ -111,6 +111,12 @@ static int sorted_order(struct target *t, const struct table *tab, bool all_int,
 
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e) {
     memset(t, 0, sizeof *t);
+    t->width = 1;
+    if (tab->col[col].type == COL_F32 && tab->col[col].width > 1 && want != TARGET_CLASS) {
+        t->number = true;
+        t->width = tab->col[col].width;
+        return 0;
+    }
     if (tab->col[col].type != COL_TEXT && tab->col[col].width != 1)
         return err_set(e, "%s: a label is one value an example, but column \"%.100s\" has %lld", tab->file, tab->col[col].name, (long long)tab->col[col].width);
     if (want == TARGET_NUMBER) {
@@ -151,7 +157,23 @@ int32_t *target_classes(const struct target *t, const struct table *tab, int col
     return out;
 }
 
-float *target_numbers(const struct table *tab, int col, struct err *e) {
+static float *target_vectors(const struct table *tab, int col, struct err *e) {
+    int64_t n = tab->n * tab->col[col].width;
+    const float *from = tab->col[col].data;
+    float *out = X_NEW(float, (size_t)n + 1);
+    char where[512];
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = from[i];
+        if (isfinite(out[i])) continue;
+        free(out);
+        err_set(e, "%s, column \"%.100s\": a target of this example is not a finite number; remove the row", table_where(tab, i / tab->col[col].width, where, sizeof where), tab->col[col].name);
+        return NULL;
+    }
+    return out;
+}
+
+float *target_numbers(const struct target *t, const struct table *tab, int col, struct err *e) {
+    if (t->width > 1) return target_vectors(tab, col, e);
     float *out = X_NEW(float, (size_t)tab->n + 1);
     char tmp[32], where[512];
     for (int64_t i = 0; i < tab->n; i++) {

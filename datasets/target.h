@@ -1,4 +1,4 @@
-/* The target column: class labels to class numbers (the same classes for every part), or numbers. */
+/* The target column: class labels to class numbers (the same classes for every part), or numbers, of an array of floats several an example. */
 #ifndef HONE_DATASETS_TARGET_H
 #define HONE_DATASETS_TARGET_H
 
@@ -9,6 +9,7 @@
 
 struct target {
     bool number;
+    int64_t width;           /* numbers an example; 1 of labels */
     struct vocab *label;     /* id - 2: order of the vocabulary */
     int32_t *cls;            /* of each vocabulary entry */
     int n_class;
@@ -18,7 +19,7 @@ struct target {
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e);
 /* Class number of every row, heap; NULL with a sentence that names the row. */
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e);
-float *target_numbers(const struct table *tab, int col, struct err *e);
+float *target_numbers(const struct target *t, const struct table *tab, int col, struct err *e);
 /* The label of a row as text, into tmp if it is a number. */
 const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n);
 void target_release(struct target *t);

@@ -1,4 +1,4 @@
-/* Vectorisable expf, tanhf, erff for op kernels: no branch, no call, relative error <= 2e-7 (tests/engine/model_math.c holds
+/* Vectorisable expf, logf, tanhf, erff for op kernels: no branch, no call, relative error <= 2e-7 (tests/engine/model_math.c holds
  * them against libm). NaN stays NaN; exp overflows to infinity and underflows through denormals to 0.
  * erff: two minimax polynomials joined at 475/512; tanhf: odd polynomial below 0.625 (Cephes, Moshier), else by exp. */
 #ifndef HONE_ENGINE_OPS_MATH_H
@@ -49,6 +49,24 @@ static inline __attribute__((always_inline)) float math_tanh(float x) {
     float big = 1.0f - 2.0f / (math_exp(a + a) + 1.0f);
     big = x < 0 ? -big : big;
     return a < 0.625f ? small : big;
+}
+/* log of a positive normal number (Cephes logf, Moshier); others: NaN below 0, anything at 0 and denormals */
+static inline __attribute__((always_inline)) float math_log(float x) {
+    union { float f; int32_t i; } v = {x};
+    int32_t n = (v.i - 0x3f3504f3) >> 23; /* x = m 2^n, m in [sqrt 1/2, sqrt 2) */
+    v.i -= (int32_t)((uint32_t)n << 23);
+    float f = v.f - 1.0f, z = f * f, fn = (float)n, p = 7.0376836292e-2f;
+    p = math_fma(p, f, -1.1514610310e-1f);
+    p = math_fma(p, f, 1.1676998740e-1f);
+    p = math_fma(p, f, -1.2420140846e-1f);
+    p = math_fma(p, f, 1.4249322787e-1f);
+    p = math_fma(p, f, -1.6668057665e-1f);
+    p = math_fma(p, f, 2.0000714765e-1f);
+    p = math_fma(p, f, -2.4999993993e-1f);
+    p = math_fma(p, f, 3.3333331174e-1f);
+    float y = math_fma(p * f, z, fn * -2.12194440e-4f);
+    float r = math_fma(fn, 0.693359375f, f + math_fma(-0.5f, z, y));
+    return x < 0 ? NAN : x != x ? x : r;
 }
 static inline __attribute__((always_inline)) float math_sigmoid(float x) { return 1.0f / (1.0f + math_exp(-x)); }
 static inline __attribute__((always_inline)) float math_erf(float x) {

@@ -12,6 +12,8 @@
 
 struct ce_args { double label_smoothing; int64_t ignore_index; struct val *class_weights; };
 struct value_args { double delta; };
+struct kl_args { double temperature; };
+struct contrastive_args { double temperature; bool symmetric; };
 
 static int ce_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
     const struct ce_args *a = args;
@@ -56,6 +58,40 @@ static int bce_build(struct graph *g, const void *args, tid out, tid target, tid
     return value_build(g, "form=logistic", out, target, sum, weight, e);
 }
 
+static int kl_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
+    char attr[64];
+    tid o[2];
+    (void)class_weight;
+    snprintf(attr, sizeof attr, "temperature=%.17g", ((const struct kl_args *)args)->temperature);
+    if (graph_attr(g, "kl_div", attr, (tid[]){out, target}, 2, o, e) < 0) return -1;
+    *sum = o[0];
+    *weight = o[1];
+    return 0;
+}
+
+static int cosine_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
+    tid o[2];
+    (void)args, (void)class_weight;
+    if (graph_attr(g, "cosine_loss", NULL, (tid[]){out, target}, 2, o, e) < 0) return -1;
+    *sum = o[0];
+    *weight = o[1];
+    return 0;
+}
+
+/* Both sides at length 1, so that products are cosines. */
+static int contrastive_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
+    const struct contrastive_args *a = args;
+    char attr[96];
+    tid x[2], y[2], o[4];
+    (void)class_weight;
+    snprintf(attr, sizeof attr, "temperature=%.17g symmetric=%s", a->temperature, a->symmetric ? "true" : "false");
+    if (graph_attr(g, "l2_norm", NULL, &out, 1, x, e) < 0 || graph_attr(g, "l2_norm", NULL, &target, 1, y, e) < 0) return -1;
+    if (graph_attr(g, "contrastive", attr, (tid[]){x[0], y[0]}, 2, o, e) < 0) return -1;
+    *sum = o[0];
+    *weight = o[1];
+    return 0;
+}
+
 static const struct loss losses[];
 
 static const struct loss *find(const char *name, struct err *e) {
@@ -66,7 +102,7 @@ static const struct loss *find(const char *name, struct err *e) {
         names[n] = losses[n].kind.name;
     }
     const char *near = args_nearest(name, names, n);
-    err_code(e, ERR_USAGE, "there is no loss \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce", near ? near : "", near ? "\"?" : "");
+    err_code(e, ERR_USAGE, "there is no loss \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce, kl, cosine, contrastive", near ? near : "", near ? "\"?" : "");
     return NULL;
 }
 
@@ -153,12 +189,23 @@ static const struct arg ce_table[] = {
 };
 static const struct arg value_table[] = {{"delta", "huber: where squared becomes absolute", NULL, "1", ARG_NUM, offsetof(struct value_args, delta), 0, AT_RUN, 1e-9, 1e9}, {NULL}};
 
+static const struct arg none_table[] = {{NULL}};
+static const struct arg kl_table[] = {{"temperature", "outputs are divided by it; the loss is multiplied by its square", NULL, "1", ARG_NUM, offsetof(struct kl_args, temperature), 0, AT_RUN, 1e-3, 1e3}, {NULL}};
+static const struct arg contrastive_table[] = {
+    {"temperature", "cosines are divided by it", NULL, "0.07", ARG_NUM, offsetof(struct contrastive_args, temperature), 0, AT_RUN, 1e-3, 1e3},
+    {"symmetric", "targets must pick their outputs as well (CLIP)", NULL, "false", ARG_BOOL, offsetof(struct contrastive_args, symmetric), 0, AT_RUN},
+    {NULL},
+};
 static const struct loss losses[] = {
     {{"cross_entropy", "softmax cross-entropy", "loss.cross_entropy{label_smoothing=0.1}", ce_table, sizeof(struct ce_args)}, true, ce_build},
     {{"mse", "mean squared error", "loss.mse{}", value_table, sizeof(struct value_args)}, false, mse_build},
     {{"mae", "mean absolute error", "loss.mae{}", value_table, sizeof(struct value_args)}, false, mae_build},
     {{"huber", "squared near 0, absolute beyond delta", "loss.huber{delta=1}", value_table, sizeof(struct value_args)}, false, huber_build},
     {{"bce", "logistic loss of targets in 0..1 from logits", "loss.bce{}", value_table, sizeof(struct value_args)}, false, bce_build},
+    {{"kl", "divergence of the softmax of the outputs from target probabilities", "loss.kl{temperature=2}", kl_table, sizeof(struct kl_args)}, false, kl_build},
+    {{"cosine", "1 - cosine between output and target vectors", "loss.cosine{}", none_table, sizeof(struct value_args)}, false, cosine_build},
+    {{"contrastive", "each output vector must pick its own target among those of the batch (InfoNCE)", "loss.contrastive{temperature=0.07}", contrastive_table, sizeof(struct contrastive_args)},
+     false, contrastive_build},
     {{NULL}},
 };
-const struct kind *const loss_kinds[] = {&losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, NULL};
+const struct kind *const loss_kinds[] = {&losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, &losses[5].kind, &losses[6].kind, &losses[7].kind, NULL};

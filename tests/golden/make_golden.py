@@ -46,6 +46,23 @@ def text_cnn(p, _):
     def one(h):
         return torch.cat([F.relu(F.conv1d(h.T[None], p[1 + 2 * i], p[2 + 2 * i], padding="same", dilation=d))[0].amax(1) for i, d in enumerate((1, 1, 2))])
     return F.linear(pooled(p[0], one, 15, p[0]), p[7], p[8])
+def sound(p, _):  # strides of 2: ceil(n / 2) outputs, zeros at both ends, then all before the first
+    def one(h):
+        h = F.relu(F.conv1d(F.pad(h.T[None], (1, 1)), p[1], p[2], stride=2))
+        return F.conv1d(F.pad(h, (2, 0)), p[3], p[4], stride=2, groups=2)[0].mean(1)
+    return F.linear(pooled(p[0], one, 4, p[0]), p[5], p[6])
+def two(p, x): return F.linear(torch.tanh(F.linear(x, p[0], p[1])), p[2], p[3])
+values = val(60, ROWS * CLASSES).reshape(ROWS, CLASSES)
+def ce(z, smooth): return F.cross_entropy(z, y, label_smoothing=smooth)
+def kl(z, _):
+    q = (values + 0.6) / (values + 0.6).sum(1, keepdim=True)
+    return 4 * F.kl_div(F.log_softmax(z / 2, 1), q.to(z.dtype), reduction="batchmean")
+def cosine(z, _): return F.cosine_embedding_loss(z, values.to(z.dtype), torch.ones(ROWS, dtype=z.dtype))
+def contrastive(z, _):
+    s = F.normalize(z) @ F.normalize(values.to(z.dtype)).T / 0.5
+    t = torch.arange(ROWS)
+    return (F.cross_entropy(s, t) + F.cross_entropy(s.T, t)) / 2
+losses_of = dict(kl=kl, cosine=cosine, contrastive=contrastive)
 def resnet_shapes():
     shapes = [(16, 3, 3, 3), (16,), (16,)]
     for width, old in ((16, 16), (32, 16), (64, 32)):
@@ -105,13 +122,18 @@ cases = [
     ("gru", gru, gru_shapes, 0.0, 0.1, 0, dict(input=text, layers=[E, rnn("gru", 6, states="last"), L(3)])),
     ("text_cnn", text_cnn, [(12, 4), (5, 4, 3), (5,), (5, 4, 4), (5,), (5, 4, 5), (5,), (3, 15), (3,)], 0.0, 0.05, 0,
      dict(input=text, layers=[E, cv(3, 1), *pooling(1), cv(4, 1), *pooling(2), cv(5, 2), *pooling(3), {"layer": "concat", "from": ["p1", "p2", "p3"]}, L(3)])),
+    ("sound", sound, [(12, 4), (6, 4, 3), (6,), (4, 3, 3), (4,), (3, 4), (3,)], 0.0, 0.1, 0,
+     dict(input=text, layers=[E, dict(layer="conv1d", out=6, k=3, stride=2), dict(layer="relu"), dict(layer="conv1d", out=4, k=3, stride=2, groups=2, pad="causal"), dict(layer="mean_pool"), L(3)])),
+    ("kl", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="kl", temperature=2), 0.1, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
+    ("cosine", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="cosine"), 0.1, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
+    ("contrastive", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="contrastive", temperature=0.5, symmetric=True), 0.02, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
     ("resnet20", resnet, resnet_shapes(), 0.0, 0.02, 192, dict(input=[3, 8, 8], layers=resnet_layers()))]
 
 def descend(f, shapes, smooth, lr, width, dtype):
     p = [val(k, torch.Size(s).numel()).reshape(s).to(dtype).requires_grad_() for k, s in enumerate(shapes)]
     x, losses, first = dense(width).to(dtype) if width else None, [], None
     for _ in range(STEPS + 1):
-        loss = F.cross_entropy(f(p, x), y, label_smoothing=smooth)
+        loss = (losses_of[smooth["loss"]] if type(smooth) is dict else ce)(f(p, x), smooth)
         g = torch.autograd.grad(loss, p)
         losses.append(loss.item())
         first = first or g
@@ -122,7 +144,8 @@ out = []
 for name, f, shapes, smooth, lr, width, model in cases:
     losses, g = descend(f, shapes, smooth, lr, width, torch.float64)
     short, _ = descend(f, shapes, smooth, lr, width, torch.float32)
-    c = dict(name=name, model=model, smooth=smooth, lr=lr, losses=losses, gap=max(abs(a - b) for a, b in zip(losses, short)))
+    spec = smooth if type(smooth) is dict else dict(loss="cross_entropy", label_smoothing=smooth)
+    c = dict(name=name, model=model, loss=spec, lr=lr, losses=losses, gap=max(abs(a - b) for a, b in zip(losses, short)))
     if sum(a.numel() for a in g) < 200: c["grads"] = [a.flatten().tolist() for a in g]
     else: c["sums"] = [[a.norm().item(), (a.flatten() * torch.cos(torch.arange(a.numel(), dtype=torch.float64))).sum().item()] for a in g]
     out.append(c)

@@ -335,6 +335,14 @@ static void arrays(void) {
     tap_ok(d && d->part[0].n == 4 && d->part[2].n == 1 && d->n_class == 2 && d->part[0].col[0].width == 2, "npz: x_train, y_train, x_test, y_test are two parts %s", e.text);
     dataset_unref(d);
     buf_clear(&b);
+    buf_addf(&b, "{\"name\":\"%s/tests/fuzz/corpus/npz/vectors\"}", src ? src : ".");
+    d = load(b.data, &e);
+    bool wide = d && d->part[0].n == 6 && d->part[0].n_col == 2 && d->n_class == 0 && d->part[0].col[1].type == COL_F32 && d->part[0].col[1].width == 3;
+    const float *px = wide ? d->part[0].col[0].data : NULL, *py = wide ? d->part[0].col[1].data : NULL;
+    for (int64_t i = 0; wide && i < 18; i++) wide = py[i] == (px[i / 3 * 2] / 2 * 3 + (float)(i % 3)) / 4; /* written so that an example's target follows from its values */
+    tap_ok(wide, "npz: a target of floats may have several numbers an example %s", e.text);
+    dataset_unref(d);
+    buf_clear(&b);
     buf_addf(&b, "%s/tests/fuzz/corpus/npy/u1", src ? src : ".");
     const char *saved = "{\"kind\":\"array\",\"dtype\":\"u8\",\"shape\":[3,5,5],\"scale\":0.5,\"shift\":1}", *rows = "{\"kind\":\"array\",\"shape\":[2],\"scale\":2,\"shift\":0}";
     struct val *prep = json_parse(saved, strlen(saved), "prep", &e), *in = val_str(b.data);
