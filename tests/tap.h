@@ -2,6 +2,13 @@
 #ifndef HONE_TESTS_TAP_H
 #define HONE_TESTS_TAP_H
 
+/* Factor on limits of time: a sanitizer's code is no measure of it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TAP_SLOW 10
+#else
+#define TAP_SLOW 1
+#endif
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -47,5 +47,6 @@ line("train", on_train)
 line("test", on_test)
 print(("seconds: %.2f reading both parts, vocabulary and tokens; %.2f training; %.2f until its last checkpoint is durable; %.2f evaluating"):format(
     loaded - began, last - loaded, saved - last, evaluated - saved))
-hone.result{ data = name, seconds_data = loaded - began, seconds_train = last - loaded, seconds_saved = saved - last, seconds_eval = evaluated - saved, params = bag:params(), train_acc = on_train.acc, test_acc = on_test.acc, acc_lo = on_test.acc_lo, acc_hi = on_test.acc_hi,
+hone.result{ data = name, seconds_data = loaded - began, seconds_train = last - loaded, seconds_saved = saved - last, seconds_eval = evaluated - saved,
+    params = bag:params(), train_acc = on_train.acc, test_acc = on_test.acc, acc_lo = on_test.acc_lo, acc_hi = on_test.acc_hi,
     test_recall_macro = on_test.recall_macro, test_f1_macro = on_test.f1_macro }

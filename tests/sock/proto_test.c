@@ -154,7 +154,7 @@ static void test_flood(void) {
             break;
     }
     tap_ok(dropped && clock_now() - t < 8, "a client that asks %d times and never reads is dropped after %.1f s", n, clock_now() - t);
-    tap_ok(worst < 0.1, "others are answered meanwhile: worst %.1f ms", worst * 1e3);
+    tap_ok(worst < 0.1 * TAP_SLOW, "others are answered meanwhile: worst %.1f ms", worst * 1e3);
     close(fd);
 }
 
