@@ -114,7 +114,8 @@ static int answers(const struct model *m, const struct part *p, int64_t top, str
         int64_t rows, width;
         if ((rc = step_run(s, &x, 0, NULL, &r, e)) < 0) break;
         const float *z = step_output(s, &x, &rows, &width);
-        for (int64_t i = 0; i < rows; i++) val_push(out, answer(m, z + i * width, width, top));
+        const int32_t *offset = rows != b->rows ? b->col[0].offset : NULL; /* one answer a token: that of a text is its last, what follows the text */
+        for (int64_t i = 0; i < b->rows && (offset || i < rows); i++) val_push(out, answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, top));
     }
     loader_free(l);
     step_free(s);

@@ -11,7 +11,7 @@
 
 void tally_init(struct tally *t, int n_class, int64_t keep) {
     *t = (struct tally){.n_class = n_class, .keep = n_class ? keep : 0};
-    if (n_class) t->confusion = X_NEW(int64_t, (size_t)n_class * (size_t)n_class);
+    if (n_class && n_class <= TALLY_TABLE) t->confusion = X_NEW(int64_t, (size_t)n_class * (size_t)n_class);
     if (t->keep) {
         t->prob = X_NEW(float, (size_t)keep * (size_t)n_class);
         t->label = X_NEW(int32_t, (size_t)keep);
@@ -32,7 +32,8 @@ void tally_clear(struct tally *t) {
 }
 
 void tally_guess(struct tally *t, int32_t label, int32_t guess) {
-    t->confusion[(int64_t)label * t->n_class + guess]++;
+    if (t->confusion) t->confusion[(int64_t)label * t->n_class + guess]++;
+    t->hits += label == guess;
     t->n++;
 }
 
@@ -99,7 +100,7 @@ static double class_value(struct counts k, enum part what) {
 
 static double macro(const struct tally *t, enum part what) {
     double sum = 0, n = 0;
-    if (!t->n_class || !t->n) return NAN;
+    if (!t->confusion || !t->n) return NAN;
     for (int c = 0; c < t->n_class; c++) {
         struct counts k = class_counts(t, c);
         if (k.label + k.guess == 0) continue;
@@ -111,7 +112,7 @@ static double macro(const struct tally *t, enum part what) {
 
 static double weighted(const struct tally *t, enum part what) {
     double sum = 0;
-    if (!t->n_class || !t->n) return NAN;
+    if (!t->confusion || !t->n) return NAN;
     for (int c = 0; c < t->n_class; c++) {
         struct counts k = class_counts(t, c);
         sum += k.label * class_value(k, what);
@@ -119,11 +120,7 @@ static double weighted(const struct tally *t, enum part what) {
     return sum / (double)t->n;
 }
 
-static double hits(const struct tally *t) {
-    double k = 0;
-    for (int c = 0; c < t->n_class; c++) k += (double)t->confusion[(int64_t)c * t->n_class + c];
-    return k;
-}
+static double hits(const struct tally *t) { return (double)t->hits; }
 
 static double m_loss(const struct tally *t) { return t->weight > 0 ? t->loss / t->weight : NAN; }
 static double m_acc(const struct tally *t) { return t->n_class && t->n ? hits(t) / (double)t->n : NAN; }
@@ -138,7 +135,7 @@ static double m_f1_weighted(const struct tally *t) { return weighted(t, F1); }
 /* Cohen 1960: (po - pe) / (1 - pe) */
 static double m_kappa(const struct tally *t) {
     double pe = 0, n = (double)t->n;
-    if (!t->n_class || !t->n) return NAN;
+    if (!t->confusion || !t->n) return NAN;
     for (int c = 0; c < t->n_class; c++) {
         struct counts k = class_counts(t, c);
         pe += k.label / n * (k.guess / n);
@@ -149,7 +146,7 @@ static double m_kappa(const struct tally *t) {
 /* Multi-class Matthews correlation (Gorodkin 2004); 0 where a side is constant, as scikit-learn. */
 static double m_mcc(const struct tally *t) {
     double n = (double)t->n, cross = 0, labels = 0, guesses = 0;
-    if (!t->n_class || !t->n) return NAN;
+    if (!t->confusion || !t->n) return NAN;
     for (int c = 0; c < t->n_class; c++) {
         struct counts k = class_counts(t, c);
         cross += k.label * k.guess;
@@ -297,7 +294,7 @@ struct val *tally_values_val(const struct tally *t) {
 
 struct val *tally_classes(const struct tally *t, char *const *names) {
     struct val *list = val_list();
-    for (int c = 0; c < t->n_class; c++) {
+    for (int c = 0; t->confusion && c < t->n_class; c++) {
         struct val *r = val_table();
         struct counts k = class_counts(t, c);
         if (names && names[c]) val_set_str(r, "class", names[c]);
@@ -315,7 +312,7 @@ struct val *tally_classes(const struct tally *t, char *const *names) {
 
 struct val *tally_confusion(const struct tally *t) {
     struct val *list = val_list();
-    for (int r = 0; r < t->n_class; r++) {
+    for (int r = 0; t->confusion && r < t->n_class; r++) {
         struct val *row = val_list();
         for (int c = 0; c < t->n_class; c++) val_push(row, val_int(t->confusion[(int64_t)r * t->n_class + c]));
         val_push(list, row);

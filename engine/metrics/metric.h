@@ -9,11 +9,13 @@
 
 #include "src/base/val.h"
 
+#define TALLY_TABLE 2048
 struct tally {
     int n_class;            /* 0: regression */
     int64_t n;              /* examples (classification: with a label in range) */
     double loss, weight;    /* sums */
-    int64_t *confusion;     /* (n_class, n_class): row = label, column = guess */
+    int64_t *confusion;     /* (n_class, n_class): row = label, column = guess; NULL with more than TALLY_TABLE classes, and what comes from it is NaN */
+    int64_t hits;
     int64_t top5;           /* labels among the five largest */
     /* probabilities: one row an example, kept only if asked for (tally_init keep > 0 rows) */
     float *prob;            /* (keep, n_class) */

@@ -78,7 +78,7 @@ static struct val *short_values(const struct train *t) {
     val_set_str(all, "split", t->val ? "val" : "train");
     val_set_str(all, "data", t->data->name);
     val_set_int(all, "step", t->n_step);
-    if (tally->n_class) {
+    if (tally->confusion) {
         bool named = tally->n_class <= t->data->n_class;
         struct val *names = val_list();
         for (int i = 0; i < tally->n_class; i++) val_push(names, named ? val_str(t->data->class_name[i]) : val_int(i));
