@@ -130,7 +130,8 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
         rc = err_set(e, "data set %s has no validation part, on which compression is judged (never on the test part): load it with val=N, as in data = { \"%s\", val = 1000 }", d->name, d->name);
     if (rc == 0) rc = pick_fit(&f, m, d, &d->part[PART_VAL], e);
     if (rc == 0) {
-        w.run = j->run = run_new(hub_runs(j->hub), a->name ? a->name : "compress");
+        w.run = run_new(hub_runs(j->hub), a->name ? a->name : "compress");
+        j->run = w.run;
         rc = run_it(&w, a, m, d, f.part, &recipe, e);
     }
     if (f.made) part_free(f.made);

@@ -513,7 +513,8 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     struct train *t = X_NEW(struct train, 1);
     *t = (struct train){.j = j, .a = *a, .model = m, .data = d, .part = &d->part[PART_TRAIN], .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
                         .lr_scale = 1, .best_step = -1, .last_ckpt = -1, .last_eval = -1};
-    t->run = j->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
+    t->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
+    j->run = t->run;
     j->data = t;
     int rc = begin(t, e);
     if (rc == 0) {

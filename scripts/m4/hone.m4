@@ -32,6 +32,13 @@ AC_DEFUN([HONE_FLAGS], [
   AS_IF([test "x$enable_coverage" = xyes], [SAN_CFLAGS="$SAN_CFLAGS --coverage"])
   AM_CONDITIONAL([SANITIZER], [test "x$with_sanitizer" != xno])
   AC_SUBST([HARDEN_CFLAGS]) AC_SUBST([HARDEN_CPPFLAGS]) AC_SUBST([HARDEN_LDFLAGS]) AC_SUBST([WARN_CFLAGS]) AC_SUBST([SAN_CFLAGS])
+  # What -O3 adds to the -O2 of CFLAGS, which comes later. Jumps threaded through loops with exp would keep those from vectorising.
+  O3_FLAGS=-O3
+  HONE_FLAGS_TO([O3_FLAGS], [[-ftree-loop-vectorize -ftree-slp-vectorize -fvect-cost-model=dynamic -funswitch-loops -fpeel-loops -fsplit-loops -ftree-partial-pre -fgcse-after-reload]])
+  HONE_FLAGS_TO([O3_FLAGS], [[-fipa-cp-clone -ftree-loop-distribution -fversion-loops-for-strides -fpredictive-commoning -finline-functions]])
+  OPS_EXTRA=
+  HONE_FLAGS_TO([OPS_EXTRA], [-fno-thread-jumps])
+  AC_SUBST([O3_FLAGS]) AC_SUBST([OPS_EXTRA])
   # Instruction sets the kernels are compiled for; which one runs is chosen at start.
   ISA_AVX2= ISA_AVX512= ISA_AVX512BF16=
   AS_CASE([$host_cpu], [x86_64], [
