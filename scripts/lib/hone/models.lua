@@ -42,7 +42,7 @@ end
 -- each (100), dropout (0.5); vocab: ids, taken from the data if absent; dropout_embed: share of the words' values dropped (0).
 function models.text_cnn(o)
     o = copy(o, { dim = 128, widths = { 3, 4, 5 }, filters = 100, dropout = 0.5, dropout_embed = 0 })
-    local spec = { input = o.input, name = o.name or "text_cnn", nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
+    local spec = { input = o.input, name = o.name or "text_cnn", seed = o.seed, nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
     local from, names = "embed", {}
     if o.vocab == nil then spec[1] = nn.embedding{ dim = o.dim, name = "embed" } end
     if o.dropout_embed > 0 then
@@ -67,7 +67,7 @@ function models.bilstm(o)
     o = copy(o, { dim = 128, units = 128, layers = 1, cell = "lstm", bidirectional = true, pool = "max", dropout = 0.3 })
     if o.cell ~= "lstm" and o.cell ~= "gru" then error("cell is \"lstm\" or \"gru\", not " .. tostring(o.cell), 2) end
     if o.pool ~= "max" and o.pool ~= "mean" and o.pool ~= "last" then error("pool is \"max\", \"mean\" or \"last\", not " .. tostring(o.pool), 2) end
-    local spec = { input = o.input, name = o.name or "bi" .. o.cell, nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
+    local spec = { input = o.input, name = o.name or "bi" .. o.cell, seed = o.seed, nn.embedding{ o.vocab, dim = o.dim, name = "embed" } }
     local function add(l) spec[#spec + 1] = l end
     if o.vocab == nil then spec[1] = nn.embedding{ dim = o.dim, name = "embed" } end
     if o.dropout > 0 then add(nn.dropout{ o.dropout }) end
