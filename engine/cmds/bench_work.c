@@ -235,7 +235,7 @@ out:
 #define ENCODER(d, blocks) ENCODER_OF(d, "", blocks)
 #define MINILM ENCODER("384", BLOCKS3("1536") "," BLOCKS3("1536"))
 #define BLOCK_I8 \
-    "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5,\"store\":{\"attn.qkv.weight\":\"i8\",\"attn.out.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"i8\"}}"
+    "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5,\"math\":\"i8\",\"store\":{\"attn.qkv.weight\":\"i8\",\"attn.out.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"i8\"}}"
 #define MINILM_I8 \
     ENCODER_OF("384", ",\"store\":{\"word.weight\":\"i8\"}", BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8)
 #define BERT ENCODER("768", BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072"))

@@ -13,7 +13,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
-struct int8_args { bool choose, embeddings; struct val *keep; };
+struct int8_args { bool choose, embeddings, attention; struct val *keep; };
 struct half_args { int type; };
 
 /* ---- one product, in floats and in 8 bits ---- */
@@ -44,20 +44,16 @@ static struct plan *product_plan(const struct product *q, bool i8, int64_t rows,
     return p;
 }
 
-static int time_product(struct product *q, int s, const struct bed *bed, struct err *e) {
-    struct graph *g[2] = {NULL, NULL};
-    struct plan *p[2] = {NULL, NULL};
-    char *mem[2] = {NULL, NULL};
-    struct extents x = {{1, q->m[s], q->m[s] + 1}};
+/* Times two prepared plans in turns; ratio[s] and us[s] of q. */
+static int time_plans(struct product *q, int s, struct plan *p[2], const struct extents *x, struct err *e) {
     double t[2][21];
     int rc = 0, n = 0, reps = 1;
-    for (int k = 0; k < 2 && rc == 0; k++) rc = (p[k] = product_plan(q, k, q->m[s], bed->pool, &g[k], &mem[k], e)) ? 0 : -1;
     double until = clock_now() + 0.25;
     for (; rc == 0 && n < 21 && (n < 5 || clock_now() < until); n++)
         for (int j = 0; j < 2 && rc == 0; j++) {
             int k = (n & 1) ^ j;
             double from = clock_now();
-            for (int r = 0; r < reps && rc == 0; r++) rc = plan_run(p[k], &x, PHASE_FORWARD, PHASE_FORWARD, e);
+            for (int r = 0; r < reps && rc == 0; r++) rc = plan_run(p[k], x, PHASE_FORWARD, PHASE_FORWARD, e);
             t[k][n] = (clock_now() - from) / reps;
             if (n == 0 && j == 1) reps = (int)fmin(1e5, ceil(100e-6 / fmax(fmin(t[0][0], t[1][0]), 1e-8))); /* the first pair warms up and says how long one takes */
         }
@@ -66,6 +62,17 @@ static int time_product(struct product *q, int s, const struct bed *bed, struct 
         pair_ratio(t[0] + 1, t[1] + 1, n - 1, &v);
         q->ratio[s] = v.ratio, q->us[s] = v.a50 * 1e6;
     }
+    return rc;
+}
+
+static int time_product(struct product *q, int s, const struct bed *bed, struct err *e) {
+    struct graph *g[2] = {NULL, NULL};
+    struct plan *p[2] = {NULL, NULL};
+    char *mem[2] = {NULL, NULL};
+    struct extents x = {{1, q->m[s], q->m[s] + 1}};
+    int rc = 0;
+    for (int k = 0; k < 2 && rc == 0; k++) rc = (p[k] = product_plan(q, k, q->m[s], bed->pool, &g[k], &mem[k], e)) ? 0 : -1;
+    if (rc == 0) rc = time_plans(q, s, p, &x, e);
     for (int k = 0; k < 2; k++) {
         plan_free(p[k]);
         graph_free(g[k]);
@@ -74,8 +81,30 @@ static int time_product(struct product *q, int s, const struct bed *bed, struct 
     return rc;
 }
 
+/* ---- attention ---- */
+static struct plan *attention_plan(bool i8, int64_t heads, int64_t n, int64_t rows, int64_t tokens, struct pool *pool, struct graph **g, struct err *e) {
+    struct dim qd[] = {{1, AXIS_T0}, {3 * n, AXIS_ONE}}, od[] = {{1, AXIS_R1}};
+    struct val *a = val_table();
+    tid out[OP_OUT], off;
+    *g = graph_new(DT_F32, false, 1);
+    off = graph_input(*g, "o", DT_I32, od, 1, -1);
+    tid q = graph_input(*g, "q", DT_F32, qd, 2, off);
+    val_set_int(a, "heads", heads);
+    tid y = graph_add(*g, i8 ? "attention_i8" : "attention", a, (tid[]){q, off}, 2, out, e);
+    val_free(a);
+    if (y < 0) return NULL;
+    struct extents x = {{1, rows, rows + 1, tokens}};
+    struct plan *p = plan_new(*g, &x, &(struct plan_options){.pool = pool, .keep = &y, .n_keep = 1}, e);
+    if (!p || plan_alloc(p, e) < 0) return p;
+    int32_t *o = plan_data(p, off);
+    float *v = plan_data(p, q);
+    for (int64_t r = 0; r <= rows; r++) o[r] = (int32_t)(tokens * r / rows);
+    for (int64_t i = 0; i < tokens * 3 * n; i++) v[i] = (float)(i * 7 % 19) * 0.1f - 0.9f;
+    return p;
+}
+
 /* ---- which parameters ---- */
-struct found { char name[256]; struct product q; bool table, take; const char *why; };
+struct found { char name[256]; struct product q; bool table, attention, take; const char *why; int64_t heads, width; };
 struct finder { struct found *f; int n; const struct bed *bed; };
 
 static int64_t tokens_of(const struct bed *bed, int64_t rows) {
@@ -123,6 +152,38 @@ static void find(struct finder *w, const struct model *m, const struct graph *g,
     }
 }
 
+static int time_attention(struct found *f, int s, const struct bed *bed, struct err *e) {
+    struct graph *g[2] = {NULL, NULL};
+    struct plan *p[2] = {NULL, NULL};
+    int64_t rows = s == SPEED_ONE ? 1 : SPEED_ROWS, tokens = f->q.m[s];
+    struct extents x = {{1, rows, rows + 1, tokens}};
+    int rc = 0;
+    for (int k = 0; k < 2 && rc == 0; k++) rc = (p[k] = attention_plan(k, f->heads, f->width, rows, tokens, bed->pool, &g[k], e)) ? 0 : -1;
+    if (rc == 0) rc = time_plans(&f->q, s, p, &x, e);
+    for (int k = 0; k < 2; k++) {
+        plan_free(p[k]);
+        graph_free(g[k]);
+    }
+    return rc;
+}
+
+/* An attention that a layer's `math` can put into 8 bits: every token sees all, heads of up to 128 values. */
+static void find_attention(struct finder *w, const struct graph *g, const struct node *n, const struct int8_args *a) {
+    const struct tensor *t = graph_tensor(g, n->in[0]);
+    struct val *v = args_to_val(&n->op->kind, n->attr);
+    int64_t heads = val_get_int(v, "heads", 1), width = t->dim[1].k / 3;
+    bool causal = val_get_bool(v, "causal", false);
+    val_free(v);
+    if (causal || width / heads > 128 || !a->attention) return;
+    w->f = X_GROW(w->f, struct found, (size_t)w->n + 1);
+    struct found *f = &w->f[w->n++];
+    *f = (struct found){.attention = true, .take = !keep_has(a->keep, n->path), .why = "", .heads = heads, .width = width};
+    if (!f->take) f->why = "kept as asked";
+    snprintf(f->name, sizeof f->name, "%s", n->path);
+    for (int s = 0; s < SPEEDS; s++) f->q.m[s] = tokens_of(w->bed, s == SPEED_ONE ? 1 : SPEED_ROWS);
+    f->q.k = width, f->q.n = heads, f->q.act = -1;
+}
+
 static bool same_product(const struct product *a, const struct product *b) {
     return a->k == b->k && a->n == b->n && a->act == b->act && a->m[0] == b->m[0] && a->m[1] == b->m[1];
 }
@@ -138,7 +199,7 @@ static int choose(struct finder *w, struct err *e) {
         if (bed->stop && bed->stop(bed->ctx)) return err_code(e, ERR_STOPPED, "the timing of layers was stopped");
         if (!f->take || f->table) continue;
         for (int s = 0; s < SPEEDS && !f->q.known; s++)
-            if (time_product(&f->q, s, bed, e) < 0) return -1;
+            if ((f->attention ? time_attention(f, s, bed, e) : time_product(&f->q, s, bed, e)) < 0) return -1;
         f->q.known = true;
         if (f->q.ratio[0] > 0.97 || f->q.ratio[1] > 0.97) f->take = false, f->why = "8 bits are not faster here";
     }
@@ -173,14 +234,18 @@ static struct model *int8_run(const struct model *m, const void *args, struct sq
     struct model_io *io = X_NEW(struct model_io, 1);
     struct model *out = NULL;
     int rc = model_build(m, g, io, e);
-    for (int i = 0; rc == 0 && i < g->n_node; i++) find(&w, m, g, &g->node[i], a);
+    for (int i = 0; rc == 0 && i < g->n_node; i++) {
+        if (strcmp(g->node[i].op->kind.name, "attention") == 0) find_attention(&w, g, &g->node[i], a);
+        else find(&w, m, g, &g->node[i], a);
+    }
     if (rc == 0 && !w.n) rc = err_set(e, "quant.int8: the model has no linear layer or embedding in floats");
     if (rc == 0) rc = keep_check(m, a->keep, "quant.int8", e);
     if (rc == 0 && a->choose) rc = choose(&w, e);
     if (rc == 0) {
         struct val *desc = val_copy(m->desc);
         for (int i = 0; i < w.n; i++)
-            if (w.f[i].take) desc_hold(desc, w.f[i].name, "i8");
+            if (w.f[i].take && w.f[i].attention) val_set_str(desc_layer(desc, w.f[i].name), "math", "i8");
+            else if (w.f[i].take) desc_hold(desc, w.f[i].name, "i8");
         note(s, &w, a->choose);
         out = carry_model(m, desc, NULL, e);
     }
@@ -226,6 +291,7 @@ static const char *const types[] = {"f16", "bf16", NULL};
 static const struct arg int8_arg[] = {
     {.name = "choose", .help = "times each layer and leaves it in floats where 8 bits are not faster; false: all", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, choose)},
     {.name = "embeddings", .help = "tables too, row by row", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, embeddings)},
+    {.name = "attention", .help = "products of attention too", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, attention)},
     {.name = "keep", .help = "layers or parameters that stay in floats: \"head\", { \"block1.*\", .. }", .type = ARG_VAL, .offset = offsetof(struct int8_args, keep)},
     {0}};
 static const struct arg half_arg[] = {

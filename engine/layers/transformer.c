@@ -7,9 +7,10 @@
 #include "engine/layers/layer.h"
 
 struct embed_args { int64_t n, dim, positions, types, start; bool norm; double eps, dropout; };
-struct attn_args { int64_t heads; bool causal, bias; double rope, dropout; int64_t head; };
-struct block_args { int64_t heads, ffn; int act; bool gated, pre; bool causal, bias; double eps, rope, dropout; int64_t head; };
+struct attn_args { int64_t heads; bool causal, bias; double rope, dropout; int64_t head; int math; };
+struct block_args { int64_t heads, ffn; int act; bool gated, pre; bool causal, bias; double eps, rope, dropout; int64_t head; int math; };
 
+static const char *const maths[] = {"f32", "i8", NULL};
 static const char *const acts[] = {"gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid", NULL};
 
 static int norm_params(struct builder *b, const char *name, int64_t n, tid out[2], struct err *e) {
@@ -72,8 +73,9 @@ static tid attend(struct builder *b, const char *prefix, tid x, int64_t n, const
         qkv = graph_add(g, "rope", t, (tid[]){qkv, off}, 2, out, e);
         val_unset(t, "base");
     }
+    bool i8 = a->math == 1 && !a->causal && !g->training && g->real == DT_F32;
     if (a->causal) val_set_bool(t, "causal", true);
-    tid y = qkv < 0 ? -1 : graph_add(g, "attention", t, (tid[]){qkv, off, p}, p >= 0 ? 3 : 2, out, e);
+    tid y = qkv < 0 ? -1 : graph_add(g, i8 ? "attention_i8" : "attention", t, (tid[]){qkv, off, p}, p >= 0 ? 3 : 2, out, e);
     val_free(t);
     snprintf(name, sizeof name, "%sout.", prefix);
     return y < 0 ? -1 : build_dense(b, name, y, n, a->bias, e);
@@ -103,7 +105,7 @@ static tid feed_forward(struct builder *b, const struct block_args *a, tid x, in
 }
 static int block_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct block_args *a = args;
-    struct attn_args attn = {a->heads, a->causal, a->bias, a->rope, 0, a->head};
+    struct attn_args attn = {a->heads, a->causal, a->bias, a->rope, 0, a->head, a->math};
     int64_t n = width(b, in[0], e);
     tid x = in[0], p, sum, y;
     (void)n_in;
@@ -154,7 +156,8 @@ static int first_build(struct builder *b, const void *args, const tid *in, int n
 #define HEADS(T) \
     {.name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct T, heads), .lo = 1, .hi = 4096}
 #define HEAD(T) \
-    {.name = "head", .help = "values of a head; default: the width over the heads. Said where heads were removed", .type = ARG_INT, .offset = offsetof(struct T, head), .lo = 1, .hi = 65536}
+    {.name = "head", .help = "values of a head; default: the width over the heads. Said where heads were removed", .type = ARG_INT, .offset = offsetof(struct T, head), .lo = 1, .hi = 65536}, \
+    {.name = "math", .help = "products of attention where nothing is trained and every token sees all: f32, or i8 in 8 bits", .def = "f32", .type = ARG_ENUM, .offset = offsetof(struct T, math), .names = maths}
 #define SHARED(T) \
     {.name = "causal", .help = "a token sees itself and earlier ones only", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct T, causal)}, \
     {.name = "bias", .help = "products add a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct T, bias)}, \

@@ -5,14 +5,13 @@
 #pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math")
 #include <math.h>
 
-#include "engine/ops/dot8.h"
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
+#include "engine/ops/quant8.h"
 
 enum { ACT_NONE, ACT_RELU, ACT_GELU };
 static const char *const acts[] = {"none", "relu", "gelu", NULL};
 struct i8_args { int act; };
-struct row { float scale; int32_t zero; };
 
 #define Q_WORK 65536      /* values a tile of the first pass */
 #define MACS_TILE 4194304 /* about, of the second */
@@ -28,7 +27,7 @@ static int linear_i8_shape(struct shaping *s, struct err *e) {
     if (!kit_flat(x, 0, x->ndim - 1, &rows)) return err_set(e, "the leading extents have two axis symbols");
     kit_like(&s->out[0], x);
     s->out[0].dim[x->ndim - 1] = w->dim[0];
-    s->scratch = (struct dim){rows.k * (i8_in(w->dim[1].k) * (int64_t)sizeof(dot8_in) + (int64_t)sizeof(struct row)), rows.axis};
+    s->scratch = (struct dim){rows.k * (i8_in(w->dim[1].k) * (int64_t)sizeof(dot8_in) + (int64_t)sizeof(struct row8)), rows.axis};
     s->scratch_fixed = 128;
     s->n_out = 1;
     return 0;
@@ -45,39 +44,13 @@ static void linear_i8_cost(const struct exec *x, struct cost *c) {
 }
 
 /* Scratch: scale and zero point of each row, then the rows. */
-static struct row *rows_of(const struct exec *x) { return x->scratch; }
-static dot8_in *values_of(const struct exec *x, int64_t m) { return (dot8_in *)((char *)x->scratch + (m * (int64_t)sizeof(struct row) + 63) / 64 * 64); }
+static struct row8 *rows_of(const struct exec *x) { return x->scratch; }
+static dot8_in *values_of(const struct exec *x, int64_t m) { return (dot8_in *)((char *)x->scratch + (m * (int64_t)sizeof(struct row8) + 63) / 64 * 64); }
 
-static struct row quantise(const float *x, int64_t k, dot8_in *q) {
-    float lo = 0, hi = 0, bad = 0;
-#pragma omp simd reduction(min : lo) reduction(max : hi) reduction(+ : bad)
-    for (int64_t i = 0; i < k; i++) {
-        lo = x[i] < lo ? x[i] : lo;
-        hi = x[i] > hi ? x[i] : hi;
-        bad += x[i] - x[i];
-    }
-    float range = hi - lo, inv = range > 0 ? 255.0f / range : 0;
-    struct row r = {range / 255.0f, 0};
-    if (bad != 0 || !(range < INFINITY) || !(inv < INFINITY)) {
-        r.scale = bad == 0 && range < 1 ? 0 : NAN; /* a range below the smallest normal number is none */
-        inv = 0;
-    }
-    float zero = (float)(int32_t)(-lo * inv + 0.5f), shift = zero + 0.5f;
-    r.zero = (int32_t)zero;
-#pragma omp simd
-    for (int64_t i = 0; i < k; i++) {
-        float v = x[i] * inv + shift;
-        v = v > 255.0f ? 255.0f : v;
-        v = v > 0 ? v : 0; /* not a number: 0 */
-        q[i] = (dot8_in)(int32_t)v;
-    }
-    for (int64_t i = k; i < i8_in(k); i++) q[i] = 0;
-    return r;
-}
 static int64_t linear_i8_tiles(const struct exec *x) { return kit_tiles(kit_rows(&x->in[0]), kit_grain(Q_WORK, kit_last(&x->in[0]))); }
 static void linear_i8_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), grain = kit_grain(Q_WORK, k), to = kit_min(m, hi * grain);
-    for (int64_t i = lo * grain; i < to; i++) rows_of(x)[i] = quantise((const float *)x->in[0].data + i * k, k, values_of(x, m) + i * i8_in(k));
+    for (int64_t i = lo * grain; i < to; i++) rows_of(x)[i] = quant8_row((const float *)x->in[0].data + i * k, k, values_of(x, m) + i * i8_in(k));
 }
 
 struct cut { int64_t rows, cols, nr, nc; };
@@ -110,7 +83,7 @@ static inline __attribute__((always_inline)) float gelu(float x) {
 }
 /* One row of a panel. */
 struct behind { const float *scale, *bias; const int32_t *sum; int act; };
-static inline __attribute__((always_inline)) void finish(const int32_t *s, struct row r, const struct behind b, const int act, float *y, int64_t w) {
+static inline __attribute__((always_inline)) void finish(const int32_t *s, struct row8 r, const struct behind b, const int act, float *y, int64_t w) {
 #pragma omp simd
     for (int64_t j = 0; j < w; j++) {
         float v = (float)(s[j] - r.zero * b.sum[j]) * (r.scale * b.scale[j]);
@@ -120,7 +93,7 @@ static inline __attribute__((always_inline)) void finish(const int32_t *s, struc
         y[j] = v;
     }
 }
-static inline void finish_rows(const int32_t *s, const struct row *r, int rows, const struct behind b, float *y, int64_t ldy, int64_t w) {
+static inline void finish_rows(const int32_t *s, const struct row8 *r, int rows, const struct behind b, float *y, int64_t ldy, int64_t w) {
     for (int i = 0; i < rows; i++, s += I8_PANEL, y += ldy) {
         if (w == I8_PANEL && b.act == ACT_GELU) finish(s, r[i], b, ACT_GELU, y, I8_PANEL);
         else if (w == I8_PANEL && b.act == ACT_RELU) finish(s, r[i], b, ACT_RELU, y, I8_PANEL);
@@ -131,7 +104,7 @@ static inline void finish_rows(const int32_t *s, const struct row *r, int rows, 
 static void linear_i8_run2(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), k4 = i8_in(k), n = x->in[1].n[0];
     const dot8_in *a = values_of(x, m);
-    const struct row *row = rows_of(x);
+    const struct row8 *row = rows_of(x);
     struct cut c = cut_of(x);
     const float *scale = x->in[2].data, *bias = kit_has(x, 3) ? x->in[3].data : NULL;
     const int32_t *sum = i8_sums(x->in[1].data, n, k);
@@ -156,7 +129,7 @@ static void linear_i8_ref(const struct exec *x) {
     const float *scale = x->in[2].data, *bias = kit_has(x, 3) ? x->in[3].data : NULL;
     const int8_t *w = x->in[1].data;
     for (int64_t i = 0; i < m; i++) {
-        struct row r = rows_of(x)[i] = quantise((const float *)x->in[0].data + i * k, k, values_of(x, m) + i * k4);
+        struct row8 r = rows_of(x)[i] = quant8_row((const float *)x->in[0].data + i * k, k, values_of(x, m) + i * k4);
         const dot8_in *a = values_of(x, m) + i * k4;
         for (int64_t j = 0; j < n; j++) {
             int32_t s = 0;

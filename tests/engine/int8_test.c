@@ -172,6 +172,64 @@ static void tables(void) {
     ops_select("auto", NULL);
 }
 
+/* ---- attention ---- */
+static int attention(const char *op, int64_t heads, int64_t d, const int64_t *len, int texts, struct pool *pool, double nan_at, float *y, int64_t *n, struct err *e) {
+    struct graph *g = graph_new(DT_F32, false, 1);
+    struct dim qd[] = {{1, AXIS_T0}, {3 * heads * d, 0}}, od[] = {{1, AXIS_R1}};
+    char attr[32];
+    int64_t tokens = 0;
+    for (int i = 0; i < texts; i++) tokens += len[i];
+    snprintf(attr, sizeof attr, "heads=%d", (int)heads);
+    tid o = graph_input(g, "o", DT_I32, od, 1, -1), q = graph_input(g, "q", DT_F32, qd, 2, o), out[OP_OUT];
+    struct extents ex = {{1, texts, texts + 1, tokens}};
+    int rc = graph_attr(g, op, attr, (tid[]){q, o}, 2, out, e) < 0 ? -1 : 0;
+    struct plan *p = rc == 0 ? plan_new(g, &ex, &(struct plan_options){.keep = out, .n_keep = 1, .pool = pool}, e) : NULL;
+    rc = p ? plan_alloc(p, e) : -1;
+    if (rc == 0) {
+        float *v = plan_data(p, q);
+        int32_t *off = plan_data(p, o);
+        for (int i = 0; i < texts; i++) off[i + 1] = off[i] + (int32_t)len[i];
+        for (int64_t i = 0; i < tokens * 3 * heads * d; i++) v[i] = (float)rng_normal(21, 0, (uint64_t)i);
+        if (nan_at >= 0) v[(int64_t)nan_at] = NAN;
+        *n = tokens * heads * d;
+        if ((rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, e)) == 0) memcpy(y, plan_data(p, out[0]), (size_t)*n * sizeof *y);
+    }
+    plan_free(p);
+    graph_free(g);
+    return rc;
+}
+static void attentions(struct pool *pool) {
+    static const struct { int64_t heads, d, len[4]; } a[] = {{2, 8, {5, 1, 0, 9}}, {3, 32, {40, 33, 128, 7}}, {1, 33, {13, 600, 12, 1}}, {2, 128, {64, 1, 2, 3}}};
+    for (size_t k = 0; k < LEN(a); k++) {
+        int64_t n = 0, tokens = a[k].len[0] + a[k].len[1] + a[k].len[2] + a[k].len[3];
+        size_t size = (size_t)(tokens * a[k].heads * a[k].d) + 1;
+        float *want = X_NEW(float, size), *got = X_NEW(float, size), *once = X_NEW(float, size);
+        struct err e = {0};
+        double worst = 0, sum = 0, sets = 0, big = 0;
+        bool ok = attention("attention", a[k].heads, a[k].d, a[k].len, 4, NULL, -1, want, &n, &e) == 0, same = true;
+        for (int s = 0; ok && isa_all(s); s++) {
+            ops_select(isa_all(s)->name, NULL);
+            ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, -1, got, &n, &e) == 0;
+            for (int64_t i = 0; ok && i < n; i++) worst = fmax(worst, fabs((double)got[i] - (double)want[i])), sum += fabs((double)got[i] - (double)want[i]), sets++, big = fmax(big, fabs((double)want[i]));
+            ok = ok && attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, pool, -1, once, &n, &e) == 0;
+            same = same && memcmp(got, once, size * sizeof *got) == 0;
+        }
+        ops_select("auto", NULL);
+        tap_ok(ok && worst < 0.05 * big && sum / sets < 0.006 * big, "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats on every instruction set%s", (int)a[k].heads, (int)a[k].d, worst, sum / fmax(1, sets), big, e.text);
+        tap_ok(same, "the same bits on several threads");
+        /* not a number in a query spoils its row, in a key or value its text */
+        int64_t row = 3 * a[k].heads * a[k].d, w = a[k].heads * a[k].d;
+        ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row), got, &n, &e) == 0;
+        ok = ok && isnan(got[2 * w]) && !isnan(got[w]) && attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row + w), got, &n, &e) == 0;
+        tap_ok(ok && isnan(got[0]) && isnan(got[2 * w]) && !isnan(got[a[k].len[0] * w]), "NaN in a query makes its row NaN, in a key the text, no other");
+        free(want), free(got), free(once);
+    }
+    struct err e = {0};
+    int64_t n, one[] = {2};
+    float y[600];
+    tap_ok(attention("attention_i8", 1, 129, one, 1, NULL, -1, y, &n, &e) < 0 && strstr(e.text, "at most 128"), "%s", e.text);
+}
+
 /* ---- models ---- */
 #define I8 ",\"store\":{\"weight\":\"i8\"}}"
 static const char mlp[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8 ",{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":50,\"act\":\"relu\"" I8
@@ -179,7 +237,7 @@ static const char mlp[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"
 static const char gelu[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8 ",{\"layer\":\"gelu\"},{\"layer\":\"linear\",\"out\":7" I8 "]}";
 static const char encoder[] =
     "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":24,\"positions\":12,\"store\":{\"word.weight\":\"i8\"}},"
-    "{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":40,\"store\":{\"attn.qkv.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"bf16\"}},"
+    "{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":40,\"math\":\"i8\",\"store\":{\"attn.qkv.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"bf16\"}},"
     "{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"f16\",\"bias\":\"f16\"}}]}";
 static const char bag[] =
     "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":24,\"store\":{\"weight\":\"i8\"}},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
@@ -257,7 +315,7 @@ static void close_to_float(void) {
     static const char *const all[] = {mlp, gelu, bag, encoder};
     for (size_t k = 0; k < LEN(all); k++) {
         struct val *user = json_parse(all[k], strlen(all[k]), "model", &e);
-        for (size_t i = 0; i < val_len(val_get(user, "layers")); i++) val_unset(val_at(val_get(user, "layers"), i), "store");
+        for (size_t i = 0; i < val_len(val_get(user, "layers")); i++) val_unset(val_at(val_get(user, "layers"), i), "store"), val_unset(val_at(val_get(user, "layers"), i), "math");
         struct val *desc = model_describe(user, NULL, &e);
         struct model *f = model_new(desc, 1, &e), *q = make(all[k], &e);
         int64_t n = 0;
@@ -376,6 +434,7 @@ int main(void) {
     products(pool);
     not_finite();
     tables();
+    attentions(pool);
     one_answer();
     close_to_float();
     saved(dir);
