@@ -70,7 +70,7 @@ void param_get(const struct model *m, const struct param *p, float *out);
 void param_put(struct model *m, const struct param *p, const float *w);
 struct param *model_param(const struct model *m, const char *name); /* NULL: none of that name */
 int64_t model_i8(const struct model *m, const char **first); /* how many parameters are in 8 bits; *first (may be NULL): one of them */
-bool model_store_full(struct model *m); /* what is stored in 16 bits is stored in full from now on; true: there was some */
+void model_ready_training(struct model *m); /* says what stays as it is; what was stored in 16 bits is stored in full again, so that a run resumes exactly */
 
 /* engine/model/save.c: a folder (model.json + model.safetensors) or one file PATH.hone; durable. */
 int model_save(const struct model *m, const char *path, struct err *e);

@@ -7,6 +7,7 @@
 
 #include "engine/model/model.h"
 #include "engine/ops/i8.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 
 struct param *model_param(const struct model *m, const char *name) {
@@ -80,8 +81,11 @@ static bool drop_half(struct val *stack) {
     return any;
 }
 
-bool model_store_full(struct model *m) {
+void model_ready_training(struct model *m) {
+    const char *first = NULL;
+    int64_t n = model_i8(m, &first);
     for (int i = 0; i < m->n_param; i++)
         if (m->param[i].dtype == DT_F32) m->param[i].store = DT_F32;
-    return drop_half(val_get(m->desc, "layers"));
+    if (drop_half(val_get(m->desc, "layers"))) log_write(LOG_WARN, "the model's weights were stored in 16 bits; training keeps them in f32: compress it again afterwards with quant.half");
+    if (n) log_write(LOG_WARN, "%lld parameters are held in 8 bits (%s%s) and stay as they are: only the others are trained", (long long)n, first, n > 1 ? ", .." : "");
 }

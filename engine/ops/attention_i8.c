@@ -41,7 +41,7 @@ struct block { /* keys and values of one head, up to BK tokens */
     int8_t k[BK * D_MAX], v[BK * D_MAX];   /* panels of 32 tokens by d; panels of 32 channels by tokens */
     float k_scale[BK], v_scale[D_MAX];
     int32_t k_sum[BK];
-};
+} __attribute__((aligned(64)));
 struct head { const float *q, *k, *v; int64_t t, d, stride; float *out; int64_t out_stride; };
 
 static struct head head_of(const struct exec *x, int64_t tile) {
@@ -51,26 +51,35 @@ static struct head head_of(const struct exec *x, int64_t tile) {
     return (struct head){q, q + n, q + 2 * n, off[r + 1] - off[r], d, 3 * n, (float *)x->out[0].data + off[r] * n + i * d, n};
 }
 
-static void put_keys(const struct head *h, int64_t from, int64_t n, struct block *b) {
-    int8_t row[D_MAX] = {0};
-    int64_t d4 = i8_in(h->d);
+/* The functions below are made for the usual widths of a head, so that their loops have constant lengths. */
+#define ALWAYS static inline __attribute__((always_inline))
+
+ALWAYS int32_t byte_of(float v, float inv) {
+    float q = inv > 0 ? v * inv : 0;
+    return (int32_t)(q + (q < 0 ? -0.5f : 0.5f));
+}
+/* What a value is multiplied by; 0 where all are 0, denormal or one is not a number. */
+ALWAYS float inverse(float max, float bad) { return max > 0 && 127.0f / max < INFINITY && bad == 0 ? 127.0f / max : 0; }
+
+ALWAYS void put_keys(const struct head *h, const int64_t d, int64_t from, int64_t n, struct block *b) {
+    int8_t row[D_MAX] __attribute__((aligned(64))) = {0};
+    int64_t d4 = i8_in(d);
     if (n % I8_PANEL) memset(b->k + n / I8_PANEL * I8_PANEL * d4, 0, (size_t)(I8_PANEL * d4));
     for (int64_t j = 0; j < n; j++) {
         const float *k = h->k + (from + j) * h->stride;
         float max = 0, bad = 0;
         int32_t sum = 0;
 #pragma omp simd reduction(max : max) reduction(+ : bad)
-        for (int64_t i = 0; i < h->d; i++) {
+        for (int64_t i = 0; i < d; i++) {
             float a = fabsf(k[i]);
             max = a > max ? a : max;
             bad += k[i] - k[i];
         }
-        float inv = max > 0 && 127.0f / max < INFINITY && bad == 0 ? 127.0f / max : 0;
+        float inv = inverse(max, bad);
         b->k_scale[j] = bad == 0 ? max / 127.0f : NAN;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < h->d; i++) {
-            float v = inv > 0 ? k[i] * inv : 0;
-            int32_t q = (int32_t)(v + (v < 0 ? -0.5f : 0.5f));
+        for (int64_t i = 0; i < d; i++) {
+            int32_t q = byte_of(k[i], inv);
             row[i] = (int8_t)q;
             sum += q;
         }
@@ -78,101 +87,101 @@ static void put_keys(const struct head *h, int64_t from, int64_t n, struct block
         int8_t *to = b->k + j / I8_PANEL * I8_PANEL * d4 + j % I8_PANEL * 4;
         for (int64_t i = 0; i < d4; i += 4) memcpy(to + i * I8_PANEL, row + i, 4);
     }
-    for (int64_t j = n; j < (n + I8_PANEL - 1) / I8_PANEL * I8_PANEL; j++) b->k_scale[j] = 0, b->k_sum[j] = 0;
 }
 
+/* Tokens of values and weights are filled up to a multiple of 16 with zeros. */
+static inline int64_t filled(int64_t n) { return (n + 15) / 16 * 16; }
+
 /* Channels in panels: for four tokens the four bytes of each of 32 channels. */
-static void put_values(const struct head *h, int64_t from, int64_t n, struct block *b) {
-    float inv[D_MAX], bad[D_MAX] = {0};
+ALWAYS void put_values(const struct head *h, const int64_t d, int64_t from, int64_t n, struct block *b) {
+    float inv[D_MAX] __attribute__((aligned(64))), bad[D_MAX] __attribute__((aligned(64))) = {0}, max[D_MAX] __attribute__((aligned(64))) = {0};
     static const float nothing[D_MAX];
-    for (int64_t c = 0; c < h->d; c++) b->v_scale[c] = 0;
+    int64_t full = filled(n);
     for (int64_t j = 0; j < n; j++) {
         const float *v = h->v + (from + j) * h->stride;
 #pragma omp simd
-        for (int64_t c = 0; c < h->d; c++) {
+        for (int64_t c = 0; c < d; c++) {
             float a = fabsf(v[c]);
-            b->v_scale[c] = a > b->v_scale[c] ? a : b->v_scale[c];
+            max[c] = a > max[c] ? a : max[c];
             bad[c] += v[c] - v[c];
         }
     }
-    for (int64_t c = 0; c < h->d; c++) {
-        float max = b->v_scale[c];
-        inv[c] = max > 0 && 127.0f / max < INFINITY && bad[c] == 0 ? 127.0f / max : 0;
-        b->v_scale[c] = bad[c] == 0 ? max / 127.0f : NAN;
-    }
-    int64_t n4 = i8_in(n);
-    for (int64_t c0 = 0; c0 < h->d; c0 += I8_PANEL)
-        for (int64_t j = 0; j < n4; j += 4) {
+    for (int64_t c = 0; c < d; c++) inv[c] = inverse(max[c], bad[c]), b->v_scale[c] = bad[c] == 0 ? max[c] / 127.0f : NAN;
+    for (int64_t c0 = 0; c0 < d; c0 += I8_PANEL)
+        for (int64_t j = 0; j < full; j += 4) {
             const float *r[4];
-            int64_t w = kit_min(I8_PANEL, h->d - c0);
-            uint32_t packed[I8_PANEL] = {0};
+            uint32_t *to = (uint32_t *)(void *)(b->v + c0 * full + j * I8_PANEL);
             for (int t = 0; t < 4; t++) r[t] = j + t < n ? h->v + (from + j + t) * h->stride + c0 : nothing;
+            const float *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
+            int64_t w = kit_min(I8_PANEL, d - c0);
 #pragma omp simd
             for (int64_t c = 0; c < w; c++) {
-                uint32_t all = 0;
-                for (int t = 0; t < 4; t++) {
-                    float v = inv[c0 + c] > 0 ? r[t][c] * inv[c0 + c] : 0;
-                    all |= ((uint32_t)(int32_t)(v + (v < 0 ? -0.5f : 0.5f)) & 255u) << (8 * t);
-                }
-                packed[c] = all;
+                float k = inv[c0 + c];
+                to[c] = ((uint32_t)byte_of(r0[c], k) & 255u) | ((uint32_t)byte_of(r1[c], k) & 255u) << 8 | ((uint32_t)byte_of(r2[c], k) & 255u) << 16 | (uint32_t)byte_of(r3[c], k) << 24;
             }
-            memcpy(b->v + c0 * n4 + j * I8_PANEL, packed, sizeof packed);
+            for (int64_t c = w; c < I8_PANEL; c++) to[c] = 0;
         }
 }
 
 struct rows { /* a few rows of queries at work */
     dot8_in q[DOT8_MR * D_MAX], p[DOT8_MR * BK] __attribute__((aligned(64)));
-    float s[DOT8_MR * BK] __attribute__((aligned(64))), max[DOT8_MR], sum[DOT8_MR], o[DOT8_MR * D_MAX];
+    float s[DOT8_MR * BK] __attribute__((aligned(64))), o[DOT8_MR * D_MAX] __attribute__((aligned(64))), max[DOT8_MR], sum[DOT8_MR];
     struct row8 row[DOT8_MR];
 };
 
-/* Scores of row r against n keys; returns the largest. */
-static float scores(struct rows *w, int r, int64_t n, int64_t j0, const int32_t *c, const struct block *b, float scale, float max) {
-    int64_t m = kit_min(I8_PANEL, n - j0);
-    float *s = w->s + r * BK + j0;
-    int32_t zero = w->row[r].zero;
+/* Scores of a row against the m keys of a panel; returns the largest so far. */
+ALWAYS float scores(float *s, const int32_t *c, const int32_t *k_sum, const float *k_scale, int32_t zero, float scale, float max, int64_t m) {
 #pragma omp simd reduction(max : max)
     for (int64_t j = 0; j < m; j++) {
-        float v = (float)(c[j] - zero * b->k_sum[j0 + j]) * (scale * b->k_scale[j0 + j]);
+        float v = (float)(c[j] - zero * k_sum[j]) * (scale * k_scale[j]);
         s[j] = v;
         max = v > max ? v : max;
     }
     return max;
 }
-/* Bytes of exp(s - max); their sum. */
-static int32_t weights(const float *s, int64_t n, float max, dot8_in *p) {
+/* Bytes of exp(s - max), n a multiple of 16; their sum. */
+ALWAYS int32_t weights(const float *s, int64_t n, float max, dot8_in *p) {
     int32_t sum = 0;
+    int64_t m = n & ~(int64_t)15; /* the compiler sees that nothing is left over */
 #pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = 0; j < m; j++) {
         float v = math_exp(s[j] - max) * 255.0f + 0.5f;
-        int32_t q = (int32_t)(v > 0 ? v : 0);
+        int32_t q = (int32_t)v;
         p[j] = (dot8_in)q;
         sum += q;
     }
-    for (int64_t j = n; j < i8_in(n); j++) p[j] = 0;
     return sum;
 }
 
-static void some_rows(const struct head *h, struct rows *w, const struct block *b, int rows, int64_t n, bool first) {
-    int64_t d4 = i8_in(h->d), n4 = i8_in(n);
+ALWAYS void some_rows(struct rows *w, const int64_t d, const struct block *b, int rows, int64_t n, bool first) {
+    int64_t d4 = i8_in(d), full = filled(n);
     int32_t c[DOT8_MR * I8_PANEL] __attribute__((aligned(64)));
-    float max[DOT8_MR], scale = 1.0f / sqrtf((float)h->d);
+    float max[DOT8_MR], scale = 1.0f / sqrtf((float)d);
     for (int r = 0; r < rows; r++) max[r] = first ? -INFINITY : w->max[r];
     for (int64_t j = 0; j < n; j += I8_PANEL) {
         dot8_tile(rows, d4 / 4, w->q, d4, b->k + j * d4, c);
-        for (int r = 0; r < rows; r++) max[r] = scores(w, r, n, j, c + r * I8_PANEL, b, w->row[r].scale * scale, max[r]);
+        for (int r = 0; r < rows; r++) {
+            float *s = w->s + r * BK + j, k = w->row[r].scale * scale;
+            if (n - j >= I8_PANEL) max[r] = scores(s, c + r * I8_PANEL, b->k_sum + j, b->k_scale + j, w->row[r].zero, k, max[r], I8_PANEL);
+            else max[r] = scores(s, c + r * I8_PANEL, b->k_sum + j, b->k_scale + j, w->row[r].zero, k, max[r], n - j);
+        }
     }
     for (int r = 0; r < rows; r++) {
         float back = first ? 0 : math_exp(w->max[r] - max[r]); /* what was summed before belongs to a smaller largest score */
-        w->sum[r] = w->sum[r] * back + (float)weights(w->s + r * BK, n, max[r], w->p + r * n4);
-        for (int64_t i = 0; i < h->d; i++) w->o[r * D_MAX + i] = first ? 0 : w->o[r * D_MAX + i] * back;
+        for (int64_t j = n; j < full; j++) w->s[r * BK + j] = -INFINITY;
+        w->sum[r] = w->sum[r] * back + (float)weights(w->s + r * BK, full, max[r], w->p + r * full);
+        for (int64_t i = 0; i < d; i++) w->o[r * D_MAX + i] = first ? 0 : w->o[r * D_MAX + i] * back;
         w->max[r] = max[r];
-        if (!(w->row[r].scale < INFINITY)) w->sum[r] = NAN;
+        if (!(w->row[r].scale < INFINITY)) w->sum[r] = NAN; /* whatever its bytes became */
     }
-    for (int64_t i = 0; i < h->d; i += I8_PANEL) {
-        dot8_tile(rows, n4 / 4, w->p, n4, b->v + i * n4, c);
-        for (int r = 0; r < rows; r++)
-            for (int64_t j = 0; j < kit_min(I8_PANEL, h->d - i); j++) w->o[r * D_MAX + i + j] += (float)c[r * I8_PANEL + j] * b->v_scale[i + j];
+    for (int64_t i = 0; i < d; i += I8_PANEL) {
+        int64_t m = kit_min(I8_PANEL, d - i);
+        dot8_tile(rows, full / 4, w->p, full, b->v + i * full, c);
+        for (int r = 0; r < rows; r++) {
+            float *o = w->o + r * D_MAX + i;
+#pragma omp simd
+            for (int64_t j = 0; j < m; j++) o[j] += (float)c[r * I8_PANEL + j] * b->v_scale[i + j];
+        }
     }
 }
 
@@ -183,26 +192,28 @@ static bool keys_finite(const struct block *b, int64_t n) {
 }
 
 /* Texts longer than a block quantise keys and values once for each few rows; shorter ones, the usual case, once. */
-static void attend(const struct head *h) {
+ALWAYS void attend(const struct head *h, const int64_t d) {
     struct block b;
     struct rows w;
-    int64_t blocks = (h->t + BK - 1) / BK, d4 = i8_in(h->d);
+    int64_t blocks = (h->t + BK - 1) / BK, d4 = i8_in(d);
+    bool keys = true;
     for (int64_t i = 0; i < h->t; i += DOT8_MR) {
         int rows = (int)kit_min(DOT8_MR, h->t - i);
         bool finite = true;
-        for (int r = 0; r < rows; r++) w.row[r] = quant8_row(h->q + (i + r) * h->stride, h->d, w.q + r * d4), w.sum[r] = 0;
+        for (int r = 0; r < rows; r++) w.row[r] = quant8_row(h->q + (i + r) * h->stride, d, w.q + r * d4), w.sum[r] = 0;
         for (int64_t k = 0; k < blocks; k++) {
             int64_t n = kit_min(BK, h->t - k * BK);
             if (i == 0 || blocks > 1) {
-                put_keys(h, k * BK, n, &b);
-                put_values(h, k * BK, n, &b);
+                put_keys(h, d, k * BK, n, &b);
+                put_values(h, d, k * BK, n, &b);
+                keys = keys_finite(&b, n);
             }
-            finite = finite && keys_finite(&b, n);
-            some_rows(h, &w, &b, rows, n, k == 0);
+            finite = finite && keys;
+            some_rows(&w, d, &b, rows, n, k == 0);
         }
         for (int r = 0; r < rows; r++) {
             float *y = h->out + (i + r) * h->out_stride, inv = finite ? 1.0f / w.sum[r] : NAN;
-            for (int64_t c = 0; c < h->d; c++) y[c] = w.o[r * D_MAX + c] * inv;
+            for (int64_t c = 0; c < d; c++) y[c] = w.o[r * D_MAX + c] * inv;
         }
     }
 }
@@ -210,7 +221,9 @@ static int64_t attn_i8_tiles(const struct exec *x) { return (x->in[1].len - 1) *
 static void attn_i8_run(const struct exec *x, int64_t lo, int64_t hi) {
     for (int64_t t = lo; t < hi; t++) {
         struct head h = head_of(x, t);
-        attend(&h);
+        if (h.d == 32) attend(&h, 32);
+        else if (h.d == 64) attend(&h, 64);
+        else attend(&h, h.d);
     }
 }
 /* In plain loops and floats: what the bytes stand for. */

@@ -412,6 +412,7 @@ static int check_memory(const struct train *t, struct err *e) {
 
 static int setup(struct train *t, struct err *e) {
     struct settings set;
+    model_ready_training(t->model);
     settings_get(&set);
     int threads = (int)set.threads;
     int64_t seed = set.seed, every = set.log_every;

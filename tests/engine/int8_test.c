@@ -417,6 +417,10 @@ static void training(void) {
     struct step *c = step_new(&t, &e);
     tap_ok(c != NULL, "behind a table in 8 bits the rest can be trained%s", e.text);
     tap_ok(model_params(b) == 3 * 24 + 3, "and only that counts as trainable");
+    struct model *h = make("{\"input\":4,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"bf16\",\"bias\":\"f16\"}}]}", &e);
+    model_ready_training(h), model_ready_training(b);
+    tap_ok(h->param[0].store == DT_F32 && !val_get(val_at(val_get(h->desc, "layers"), 0), "store") && model_i8(b, NULL) == 1, "training stores 16-bit weights in full again, so that it resumes exactly; tables in 8 bits stay");
+    model_free(h);
     step_free(a), step_free(c);
     optimiser_free(o), optimiser_free(o2);
     loss_release(&loss);
