@@ -9,6 +9,7 @@
 #include "engine/ops/math.h"
 #include "engine/ops/mm.h"
 #include "engine/ops/random.h"
+#include "engine/ops/turn.h"
 #include "src/base/rng.h"
 
 #define BQ 48      /* rows of queries at a time: a multiple of every MM_MR */
@@ -82,46 +83,55 @@ static struct head head_of(const struct exec *x, int64_t tile, int p_in) {
 }
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Rows i0 .. of x as they are (times f), D_MAX apart, zero rows up to a multiple of MM_MR. */
-static void rows_plain(const float *x, int64_t ld, int64_t n, int64_t d, float f, float *out) {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < d; j++) out[i * D_MAX + j] = x[i * ld + j] * f;
-    for (int64_t i = n; i < up(n, MM_MR); i++) memset(out + i * D_MAX, 0, (size_t)d * sizeof(float));
+/* Blocks in memory have rows of this many values: close together, so that they do not meet in one set of the first cache. */
+static int64_t pitch(const struct head *h) { return up(h->d, MM_NR); }
+
+/* A multiple of MM_MR rows of x: where they lie, or copied with zero rows behind. */
+static const float *rows_of(const float *x, int64_t ld, int64_t n, int64_t d, float *copy, int64_t *step) {
+    *step = ld;
+    if (n % MM_MR == 0) return x;
+    for (int64_t i = 0; i < n; i++) memcpy(copy + i * d, x + i * ld, (size_t)d * sizeof(float));
+    memset(copy + n * d, 0, (size_t)((up(n, MM_MR) - n) * d) * sizeof(float));
+    *step = d;
+    return copy;
 }
 /* The transpose in panels of MM_NR rows: out[row / NR][column][row % NR], zero-filled. */
 static void panels_t(const float *x, int64_t ld, int64_t n, int64_t d, float *out) {
     for (int64_t i = 0; i < n; i += MM_NR, out += d * MM_NR) {
         int64_t w = kit_min(MM_NR, n - i);
         if (w < MM_NR) memset(out, 0, (size_t)(d * MM_NR) * sizeof(float));
-        for (int64_t r = 0; r < w; r++)
-            for (int64_t j = 0; j < d; j++) out[j * MM_NR + r] = x[(i + r) * ld + j];
+        turn(x + i * ld, ld, w, d, out, MM_NR);
     }
 }
 /* Panels of MM_NR columns: out[column / NR][row][column % NR], `gap` rows a panel. */
-static void panels(const float *x, int64_t ld, int64_t n, int64_t d, float f, int64_t gap, float *out) {
+static void panels(const float *x, int64_t ld, int64_t n, int64_t d, int64_t gap, float *out) {
     for (int64_t j = 0; j < d; j += MM_NR, out += gap * MM_NR) {
         int64_t w = kit_min(MM_NR, d - j);
-        for (int64_t i = 0; i < n; i++) {
-            for (int64_t c = 0; c < w; c++) out[i * MM_NR + c] = x[i * ld + j + c] * f;
-            for (int64_t c = w; c < MM_NR; c++) out[i * MM_NR + c] = 0;
-        }
+        if (w == MM_NR)
+            for (int64_t i = 0; i < n; i++) memcpy(out + i * MM_NR, x + i * ld + j, MM_NR * sizeof(float));
+        else
+            for (int64_t i = 0; i < n; i++)
+                for (int64_t c = 0; c < MM_NR; c++) out[i * MM_NR + c] = c < w ? x[i * ld + j + c] : 0;
     }
 }
 
 /* s (rows, w) = a (rows, d) times transposed panels; w a multiple of MM_NR. */
-static void scores(const float *a, const float *pt, int64_t rows, int64_t w, int64_t d, float *s) {
+static void scores(const float *a, int64_t la, const float *pt, int64_t rows, int64_t w, int64_t d, float *s) {
     for (int64_t j = 0; j < w; j += MM_NR)
-        for (int64_t i = 0; i < rows; i += MM_MR) mm_tile(d, a + i * D_MAX, D_MAX, 1, pt + j * d, MM_NR, s + i * BK + j, BK, false);
+        for (int64_t i = 0; i < rows; i += MM_MR) mm_tile(d, a + i * la, la, 1, pt + j * d, MM_NR, s + i * BK + j, BK, false);
 }
 /* o (rows, d) = s (rows, n) times panels of `gap` rows. */
-static void weigh(const float *s, const float *p, int64_t rows, int64_t n, int64_t d, int64_t gap, float *o) {
+static void weigh(const float *s, const float *p, int64_t rows, int64_t n, int64_t d, int64_t gap, float *o, int64_t lo) {
     for (int64_t j = 0; j < d; j += MM_NR)
-        for (int64_t i = 0; i < rows; i += MM_MR) mm_tile(n, s + i * BK, BK, 1, p + j * gap, MM_NR, o + i * D_MAX + j, D_MAX, false);
+        for (int64_t i = 0; i < rows; i += MM_MR) mm_tile(n, s + i * BK, BK, 1, p + j * gap, MM_NR, o + i * lo + j, lo, false);
 }
-/* o (keys, d) += s (rows, keys)^T times panels of BQ rows. */
-static void gather(const float *s, const float *p, int64_t keys, int64_t rows, int64_t d, float *o) {
+/* o (keys, d) (+)= s (rows, keys)^T times panels of BQ rows. */
+static void gather(const float *s, const float *p, int64_t keys, int64_t rows, int64_t d, bool add, float *o, int64_t lo) {
     for (int64_t j = 0; j < d; j += MM_NR)
-        for (int64_t i = 0; i < keys; i += MM_MR) mm_tile(rows, s + i, 1, BK, p + j * BQ, MM_NR, o + i * D_MAX + j, D_MAX, true);
+        for (int64_t i = 0; i < keys; i += MM_MR) {
+            if (add) mm_tile(rows, s + i, 1, BK, p + j * BQ, MM_NR, o + i * lo + j, lo, true);
+            else mm_tile(rows, s + i, 1, BK, p + j * BQ, MM_NR, o + i * lo + j, lo, false);
+        }
 }
 
 /* Weights that are dropped become 0, the rest grow. */
@@ -139,12 +149,12 @@ static int64_t visible(const struct head *h, int64_t row, int64_t key0, int64_t 
     return !h->causal ? keys : row < key0 ? 0 : kit_min(keys, row - key0 + 1);
 }
 
-/* One row of scores becomes weights exp(s - m), zero behind the visible ones; returns their sum. */
-static float softmax_row(float *s, int64_t n, int64_t w, float m) {
+/* One row of products becomes weights exp(scale s - m), zero behind the visible ones; returns their sum. */
+static float softmax_row(float *s, int64_t n, int64_t w, float scale, float m) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < n; j++) {
-        s[j] = math_exp(s[j] - m);
+        s[j] = math_exp(s[j] * scale - m);
         sum += s[j];
     }
     for (int64_t j = n; j < w; j++) s[j] = 0;
@@ -163,23 +173,23 @@ struct forward { /* blocks of one head; on the stack of the thread */
 
 /* Queries i0 .. i0 + rows against the keys in f; out, lse, sum carry the state between blocks of keys. */
 static void forward_block(const struct head *h, struct forward *f, int64_t i0, int64_t rows, int64_t key0, int64_t keys) {
-    int64_t w = up(keys, MM_NR);
+    int64_t w = up(keys, MM_NR), lo = pitch(h), lq;
     bool last = key0 + keys >= h->n || (h->causal && i0 + rows <= key0 + keys);
-    rows_plain(h->q + i0 * h->ld, h->ld, rows, h->d, h->scale, f->q);
-    scores(f->q, f->kt, rows, w, h->d, f->s);
+    const float *q = rows_of(h->q + i0 * h->ld, h->ld, rows, h->d, f->q, &lq);
+    scores(q, lq, f->kt, rows, w, h->d, f->s);
     for (int64_t i = 0; i < rows; i++) {
         float *s = f->s + i * BK, *lse = &h->lse[(i0 + i) * h->heads], *sum = &h->sum[(i0 + i) * h->heads];
         int64_t n = visible(h, i0 + i, key0, keys);
-        float old = key0 ? *lse : -INFINITY, m = fmaxf(old, row_max(s, n));
+        float old = key0 ? *lse : -INFINITY, m = fmaxf(old, row_max(s, n) * h->scale);
         f->rescale[i] = key0 ? math_exp(old - m) : 0;
-        *sum = softmax_row(s, n, w, m) + (key0 ? *sum * f->rescale[i] : 0);
+        *sum = softmax_row(s, n, w, h->scale, m) + (key0 ? *sum * f->rescale[i] : 0);
         *lse = m;
         if (h->keep > 0) drop_row(h, i0 + i, key0, n, s);
     }
-    weigh(f->s, f->v, rows, keys, h->d, BK, f->o);
+    weigh(f->s, f->v, rows, keys, h->d, BK, f->o, lo);
     for (int64_t i = 0; i < rows; i++) {
         float *out = h->out + (i0 + i) * h->ldo, *lse = &h->lse[(i0 + i) * h->heads], sum = h->sum[(i0 + i) * h->heads], k = last ? 1 / sum : 1;
-        const float *o = f->o + i * D_MAX;
+        const float *o = f->o + i * lo;
         if (!key0)
             for (int64_t j = 0; j < h->d; j++) out[j] = o[j] * k;
         else
@@ -192,7 +202,7 @@ static __attribute__((noinline)) void forward_head(const struct head *h) {
     for (int64_t key0 = 0; key0 < h->n; key0 += BK) {
         int64_t keys = kit_min(BK, h->n - key0), first = h->causal ? key0 / BQ * BQ : 0; /* BK is a multiple of BQ */
         panels_t(h->k + key0 * h->ld, h->ld, keys, h->d, f.kt);
-        panels(h->v + key0 * h->ld, h->ld, keys, h->d, 1, BK, f.v);
+        panels(h->v + key0 * h->ld, h->ld, keys, h->d, BK, f.v);
         for (int64_t i0 = first; i0 < h->n; i0 += BQ) forward_block(h, &f, i0, kit_min(BQ, h->n - i0), key0, keys);
     }
 }
@@ -216,58 +226,57 @@ struct backward {
 /* s: scores -> the weights that were used; t: gradient of the weights -> gradient of the scores. */
 static void score_gradient(const struct head *h, struct backward *b, int64_t i0, int64_t i, int64_t key0, int64_t keys, int64_t w) {
     float *s = b->s + i * BK, *t = b->t + i * BK, lse = h->lse[(i0 + i) * h->heads], dot = 0;
-    const float *o = h->out + (i0 + i) * h->ldo, *g = b->g + i * D_MAX;
+    const float *o = h->out + (i0 + i) * h->ldo, *g = h->dout + (i0 + i) * h->ldo;
     int64_t n = visible(h, i0 + i, key0, keys);
 #pragma omp simd reduction(+ : dot)
     for (int64_t j = 0; j < h->d; j++) dot += o[j] * g[j];
     if (h->keep > 0) {
         float used[BK];
-        for (int64_t j = 0; j < n; j++) s[j] = math_exp(s[j] - lse), used[j] = 1;
+        for (int64_t j = 0; j < n; j++) s[j] = math_exp(s[j] * h->scale - lse), used[j] = 1;
         drop_row(h, i0 + i, key0, n, used);
         for (int64_t j = 0; j < n; j++) t[j] = s[j] * (t[j] * used[j] - dot), s[j] *= used[j];
     } else {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) {
-            s[j] = math_exp(s[j] - lse);
+            s[j] = math_exp(s[j] * h->scale - lse);
             t[j] = s[j] * (t[j] - dot);
         }
     }
     for (int64_t j = n; j < w; j++) s[j] = t[j] = 0;
 }
-static void backward_block(const struct head *h, struct backward *b, int64_t i0, int64_t rows, int64_t key0, int64_t keys) {
-    int64_t w = up(keys, MM_NR);
-    rows_plain(h->q + i0 * h->ld, h->ld, rows, h->d, h->scale, b->q);
-    rows_plain(h->dout + i0 * h->ldo, h->ldo, rows, h->d, 1, b->g);
-    panels(b->q, D_MAX, rows, h->d, 1, BQ, b->qp);
-    panels(b->g, D_MAX, rows, h->d, 1, BQ, b->gp);
-    scores(b->q, b->kt, rows, w, h->d, b->s);
-    scores(b->g, b->vt, rows, w, h->d, b->t);
+/* The gradient of the scores lacks the factor `scale`: it comes in where dq and dk are written. */
+static void backward_block(const struct head *h, struct backward *b, int64_t i0, int64_t rows, int64_t key0, int64_t keys, bool add) {
+    int64_t w = up(keys, MM_NR), lo = pitch(h), lq, lg;
+    const float *q = rows_of(h->q + i0 * h->ld, h->ld, rows, h->d, b->q, &lq), *g = rows_of(h->dout + i0 * h->ldo, h->ldo, rows, h->d, b->g, &lg);
+    panels(q, lq, rows, h->d, BQ, b->qp);
+    panels(g, lg, rows, h->d, BQ, b->gp);
+    scores(q, lq, b->kt, rows, w, h->d, b->s);
+    scores(g, lg, b->vt, rows, w, h->d, b->t);
     for (int64_t i = 0; i < rows; i++) score_gradient(h, b, i0, i, key0, keys, w);
-    gather(b->s, b->gp, keys, rows, h->d, b->dv);
-    gather(b->t, b->qp, keys, rows, h->d, b->dk);
-    weigh(b->t, b->k, rows, keys, h->d, BK, b->o);
-    bool add = key0 > 0; /* the first block of keys is seen by every row */
+    gather(b->s, b->gp, keys, rows, h->d, add, b->dv, lo);
+    gather(b->t, b->qp, keys, rows, h->d, add, b->dk, lo);
+    weigh(b->t, b->k, rows, keys, h->d, BK, b->o, lo);
     for (int64_t i = 0; i < rows; i++) {
         float *dq = h->dq + (i0 + i) * h->ld;
-        const float *o = b->o + i * D_MAX;
-        for (int64_t j = 0; j < h->d; j++) dq[j] = (add ? dq[j] : 0) + o[j] * h->scale;
+        const float *o = b->o + i * lo;
+        if (key0) /* the first block of keys is seen by every row */
+            for (int64_t j = 0; j < h->d; j++) dq[j] += o[j] * h->scale;
+        else
+            for (int64_t j = 0; j < h->d; j++) dq[j] = o[j] * h->scale;
     }
 }
 static __attribute__((noinline)) void backward_head(const struct head *h) {
     struct backward b;
+    int64_t lo = pitch(h);
     for (int64_t key0 = 0; key0 < h->n; key0 += BK) {
-        int64_t keys = kit_min(BK, h->n - key0), first = h->causal ? key0 / BQ * BQ : 0, w = up(h->d, MM_NR);
+        int64_t keys = kit_min(BK, h->n - key0), first = h->causal ? key0 / BQ * BQ : 0;
         panels_t(h->k + key0 * h->ld, h->ld, keys, h->d, b.kt);
         panels_t(h->v + key0 * h->ld, h->ld, keys, h->d, b.vt);
-        panels(h->k + key0 * h->ld, h->ld, keys, h->d, 1, BK, b.k);
-        for (int64_t i = 0; i < up(keys, MM_MR); i++) {
-            memset(b.dk + i * D_MAX, 0, (size_t)w * sizeof(float));
-            memset(b.dv + i * D_MAX, 0, (size_t)w * sizeof(float));
-        }
-        for (int64_t i0 = first; i0 < h->n; i0 += BQ) backward_block(h, &b, i0, kit_min(BQ, h->n - i0), key0, keys);
+        panels(h->k + key0 * h->ld, h->ld, keys, h->d, BK, b.k);
+        for (int64_t i0 = first; i0 < h->n; i0 += BQ) backward_block(h, &b, i0, kit_min(BQ, h->n - i0), key0, keys, i0 > first);
         for (int64_t i = 0; i < keys; i++) {
-            memcpy(h->dq + h->ldo + (key0 + i) * h->ld, b.dk + i * D_MAX, (size_t)h->d * sizeof(float));
-            memcpy(h->dq + 2 * h->ldo + (key0 + i) * h->ld, b.dv + i * D_MAX, (size_t)h->d * sizeof(float));
+            float *dk = h->dq + h->ldo + (key0 + i) * h->ld, *dv = dk + h->ldo;
+            for (int64_t j = 0; j < h->d; j++) dk[j] = b.dk[i * lo + j] * h->scale, dv[j] = b.dv[i * lo + j];
         }
     }
 }
