@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/cpu/yard.h"
+#include "engine/train/precision.h"
 #include "engine/train/step.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
@@ -20,6 +21,7 @@ struct work {
     int64_t rows, tokens;             /* tokens of a row; 0: dense */
     enum feed feed;
     int32_t classes;
+    enum dtype half;
 };
 static const struct work works[];
 /* Lengths of 256 texts as in a review corpus (log-normal, cut to 4 .. 128, sorted), those of the peers' benchmark. */
@@ -50,6 +52,7 @@ struct bench { /* one workload being timed */
     struct loss_spec loss;
     struct optimiser *optim;
     struct step *step;
+    struct precision precision;
     struct extents x;
     uint64_t number;
     int batch; /* of ragged texts: which of the 8 comes next */
@@ -88,7 +91,8 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
     val_free(user);
     val_free(spec);
     if (!b->model || (w->optim && !b->optim)) return -1;
-    struct step_spec s = {.model = b->model, .loss = w->optim ? &b->loss : NULL, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile};
+    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), pool, e) < 0) return -1;
+    struct step_spec s = {.model = b->model, .loss = w->optim ? &b->loss : NULL, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile, .half = b->precision.half};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
     b->step = step_new(&s, e);
     if (!b->step) return -1;
@@ -217,6 +221,7 @@ struct val *bench_work(const char *name, struct pool *pool, double seconds, int 
     val_set_num(v, "yard_gflops", yard);
     val_set_num(v, "flop", flop);
     val_set_num(v, "of_yard", flop / (t.ms[t.samples / 2] * 1e-3) * 1e-9 / yard);
+    if (w->half != DT_F32) val_set_str(v, "precision", precision_name(&b.precision));
     val_set_int(v, "bytes_peak", (int64_t)step_memory(b.step, NULL));
     if (nodes) *nodes = node_times(&b, t.n + t.warm);
 out:
@@ -249,7 +254,7 @@ out:
     RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d", "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," \
     RES_BLOCK("i", "h", "h", "64", "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
-const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-infer", "minilm-infer-int8", "minilm-p1", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", NULL};
+const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer", "minilm-infer-bf16", "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", "bert-train-bf16", NULL};
 static const uint8_t ragged[256] = {
     4, 4, 6, 6, 7, 7, 8, 8, 9, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 14,
     15, 15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 21,
@@ -266,12 +271,16 @@ static const struct work works[] = {
     {"mlp-train", MLP, "{\"optim\":\"adam\"}", 128, 0, FEED_VALUES, 10},
     {"resnet20-train", RESNET20, "{\"optim\":\"sgd\",\"lr\":0.1,\"momentum\":0.9,\"weight_decay\":1e-4}", 128, 0, FEED_VALUES, 10},
     {"minilm-train", MINILM, ADAMW, 32, 128, FEED_IDS, 2},
+    {"minilm-train-bf16", MINILM, ADAMW, 32, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-infer", MINILM, NULL, 32, 128, FEED_IDS, 2},
+    {"minilm-infer-bf16", MINILM, NULL, 32, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-infer-int8", MINILM_I8, NULL, 32, 128, FEED_IDS, 2},
     {"minilm-p1", MINILM, NULL, 1, 128, FEED_IDS, 2},
+    {"minilm-p1-bf16", MINILM, NULL, 1, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-p1-int8", MINILM_I8, NULL, 1, 128, FEED_IDS, 2},
     {"minilm-ragged", MINILM, NULL, RAGGED_ROWS, 128, FEED_RAGGED, 2},
     {"minilm-ragged-int8", MINILM_I8, NULL, RAGGED_ROWS, 128, FEED_RAGGED, 2},
     {"bert-train", BERT, ADAMW, 8, 128, FEED_IDS, 2},
+    {"bert-train-bf16", BERT, ADAMW, 8, 128, FEED_IDS, 2, DT_BF16},
     {0},
 };

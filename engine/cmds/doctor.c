@@ -11,6 +11,7 @@
 
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/yard.h"
+#include "engine/train/precision.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -96,6 +97,11 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
         double g = yard_gflops(NULL, isa_all(i));
         row(b, i ? "" : "multiply-adds", "%.1f GFLOPS fp32 on one thread, %s", g, isa_all(i)->name);
         val_set_num(by, isa_all(i)->name, g);
+    }
+    struct precision p;
+    if (precision_measure(&p, 1024, 768, 768, all, NULL) == 0) {
+        row(b, "precision", "a product takes %.2f ms in fp32, %.2f in bf16: precision=auto takes %s", p.ms_fp32, p.ms_bf16, p.ms_bf16 < p.ms_fp32 ? "bf16" : "fp32");
+        val_set(v, "precision", precision_val(&p));
     }
     double one = yard_memory(NULL, isa_now()), g = yard_gflops(all, isa_now()), m = yard_memory(all, isa_now());
     row(b, "", "%.1f GFLOPS fp32 on %d threads, %s", g, pool_threads(all), ops_isa());

@@ -8,6 +8,7 @@
 #include "engine/cmds/pick.h"
 #include "engine/cpu/pool.h"
 #include "engine/train/eval.h"
+#include "engine/train/precision.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -15,7 +16,7 @@
 #include "src/call/settings.h"
 #include "src/run/record.h"
 
-struct eval_args { struct val *model, *data, *loss; int part; int64_t batch; struct val *models; };
+struct eval_args { struct val *model, *data, *loss; int part; int64_t batch; struct val *models; int precision; bool force_precision; };
 static const char *const part_choice[] = {"train", "val", "test", NULL};
 
 static bool ask(void *ctx, int64_t done, int64_t total) {
@@ -97,7 +98,17 @@ static struct val *report_of(const struct eval *v, const struct model *m, const 
 
 static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss, struct pool *pool, struct err *e) {
     if (loss_init(loss, a->loss, d->n_class > 0, e) < 0) return NULL;
-    struct eval_spec spec = {.model = m, .part = p, .loss = loss, .pool = pool, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
+    struct precision pr;
+    int64_t rows, tokens[LOADER_COLS];
+    struct buf say = BUF_INIT;
+    loader_limits(p, a->batch > 0 ? a->batch : 64, 0, false, &rows, tokens);
+    if (precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, pool, e) < 0) {
+        loss_release(loss);
+        return NULL;
+    }
+    if (precision_say(&pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
+    buf_release(&say);
+    struct eval_spec spec = {.model = m, .part = p, .loss = loss, .pool = pool, .half = pr.half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
     struct eval *v = eval_new(&spec, e);
     if (!v) loss_release(loss);
     return v;
@@ -200,6 +211,8 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
 #define REST \
     {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice}, \
     {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)}, \
+    {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct eval_args, precision), 0, 0, 0, 0, precision_names}, \
+    {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct eval_args, force_precision)}, \
     {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {NULL}
 static const struct arg eval_table[] = {
     {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL}, DATA, REST,

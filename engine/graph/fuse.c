@@ -118,7 +118,9 @@ int fuse_forward(struct graph *g, struct err *e) {
             int from = g->tensor[n->in[arg]].node;
             const struct op *fused = op_find(rules[r].fused);
             if (from < 0 || !fused || strcmp(g->node[from].op->kind.name, rules[r].producer) != 0 || readers(g, n->in[arg]) != 1) continue;
-            if (rules[r].rewrite(g, i, from, fused, e) < 0) return -1;
+            int done = rules[r].rewrite(g, i, from, fused, e);
+            if (done < 0) return -1;
+            if (done) g->node[i].half = g->node[from].half, g->node[i].half_in = g->node[from].half_in, g->node[i].half_out = g->node[from].half_out;
         }
     return 0;
 }

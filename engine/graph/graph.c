@@ -12,7 +12,7 @@
 
 struct graph *graph_new(enum dtype real, bool training, uint64_t seed) {
     struct graph *g = X_NEW(struct graph, 1);
-    g->real = real, g->training = training, g->seed = seed, g->path = "", g->part = -1;
+    g->real = real, g->half = DT_F32, g->training = training, g->seed = seed, g->path = "", g->part = -1;
     return g;
 }
 
@@ -230,6 +230,8 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
     if ((op->flags & OP_BLOCKS) && harmonise(g, in, n_in, s.want, 0, e) < 0) return -1;
     struct node n = {.op = op, .attr = parsed, .own_attr = true, .path = path, .n_in = n_in, .n_out = s.n_out, .phase = g->phase, .part = g->part,
                      .scratch_fixed = s.scratch_fixed, .scratch = s.scratch};
+    if (s.half && g->half != DT_F32) n.half = g->half;
+    if (g->half != DT_F32) n.half_in = s.half_in, n.half_out = s.half_out;
     for (int i = 0; i < OP_IN; i++) n.in[i] = i < n_in ? in[i] : -1;
     for (int i = 0; i < OP_OUT; i++) n.out[i] = -1;
     n.stream = g->of ? g->of->stream : (op->flags & (OP_RANDOM | OP_DRAWS)) ? next_stream(g, path) : 0;

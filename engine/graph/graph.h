@@ -24,6 +24,8 @@ struct node {
     int part;              /* of the forward pass, see recompute_build; -1: none */
     size_t scratch_fixed;
     struct dim scratch;
+    enum dtype half;       /* operands of its products are rounded to this type: DT_F32 (as they are), DT_BF16, DT_F16 */
+    uint8_t half_in, half_out; /* bit i: input, output i may be kept in 16 bits (graph->half) */
 };
 struct derived { int axis, from; int64_t stride; tid of, offsets; }; /* an axis with ceil(n / stride) of the tokens of each text (derive.h) */
 struct graph {
@@ -34,6 +36,7 @@ struct graph {
     int n_node, cap_node;
     bool training;         /* random ops act */
     enum dtype real;       /* DT_F32; DT_F64 for gradient checks and references */
+    enum dtype half;       /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
     uint64_t seed;
     enum phase phase;      /* of nodes added from now on */
     const char *path;      /* layer path of nodes added from now on */
@@ -79,6 +82,8 @@ int recompute_build(struct graph *g, enum recompute how, const struct extents *m
 
 /* engine/graph/fuse.c: rewrites before the gradient is built (embedding + mean_pool -> embedding_bag ...). `loss` and names keep their tids valid. */
 int fuse_forward(struct graph *g, struct err *e);
+/* engine/graph/half.c: with mixed precision, tensors whose maker and all readers can take it are kept in graph->half. Last, before the plan. */
+void half_store(struct graph *g, const tid *keep, int n_keep);
 void graph_dump(const struct graph *g, struct buf *b);
 
 #endif

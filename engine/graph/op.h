@@ -27,6 +27,8 @@ struct shaping { /* given to op->shape: fill n_out and out[] (dim, ndim, dtype, 
     int want[OP_IN];      /* OP_BLOCKS: the layout (tensor.block) each input must have; graph_add converts */
     struct dim scratch;   /* bytes of scratch = scratch.k * axis + scratch_fixed */
     size_t scratch_fixed;
+    bool half;            /* its products run on operands of graph->half (mixed precision) */
+    uint8_t half_in, half_out; /* bit i: its fast path takes input, makes output i in 16 bits */
 };
 struct view { /* a tensor at run time: contiguous, row-major unless block */
     void *data;

@@ -206,12 +206,13 @@ static void place_rest(struct plan *p) {
     }
 }
 
-/* Fast kernels are written for f32 and integers; the rest goes through ref. */
+/* Fast kernels are written for f32 and integers, some for 16-bit floats at some places; the rest goes through ref. */
 static bool fast_dtypes(const struct graph *g, const struct node *n) {
     for (int j = 0; j < n->n_in + n->n_out; j++) {
         tid t = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
         enum dtype d = t < 0 ? DT_F32 : g->tensor[t].dtype;
-        if (d == DT_F64 || d == DT_BF16 || d == DT_F16) return false;
+        bool half = j < n->n_in ? n->half_in >> j & 1 : n->half_out >> (j - n->n_in) & 1;
+        if (d == DT_F64 || ((d == DT_BF16 || d == DT_F16) && !half)) return false;
     }
     return true;
 }

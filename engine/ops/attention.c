@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/ops/attention_half.h"
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
 #include "engine/ops/mm.h"
@@ -36,6 +37,8 @@ static int attn_shape(struct shaping *s, struct err *e) {
     s->out[1].dim[1].k = ((const struct attn_args *)s->attr)->heads;
     s->scratch = (struct dim){(int64_t)sizeof(float) * s->out[1].dim[1].k * s->in[0]->dim[0].k, s->in[0]->dim[0].axis};
     s->scratch_fixed = 64;
+    s->half = true, s->half_in = s->half_out = 1;
+    if (s->g->half != DT_F32) s->scratch.k += (int64_t)sizeof(float) * s->out[0].dim[1].k * s->in[0]->dim[0].k;
     s->n_out = 2;
     return 0;
 }
@@ -137,12 +140,7 @@ static void gather(const float *s, const float *p, int64_t keys, int64_t rows, i
 /* Weights that are dropped become 0, the rest grow. */
 static void drop_row(const struct head *h, int64_t row, int64_t key0, int64_t n, float *w) {
     uint64_t first = ((uint64_t)((h->token + row) * h->heads + h->head) << 20) + (uint64_t)key0; /* key0 is a multiple of BK, so of 4 */
-    uint32_t r[4 * RANDOM_LANES];
-    for (int64_t j = 0; j < n; j += 4 * RANDOM_LANES) {
-        int64_t m = kit_min(4 * RANDOM_LANES, n - j);
-        random_lanes(h->stream, h->step, (first + (uint64_t)j) / 4, r);
-        for (int64_t i = 0; i < m; i++) w[j + i] = r[i] >= h->limit ? w[j + i] * h->keep : 0;
-    }
+    random_drop(h->stream, h->step, first, h->limit, h->keep, n, w);
 }
 /* How many of the keys of a block row `row` may look at. */
 static int64_t visible(const struct head *h, int64_t row, int64_t key0, int64_t keys) {
@@ -207,7 +205,13 @@ static __attribute__((noinline)) void forward_head(const struct head *h) {
     }
 }
 static int64_t attn_tiles(const struct exec *x) { return (x->in[1].len - 1) * ((const struct attn_args *)x->attr)->heads; }
+static bool is_half(const struct exec *x) { return x->node->half != DT_F32; }
+static struct attn_shape shape_of(const struct exec *x) { return (struct attn_shape){((const struct attn_args *)x->attr)->heads, ((const struct attn_args *)x->attr)->causal}; }
 static void attn_run(const struct exec *x, int64_t lo, int64_t hi) {
+    if (is_half(x)) {
+        ISA(attention_half_run)(x, shape_of(x), lo, hi);
+        return;
+    }
     for (int64_t t = lo; t < hi; t++) {
         struct head h = head_of(x, t, 2);
         h.out = (float *)x->out[0].data + h.token * h.ldo + h.head * h.d;
@@ -286,10 +290,16 @@ static int agrad_shape(struct shaping *s, struct err *e) {
     if (qkv_check(s, e) < 0) return -1;
     if (!kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4) || !kit_same(s->in[2], s->in[4])) return err_set(e, "needs the output, its row sums and a gradient of the output's shape");
     kit_like(&s->out[0], s->in[0]);
+    s->half = true, s->half_in = 1 | 1 << 2 | 1 << 4, s->half_out = 1;
+    if (s->g->half != DT_F32) s->scratch = (struct dim){(int64_t)sizeof(float) * s->in[2]->dim[1].k * s->in[2]->dim[0].k, s->in[2]->dim[0].axis}, s->scratch_fixed = 64;
     s->n_out = 1;
     return 0;
 }
 static void agrad_run(const struct exec *x, int64_t lo, int64_t hi) {
+    if (is_half(x)) {
+        ISA(attention_half_grad_run)(x, shape_of(x), lo, hi);
+        return;
+    }
     for (int64_t t = lo; t < hi; t++) {
         struct head h = head_of(x, t, 5);
         int64_t at = h.token * h.ldo + h.head * h.d;

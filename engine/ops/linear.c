@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "engine/cpu/gemm.h"
+#include "engine/ops/half.h"
 #include "engine/ops/kit.h"
+#include "engine/ops/linear_half.h"
 #include "engine/ops/packed.h"
 
 struct linear_args { int act; };
@@ -29,6 +31,7 @@ static int linear_shape(struct shaping *s, struct err *e) {
     s->out[0].dim[x->ndim - 1] = w->dim[0];
     int64_t out = w->dim[0].k, in = w->dim[1].k;
     if (out >= 32 && in >= 32) s->scratch_fixed = sizeof(float) * (ISA(packed_size)(in, out) + (1 << 18) + 64 * (size_t)in) + 64; /* or few rows */
+    ISA(linear_half_shape)(s, PRODUCT_Y, out, w->dim[1]);
     s->n_out = 1;
     return 0;
 }
@@ -60,16 +63,22 @@ static void linear_ref(const struct exec *x) {
         }
 }
 static int64_t linear_pack_tiles(const struct exec *x) {
+    if (linear_half(x)) return ISA(linear_half_tiles)(x, PRODUCT_Y);
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     enum how h = how(m, n, k);
     return h == LIBRARY ? 0 : kit_tiles(h == FEW ? m : n, PACKED_COLS);
 }
 static void linear_pack(const struct exec *x, int64_t lo, int64_t hi) {
+    if (linear_half(x)) {
+        ISA(linear_half_run)(x, PRODUCT_Y, lo, hi);
+        return;
+    }
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     bool few = how(m, n, k) == FEW;
     ISA(packed_put_tiles)(true, few ? x->in[0].data : x->in[1].data, k, k, few ? m : n, lo, hi, x->scratch);
 }
 static int64_t linear_tiles(const struct exec *x) {
+    if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_Y);
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     enum how h = how(m, n, k);
     if (h != LIBRARY) return h == FEW ? kit_tiles(n, FEW_TILE) : kit_tiles(m, tile_rows(m));
@@ -77,6 +86,11 @@ static int64_t linear_tiles(const struct exec *x) {
     return c.nr * c.nc;
 }
 static void linear_run(const struct exec *x, int64_t lo, int64_t hi) {
+    if (linear_half(x)) {
+        ISA(linear_half_run2)(x, PRODUCT_Y, lo, hi);
+        ISA(linear_half_activate)(x, ((const struct linear_args *)x->attr)->act, lo, hi);
+        return;
+    }
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
     const float *a = x->in[0].data, *w = x->in[1].data, *b = kit_has(x, 2) ? x->in[2].data : NULL;
     float *y = x->out[0].data;
@@ -109,6 +123,7 @@ static int dx_shape(struct shaping *s, struct err *e) {
     kit_like(&s->out[0], d);
     s->out[0].dim[d->ndim - 1] = w->dim[1];
     s->scratch_fixed = ISA(packed_size)(w->dim[0].k, w->dim[1].k) * sizeof(float) + 64;
+    ISA(linear_half_shape)(s, PRODUCT_DX, w->dim[1].k, w->dim[0]);
     s->n_out = 1;
     return 0;
 }
@@ -122,13 +137,19 @@ static void dx_ref(const struct exec *x) {
         }
 }
 static int64_t dx_pack_tiles(const struct exec *x) {
+    if (linear_half(x)) return ISA(linear_half_tiles)(x, PRODUCT_DX);
     return how(kit_rows(&x->in[0]), x->in[1].n[1], x->in[1].n[0]) == MANY ? kit_tiles(x->in[1].n[1], PACKED_COLS) : 0;
 }
 static void dx_pack(const struct exec *x, int64_t lo, int64_t hi) {
+    if (linear_half(x)) {
+        ISA(linear_half_run)(x, PRODUCT_DX, lo, hi);
+        return;
+    }
     int64_t n = x->in[1].n[0], k = x->in[1].n[1];
     ISA(packed_put_tiles)(false, x->in[1].data, k, n, k, lo, hi, x->scratch);
 }
 static int64_t dx_tiles(const struct exec *x) {
+    if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_DX);
     int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
     enum how h = how(m, k, n);
     if (h != LIBRARY) return h == FEW ? kit_tiles(k, NN_TILE) : kit_tiles(m, tile_rows(m));
@@ -136,6 +157,10 @@ static int64_t dx_tiles(const struct exec *x) {
     return c.nr * c.nc;
 }
 static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
+    if (linear_half(x)) {
+        ISA(linear_half_run2)(x, PRODUCT_DX, lo, hi);
+        return;
+    }
     int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
     const float *d = x->in[0].data, *w = x->in[1].data;
     float *y = x->out[0].data;
@@ -173,6 +198,9 @@ static int dw_shape(struct shaping *s, struct err *e) {
     s->out[0].dim[1] = x->dim[x->ndim - 1];
     s->out[0].dtype = d->dtype;
     s->out[0].offsets = -1;
+    struct dim rows;
+    if (!kit_flat(x, 0, x->ndim - 1, &rows)) return err_set(e, "the leading extents have two axis symbols");
+    ISA(linear_half_shape)(s, PRODUCT_DW, s->out[0].dim[1].k, rows);
     s->n_out = 1;
     return 0;
 }
@@ -185,13 +213,20 @@ static void dw_ref(const struct exec *x) {
             view_put(&x->out[0], j * k + p, s);
         }
 }
+static int64_t dw_pack_tiles(const struct exec *x) { return linear_half(x) ? ISA(linear_half_tiles)(x, PRODUCT_DW) : 0; }
+static void dw_pack(const struct exec *x, int64_t lo, int64_t hi) { ISA(linear_half_run)(x, PRODUCT_DW, lo, hi); }
 static int64_t dw_tiles(const struct exec *x) {
+    if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_DW);
     int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
     if (how(n, k, m) != LIBRARY) return kit_tiles(n, TN_TILE) * kit_tiles(k, TN_TILE);
     struct gemm_cut c = gemm_cut(n, k, m);
     return c.nr * c.nc;
 }
 static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
+    if (linear_half(x)) {
+        ISA(linear_half_run2)(x, PRODUCT_DW, lo, hi);
+        return;
+    }
     int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
     const float *d = x->in[0].data, *a = x->in[1].data;
     float *y = x->out[0].data;
@@ -217,6 +252,7 @@ static void dw_cost(const struct exec *x, struct cost *c) {
 }
 
 /* (n) = the sum of x (.., n) over all rows: the gradient of a bias */
+#define PIECE 512
 #define COLS 64
 static int colsum_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
@@ -225,6 +261,7 @@ static int colsum_shape(struct shaping *s, struct err *e) {
     s->out[0].dim[0] = x->dim[x->ndim - 1];
     s->out[0].dtype = x->dtype;
     s->out[0].offsets = -1;
+    s->half_in = 1;
     s->n_out = 1;
     return 0;
 }
@@ -245,13 +282,16 @@ static void colsum_ref(const struct exec *x) {
 static int64_t colsum_tiles(const struct exec *x) { return kit_tiles(kit_last(&x->in[0]), COLS); }
 static void colsum_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), n = kit_last(&x->in[0]), from = lo * COLS, w = kit_min(n, hi * COLS) - from;
-    const float *a = (const float *)x->in[0].data + from;
-    float *y = (float *)x->out[0].data + from;
+    enum dtype t = x->in[0].dtype;
+    float *y = (float *)x->out[0].data + from, own[PIECE];
     memset(y, 0, (size_t)w * sizeof(float));
-    for (int64_t i = 0; i < m; i++, a += n) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t q = 0; q < w; q += PIECE) {
+            int64_t l = kit_min(PIECE, w - q);
+            const float *a = half_up(t, half_at(t, x->in[0].data, i * n + from + q), l, own);
 #pragma omp simd
-        for (int64_t j = 0; j < w; j++) y[j] += a[j];
-    }
+            for (int64_t j = 0; j < l; j++) y[q + j] += a[j];
+        }
 }
 
 static const char *const act_names[] = {"none", "gelu", "gelu_tanh", NULL};
@@ -271,7 +311,7 @@ const struct op ISA(op_linear_dx) = {
     .shape = dx_shape, .cost = dx_cost, .ref = dx_ref, .tiles = dx_pack_tiles, .run = dx_pack, .tiles2 = dx_tiles, .run2 = dx_run, .samples = dx_samples};
 const struct op ISA(op_linear_dw) = {
     .kind = {.name = "linear_dw", .help = "gradient of linear to its weight"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .samples = dw_samples};
+    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_pack_tiles, .run = dw_pack, .tiles2 = dw_tiles, .run2 = dw_run, .samples = dw_samples};
 const struct op ISA(op_colsum) = {
     .kind = {.name = "colsum", .help = "sum over all rows"}, .in_min = 1, .in_max = 1, .n_out = 1,
     .shape = colsum_shape, .grad = colsum_grad, .ref = colsum_ref, .tiles = colsum_tiles, .run = colsum_run, .samples = colsum_samples};

@@ -27,4 +27,14 @@ static inline void random_lanes(uint64_t stream, uint64_t step, uint64_t first, 
 /* An element stays if its 32 random bits are >= p 2^32; p >= 1 drops all. */
 static inline uint64_t random_limit(double p) { return !(p > 0) ? 0 : p >= 1 ? (uint64_t)1 << 32 : (uint64_t)(p * 4294967296.0); }
 
+/* Dropout of n values: those whose random number is below limit become 0, the rest grow by keep. first: the element of the first, a multiple of 4. */
+static inline void random_drop(uint64_t stream, uint64_t step, uint64_t first, uint32_t limit, float keep, int64_t n, float *w) {
+    uint32_t r[4 * RANDOM_LANES];
+    for (int64_t j = 0; j < n; j += 4 * RANDOM_LANES) {
+        int64_t m = n - j < 4 * RANDOM_LANES ? n - j : 4 * RANDOM_LANES;
+        random_lanes(stream, step, (first + (uint64_t)j) / 4, r);
+        for (int64_t i = 0; i < m; i++) w[j + i] = r[i] >= limit ? w[j + i] * keep : 0;
+    }
+}
+
 #endif

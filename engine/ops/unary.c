@@ -2,6 +2,7 @@
  * (x or y, dy): those whose derivative is simple in y take y, so that f may work in place. The double forms are the definition. */
 #include <stdio.h>
 
+#include "engine/ops/half.h"
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
 
@@ -18,31 +19,51 @@ static double unary_a(const struct exec *x) { return ((const struct unary_args *
 static int unary_shape(struct shaping *s, struct err *e) {
     if (!kit_float(s, 0)) return err_set(e, "the input must be of a float type");
     kit_like(&s->out[0], s->in[0]);
+    s->half_in = s->half_out = 1;
     s->n_out = 1;
     return 0;
 }
 static int pair_shape(struct shaping *s, struct err *e) {
     if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1])) return err_set(e, "value and gradient must have one shape");
     kit_like(&s->out[0], s->in[1]);
+    s->half_in = 3, s->half_out = 1;
     s->n_out = 1;
     return 0;
 }
 static int64_t unary_tiles(const struct exec *x) { return kit_tiles(x->in[0].len, GRAIN); }
 
-/* The loops; f is a constant at every use, so it is inlined and vectorised. */
+/* The loops; f is a constant at every use, so it is inlined and vectorised. They go through pieces, which are floats beside where a tensor is kept in 16 bits. */
+#define PIECE 1024
+static inline const float *piece(const struct view *v, int64_t at, int64_t n, float *own) { return half_up(v->dtype, half_at(v->dtype, v->data, at), n, own); }
+static inline float *piece_out(const struct view *v, int64_t at, float *own) { return v->dtype == DT_F32 ? (float *)v->data + at : own; }
+static inline void piece_end(const struct view *v, int64_t at, int64_t n, const float *y) {
+    if (v->dtype != DT_F32) half_down(v->dtype, y, n, (uint16_t *)v->data + at);
+}
 static inline __attribute__((always_inline)) void map(const struct exec *x, int64_t lo, int64_t hi, fn_f f) {
-    int64_t from = lo * GRAIN, n = kit_min(x->in[0].len, hi * GRAIN) - from;
-    const float *a = (const float *)x->in[0].data + from;
-    float *y = (float *)x->out[0].data + from, p = (float)unary_a(x);
+    int64_t end = kit_min(x->in[0].len, hi * GRAIN);
+    const float p = (float)unary_a(x);
+    float own[PIECE], own_y[PIECE];
+    for (int64_t at = lo * GRAIN; at < end; at += PIECE) {
+        int64_t n = kit_min(PIECE, end - at);
+        const float *a = piece(&x->in[0], at, n, own);
+        float *y = piece_out(&x->out[0], at, own_y);
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = f(a[i], p);
+        for (int64_t i = 0; i < n; i++) y[i] = f(a[i], p);
+        piece_end(&x->out[0], at, n, y);
+    }
 }
 static inline __attribute__((always_inline)) void map_grad(const struct exec *x, int64_t lo, int64_t hi, fn_f f) {
-    int64_t from = lo * GRAIN, n = kit_min(x->in[0].len, hi * GRAIN) - from;
-    const float *a = (const float *)x->in[0].data + from, *d = (const float *)x->in[1].data + from;
-    float *y = (float *)x->out[0].data + from, p = (float)unary_a(x);
+    int64_t end = kit_min(x->in[0].len, hi * GRAIN);
+    const float p = (float)unary_a(x);
+    float own[PIECE], own_d[PIECE], own_y[PIECE];
+    for (int64_t at = lo * GRAIN; at < end; at += PIECE) {
+        int64_t n = kit_min(PIECE, end - at);
+        const float *a = piece(&x->in[0], at, n, own), *d = piece(&x->in[1], at, n, own_d);
+        float *y = piece_out(&x->out[0], at, own_y);
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = d[i] * f(a[i], p);
+        for (int64_t i = 0; i < n; i++) y[i] = d[i] * f(a[i], p);
+        piece_end(&x->out[0], at, n, y);
+    }
 }
 static inline void map_ref(const struct exec *x, fn_d f) {
     for (int64_t i = 0; i < x->in[0].len; i++) view_put(&x->out[0], i, f(view_get(&x->in[0], i), unary_a(x)));

@@ -30,8 +30,24 @@ int64_t train_total_steps(const struct train *t) {
     return t->n_step + (left < 0 ? 0 : steps_per_epoch(t, t->part->n - t->pos) + left * steps_per_epoch(t, t->part->n));
 }
 
+/* Rows of a product: tokens of a batch of texts. */
+static int64_t product_rows(const struct train *t) {
+    int64_t rows, tokens[LOADER_COLS];
+    loader_limits(t->part, t->a.batch, t->a.batch_tokens, false, &rows, tokens);
+    return t->ragged ? tokens[0] : rows;
+}
+
+int train_choose_precision(struct train *t, struct err *e) {
+    struct buf say = BUF_INIT;
+    int asked = t->a.precision;
+    if (precision_choose(&t->precision, asked, t->a.force_precision, t->model, product_rows(t), t->pool, e) < 0) return -1;
+    if (precision_say(&t->precision, asked, t->a.force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
+    buf_release(&say);
+    return 0;
+}
+
 int train_build_step(struct train *t, struct err *e) {
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute, .mixed = t->a.mixup > 0};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute, .mixed = t->a.mixup > 0, .half = t->precision.half};
     struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens,
                              .augment = {t->a.crop, t->a.cutout, t->a.mixup, t->a.flip}, .balanced = t->a.balanced, .bucket = t->a.buckets, .block = t->block};
     loader_limits(t->part, t->a.batch, t->a.batch_tokens, t->a.balanced, &ss.rows, ss.tokens);
@@ -55,6 +71,7 @@ int train_build_step(struct train *t, struct err *e) {
     t->step = s;
     t->loader = l;
     t->planned_batch = t->a.batch;
+    if (!(t->loss_unit > 0)) t->loss_unit = exp2(round(log2((double)(s->target >= 0 ? dim_value(graph_tensor(s->g, s->target)->dim[0], &s->max) * t->a.accum : 1))));
     return 0;
 }
 
@@ -92,7 +109,7 @@ static struct val *short_values(const struct train *t) {
 
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
-    struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens};
+    struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half};
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
     run_set_state(t->run, RUN_EVALUATING);
     const struct job_ops *ops = t->j->ops;
@@ -234,13 +251,13 @@ static void rates(struct train *t, const struct group *g, double now) {
 }
 
 static void publish(struct train *t, const struct step_result *r, double lr, double seconds) {
-    static const char *const names[] = {"loss", "acc", "lr", "grad_norm", "examples_s", "step_ms", "tokens_s"};
+    static const char *const names[] = {"loss", "acc", "lr", "grad_norm", "examples_s", "step_ms", "tokens_s", "loss_scale"};
     bool labels = t->loss.row->labels;
-    double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s}, v[LEN(all)];
+    double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s, t->a.loss_scale}, v[LEN(all)];
     const char *use[LEN(all)];
     size_t n = 0;
     for (size_t i = 0; i < LEN(all); i++) {
-        if ((i == 1 && !labels) || (i == 6 && !t->ragged)) continue;
+        if ((i == 1 && !labels) || (i == 6 && !t->ragged) || (i == 7 && t->precision.half != DT_F16)) continue;
         use[n] = names[i];
         v[n++] = all[i];
     }
@@ -267,7 +284,9 @@ static const struct batch *run_group(struct train *t, struct extents *x, struct 
 }
 
 static int one_step(struct train *t, struct err *e) {
+    bool scaled = t->precision.half == DT_F16;
     train_lr_step(t);
+    if (scaled) t->step->loss_scale = t->a.loss_scale / t->loss_unit;
     double start = clock_now(), h[CTL_N], lr = train_lr(t);
     struct group g;
     struct extents x;
@@ -276,7 +295,8 @@ static int one_step(struct train *t, struct err *e) {
     if (!b) return -1;
     optimiser_hyper(t->optim, lr, t->a.clip_norm, t->a.clip_value, h);
     if (step_run(t->step, &x, (uint64_t)t->n_micro, h, &r, e) < 0) return -1;
-    if (!r.ok && train_not_finite(t, b, &g, &r, e) < 0) return -1;
+    if (scaled) scaler_after(&t->a.loss_scale, &t->good, r.ok);
+    if (!r.ok && (scaled && isfinite(r.loss) ? train_overflow(t, e) : train_not_finite(t, b, &g, &r, e)) < 0) return -1;
     if (r.ok) {
         optimiser_applied(t->optim, lr);
         t->model->version++;
@@ -392,6 +412,7 @@ static void emit_start(struct train *t) {
     if (t->a.freeze) val_set(config, "freeze", val_copy(t->freeze));
     asked_for(t, config);
     val_set(v, "config", config);
+    if (t->a.precision != PRECISION_FP32) val_set(v, "precision", precision_val(&t->precision));
     if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
     struct val *memory;
     int64_t bytes = (int64_t)step_memory(t->step, &memory), more = t->average ? (int64_t)t->model->bytes : 0;
@@ -449,8 +470,9 @@ static int begin(struct train *t, struct err *e) {
     char path[4096];
     run_set_state(t->run, RUN_PREPARING);
     run_phase(t->run, "preparing");
-    if (setup(t, e) < 0 || train_build_step(t, e) < 0 || check_memory(t, e) < 0) return -1;
-    if (t->a.resume && t->a.resume->type != VAL_NIL) {
+    bool again = t->a.resume && t->a.resume->type != VAL_NIL; /* a checkpoint says what was chosen */
+    if (setup(t, e) < 0 || (!again && train_choose_precision(t, e) < 0) || train_build_step(t, e) < 0 || check_memory(t, e) < 0) return -1;
+    if (again) {
         train_resume_path(t->j->hub, t->a.resume, path, sizeof path);
         if (train_resume(t, path, e) < 0) return err_wrap(e, "cannot resume from %s", path);
     }

@@ -35,12 +35,13 @@ static bool find_first(struct train *t, const struct batch *b, int64_t number, c
             snprintf(out, size, "%s", t->model->param[i].name);
             return true;
         }
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .mixed = t->a.mixup > 0, .rows = b->rows};
+    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .mixed = t->a.mixup > 0, .half = t->precision.half, .rows = b->rows};
     memcpy(ss.tokens, b->tokens, sizeof b->tokens);
     struct err e = {0};
     struct step *s = step_new(&ss, &e);
     const struct node *n = NULL;
     if (s) {
+        s->loss_scale = t->step->loss_scale;
         struct extents y = step_load(s, t->part, b);
         double h[CTL_N];
         struct step_result r;
@@ -97,4 +98,13 @@ int train_not_finite(struct train *t, const struct batch *b, const struct group 
     else if (policy == 2 && t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
     buf_release(&text);
     return rc;
+}
+
+/* fp16: the gradient left its range. Not an alert: the loss scale is sought this way, and the step's data is not at fault. */
+int train_overflow(struct train *t, struct err *e) {
+    t->skipped++;
+    t->bad_row++;
+    log_write(LOG_INFO, "step %" PRId64 " was not applied: its gradient left the range of fp16 at loss_scale %g; it is %g now", t->n_step + 1, t->a.loss_scale * 2, t->a.loss_scale);
+    if (t->bad_row < BAD_ROW) return 0;
+    return err_code(e, ERR_GOAL, "step %" PRId64 " was the %dth in a row whose gradient left the range of fp16: lower the learning rate or use precision=bf16", t->n_step + 1, BAD_ROW);
 }

@@ -33,6 +33,20 @@ static int set_accum(struct train *t, const struct val *v, struct err *e) {
     return -1;
 }
 
+static int set_precision(struct train *t, const struct val *v, struct err *e) {
+    int old = t->a.precision;
+    struct precision was = t->precision;
+    if (args_set(&train_kind, &t->a, "precision", v, e) < 0) return -1;
+    if (train_choose_precision(t, e) == 0 && train_build_step(t, e) == 0) {
+        eval_free(t->eval);
+        t->eval = NULL;
+        return 0;
+    }
+    t->a.precision = old;
+    t->precision = was;
+    return -1;
+}
+
 static int set_loss(struct train *t, const char *name, const struct val *v, struct err *e) {
     struct val *old = args_get(&t->loss.row->kind, t->loss.args, name);
     int rc = loss_set(&t->loss, name, v, e);
@@ -67,6 +81,7 @@ static int set(struct job *j, const char *name, const struct val *v, struct val 
     else if (strcmp(name, "freeze") == 0) rc = train_freeze_set(t, v, e);
     else if (strcmp(name, "batch") == 0) rc = set_batch(t, v, e);
     else if (strcmp(name, "accum") == 0) rc = set_accum(t, v, e);
+    else if (strcmp(name, "precision") == 0) rc = set_precision(t, v, e);
     else if (live(&t->optim->row->kind, name)) rc = args_set(&t->optim->row->kind, t->optim->args, name, v, e);
     else if (live(&train_kind, name)) rc = args_set(&train_kind, &t->a, name, v, e);
     else if (live(&t->loss.row->kind, name)) rc = set_loss(t, name, v, e);

@@ -59,6 +59,12 @@ struct val *train_state(const struct train *t) {
     val_set_num(v, "sum_weight", t->sum_weight);
     val_set_num(v, "sum_hits", t->sum_hits);
     val_set_int(v, "skipped", t->skipped);
+    val_set(v, "precision", precision_val(&t->precision));
+    if (t->precision.half == DT_F16) {
+        val_set_num(v, "loss_scale", t->a.loss_scale);
+        val_set_num(v, "loss_unit", t->loss_unit);
+        val_set_int(v, "good", t->good);
+    }
     val_set_str(v, "data", t->data->name);
     return v;
 }
@@ -90,6 +96,12 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->a.swa_every = val_get_int(v, "swa_every", 0);
     if (train_average_start(t, e) < 0) return -1;
     if (t->average) t->average->n = val_get_int(v, "averaged", 0), t->average->stale = true;
+    if (precision_from(&t->precision, val_get(v, "precision"), e) < 0) return -1;
+    t->a.precision = t->precision.half == DT_BF16 ? PRECISION_BF16 : t->precision.half == DT_F16 ? PRECISION_FP16 : PRECISION_FP32;
+    t->a.loss_scale = val_get_num(v, "loss_scale", t->a.loss_scale);
+    t->loss_unit = val_get_num(v, "loss_unit", t->loss_unit);
+    t->good = val_get_int(v, "good", 0);
+    if (!(t->a.loss_scale > 0) || !(t->loss_unit > 0) || t->good < 0) return err_set(e, "its loss scale is not sound: %g", t->a.loss_scale);
     t->a.batch_tokens = val_get_int(v, "batch_tokens", t->a.batch_tokens);
     t->a.clip_norm = val_get_num(v, "clip_norm", t->a.clip_norm);
     t->a.clip_value = val_get_num(v, "clip_value", t->a.clip_value);

@@ -72,7 +72,8 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
         grad[i] = -1;
     }
     s->g->phase = PHASE_BACKWARD;
-    int rc = grad_build(s->g, s->loss, graph_const(s->g, 1), want, m->n_param, grad, e);
+    if (spec->half == DT_F16) s->seed = graph_scalar(s->g, "loss_scale");
+    int rc = grad_build(s->g, s->loss, s->seed >= 0 ? s->seed : graph_const(s->g, 1), want, m->n_param, grad, e);
     if (rc == 0) rc = build_again(s, spec->recompute, grad, m->n_param, e);
     if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, e);
     if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
@@ -105,11 +106,14 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->g = graph_new(DT_F32, train, spec->seed);
     s->optim = spec->optim;
     s->other = s->share = s->rest = -1;
-    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = -1;
+    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = s->seed = -1;
+    s->g->half = spec->half;
+    s->loss_scale = 1;
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0) goto fail;
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
     if (train && build_update(s, spec, e) < 0) goto fail;
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
+    half_store(s->g, keep, LEN(keep));
     struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
                              .param = spec->model->data, .state = train ? spec->optim->l.state : NULL, .no_reuse = spec->scan};
     s->plan = plan_new(s->g, &s->max, &o, e);
@@ -155,6 +159,7 @@ static double number(const struct step *s, tid t) {
 
 int step_micro(struct step *s, const struct extents *now, uint64_t n, struct err *e) {
     plan_step(s->plan, n);
+    if (s->seed >= 0) plan_scalar(s->plan, s->seed, s->loss_scale);
     plan_scalar(s->plan, s->first, !s->begun);
     s->begun = true;
     return plan_run(s->plan, now, PHASE_FORWARD, PHASE_BUFFERS, e);
@@ -164,6 +169,10 @@ int step_run(struct step *s, const struct extents *now, uint64_t n, const double
     float *h = plan_data(s->plan, s->hyper);
     for (int i = 0; h && hyper && i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
     bool sums = hyper && s->first >= 0;
+    if (h && hyper && s->seed >= 0) {
+        plan_scalar(s->plan, s->seed, s->loss_scale);
+        for (int i = CTL_SCALE; i < CTL_N * s->optim->l.n_group; i += CTL_N) h[i] = (float)((double)h[i] / s->loss_scale);
+    }
     plan_step(s->plan, n);
     if (sums) plan_scalar(s->plan, s->first, !s->begun);
     s->begun = false;

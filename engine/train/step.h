@@ -17,6 +17,7 @@ struct step_spec {
     int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
     enum recompute recompute;          /* which activations are computed again in the backward pass */
     bool mixed;                        /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
+    enum dtype half;                   /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
     bool accum;                        /* gradients are sums over micro-batches: see step_micro */
     bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
@@ -27,6 +28,8 @@ struct step {
     tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
     tid sum_loss, sum_weight, sum_hits, first; /* accum: over the micro-batches of a step, and whether a new sum begins; -1: not there */
     tid other, share, rest;            /* mixed: classes of the rows mixed in, and the two shares; -1: not there */
+    tid seed;                          /* DT_F16: the gradient of the loss to begin with; -1: it is 1 */
+    double loss_scale;                 /* its value, a power of two, by which updates divide; 1 at first */
     bool begun;                        /* a micro-batch was run since the last update */
     struct optimiser *optim;
     struct extents max;

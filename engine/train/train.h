@@ -5,6 +5,7 @@
 #include "engine/train/average.h"
 #include "engine/train/ckpt.h"
 #include "engine/train/eval.h"
+#include "engine/train/precision.h"
 #include "engine/train/sched.h"
 #include "src/call/job.h"
 #include "src/run/record.h"
@@ -17,7 +18,9 @@ struct train_args {
     int64_t swa_every;
     char *name, *metric;
     int keep;              /* weights at the end: 0 last, 1 best */
-    bool shuffle, flip, balanced;
+    bool shuffle, flip, balanced, force_precision;
+    int precision;         /* enum precision_asked */
+    double loss_scale;     /* of fp16, as it stands now */
     int64_t crop, cutout, buckets;
     double mixup;
     int recompute;         /* enum recompute */
@@ -52,6 +55,9 @@ struct train {
     int64_t best_step, waited;       /* best_step -1: none yet; evaluations since */
     double sum_loss, sum_weight, sum_hits; /* of this epoch */
     struct val *freeze;              /* patterns of what is not trained, a list or a word */
+    struct precision precision;      /* what was chosen */
+    int64_t good;                    /* applied steps since the loss scale last changed */
+    double loss_unit;                /* a power of two near the rows of a step: losses are sums over rows, their scale is that of a mean */
     int due;                         /* enum train_due: not yet done after the last step */
     int64_t skipped;                 /* steps refused because something was not finite */
     /* ---- of this process ---- */
@@ -68,6 +74,7 @@ struct train {
 
 /* loop.c */
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e);
+int train_choose_precision(struct train *t, struct err *e); /* as the arguments ask; train_build_step comes after it */
 int train_build_step(struct train *t, struct err *e);   /* (re)builds step and loader for the arguments as they stand now */
 int64_t train_total_steps(const struct train *t);
 int train_evaluate(struct train *t, struct val **values, struct err *e); /* on val, else on the training part; emits the eval event */
@@ -90,6 +97,7 @@ void train_resume_path(struct hub *h, const struct val *resume, char *out, size_
 /* nonfinite.c */
 struct group { int64_t start, rows, tokens, n; bool last; }; /* the batches of one step: first row, rows, tokens, how many, whether they end the epoch */
 int train_not_finite(struct train *t, const struct batch *b, const struct group *g, const struct step_result *r, struct err *e); /* b: the last batch of the step */
+int train_overflow(struct train *t, struct err *e); /* fp16: the step was not applied, the loss scale is halved already */
 /* average.c */
 int train_average_start(struct train *t, struct err *e);      /* as the arguments say */
 void train_average_step(struct train *t, bool epoch_end);     /* after a step that was applied */

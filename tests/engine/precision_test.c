@@ -1,0 +1,244 @@
+/* Training in mixed precision: a small encoder learns as in fp32 within the rounding, with the same bits at 1, 2, 3 and 4 threads; the loss scale of fp16 follows the rule
+ * of torch.amp.GradScaler, where a forced overflow skips exactly one step and halves it; ended runs resume to the same bits with it; what pays is measured and said. */
+#include "config.h"
+
+#include "engine/cpu/pool.h"
+#include "engine/optims/optim.h"
+#include "engine/train/step.h"
+#include "src/base/json.h"
+#include "tests/engine/train_fix.h"
+
+#define BLOCK "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":128}"
+#define ENCODER \
+    "{\"input\":{\"ids\":50,\"len\":24},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":64,\"positions\":32}," BLOCK "," BLOCK ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":3}]}"
+enum { ROWS = 24, STEPS = 30 };
+
+static void bail(const char *why) {
+    printf("Bail out! %s\n", why);
+    exit(1);
+}
+
+struct rig {
+    struct model *m;
+    struct optimiser *o;
+    struct loss_spec loss;
+    struct pool *pool;
+    struct step *s;
+    struct extents x;
+};
+static int rig_new(struct rig *r, enum dtype half, int threads, struct err *e) {
+    struct val *user = json_parse(ENCODER, strlen(ENCODER), "model", e), *desc = user ? model_describe(user, NULL, e) : NULL, *adam = val_str("adam");
+    *r = (struct rig){.m = desc ? model_new(desc, 1, e) : NULL, .o = optimiser_new(adam, e), .pool = pool_new(threads, e)};
+    val_free(user);
+    val_free(adam);
+    if (!r->m || loss_init(&r->loss, NULL, true, e) < 0) return -1;
+    int64_t tokens = 0;
+    for (int i = 0; i < ROWS; i++) tokens += 1 + i;
+    struct step_spec spec = {.model = r->m, .loss = &r->loss, .optim = r->o, .pool = r->pool, .seed = 1, .half = half, .rows = ROWS, .tokens = {tokens}};
+    if (!(r->s = step_new(&spec, e))) return -1;
+    int32_t *offsets, *ids = step_input(r->s, 0, &offsets, NULL), *y = step_target(r->s);
+    offsets[0] = 0;
+    for (int i = 0; i < ROWS; i++) offsets[i + 1] = offsets[i] + 1 + i, y[i] = i % 3;
+    for (int64_t i = 0; i < tokens; i++) ids[i] = (int32_t)rng_below(4, 0, (uint64_t)i, 50);
+    r->x = step_extents(r->s, ROWS, &tokens, 1);
+    return 0;
+}
+static void rig_free(struct rig *r) {
+    step_free(r->s);
+    optimiser_free(r->o);
+    loss_release(&r->loss);
+    model_free(r->m);
+    pool_free(r->pool);
+}
+static int rig_step(struct rig *r, int i, struct step_result *out, struct err *e) {
+    double h[CTL_N];
+    optimiser_hyper(r->o, 1e-3, 0, 0, h);
+    if (step_run(r->s, &r->x, (uint64_t)i, h, out, e) < 0) return -1;
+    if (out->ok) optimiser_applied(r->o, 1e-3);
+    return 0;
+}
+
+/* loss[STEPS]; hex: the weights behind them. */
+static void learn(enum dtype half, int threads, double *loss, char hex[65]) {
+    struct rig r;
+    struct err e = {0};
+    struct step_result q = {0};
+    if (rig_new(&r, half, threads, &e) < 0) bail(e.text);
+    r.s->loss_scale = half == DT_F16 ? 4096 : 1;
+    for (int i = 0; i < STEPS; i++) {
+        if (rig_step(&r, i + 1, &q, &e) < 0 || !q.ok) printf("# step %d: %s\n", i + 1, e.text);
+        loss[i] = q.loss;
+    }
+    io_sha256(r.m->data, r.m->bytes, hex);
+    rig_free(&r);
+}
+static void learning(void) {
+    double full[STEPS], loss[STEPS];
+    char hex[65], first[65];
+    learn(DT_F32, 2, full, hex);
+    for (int d = 0; d < 2; d++) {
+        enum dtype half = d ? DT_F16 : DT_BF16;
+        bool same = true;
+        double worst = 0, tol = d ? 5e-4 : 2e-3;
+        learn(half, 1, loss, first);
+        for (int i = 0; i < STEPS; i++) worst = fmax(worst, fabs(loss[i] - full[i]));
+        for (int t = 2; t <= 4; t++) {
+            learn(half, t, loss, hex);
+            same = same && strcmp(hex, first) == 0;
+        }
+        tap_ok(worst < tol && worst > 0 && loss[STEPS - 1] < 0.7 * loss[0], "%s: %d steps of an encoder stay within %.1e of the loss in fp32 (at most %.0e), which falls from %.3f to %.3f", dtypes[half].name, STEPS,
+               worst, tol, loss[0], loss[STEPS - 1]);
+        tap_ok(same, "%s: the same weights at 1, 2, 3 and 4 threads", dtypes[half].name);
+    }
+}
+
+/* M11: at step 4 the scale is beyond the range of fp16. */
+static void forced(void) {
+    struct rig r;
+    struct err e = {0};
+    struct step_result q = {0};
+    double scale = 65536, seen[8] = {0};
+    int64_t good = 0;
+    int skipped = 0;
+    char before[65] = "", after[65] = "";
+    if (rig_new(&r, DT_F16, 2, &e) < 0) bail(e.text);
+    for (int i = 1; i <= 7; i++) {
+        r.s->loss_scale = i == 4 ? 1e30 : scale / 32;
+        io_sha256(r.m->data, r.m->bytes, before);
+        if (rig_step(&r, i, &q, &e) < 0) bail(e.text);
+        io_sha256(r.m->data, r.m->bytes, after);
+        scaler_after(&scale, &good, q.ok);
+        seen[i] = scale;
+        if (!q.ok) skipped += strcmp(before, after) == 0 && isfinite(q.loss) && i == 4 ? 1 : 100;
+        else if (strcmp(before, after) == 0) skipped += 100;
+    }
+    tap_ok(skipped == 1 && seen[3] == 65536 && seen[4] == 32768 && seen[7] == 32768 && good == 3, "a forced infinite gradient skips exactly one step, weights as before, and halves the scale: %g", scale);
+    for (good = 0, scale = 8; good < 1999;) scaler_after(&scale, &good, true);
+    tap_ok(scale == 8, "1999 applied steps in a row leave the scale");
+    scaler_after(&scale, &good, true);
+    tap_ok(scale == 16 && good == 0, "the 2000th doubles it and counts again");
+    rig_free(&r);
+}
+
+/* ---- through the training job ---- */
+
+static struct handle wide_model(struct handle d) {
+    struct val *t = val_table();
+    struct err e;
+    val_set(t, "input", val_handle(d));
+    val_push(t, layer("linear", 64));
+    val_push(t, layer("relu", 0));
+    val_push(t, layer("linear", 64));
+    val_push(t, layer("gelu", 0));
+    val_push(t, layer("linear", 3));
+    struct val *m = call("model", t, &e);
+    if (!m) printf("# %s\n", e.text);
+    struct handle h = m ? m->u.h : (struct handle){0};
+    val_free(m);
+    return h;
+}
+static struct val *asked(struct handle m, struct handle d, const char *precision) {
+    struct val *a = train_args(m, d, 3);
+    val_set_str(a, "precision", precision);
+    val_set_bool(a, "force_precision", true);
+    if (strcmp(precision, "fp16") == 0) val_set_num(a, "loss_scale", 4194304); /* some steps overflow first */
+    return a;
+}
+static void resumed(const char *precision) {
+    struct err e = {0};
+    char want[65], plain[65], hex[65];
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = wide_model(d);
+    struct val *r = train(asked(m, d, precision), &e), *a;
+    if (!r) printf("# %s\n", e.text);
+    val_free(r);
+    sum_of(m, want);
+    m = wide_model(d);
+    val_free(train(train_args(m, d, 3), &e));
+    sum_of(m, plain);
+    bool all = true;
+    static const int64_t at[] = {1, 3, 13, 20};
+    for (size_t i = 0; i < LEN(at); i++) {
+        m = wide_model(d);
+        a = asked(m, d, precision);
+        val_set_int(a, "steps", at[i]);
+        r = train(a, &e);
+        m = wide_model(d);
+        a = train_args(m, d, 3);
+        val_set_str(a, "resume", r ? val_get_str(r, "run", "?") : "?");
+        struct val *r2 = train(a, &e); /* precision and loss scale are the checkpoint's */
+        if (!r2) printf("# %s\n", e.text);
+        sum_of(m, hex);
+        all = all && strcmp(hex, want) == 0;
+        val_free(r);
+        val_free(r2);
+    }
+    tap_ok(all && strcmp(want, plain) != 0, "%s: runs ended after 1, 3, 13 and 20 steps resume to the weights of the whole run, which are not those of fp32", precision);
+}
+static void live(void) {
+    struct err e = {0};
+    struct handle d = objects_add_data(make_data(4000, 0, -1, 0)), m = wide_model(d);
+    struct val *a = asked(m, d, "fp16"), *run, *p = val_table();
+    val_set_int(a, "epochs", 100);
+    run = call("train", a, &e);
+    val_set(p, "run", val_copy(run));
+    val_free(call("pause", p, &e));
+    tap_ok(wait_state(RUN_PAUSED), "a run in fp16 pauses");
+    struct val *v = call("set", set_args("loss_scale", val_num(1048576)), &e);
+    tap_ok(v && get_number("loss_scale") == 1048576, "its loss scale is a live number %s", e.text);
+    val_free(v);
+    v = call("set", set_args("precision", val_str("fp32")), &e);
+    tap_ok(v != NULL, "and its precision changes at a step %s", e.text);
+    val_free(v);
+    p = val_table();
+    val_set(p, "run", val_copy(run));
+    val_free(call("resume", p, &e));
+    clock_sleep(0.1);
+    p = val_table();
+    val_set(p, "run", run);
+    val_set_str(p, "after", "step");
+    val_free(call("stop", p, &e));
+    wait_state(RUN_STOPPED);
+}
+static void choice(void) {
+    struct err e = {0};
+    struct rig r;
+    struct precision p, q;
+    struct buf say = BUF_INIT;
+    if (rig_new(&r, DT_F32, 1, &e) < 0) bail(e.text);
+    int rc = precision_choose(&p, PRECISION_BF16, false, r.m, 300, NULL, &e);
+    tap_ok(rc == 0 && p.m > 0 && p.ms_bf16 > 0 && (p.half == DT_BF16) == (p.ms_bf16 < 0.95 * p.ms_fp32), "what pays is measured at the model's largest product: %lld x %lld x %lld %s", (long long)p.m,
+           (long long)p.n, (long long)p.k, e.text);
+    bool said = precision_say(&p, PRECISION_BF16, false, &say);
+    tap_ok(said, "and said: %s", say.data);
+    rc = precision_choose(&q, PRECISION_BF16, true, r.m, 300, NULL, &e);
+    tap_ok(rc == 0 && q.half == DT_BF16 && !precision_say(&q, PRECISION_BF16, true, &say), "bf16 can be forced");
+    struct val *v = precision_val(&p), *bad = val_table();
+    rc = precision_from(&q, v, &e);
+    tap_ok(rc == 0 && q.half == p.half && q.m == p.m && q.ms_bf16 == p.ms_bf16, "the choice goes into a checkpoint and back");
+    val_set_str(bad, "name", "fp8");
+    tap_ok(precision_from(&q, bad, &e) < 0 && strstr(e.text, "fp8"), "an unknown precision is refused: %s", e.text);
+    val_free(v);
+    val_free(bad);
+    buf_release(&say);
+    rig_free(&r);
+}
+
+int main(void) {
+    struct err e = {0};
+    strcpy(dir, "/tmp/hone-precision-XXXXXX");
+    if (!mkdtemp(dir)) return 1;
+    settings_init();
+    log_set_sink(quiet, NULL);
+    setting("threads", val_int(2));
+    if (engine_init(&e) < 0) return 1;
+    choice();
+    learning();
+    forced();
+    open_hone();
+    resumed("bf16");
+    resumed("fp16");
+    live();
+    close_hone();
+    io_remove_tree(dir, NULL);
+    return tap_done();
+}
