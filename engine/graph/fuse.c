@@ -99,11 +99,33 @@ static int i8_act(struct graph *g, int reader, int producer, const struct op *fu
     return 1;
 }
 
+/* gelu of a linear layer where no gradient is built: the product's tiles go through it while they lie in the cache */
+static int linear_gelu(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+    struct node *r = &g->node[reader];
+    const struct node *p = &g->node[producer];
+    const struct tensor *y = &g->tensor[r->out[0]];
+    if (g->training || p->phase != r->phase || y->dtype != g->tensor[p->out[0]].dtype) return 0;
+    struct val *v = args_to_val(&p->op->kind, p->attr), *own = args_to_val(&r->op->kind, r->attr);
+    bool fits = strcmp(val_get_str(v, "act", "none"), "none") == 0;
+    val_set_str(v, "act", strcmp(val_get_str(own, "approx", "none"), "none") == 0 ? "gelu" : "gelu_tanh");
+    void *attr = arena_new(&g->mem, 1, fused->kind.size);
+    int rc = fits ? args_parse(&fused->kind, v, attr, e) : 0;
+    val_free(v);
+    val_free(own);
+    if (rc < 0 || !fits) return rc;
+    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
+    r->op = fused, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
+    memcpy(r->in, p->in, sizeof r->in);
+    r->n_in = p->n_in;
+    return 1;
+}
+
 static const struct rule rules[] = {
     {"mean_pool", "embedding", "embedding_bag", bag, 0},
     {"mean_pool", "embedding_i8", "embedding_bag_i8", bag, 0},
     {"relu", "linear_i8", "linear_i8", i8_act, 0},
     {"gelu", "linear_i8", "linear_i8", i8_act, 0},
+    {"gelu", "linear", "linear", linear_gelu, 0},
     {"add", "batch_norm", "batch_norm", norm_add, 0},
     {"add", "batch_norm", "batch_norm", norm_add, 1},
     {"relu", "batch_norm", "batch_norm", norm_relu, 0},

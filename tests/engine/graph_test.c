@@ -212,6 +212,39 @@ static void fusion(void) {
     for (int k = 0; k < 2; k++) plan_free(p[k]), graph_free(g[k]);
 }
 
+/* gelu(linear(x)) joined in one op where no gradient is built: few rows, many rows, and sizes that fill no tile */
+static void product_act(void) {
+    static float param[77 * 41 + 77];
+    double worst = 0;
+    int joined = 0, kept = 0;
+    for (int i = 0; i < (int)LEN(param); i++) param[i] = (float)rng_unit(8, 0, (uint64_t)i) - 0.5f;
+    for (int form = 0; form < 2; form++)
+        for (int64_t n = 5; n <= 500; n *= 10) {
+            struct plan *p[3];
+            struct graph *g[3];
+            tid y[3];
+            struct extents x = batch(n);
+            struct err e = {0};
+            for (int k = 0; k < 3; k++) { /* apart, joined, a graph that trains */
+                g[k] = graph_new(DT_F32, k == 2, 1);
+                tid in = graph_input(g[k], "x", DT_F32, (struct dim[]){rows(1), fixed(41)}, 2, -1);
+                tid w = graph_param(g[k], "w", DT_F32, (struct dim[]){fixed(77), fixed(41)}, 2, 0, true), b = graph_param(g[k], "b", DT_F32, (struct dim[]){fixed(77)}, 1, 77 * 41 * 4, true);
+                tid u = graph_attr(g[k], "linear", NULL, (tid[]){in, w, b}, 3, NULL, &e);
+                y[k] = graph_attr(g[k], "gelu", form ? "approx=tanh" : NULL, &u, 1, NULL, &e);
+                if (k && fuse_forward(g[k], &e) < 0) tap_ok(false, "%s", e.text);
+                p[k] = plan_new(g[k], &x, &(struct plan_options){.keep = &y[k], .n_keep = 1, .param = param}, &e);
+                plan_alloc(p[k], &e);
+                for (int64_t i = 0; i < n * 41; i++) ((float *)plan_data(p[k], in))[i] = (float)rng_unit(10, 0, (uint64_t)i) - 0.5f;
+                plan_run(p[k], &x, PHASE_FORWARD, PHASE_FORWARD, &e);
+            }
+            joined += strcmp(g[1]->node[g[1]->tensor[y[1]].node].op->kind.name, "linear") == 0;
+            kept += strcmp(g[2]->node[g[2]->tensor[y[2]].node].op->kind.name, "gelu") == 0;
+            for (int64_t i = 0; i < n * 77; i++) worst = fmax(worst, fabs((double)((float *)plan_data(p[0], y[0]))[i] - ((float *)plan_data(p[1], y[1]))[i]));
+            for (int k = 0; k < 3; k++) plan_free(p[k]), graph_free(g[k]);
+        }
+    tap_ok(joined == 6 && kept == 6 && worst < 1e-6, "linear + gelu join where nothing trains, and agree within %.1e", worst);
+}
+
 static void sums_and_random(void) {
     struct err e = {0};
     struct graph *g = graph_new(DT_F64, false, 1);
@@ -279,6 +312,7 @@ int main(void) {
     liveness();
     no_allocation();
     fusion();
+    product_act();
     sums_and_random();
     memory();
     for (int t = 2; t <= 3; t++) pool_free(pools[t]);
