@@ -1,5 +1,7 @@
 /* The commands about data sets: data loads one and gives its handle; data_fetch, data_ls and data_show are the words fetch, ls and
  * show after `hone data`. All run on the helper thread, so training goes on meanwhile. */
+#include "config.h"
+
 #include "engine/cmds/data.h"
 
 #include <stdatomic.h>

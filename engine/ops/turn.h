@@ -6,17 +6,16 @@
 
 typedef float turn_vec __attribute__((vector_size(16)));
 typedef float turn_vec_u __attribute__((vector_size(16), aligned(4)));
-typedef int32_t turn_pick __attribute__((vector_size(16)));
 
 /* out[j os + i] = in[i is + j], i, j < 4 */
 static inline __attribute__((always_inline)) void turn4(const float *in, int64_t is, float *out, int64_t os) {
     turn_vec a = *(const turn_vec_u *)in, b = *(const turn_vec_u *)(in + is), c = *(const turn_vec_u *)(in + 2 * is), d = *(const turn_vec_u *)(in + 3 * is);
-    turn_vec ab = __builtin_shuffle(a, b, (turn_pick){0, 4, 1, 5}), ab2 = __builtin_shuffle(a, b, (turn_pick){2, 6, 3, 7});
-    turn_vec cd = __builtin_shuffle(c, d, (turn_pick){0, 4, 1, 5}), cd2 = __builtin_shuffle(c, d, (turn_pick){2, 6, 3, 7});
-    *(turn_vec_u *)out = __builtin_shuffle(ab, cd, (turn_pick){0, 1, 4, 5});
-    *(turn_vec_u *)(out + os) = __builtin_shuffle(ab, cd, (turn_pick){2, 3, 6, 7});
-    *(turn_vec_u *)(out + 2 * os) = __builtin_shuffle(ab2, cd2, (turn_pick){0, 1, 4, 5});
-    *(turn_vec_u *)(out + 3 * os) = __builtin_shuffle(ab2, cd2, (turn_pick){2, 3, 6, 7});
+    turn_vec ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    turn_vec cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(turn_vec_u *)out = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(turn_vec_u *)(out + os) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    *(turn_vec_u *)(out + 2 * os) = __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5);
+    *(turn_vec_u *)(out + 3 * os) = __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7);
 }
 /* out[j os + i] = in[i is + j], i < n, j < w; 16 columns at a time, so that what is written stays in the first cache */
 static inline void turn(const float *in, int64_t is, int64_t n, int64_t w, float *out, int64_t os) {

@@ -38,6 +38,8 @@ AC_DEFUN([HONE_FLAGS], [
   HONE_FLAGS_TO([O3_FLAGS], [[-fipa-cp-clone -ftree-loop-distribution -fversion-loops-for-strides -fpredictive-commoning -finline-functions]])
   OPS_EXTRA=
   HONE_FLAGS_TO([OPS_EXTRA], [-fno-thread-jumps])
+  HONE_FLAGS_TO([hone_pass_failed], [-Wpass-failed]) # clang says which simd loops it leaves alone: no mistake of the code
+  AS_IF([test -n "$hone_pass_failed"], [OPS_EXTRA="$OPS_EXTRA -Wno-pass-failed"])
   AC_SUBST([O3_FLAGS]) AC_SUBST([OPS_EXTRA])
   # Instruction sets the kernels are compiled for; which one runs is chosen at start.
   ISA_AVX2= ISA_AVX512= ISA_AVX512BF16=
