@@ -36,10 +36,11 @@ printf 'print("a\\27[31mb")' >e.lua
 ok $? "no escape of a script reaches the output"
 echo 'print("ready") while true do end' >loop.lua
 endless() { # starts it; it has its signal handlers once it has printed
+    rm -f out
     "$hone" run loop.lua >out 2>err </dev/null &
     pid=$!
     k=0
-    while ! grep -q ready out && [ $k -lt 300 ]; do
+    while ! grep -q ready out 2>/dev/null && [ $k -lt 300 ]; do
         k=$((k + 1))
         sleep 0.1
     done
