@@ -11,7 +11,7 @@ print(("%d classes, %d texts to train on, %d to test; %d parameters"):format(#da
 local steps = math.ceil(#data.train / o.batch) * o.epochs
 local from = os.time()
 local run = hone.train{ model = net, data = data, epochs = o.epochs, batch = o.batch, optim = optim.adamw{ lr = o.lr, weight_decay = 0.01, lazy = true }, clip_norm = 1,
-    sched = sched.warmup{ steps // 10, sched.polynomial{} } }
+    sched = sched.warmup{ math.max(1, steps // 10), sched.polynomial{} } }
 run:on("epoch", function(e) print(("epoch %d: loss %.4f, validation accuracy %.4f"):format(e.epoch, e.loss, e.val_acc or nan)) end)
 run:wait()
 local seconds = os.time() - from
