@@ -254,7 +254,10 @@ out:
     RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d", "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," \
     RES_BLOCK("i", "h", "h", "64", "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
-const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer", "minilm-infer-bf16", "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", "bert-train-bf16", NULL};
+const char *const bench_names[] = {
+    "bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer", "minilm-infer-bf16",
+    "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", "bert-train-bf16",
+    NULL};
 static const uint8_t ragged[256] = {
     4, 4, 6, 6, 7, 7, 8, 8, 9, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 14,
     15, 15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 21,

@@ -80,17 +80,16 @@ static int norm_add(struct graph *g, int reader, int producer, const struct op *
     return same ? take_norm(g, reader, producer, other, false) : 0;
 }
 
-/* relu or gelu of a linear layer in 8 bits */
-static int i8_act(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+/* The producer takes the reader's activation into its argument `act`, if it has none yet: the reader becomes the fused op. */
+static int take_act(struct graph *g, int reader, int producer, const char *act, const struct op *fused, struct err *e) {
     struct node *r = &g->node[reader];
     const struct node *p = &g->node[producer];
-    struct val *v = args_to_val(&p->op->kind, p->attr), *own = r->attr ? args_to_val(&r->op->kind, r->attr) : NULL;
-    bool fits = p->phase == r->phase && strcmp(val_get_str(v, "act", ""), "none") == 0 && strcmp(val_get_str(own, "approx", "none"), "none") == 0;
-    val_set_str(v, "act", r->op->kind.name);
+    struct val *v = args_to_val(&p->op->kind, p->attr);
+    bool fits = p->phase == r->phase && strcmp(val_get_str(v, "act", "none"), "none") == 0;
+    val_set_str(v, "act", act);
     void *attr = arena_new(&g->mem, 1, fused->kind.size);
     int rc = fits ? args_parse(&fused->kind, v, attr, e) : 0;
     val_free(v);
-    val_free(own);
     if (rc < 0 || !fits) return rc;
     if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
     r->op = fused, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
@@ -98,26 +97,22 @@ static int i8_act(struct graph *g, int reader, int producer, const struct op *fu
     r->n_in = p->n_in;
     return 1;
 }
-
+static bool gelu_is_tanh(const struct node *n) {
+    struct val *v = n->attr ? args_to_val(&n->op->kind, n->attr) : NULL;
+    bool yes = strcmp(val_get_str(v, "approx", "none"), "none") != 0;
+    val_free(v);
+    return yes;
+}
+/* relu or gelu of a linear layer in 8 bits */
+static int i8_act(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
+    const struct node *r = &g->node[reader];
+    return gelu_is_tanh(r) ? 0 : take_act(g, reader, producer, r->op->kind.name, fused, e);
+}
 /* gelu of a linear layer where no gradient is built: the product's tiles go through it while they lie in the cache */
 static int linear_gelu(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
-    struct node *r = &g->node[reader];
-    const struct node *p = &g->node[producer];
-    const struct tensor *y = &g->tensor[r->out[0]];
-    if (g->training || p->phase != r->phase || y->dtype != g->tensor[p->out[0]].dtype) return 0;
-    struct val *v = args_to_val(&p->op->kind, p->attr), *own = args_to_val(&r->op->kind, r->attr);
-    bool fits = strcmp(val_get_str(v, "act", "none"), "none") == 0;
-    val_set_str(v, "act", strcmp(val_get_str(own, "approx", "none"), "none") == 0 ? "gelu" : "gelu_tanh");
-    void *attr = arena_new(&g->mem, 1, fused->kind.size);
-    int rc = fits ? args_parse(&fused->kind, v, attr, e) : 0;
-    val_free(v);
-    val_free(own);
-    if (rc < 0 || !fits) return rc;
-    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
-    r->op = fused, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
-    memcpy(r->in, p->in, sizeof r->in);
-    r->n_in = p->n_in;
-    return 1;
+    const struct node *r = &g->node[reader];
+    if (g->training || g->tensor[r->out[0]].dtype != g->tensor[g->node[producer].out[0]].dtype) return 0;
+    return take_act(g, reader, producer, gelu_is_tanh(r) ? "gelu_tanh" : "gelu", fused, e);
 }
 
 static const struct rule rules[] = {

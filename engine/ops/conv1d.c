@@ -29,15 +29,6 @@ static struct geo geo_run(const struct exec *x, int64_t c, int64_t o, int64_t k,
     g.rows = x->in[in].len - 1;
     return g;
 }
-static int64_t text_at(const int32_t *off, int64_t rows, int64_t t) {
-    int64_t lo = 0, hi = rows - 1;
-    while (lo < hi) {
-        int64_t m = (lo + hi + 1) / 2;
-        if (off[m] <= t) lo = m;
-        else hi = m - 1;
-    }
-    return lo;
-}
 /* Which token of the other side tap k of output u pairs with, or -1: forward: input of output; back: output of input. */
 static int64_t pair(const struct geo *g, bool back, int64_t r, int64_t t, int64_t k) {
     if (!back) {
@@ -183,7 +174,7 @@ static void pack(const struct exec *x, const struct geo *g, const float *w, bool
 /* Rows from..from+n of the gathered operand of group q: (n, K, width) out of the other side's values. r: text of `from`, moved on. */
 static void gather(const struct geo *g, bool back, int64_t q, int64_t from, int64_t n, const float *other, float *col) {
     const int32_t *off = back ? g->in : g->out;
-    int64_t width = back ? g->og : g->cg, pitch = back ? g->o : g->c, r = text_at(off, g->rows, from);
+    int64_t width = back ? g->og : g->cg, pitch = back ? g->o : g->c, r = kit_text(off, g->rows, from);
     for (int64_t t = from; t < from + n; t++) {
         while (t >= off[r + 1]) r++;
         for (int64_t k = 0; k < g->k; k++, col += width) {

@@ -124,22 +124,13 @@ static int embed_i8_shape(struct shaping *s, struct err *e) {
     s->n_out = 1;
     return 0;
 }
-static int64_t text_of(const int32_t *off, int64_t rows, int64_t t) { /* the last r with off[r] <= t; texts may be empty */
-    int64_t lo = 0, hi = rows - 1;
-    while (lo < hi) {
-        int64_t m = (lo + hi + 1) / 2;
-        if (off[m] <= t) lo = m;
-        else hi = m - 1;
-    }
-    return lo;
-}
 static int64_t embed_i8_tiles(const struct exec *x) { return kit_tiles(x->out[0].n[0], kit_grain(WORK, kit_last(&x->out[0]))); }
 static void embed_i8_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain), t = lo * grain;
     const int32_t *ids = x->in[0].data, *off = x->in[2].data;
     const int8_t *word = x->in[1].data;
     const float *pos = kit_has(x, 3) ? x->in[3].data : NULL, *type = kit_has(x, 4) ? x->in[4].data : NULL, *scale = x->in[5].data;
-    int64_t r = t < to ? text_of(off, rows, t) : 0, start = ((const struct embed_args *)x->attr)->start;
+    int64_t r = t < to ? kit_text(off, rows, t) : 0, start = ((const struct embed_args *)x->attr)->start;
     for (; t < to; t++) {
         while (t >= off[r + 1]) r++;
         int64_t p = t - off[r] + start;

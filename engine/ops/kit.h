@@ -35,5 +35,15 @@ static inline int64_t kit_rows(const struct view *v) { /* all extents but the la
     for (int i = 0; i + 1 < v->ndim; i++) n *= v->n[i];
     return n;
 }
+/* The text of token t: the last r with off[r] <= t; texts may be empty. */
+static inline int64_t kit_text(const int32_t *off, int64_t rows, int64_t t) {
+    int64_t lo = 0, hi = rows - 1;
+    while (lo < hi) {
+        int64_t m = (lo + hi + 1) / 2;
+        if (off[m] <= t) lo = m;
+        else hi = m - 1;
+    }
+    return lo;
+}
 
 #endif

@@ -13,16 +13,6 @@ struct rope_args { int64_t heads; double base; bool back; };
 struct l2_args { double eps; };
 
 static int64_t start_of(const struct exec *x) { return ((const struct embed_args *)x->attr)->start; }
-/* Text of token t: the last r with off[r] <= t; texts may be empty. */
-static int64_t text_of(const int32_t *off, int64_t rows, int64_t t) {
-    int64_t lo = 0, hi = rows - 1;
-    while (lo < hi) {
-        int64_t m = (lo + hi + 1) / 2;
-        if (off[m] <= t) lo = m;
-        else hi = m - 1;
-    }
-    return lo;
-}
 
 /* ---- embed: (ids (T), word (V, D), offsets (R+1), position (P, D) or none, type (K, D) or none) -> (T, D); the type is 0 */
 static bool embed_inputs(const struct shaping *s) {
@@ -70,7 +60,7 @@ static void embed_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain), t = lo * grain;
     const int32_t *ids = x->in[0].data, *off = x->in[2].data;
     const float *word = x->in[1].data, *pos = kit_has(x, 3) ? x->in[3].data : NULL, *type = kit_has(x, 4) ? x->in[4].data : NULL;
-    int64_t r = t < to ? text_of(off, rows, t) : 0;
+    int64_t r = t < to ? kit_text(off, rows, t) : 0;
     for (; t < to; t++) {
         while (t >= off[r + 1]) r++;
         int64_t p = t - off[r] + start_of(x);
@@ -172,7 +162,7 @@ static void fgrad_run(const struct exec *x, int64_t lo, int64_t hi) {
     float *y = x->out[0].data;
     if (from >= to) return;
     memset(y + from * d, 0, (size_t)((to - from) * d) * sizeof(float));
-    for (int64_t r = text_of(off, rows, from); r < rows && off[r] < to; r++)
+    for (int64_t r = kit_text(off, rows, from); r < rows && off[r] < to; r++)
         if (off[r] >= from && off[r + 1] > off[r]) memcpy(y + off[r] * d, (const float *)x->in[0].data + r * d, (size_t)d * sizeof(float));
 }
 
@@ -229,7 +219,7 @@ static void rope_run(const struct exec *x, int64_t lo, int64_t hi) {
         return;
     }
     for (int64_t j = 0; j < half; j++) rate[j] = pow(a->base, -(double)j / (double)half) * (a->back ? -1 : 1);
-    int64_t r = t < to ? text_of(off, rows, t) : 0;
+    int64_t r = t < to ? kit_text(off, rows, t) : 0;
     for (; t < to; t++) {
         while (t >= off[r + 1]) r++;
         for (int64_t j = 0; j < half; j++) {

@@ -215,7 +215,8 @@ static void attentions(struct pool *pool) {
             same = same && memcmp(got, once, size * sizeof *got) == 0;
         }
         ops_select("auto", NULL);
-        tap_ok(ok && worst < 0.05 * big && sum / sets < 0.006 * big, "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats on every instruction set%s", (int)a[k].heads, (int)a[k].d, worst, sum / fmax(1, sets), big, e.text);
+        tap_ok(ok && worst < 0.05 * big && sum / sets < 0.006 * big, "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats on every instruction set%s",
+               (int)a[k].heads, (int)a[k].d, worst, sum / fmax(1, sets), big, e.text);
         tap_ok(same, "the same bits on several threads");
         /* not a number in a query spoils its row, in a key or value its text */
         int64_t row = 3 * a[k].heads * a[k].d, w = a[k].heads * a[k].d;
