@@ -30,17 +30,17 @@ enum input { INPUT_ARRAY, INPUT_TEXT, INPUT_TABLE };
 struct loading {
     const struct data_args *a;
     struct read_opts opts;
-    char **want;                   /* names given by the user: y, text, x.., as they are there */
+    char **want; /* names given by the user: y, text, x.., as they are there */
     struct source src;
     struct table tab[PART_N];
-    char *y_name, *text_name;      /* chosen in the training table */
+    char *y_name, *text_name; /* chosen in the training table */
     enum input input;
     int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
     struct target target;
     bool has_y, stream;
-    int32_t *cls[PART_N];          /* of every row of a table, or NULL */
+    int32_t *cls[PART_N]; /* of every row of a table, or NULL */
     float *num[PART_N];
-    int from[PART_N];              /* the table a part is drawn from */
+    int from[PART_N]; /* the table a part is drawn from */
     int64_t *idx[PART_N], n[PART_N];
     struct encoder enc;
     struct tabular tabular;
@@ -189,8 +189,7 @@ static int choose_columns(struct loading *l, int *y_out, struct err *e) {
     l->input = t->col[l->x[0]].type == COL_TEXT ? INPUT_TABLE : INPUT_ARRAY;
     for (int i = 0; i < l->n_x; i++)
         if ((t->col[l->x[i]].type == COL_TEXT) != (l->input == INPUT_TABLE)) return err_set(e, "%s mixes arrays and text columns; give x=", t->file);
-    if (l->input == INPUT_ARRAY && l->n_x > 1)
-        return err_set(e, "%s holds %d arrays besides the target; say which is the input with x=", t->file, l->n_x);
+    if (l->input == INPUT_ARRAY && l->n_x > 1) return err_set(e, "%s holds %d arrays besides the target; say which is the input with x=", t->file, l->n_x);
     return 0;
 }
 
@@ -202,7 +201,8 @@ static int same_column(const struct loading *l, int part, int col, struct err *e
     if (i < 0) return err_set(e, "%s has no column \"%.100s\", but %s has", t->file, train->col[col].name, train->file);
     const struct column *a = &t->col[i], *b = &train->col[col];
     if (a->type != b->type || a->width != b->width)
-        return err_set(e, "%s: an example has %lld values of another shape or type than in %s (%lld)", t->file, (long long)a->width, train->file, (long long)b->width);
+        return err_set(
+            e, "%s: an example has %lld values of another shape or type than in %s (%lld)", t->file, (long long)a->width, train->file, (long long)b->width);
     return i;
 }
 
@@ -244,8 +244,8 @@ static int take(struct loading *l, int part, int from, struct strata *s, const i
     int64_t left = strata_left(s);
     if (want == ARG_NONE_INT) want = left;
     if (want > left)
-        return err_code(e, ERR_USAGE, "%s=%lld is more than the %lld examples that %s%s", part_names[part], (long long)want, (long long)left,
-            l->src.name, part == PART_TRAIN || from == PART_TRAIN ? " has left for training" : " has in that part");
+        return err_code(e, ERR_USAGE, "%s=%lld is more than the %lld examples that %s%s", part_names[part], (long long)want, (long long)left, l->src.name,
+            part == PART_TRAIN || from == PART_TRAIN ? " has left for training" : " has in that part");
     l->idx[part] = X_NEW(int64_t, (size_t)want + 1);
     strata_take(s, want, l->idx[part]);
     for (int64_t i = 0; i < want; i++) l->idx[part][i] = rows[l->idx[part][i]];
@@ -295,7 +295,8 @@ static int build_stream(struct loading *l, struct err *e) {
     const struct data_args *a = l->a;
     struct encoder *x = &l->enc;
     const struct recipe *r = l->src.recipe;
-    struct stream_spec s = {x, l->tab, a->len > 0 ? a->len : STREAM_LEN, {a->train, a->val, a->test}, r ? r->val_share : 0, a->vocab, l->opts.progress, l->opts.ctx};
+    struct stream_spec s = {
+        x, l->tab, a->len > 0 ? a->len : STREAM_LEN, {a->train, a->val, a->test}, r ? r->val_share : 0, a->vocab, l->opts.progress, l->opts.ctx};
     if (a->x || a->y || a->text || a->tfidf || a->ngrams > 1 || a->chars || a->hash_buckets > 0)
         return err_code(e, ERR_USAGE, "a stream is one text: x, y, text, ngrams, chars, hash_buckets and tfidf do not go with it");
     x->kind = TOKENS_EXACT;
@@ -373,7 +374,8 @@ static int build_text(struct loading *l, int part, int col, struct part *out, st
     out->col[0].name = mem_str("text");
     if (encoder_encode(&l->enc, &t, part == PART_TRAIN, &out->col[0], e)) return -1;
     if (!l->enc.cut) return 0;
-    log_write(LOG_WARN, "data %s: %lld of %lld %s texts are longer than %lld tokens and were cut", l->src.name, (long long)l->enc.cut, (long long)out->n, part_names[part], (long long)l->enc.len);
+    log_write(LOG_WARN, "data %s: %lld of %lld %s texts are longer than %lld tokens and were cut", l->src.name, (long long)l->enc.cut, (long long)out->n,
+        part_names[part], (long long)l->enc.len);
     struct val *cut = val_get(l->d->identity, "cut");
     if (!cut) val_set(l->d->identity, "cut", cut = val_table());
     val_set_int(cut, part_names[part], l->enc.cut);
@@ -382,7 +384,8 @@ static int build_text(struct loading *l, int part, int col, struct part *out, st
 
 static void build_target(struct loading *l, int part, struct column *out) {
     int64_t n = l->n[part], w = l->target.width > 1 ? l->target.width : 1;
-    *out = (struct column){.name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .ndim = w > 1, .dim = {w}, .width = w, .scale = 1, .max_id = l->target.n_class};
+    *out = (struct column){
+        .name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .ndim = w > 1, .dim = {w}, .width = w, .scale = 1, .max_id = l->target.n_class};
     int32_t *p = out->data = X_NEW(int32_t, (size_t)(n * w) + 1);
     for (int64_t i = 0; i < n; i++) {
         int64_t row = l->idx[part][i];

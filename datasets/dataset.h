@@ -12,40 +12,40 @@
 
 enum col_type { COL_U8, COL_I32, COL_F32, COL_TOKENS, COL_TEXT };
 struct column {
-    char *name;              /* "x", "y", "text", or the file's column name */
+    char *name; /* "x", "y", "text", or the file's column name */
     enum col_type type;
-    int ndim;                /* shape of one example, without the batch: image (C, H, W), scalar: 0 */
+    int ndim; /* shape of one example, without the batch: image (C, H, W), scalar: 0 */
     int64_t dim[4];
-    int64_t width;           /* values an example: product of dim; TOKENS, TEXT: 0 (ragged) */
-    void *data;              /* U8 I32 F32: n * width values; TOKENS: int32 ids packed; TEXT: bytes packed */
-    int64_t *offset;         /* TOKENS, TEXT: n + 1 */
-    float *weight;           /* TOKENS: a weight per token (TF-IDF), or NULL */
-    float scale, shift;      /* U8 and F32 become value * scale + shift (one for all), applied when a batch is filled */
-    float *mean, *inv_std;   /* F32: per value standardisation (width entries) after scale/shift, or NULL */
-    int64_t max_id;          /* TOKENS, I32 labels: number of ids (vocabulary, classes) */
+    int64_t width; /* values an example: product of dim; TOKENS, TEXT: 0 (ragged) */
+    void *data; /* U8 I32 F32: n * width values; TOKENS: int32 ids packed; TEXT: bytes packed */
+    int64_t *offset; /* TOKENS, TEXT: n + 1 */
+    float *weight; /* TOKENS: a weight per token (TF-IDF), or NULL */
+    float scale, shift; /* U8 and F32 become value * scale + shift (one for all), applied when a batch is filled */
+    float *mean, *inv_std; /* F32: per value standardisation (width entries) after scale/shift, or NULL */
+    int64_t max_id; /* TOKENS, I32 labels: number of ids (vocabulary, classes) */
 };
 struct part {
     int64_t n;
     int n_col;
-    struct column *col;      /* inputs first, the target last */
-    struct column *raw;      /* TEXT: the texts as read, for people; NULL where the input is no text */
-    int64_t slide;           /* of a stream: every row may begin up to so many tokens later; 0: rows are fixed */
+    struct column *col; /* inputs first, the target last */
+    struct column *raw; /* TEXT: the texts as read, for people; NULL where the input is no text */
+    int64_t slide; /* of a stream: every row may begin up to so many tokens later; 0: rows are fixed */
 };
 enum { PART_TRAIN, PART_VAL, PART_TEST, PART_N };
 extern const char *const part_names[PART_N];
 
-struct vocab;                /* datasets/text/vocab.h */
+struct vocab; /* datasets/text/vocab.h */
 struct dataset {
     _Atomic int refs;
     char *name, *path;
-    struct part part[PART_N];          /* n == 0: not there */
-    int n_input;                       /* columns of each part before the target */
-    int n_class;                       /* 0: regression or no target */
-    char **class_name;                 /* n_class names */
-    struct vocab *vocab;               /* or NULL */
-    struct val *prep;                  /* everything needed to prepare new input the same way: saved with the model */
-    struct val *identity;              /* files: path, bytes, sha256; rows a part; seeds */
-    int64_t len;                       /* tokens kept of each text; 0: all */
+    struct part part[PART_N]; /* n == 0: not there */
+    int n_input; /* columns of each part before the target */
+    int n_class; /* 0: regression or no target */
+    char **class_name; /* n_class names */
+    struct vocab *vocab; /* or NULL */
+    struct val *prep; /* everything needed to prepare new input the same way: saved with the model */
+    struct val *identity; /* files: path, bytes, sha256; rows a part; seeds */
+    int64_t len; /* tokens kept of each text; 0: all */
 };
 void dataset_ref(struct dataset *d);
 void dataset_unref(struct dataset *d);
@@ -57,10 +57,15 @@ void dataset_set_threads(int n);
 extern const struct kind data_kind;
 struct data_args;
 typedef int (*data_progress)(void *ctx, const char *phase, double fraction);
-struct dataset *dataset_load(const struct data_args *a, const char *const *search, data_progress fn, void *ctx, struct err *e); /* search: NULL-terminated folders */
+struct dataset *dataset_load(
+    const struct data_args *a, const char *const *search, data_progress fn, void *ctx, struct err *e); /* search: NULL-terminated folders */
 
 /* One batch in buffers the caller owns (sizes by the caller's plan). */
-struct batch_col { void *data; int32_t *offset; float *weight; }; /* dense F32 / I32 target / I32 token ids; offset: rows + 1; weight may be NULL */
+struct batch_col {
+    void *data;
+    int32_t *offset;
+    float *weight;
+}; /* dense F32 / I32 target / I32 token ids; offset: rows + 1; weight may be NULL */
 /* Fills rows idx[0..n) of columns; U8 becomes f32 by scale/shift/mean. Returns tokens of the first ragged column (0 if none). */
 int64_t part_fill(const struct part *p, const int64_t *idx, int64_t n, struct batch_col *out);
 /* The same with the rows of a stream begun `shift` tokens later, 0..slide. */

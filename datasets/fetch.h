@@ -10,6 +10,7 @@
  * Returns 1 if it was there already, 0 if fetched, -1. */
 int fetch_recipe(const struct recipe *r, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e);
 /* The same for any list of files, for tests. */
-int fetch_files(const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e);
+int fetch_files(
+    const char *name, const struct recipe_file *files, const char *variant, const char *root, const char *from, data_progress fn, void *ctx, struct err *e);
 
 #endif

@@ -67,7 +67,8 @@ static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, 
     }
     int64_t n = 0;
     for (size_t i = 0; i < val_len(v); i++) {
-        int64_t k = depth > 6 ? err_set(e, "the input is nested deeper than 6 lists") : flatten(val_at(v, i), out + (n < max ? n : 0), n < max ? max - n : 0, depth + 1, e);
+        int64_t k = depth > 6 ? err_set(e, "the input is nested deeper than 6 lists")
+                              : flatten(val_at(v, i), out + (n < max ? n : 0), n < max ? max - n : 0, depth + 1, e);
         if (k < 0) return -1;
         n += k;
     }
@@ -80,7 +81,8 @@ static int array_file(const char *path, struct part *p, const struct column *lik
     if (format_read(path, &o, &t, e)) return -1;
     int r = 0, at = table_find(&t, "x");
     struct column *c = &t.col[at < 0 ? 0 : at];
-    if (c->type == COL_TEXT || c->width != like->width) r = err_set(e, "%s: an example has %lld values; this model takes %lld", path, (long long)c->width, (long long)like->width);
+    if (c->type == COL_TEXT || c->width != like->width)
+        r = err_set(e, "%s: an example has %lld values; this model takes %lld", path, (long long)c->width, (long long)like->width);
     else if (c->type == COL_I32) r = err_set(e, "%s holds 32-bit integers; this model takes bytes or floating point numbers", path);
     if (!r) {
         p->n = t.rows ? t.rows[at < 0 ? 0 : at] : t.n;
@@ -120,7 +122,8 @@ static struct part *prepare_array(const struct val *prep, const struct val *in, 
         else if (!array_file(file, p, c, size, e)) return p;
         return part_free(p), NULL;
     }
-    bool single = one->type != VAL_TABLE || (c->ndim > 1 && one->type == VAL_TABLE && flatten(in, NULL, 0, 0, NULL) == c->width); /* one example, not a list of them */
+    bool single = one->type != VAL_TABLE ||
+                  (c->ndim > 1 && one->type == VAL_TABLE && flatten(in, NULL, 0, 0, NULL) == c->width); /* one example, not a list of them */
     p->n = single ? 1 : (int64_t)val_len(in);
     int64_t total;
     if (!size_mul_i64(p->n, c->width, &total) || !(c->data = mem_try((size_t)total + 1, 4, "the inputs", e))) return part_free(p), NULL;

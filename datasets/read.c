@@ -24,8 +24,8 @@ struct file {
     struct err err;
 };
 struct reading {
-    struct file *file;            /* file i belongs to the thread that took it */
-    int n;                        /* immutable from here */
+    struct file *file; /* file i belongs to the thread that took it */
+    int n; /* immutable from here */
     struct read_opts opts;
     _Atomic int next, done;
     _Atomic bool stop;
@@ -81,7 +81,9 @@ static void read_all(struct reading *r, const struct read_opts *o, int threads) 
 /* More rows of the same columns: data_batch_1.bin, data_batch_2.bin .. */
 static int append(struct table *into, const struct table *t, struct err *e) {
     bool same = t->n_col == into->n_col && !t->line && !into->line && !t->origin && !into->origin;
-    for (int i = 0; same && i < t->n_col; i++) same = t->col[i].type == into->col[i].type && t->col[i].type != COL_TEXT && t->col[i].width == into->col[i].width && !strcmp(t->col[i].name, into->col[i].name);
+    for (int i = 0; same && i < t->n_col; i++)
+        same = t->col[i].type == into->col[i].type && t->col[i].type != COL_TEXT && t->col[i].width == into->col[i].width &&
+               !strcmp(t->col[i].name, into->col[i].name);
     if (!same) return err_set(e, "%s does not hold the same columns as %s, so its rows cannot follow them", t->file, into->file);
     for (int i = 0; i < t->n_col; i++) {
         struct column *c = &into->col[i];
@@ -110,7 +112,8 @@ static int join(struct table *into, struct table *t, int role, struct err *e) {
     }
     if (role == ROLE_ALL && !into->rows && table_find(into, t->col[0].name) == 0) return append(into, t, e);
     if (into->n != t->n)
-        return err_set(e, "%s has %lld examples, but %s has %lld; they must be of the same part of the same set", into->file, (long long)into->n, t->file, (long long)t->n);
+        return err_set(e, "%s has %lld examples, but %s has %lld; they must be of the same part of the same set", into->file, (long long)into->n, t->file,
+            (long long)t->n);
     for (int i = 0; i < t->n_col; i++) {
         struct column *c = table_add(into, t->col[i].name, t->col[i].type);
         free(c->name);
@@ -123,7 +126,10 @@ static int join(struct table *into, struct table *t, int role, struct err *e) {
 /* x_train, y_test ..: the arrays of one file go to their parts. */
 static int split_arrays(struct table tab[PART_N], struct err *e) {
     struct table all = tab[PART_TRAIN];
-    static const struct { const char *end; int part; } ends[] = {{"_train", PART_TRAIN}, {"_val", PART_VAL}, {"_valid", PART_VAL}, {"_test", PART_TEST}};
+    static const struct {
+        const char *end;
+        int part;
+    } ends[] = {{"_train", PART_TRAIN}, {"_val", PART_VAL}, {"_valid", PART_VAL}, {"_test", PART_TEST}};
     if (!all.rows) return 0;
     memset(&tab[PART_TRAIN], 0, sizeof all);
     int r = 0;
@@ -159,7 +165,8 @@ static void identify(const struct file *x, struct val *files) {
     val_push(files, f);
 }
 
-int read_files(const struct source *src, const struct read_opts *o, const bool want[PART_N], int threads, struct table tab[PART_N], struct val *files, struct err *e) {
+int read_files(
+    const struct source *src, const struct read_opts *o, const bool want[PART_N], int threads, struct table tab[PART_N], struct val *files, struct err *e) {
     struct reading r = {.file = X_NEW(struct file, (size_t)src->n + 1), .opts = *o};
     for (int i = 0; i < src->n; i++)
         if (want[src->file[i].part]) r.file[r.n++].f = &src->file[i];

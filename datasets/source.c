@@ -57,7 +57,8 @@ static int recipe_in(struct source *s, const char *dir, struct err *e) {
     if (!s->n) return 0;
     int n = s->n;
     source_free(s);
-    return err_set(e, "the data set in %s is not complete: %d file%s there, but %s (packed or not) is missing; fetch it again", dir, n, n == 1 ? " is" : "s are", missing);
+    return err_set(
+        e, "the data set in %s is not complete: %d file%s there, but %s (packed or not) is missing; fetch it again", dir, n, n == 1 ? " is" : "s are", missing);
 }
 
 static void list_search(struct buf *b, const char *const *search) {
@@ -98,14 +99,18 @@ static char *try_names(const char *dir, const char *stem) {
 
 /* A folder that no recipe describes: train.csv .., IDX quads, x_train.npy .., folders of texts. */
 static int by_folder(struct source *s, struct err *e) {
-    static const struct { int part, role; const char *name; } quad[] = {
-        {PART_TRAIN, ROLE_X, "train-images-idx3-ubyte"}, {PART_TRAIN, ROLE_Y, "train-labels-idx1-ubyte"}, {PART_TEST, ROLE_X, "t10k-images-idx3-ubyte"},
-        {PART_TEST, ROLE_Y, "t10k-labels-idx1-ubyte"}, {PART_TRAIN, ROLE_X, "x_train.npy"}, {PART_TRAIN, ROLE_Y, "y_train.npy"}, {PART_VAL, ROLE_X, "x_val.npy"},
-        {PART_VAL, ROLE_Y, "y_val.npy"}, {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"}, {PART_TRAIN, ROLE_ALL, "data_batch_1.bin"},
-        {PART_TRAIN, ROLE_ALL, "data_batch_2.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_3.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_4.bin"},
-        {PART_TRAIN, ROLE_ALL, "data_batch_5.bin"}, {PART_TEST, ROLE_ALL, "test_batch.bin"}};
-    static const struct { int part; const char *name; } stem[] = {
-        {PART_TRAIN, "train"}, {PART_VAL, "val"}, {PART_VAL, "valid"}, {PART_VAL, "validation"}, {PART_VAL, "dev"}, {PART_TEST, "test"}};
+    static const struct {
+        int part, role;
+        const char *name;
+    } quad[] = {{PART_TRAIN, ROLE_X, "train-images-idx3-ubyte"}, {PART_TRAIN, ROLE_Y, "train-labels-idx1-ubyte"}, {PART_TEST, ROLE_X, "t10k-images-idx3-ubyte"},
+        {PART_TEST, ROLE_Y, "t10k-labels-idx1-ubyte"}, {PART_TRAIN, ROLE_X, "x_train.npy"}, {PART_TRAIN, ROLE_Y, "y_train.npy"},
+        {PART_VAL, ROLE_X, "x_val.npy"}, {PART_VAL, ROLE_Y, "y_val.npy"}, {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_1.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_2.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_3.bin"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_4.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_5.bin"}, {PART_TEST, ROLE_ALL, "test_batch.bin"}};
+    static const struct {
+        int part;
+        const char *name;
+    } stem[] = {{PART_TRAIN, "train"}, {PART_VAL, "val"}, {PART_VAL, "valid"}, {PART_VAL, "validation"}, {PART_VAL, "dev"}, {PART_TEST, "test"}};
     for (size_t i = 0; i < LEN(quad); i++) {
         char *p = with_packing(s->path, quad[i].name);
         if (p) add(s, quad[i].part, quad[i].role, p);
@@ -125,7 +130,8 @@ static int by_folder(struct source *s, struct err *e) {
     if (!s->n) add(s, PART_TRAIN, ROLE_ALL, mem_str(s->path)); /* the class folders themselves */
     for (int i = 0; i < s->n; i++)
         if (s->file[i].part == PART_TRAIN && s->file[i].role != ROLE_Y) return 0;
-    return err_set(e, "%s has no training part: a file train.csv, train.tsv, train.jsonl, train-images-idx3-ubyte or x_train.npy (also as .gz), or a folder train", s->path);
+    return err_set(e,
+        "%s has no training part: a file train.csv, train.tsv, train.jsonl, train-images-idx3-ubyte or x_train.npy (also as .gz), or a folder train", s->path);
 }
 
 /* One file is the training part; of an archive its folders may be the parts, so it is read once for each. */
@@ -179,7 +185,9 @@ int source_find(const char *name, const char *variant, const char *const *search
     out->variant = variant;
     out->recipe = strchr(name, '/') ? NULL : recipe_find(name);
     int r;
-    if (out->recipe && out->recipe->model) r = err_code(e, ERR_USAGE, "%s is a pretrained model, no data set: hone.load(\"%s\") loads it, and tokenizer=\"%s\" cuts texts for it", name, name, name);
+    if (out->recipe && out->recipe->model)
+        r = err_code(
+            e, ERR_USAGE, "%s is a pretrained model, no data set: hone.load(\"%s\") loads it, and tokenizer=\"%s\" cuts texts for it", name, name, name);
     else if (out->recipe) {
         bool ok;
         const char *v = recipe_variant(out->recipe, variant, &ok);
@@ -203,8 +211,8 @@ int source_find(const char *name, const char *variant, const char *const *search
             const char *near = recipe_nearest(name);
             struct buf b = BUF_INIT;
             list_search(&b, search);
-            r = err_set(e, "there is no data set %s%s%s%s; it is neither a known name (hone data ls) nor a file or folder here or in %s", name, near ? ", did you mean " : "",
-                near ? near : "", near ? "?" : "", b.data);
+            r = err_set(e, "there is no data set %s%s%s%s; it is neither a known name (hone data ls) nor a file or folder here or in %s", name,
+                near ? ", did you mean " : "", near ? near : "", near ? "?" : "", b.data);
             buf_release(&b);
         }
     }

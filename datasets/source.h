@@ -9,11 +9,11 @@ struct source_file {
     int part, role; /* PART_..., ROLE_... */
     char *path;
     const char *pick; /* lists of a JSON file or a folder of an archive; or NULL */
-    bool optional;    /* that folder may be missing */
+    bool optional; /* that folder may be missing */
 };
 struct source {
-    char *name, *path;             /* path: the folder or file */
-    const struct recipe *recipe;   /* or NULL */
+    char *name, *path; /* path: the folder or file */
+    const struct recipe *recipe; /* or NULL */
     const char *variant;
     struct source_file *file;
     int n;

@@ -9,8 +9,8 @@
 
 struct strata {
     int n_class;
-    int64_t *row;          /* grouped by class, shuffled inside */
-    int64_t *from, *end;   /* what is left of each class in row */
+    int64_t *row; /* grouped by class, shuffled inside */
+    int64_t *from, *end; /* what is left of each class in row */
     int64_t left;
 };
 

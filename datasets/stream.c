@@ -45,10 +45,11 @@ static int windows(const struct stream_spec *s, const int32_t *ids, int64_t from
     struct part *p = &d->part[which];
     int64_t n = to - from, len = s->len, most = which == PART_TRAIN ? n / len - 1 : (n - 1) / len, want = s->want[which];
     if (n < 2 || most < 1)
-        return err_set(e, "%s: %lld tokens are too few for the %s part: it needs %lld windows of len=%lld and the token after", s->tab[PART_TRAIN].file, (long long)(n > 0 ? n : 0),
-                       part_names[which], which == PART_TRAIN ? 2LL : 1LL, (long long)len);
+        return err_set(e, "%s: %lld tokens are too few for the %s part: it needs %lld windows of len=%lld and the token after", s->tab[PART_TRAIN].file,
+            (long long)(n > 0 ? n : 0), part_names[which], which == PART_TRAIN ? 2LL : 1LL, (long long)len);
     if (want != ARG_NONE_INT && want > most)
-        return err_code(e, ERR_USAGE, "%s=%lld is more than the %lld windows of %lld tokens that %s has for it", part_names[which], (long long)want, (long long)most, (long long)len, s->tab[PART_TRAIN].file);
+        return err_code(e, ERR_USAGE, "%s=%lld is more than the %lld windows of %lld tokens that %s has for it", part_names[which], (long long)want,
+            (long long)most, (long long)len, s->tab[PART_TRAIN].file);
     p->n = want != ARG_NONE_INT ? want : most;
     p->slide = which == PART_TRAIN ? len - 1 : 0;
     p->n_col = 2;
@@ -56,7 +57,8 @@ static int windows(const struct stream_spec *s, const int32_t *ids, int64_t from
     for (int i = 0; i < 2; i++) {
         struct column *c = &p->col[i];
         int64_t tokens = p->n * len + p->slide;
-        *c = (struct column){.name = mem_str(i ? "y" : "text"), .type = COL_TOKENS, .scale = 1, .max_id = s->enc->max_id, .offset = X_NEW(int64_t, (size_t)p->n + 1)};
+        *c = (struct column){
+            .name = mem_str(i ? "y" : "text"), .type = COL_TOKENS, .scale = 1, .max_id = s->enc->max_id, .offset = X_NEW(int64_t, (size_t)p->n + 1)};
         if (!(c->data = mem_try((size_t)tokens, 4, "the tokens", e))) return -1;
         memcpy(c->data, ids + from + i, (size_t)tokens * 4);
         for (int64_t k = 0; k <= p->n; k++) c->offset[k] = k * len;
@@ -94,7 +96,8 @@ int stream_build(const struct stream_spec *s, struct dataset *d, struct err *e) 
     end[PART_TEST] = total;
     end[PART_VAL] = total - cut_for(s, PART_TEST, total);
     end[PART_TRAIN] = end[PART_VAL] - cut_for(s, PART_VAL, total);
-    if (!r && end[PART_TRAIN] <= 0) r = err_code(e, ERR_USAGE, "%s has %lld tokens: val and test leave none for training", s->tab[PART_TRAIN].file, (long long)total);
+    if (!r && end[PART_TRAIN] <= 0)
+        r = err_code(e, ERR_USAGE, "%s has %lld tokens: val and test leave none for training", s->tab[PART_TRAIN].file, (long long)total);
     if (!r && !subwords) {
         r = learn(s, text, end[PART_TRAIN], e);
         if (!r) r = encode(s, text, &ids, e);

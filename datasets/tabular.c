@@ -59,7 +59,8 @@ static int distinct(struct feature *f, const struct table *tab, int col, const i
     return 0;
 }
 
-static int learn_column(struct feature *f, const struct table *tab, int col, const int64_t *idx, int64_t n, bool standardize, enum data_missing missing, struct err *e) {
+static int learn_column(
+    struct feature *f, const struct table *tab, int col, const int64_t *idx, int64_t n, bool standardize, enum data_missing missing, struct err *e) {
     char where[512];
     double sum = 0, sq = 0;
     int64_t count = 0, bad = -1, miss = -1;
@@ -85,7 +86,8 @@ static int learn_column(struct feature *f, const struct table *tab, int col, con
     if (bad >= 0 && (count > 9 * (n - count) || !strcmp(why_bad, "is not a finite number"))) { /* numbers with a few strays: an error, not a category */
         size_t k;
         const char *s = table_text(tab, col, bad, &k);
-        return err_set(e, "%s, column \"%.100s\": \"%.*s\" %s; mend the cell or remove the row", table_where(tab, bad, where, sizeof where), f->name, (int)(k < 60 ? k : 60), s, why_bad);
+        return err_set(e, "%s, column \"%.100s\": \"%.*s\" %s; mend the cell or remove the row", table_where(tab, bad, where, sizeof where), f->name,
+            (int)(k < 60 ? k : 60), s, why_bad);
     }
     if (bad < 0) {
         double var = count ? sq / (double)count : 0;
@@ -96,7 +98,9 @@ static int learn_column(struct feature *f, const struct table *tab, int col, con
     }
     f->category = true;
     if (distinct(f, tab, col, idx, n, 1000))
-        return err_set(e, "%s: column \"%.100s\" is not numeric and has more than 1000 different values; give text=\"%.100s\" if it is the text, or leave it out of x", tab->file, f->name, f->name);
+        return err_set(e,
+            "%s: column \"%.100s\" is not numeric and has more than 1000 different values; give text=\"%.100s\" if it is the text, or leave it out of x",
+            tab->file, f->name, f->name);
     return 0;
 }
 
@@ -125,7 +129,8 @@ static int cell(const struct tabular *t, const struct feature *f, const char *s,
     const char *why = "";
     if (tabular_missing(s, n)) {
         if (t->missing == MISSING_ERROR)
-            return err_set(e, "%s, column \"%.100s\": the value is missing; give missing=\"drop\" or missing=\"mean\", or leave the column out of x", table_where(tab, row, where, sizeof where), f->name);
+            return err_set(e, "%s, column \"%.100s\": the value is missing; give missing=\"drop\" or missing=\"mean\", or leave the column out of x",
+                table_where(tab, row, where, sizeof where), f->name);
         return 0; /* all zero: the mean of a standardised column, no value of a category */
     }
     if (f->category) {
@@ -134,12 +139,13 @@ static int cell(const struct tabular *t, const struct feature *f, const char *s,
             out[i] = 1;
             return 0;
         }
-        return err_set(e, "%s, column \"%.100s\": the training part has no value \"%.*s\", only \"%.60s\" and %d more", table_where(tab, row, where, sizeof where), f->name,
-            (int)(n < 60 ? n : 60), s, f->value[0], f->n_value - 1);
+        return err_set(e, "%s, column \"%.100s\": the training part has no value \"%.*s\", only \"%.60s\" and %d more",
+            table_where(tab, row, where, sizeof where), f->name, (int)(n < 60 ? n : 60), s, f->value[0], f->n_value - 1);
     }
     double v;
     if (!tabular_number(s, n, &v, &why))
-        return err_set(e, "%s, column \"%.100s\": \"%.*s\" %s; mend the cell or remove the row", table_where(tab, row, where, sizeof where), f->name, (int)(n < 60 ? n : 60), s, why);
+        return err_set(e, "%s, column \"%.100s\": \"%.*s\" %s; mend the cell or remove the row", table_where(tab, row, where, sizeof where), f->name,
+            (int)(n < 60 ? n : 60), s, why);
     *out = (float)((v - f->mean) / f->std);
     return 0;
 }

@@ -9,9 +9,9 @@
 struct feature {
     char *name;
     bool category;
-    char **value;       /* of a category, sorted */
+    char **value; /* of a category, sorted */
     int n_value;
-    double mean, std;   /* of a number column: (v - mean) / std */
+    double mean, std; /* of a number column: (v - mean) / std */
 };
 struct tabular {
     struct feature *f;

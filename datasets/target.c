@@ -57,7 +57,9 @@ static int learn_labels(struct target *t, const struct table *tab, int col, bool
         size_t n;
         const char *s = target_label(tab, col, i, tmp, &n), *why;
         double d;
-        if (!n) return err_set(e, "%s: the label in column \"%.100s\" is empty; remove the row or fill it in", table_where(tab, i, where, sizeof where), tab->col[col].name);
+        if (!n)
+            return err_set(
+                e, "%s: the label in column \"%.100s\" is empty; remove the row or fill it in", table_where(tab, i, where, sizeof where), tab->col[col].name);
         if (*all_int && !is_int(s, n)) *all_int = false;
         if (*all_number && !tabular_number(s, n, &d, &why)) *all_number = false;
         vocab_count(t->label, s, n);
@@ -85,7 +87,8 @@ static void recipe_order(struct target *t, const struct recipe *r) {
 static int sorted_order(struct target *t, const struct table *tab, bool all_int, struct err *e) {
     int64_t n = vocab_size(t->label) - 2;
     if (n > MAX_CLASSES || (n > 1000 && n > tab->n / 2))
-        return err_set(e, "%s: the target has %lld different values in %lld rows; give y= if another column is the label, or target=\"number\"", tab->file, (long long)n, (long long)tab->n);
+        return err_set(e, "%s: the target has %lld different values in %lld rows; give y= if another column is the label, or target=\"number\"", tab->file,
+            (long long)n, (long long)tab->n);
     struct order *o = X_NEW(struct order, (size_t)n);
     for (int64_t i = 0; i < n; i++) {
         size_t k;
@@ -150,8 +153,8 @@ int32_t *target_classes(const struct target *t, const struct table *tab, int col
             continue;
         }
         free(out);
-        err_set(e, "%s: the label \"%.*s\" is none of the %d classes (%.60s to %.60s); mend the label%s", table_where(tab, i, where, sizeof where), (int)(n < 60 ? n : 60), s, t->n_class,
-            t->name[0], t->name[t->n_class - 1], tab->col[col].type == COL_TEXT ? " or give y=" : "");
+        err_set(e, "%s: the label \"%.*s\" is none of the %d classes (%.60s to %.60s); mend the label%s", table_where(tab, i, where, sizeof where),
+            (int)(n < 60 ? n : 60), s, t->n_class, t->name[0], t->name[t->n_class - 1], tab->col[col].type == COL_TEXT ? " or give y=" : "");
         return NULL;
     }
     return out;
@@ -166,7 +169,8 @@ static float *target_vectors(const struct table *tab, int col, struct err *e) {
         out[i] = from[i];
         if (isfinite(out[i])) continue;
         free(out);
-        err_set(e, "%s, column \"%.100s\": a target of this example is not a finite number; remove the row", table_where(tab, i / tab->col[col].width, where, sizeof where), tab->col[col].name);
+        err_set(e, "%s, column \"%.100s\": a target of this example is not a finite number; remove the row",
+            table_where(tab, i / tab->col[col].width, where, sizeof where), tab->col[col].name);
         return NULL;
     }
     return out;
@@ -185,7 +189,8 @@ float *target_numbers(const struct target *t, const struct table *tab, int col, 
             continue;
         }
         free(out);
-        err_set(e, "%s, column \"%.100s\": the target \"%.*s\" %s", table_where(tab, i, where, sizeof where), tab->col[col].name, (int)(n < 60 ? n : 60), s, why);
+        err_set(
+            e, "%s, column \"%.100s\": the target \"%.*s\" %s", table_where(tab, i, where, sizeof where), tab->col[col].name, (int)(n < 60 ? n : 60), s, why);
         return NULL;
     }
     return out;

@@ -9,11 +9,11 @@
 
 struct target {
     bool number;
-    int64_t width;           /* numbers an example; 1 of labels */
-    struct vocab *label;     /* id - 2: order of the vocabulary */
-    int32_t *cls;            /* of each vocabulary entry */
+    int64_t width; /* numbers an example; 1 of labels */
+    struct vocab *label; /* id - 2: order of the vocabulary */
+    int32_t *cls; /* of each vocabulary entry */
     int n_class;
-    char **name;             /* n_class names; target_release frees them unless they were taken */
+    char **name; /* n_class names; target_release frees them unless they were taken */
 };
 /* From the rows of the training file. want: what the user said; r may be NULL. */
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e);

@@ -20,7 +20,7 @@
 #include "src/base/thread.h"
 
 static struct {
-    struct hub *hub;         /* set before the threads start */
+    struct hub *hub; /* set before the threads start */
     pthread_t engine, helper;
     bool engine_on, helper_on; /* main thread only */
     _Atomic bool quit;

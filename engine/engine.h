@@ -7,9 +7,9 @@
 
 /* Before any other thread: chooses the instruction set, opens the BLAS. Cheap (<= 20 ms). */
 int engine_init(struct err *e);
-int engine_start(struct hub *h, struct err *e);  /* starts engine thread and helper thread */
+int engine_start(struct hub *h, struct err *e); /* starts engine thread and helper thread */
 void engine_stop(void);
 extern const struct catalog *const engine_catalogs; /* nn optim sched loss ...; ends with group == NULL. Filled by engine_init */
-void engine_version(struct buf *b);               /* one line: kernels, BLAS, core */
+void engine_version(struct buf *b); /* one line: kernels, BLAS, core */
 
 #endif

@@ -26,10 +26,9 @@
 
 const struct cmd *const *const app_cmds[] = {cmds_call, cmds_run, cmds_engine, cmds_script, cmds_ui, cmds_session, NULL};
 
-static const char license[] =
-    "hone " PACKAGE_VERSION "\n"
-    "License GPLv3+: GNU GPL version 3 or later, with an additional permission to link NVIDIA's libraries (file LICENSE).\n"
-    "This is free software: you may change and redistribute it. There is NO WARRANTY, to the extent permitted by law.\n";
+static const char license[] = "hone " PACKAGE_VERSION "\n"
+                              "License GPLv3+: GNU GPL version 3 or later, with an additional permission to link NVIDIA's libraries (file LICENSE).\n"
+                              "This is free software: you may change and redistribute it. There is NO WARRANTY, to the extent permitted by law.\n";
 
 void say(const char *fmt, ...) {
     char text[ERR_TEXT + 128];
@@ -83,10 +82,8 @@ char *share_path(const char *name) {
     const char *bases[] = {"share/hone", "../share/hone", NULL};
     for (size_t i = 0; exe && bases[i] && !found; i++) {
         char *base = io_join(exe, bases[i]), *path = io_join(base, name);
-        if (io_exists(path))
-            found = path;
-        else
-            free(path);
+        if (io_exists(path)) found = path;
+        else free(path);
         free(base);
     }
     free(exe);
@@ -191,10 +188,8 @@ static int print_usage(void) {
 
 static int unknown_command(const char *word) {
     const char *near = opts_nearest_command(app_cmds, word);
-    if (near)
-        say("there is no command \"%s\"; did you mean %s?", word, near);
-    else
-        say("there is no command \"%s\"; hone --help lists them", word);
+    if (near) say("there is no command \"%s\"; did you mean %s?", word, near);
+    else say("there is no command \"%s\"; hone --help lists them", word);
     return EXIT_USAGE;
 }
 
@@ -270,14 +265,10 @@ int main(int argc, char **argv) {
     a.dumb = !capable_terminal();
     a.tty = isatty(0) && isatty(1) && !a.dumb && !a.o.json && !a.o.plain && !a.o.quiet;
     if (a.o.help && a.o.n_word > 0) opts_help_word(&a.o); /* hone NAME --help is hone help NAME */
-    if (a.o.help)
-        status = print_usage();
-    else if (a.o.version)
-        status = print_version();
-    else if (a.o.license)
-        status = fputs(license, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-    else
-        status = a.o.session ? session_main(&a) : dispatch(&a);
+    if (a.o.help) status = print_usage();
+    else if (a.o.version) status = print_version();
+    else if (a.o.license) status = fputs(license, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+    else status = a.o.session ? session_main(&a) : dispatch(&a);
     status = flush_out(a.out, status);
     app_close(&a);
     opts_release(&a.o);

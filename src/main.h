@@ -19,15 +19,15 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 
 /* ---- main_opts.c: the option table ---- */
 struct opts {
     bool json, plain, quiet, help, version, license, deterministic;
-    bool session;           /* hidden: be the session process */
-    const char *runs;       /* --runs or HONE_RUNS or "runs" */
-    const char *idle;       /* hidden, with --session: seconds without job and client after which it ends */
-    const char *ready;      /* hidden, with --session: descriptor that gets the ready byte */
-    struct val *set;        /* NAME=VALUE pairs of --set and of the options that are properties, in order */
-    struct val *given;      /* the same by option name, for commands that have an argument of that name */
-    char **cmd;             /* of -c */
+    bool session; /* hidden: be the session process */
+    const char *runs; /* --runs or HONE_RUNS or "runs" */
+    const char *idle; /* hidden, with --session: seconds without job and client after which it ends */
+    const char *ready; /* hidden, with --session: descriptor that gets the ready byte */
+    struct val *set; /* NAME=VALUE pairs of --set and of the options that are properties, in order */
+    struct val *given; /* the same by option name, for commands that have an argument of that name */
+    char **cmd; /* of -c */
     size_t n_cmd;
-    char **word;            /* command name and what follows it, options of the command still in it */
+    char **word; /* command name and what follows it, options of the command still in it */
     size_t n_word;
 };
 int opts_parse(struct opts *o, int argc, char **argv, struct err *e);
@@ -41,10 +41,10 @@ const char *opts_nearest_command(const struct cmd *const *const *cmds, const cha
 
 /* ---- main_signals.c ---- */
 enum stop_wish { WISH_NONE, WISH_INTERRUPT, WISH_PREEMPT };
-void signals_line_mode(void);        /* the table's column "line mode" */
-void signals_session(void);          /* the column "session" */
-int signals_fd(void);                /* readable after a signal; signals_take drains it */
-enum stop_wish signals_take(void);   /* what was asked since the last call */
+void signals_line_mode(void); /* the table's column "line mode" */
+void signals_session(void); /* the column "session" */
+int signals_fd(void); /* readable after a signal; signals_take drains it */
+enum stop_wish signals_take(void); /* what was asked since the last call */
 void signals_crash_file(const char *path); /* where a crash report goes (NULL: stderr) */
 
 /* ---- main.c ---- */
@@ -54,31 +54,31 @@ struct app {
     struct hub *hub;
     struct script_port script;
     bool engine_on, script_on;
-    FILE *out;               /* results: standard output; under --json what it was at the start */
-    bool tty;                /* a dashboard can be drawn and was not declined */
-    bool dumb;               /* a terminal that cannot move its cursor, or CI */
+    FILE *out; /* results: standard output; under --json what it was at the start */
+    bool tty; /* a dashboard can be drawn and was not declined */
+    bool dumb; /* a terminal that cannot move its cursor, or CI */
 };
 extern const struct cmd *const *const app_cmds[]; /* every list of rows */
-int app_settings(struct app *a, struct err *e);                /* options into properties */
-int app_open(struct app *a, struct err *e);                    /* runs and hub */
-int app_need(struct app *a, enum owner owner, struct err *e);  /* starts the threads that this owner's commands need */
-void app_close(struct app *a);                                 /* ends the threads, frees; a second call does nothing */
+int app_settings(struct app *a, struct err *e); /* options into properties */
+int app_open(struct app *a, struct err *e); /* runs and hub */
+int app_need(struct app *a, enum owner owner, struct err *e); /* starts the threads that this owner's commands need */
+void app_close(struct app *a); /* ends the threads, frees; a second call does nothing */
 char *share_path(const char *name); /* of hone's own files: lib, experiments, samples; new string or NULL */
 int exit_of(const struct err *e);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "hone: ..." to stderr, made harmless */
 
 /* ---- main_line.c: foreground line mode; each returns the exit code ---- */
-int line_commands(struct app *a);                     /* every -c, in order */
-int line_word(struct app *a, const struct cmd *c);    /* hone NAME args.. */
+int line_commands(struct app *a); /* every -c, in order */
+int line_word(struct app *a, const struct cmd *c); /* hone NAME args.. */
 int line_script(struct app *a, const char *path, char *const *arg, size_t n);
-int line_prompt(struct app *a);                       /* lines of stdin: commands, or Lua */
+int line_prompt(struct app *a); /* lines of stdin: commands, or Lua */
 void line_print(struct app *a, const char *name, const struct val *v); /* one result that came from a session */
 bool out_is_ascii(void);
 
 /* ---- main_front.c: the words that reach or start a session ---- */
 /* 1: done, *status is the exit code; 0: not such a word. word NULL: none was given. */
 int front_terminal(struct app *a, const char *word, int *status); /* nothing, attach, demo, run, reset: before app_open */
-int front_word(struct app *a, const char *word, int *status);     /* stop, status, watch ..: after it */
+int front_word(struct app *a, const char *word, int *status); /* stop, status, watch ..: after it */
 
 /* ---- main_session.c: the session process ---- */
 int session_main(struct app *a);

@@ -50,10 +50,8 @@ static char *demo_path(const char *name, struct err *e) {
     }
     if (d) closedir(d);
     const char *near = args_nearest(name, names, n);
-    if (near)
-        err_code(e, ERR_USAGE, "there is no example \"%s\"; did you mean %s?", name, near);
-    else
-        err_code(e, ERR_USAGE, "there is no example \"%s\"; there are: %s", name, have.data ? have.data : "none");
+    if (near) err_code(e, ERR_USAGE, "there is no example \"%s\"; did you mean %s?", name, near);
+    else err_code(e, ERR_USAGE, "there is no example \"%s\"; there are: %s", name, have.data ? have.data : "none");
     for (size_t i = 0; i < n; i++) free((char *)(uintptr_t)names[i]);
     buf_release(&have);
     free(dir);
@@ -68,7 +66,7 @@ struct after { /* what is asked of the session once its dashboard is on the scre
     const char *script; /* absolute, or NULL */
     char *const *arg;
     size_t n_arg;
-    bool fresh;         /* a session started now: takes all options; another one only those that were given */
+    bool fresh; /* a session started now: takes all options; another one only those that were given */
 };
 
 static bool is_wish(const char *name) { return strcmp(name, "color") == 0 || strcmp(name, "glyphs") == 0 || strcmp(name, "budget") == 0; }
@@ -91,10 +89,8 @@ static int after_attach(void *ctx, struct err *e) {
         struct val *args = val_table(), *list = val_list();
         for (size_t i = 0; i < x->n_arg; i++) val_push(list, val_str(x->arg[i]));
         val_set_str(args, "path", x->script);
-        if (x->n_arg)
-            val_set(args, "args", list);
-        else
-            val_free(list);
+        if (x->n_arg) val_set(args, "args", list);
+        else val_free(list);
         r = link_send(&l, "run_script", args, e) < 0 ? -1 : 0; /* its end is news on the dashboard */
     }
     link_close(&l);
@@ -180,8 +176,7 @@ static bool take_follow(struct app *a) {
         if (strcmp(a->o.word[i], "-f") == 0 || strcmp(a->o.word[i], "--follow") == 0) {
             follow_it = true;
             free(a->o.word[i]);
-        } else
-            a->o.word[k++] = a->o.word[i];
+        } else a->o.word[k++] = a->o.word[i];
     }
     if (a->o.n_word) a->o.n_word = k;
     return follow_it;
@@ -211,9 +206,8 @@ static int ask(struct app *a, const struct place *p, const struct cmd *c) {
 static const struct {
     const char *name;
     bool needs;
-} session_words[] = {{"stop", true}, {"wait", true}, {"interrupt", true}, {"pause", true}, {"resume", true}, {"checkpoint", true},
-    {"undo", true}, {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false},
-    {"ls", false}, {"log", false}};
+} session_words[] = {{"stop", true}, {"wait", true}, {"interrupt", true}, {"pause", true}, {"resume", true}, {"checkpoint", true}, {"undo", true},
+    {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false}, {"ls", false}, {"log", false}};
 
 static int session_word(struct app *a, const char *word, bool needs, int *status) {
     struct place p;
@@ -256,15 +250,12 @@ static int run_word(struct app *a, const char *path, char *const *arg, size_t n)
 int front_terminal(struct app *a, const char *word, int *status) {
     struct opts *o = &a->o;
     struct err e = {0};
-    if (!word && a->tty && o->n_cmd == 0)
-        *status = dashboard(a, false, NULL, NULL, 0);
-    else if (!word)
-        return 0;
+    if (!word && a->tty && o->n_cmd == 0) *status = dashboard(a, false, NULL, NULL, 0);
+    else if (!word) return 0;
     else if (strcmp(word, "attach") == 0) {
         if (!isatty(0) || !isatty(1)) err_set(&e, "attach needs a terminal on standard input and output; hone watch, hone status and hone log work without");
         *status = e.code ? fail(&e) : dashboard(a, true, NULL, NULL, 0);
-    } else if (strcmp(word, "reset") == 0)
-        *status = client_reset(&e) ? fail(&e) : EXIT_DONE;
+    } else if (strcmp(word, "reset") == 0) *status = client_reset(&e) ? fail(&e) : EXIT_DONE;
     else if (strcmp(word, "demo") == 0) {
         char *path = demo_path(o->n_word > 1 ? o->word[1] : "fashion", &e);
         *status = path ? run_word(a, path, o->word + 2, o->n_word > 2 ? o->n_word - 2 : 0) : fail(&e);
@@ -272,7 +263,6 @@ int front_terminal(struct app *a, const char *word, int *status) {
     } else if (strcmp(word, "run") == 0) {
         if (o->n_word < 2) err_code(&e, ERR_USAGE, "run needs a script: hone run SCRIPT.lua [ARG..]");
         *status = e.code ? fail(&e) : run_word(a, o->word[1], o->word + 2, o->n_word - 2);
-    } else
-        return 0;
+    } else return 0;
     return 1;
 }

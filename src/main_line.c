@@ -21,11 +21,11 @@
 /* One foreground run of the program. */
 struct line {
     struct app *app;
-    struct plain *view;     /* what is printed of runs */
-    struct queue reply;     /* finished calls */
-    struct queue output;    /* script_reply pieces */
-    enum stop_wish wish;    /* what a signal asked for */
-    bool at_prompt;         /* an interrupt ends the evaluation only */
+    struct plain *view; /* what is printed of runs */
+    struct queue reply; /* finished calls */
+    struct queue output; /* script_reply pieces */
+    enum stop_wish wish; /* what a signal asked for */
+    bool at_prompt; /* an interrupt ends the evaluation only */
 };
 
 bool out_is_ascii(void) {
@@ -149,12 +149,9 @@ static int wait_job(struct line *l, const char *name, struct handle h) {
 static int finish_call(struct line *l, struct call *c) {
     int code = EXIT_DONE;
     plain_step(l->view);
-    if (c->status)
-        code = fail(l, &c->err);
-    else if (c->result && c->result->type == VAL_HANDLE && c->cmd->job)
-        code = wait_job(l, c->cmd->kind.name, c->result->u.h);
-    else
-        print_result(l, c->cmd->kind.name, c->result);
+    if (c->status) code = fail(l, &c->err);
+    else if (c->result && c->result->type == VAL_HANDLE && c->cmd->job) code = wait_job(l, c->cmd->kind.name, c->result->u.h);
+    else print_result(l, c->cmd->kind.name, c->result);
     call_free(c);
     return code;
 }
@@ -225,10 +222,8 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     int code;
-    if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e))
-        code = fail(&l, &e);
-    else
-        code = wait_call(&l);
+    if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e)) code = fail(&l, &e);
+    else code = wait_call(&l);
     if (code == EXIT_USAGE) code = EXIT_FAILED; /* a script's mistake, not one of the command line */
     int rest = wait_all(&l);
     return line_close(&l, code ? code : rest);
@@ -290,10 +285,8 @@ static size_t next_line(struct line *l, struct buf *in, bool *open) {
         if (!line_turn(l, 0, -1)) continue;
         ssize_t r = read(0, piece, sizeof piece);
         if (r < 0 && errno == EINTR) continue;
-        if (r <= 0)
-            *open = false;
-        else
-            buf_add(in, piece, (size_t)r);
+        if (r <= 0) *open = false;
+        else buf_add(in, piece, (size_t)r);
     }
 }
 

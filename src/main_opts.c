@@ -15,7 +15,7 @@ enum opt_kind { OPT_FLAG, OPT_TEXT, OPT_PROP, OPT_PROP_TEXT, OPT_PROP_ON, OPT_PR
 struct opt {
     const char *name; /* with its dashes */
     enum opt_kind kind;
-    size_t offset;    /* FLAG, TEXT: into struct opts */
+    size_t offset; /* FLAG, TEXT: into struct opts */
     const char *prop; /* PROP..: the property it sets */
     const char *value, *help; /* help NULL: hidden */
 };
@@ -96,8 +96,7 @@ static int option(struct opts *o, int argc, char **argv, int *i, struct err *e) 
     if (has_value(r)) {
         value = a[1] == '-' && a[len] == '=' ? a + len + 1 : *i + 1 < argc ? argv[++*i] : NULL;
         if (!value) return err_code(e, ERR_USAGE, "%s needs a value: %s %s", r->name, r->name, r->value);
-    } else if (a[len] == '=')
-        return err_code(e, ERR_USAGE, "%s takes no value, got \"%s\"", r->name, a + len + 1);
+    } else if (a[len] == '=') return err_code(e, ERR_USAGE, "%s takes no value, got \"%s\"", r->name, a + len + 1);
     return take(o, r, value, e) ? -1 : 1;
 }
 
@@ -200,14 +199,10 @@ static int long_word(const struct cmd *c, struct val *t, char *const *word, size
         return 0;
     }
     if (!a) return unknown_arg(c, w, e);
-    if (name[len] == '=')
-        val_set(t, a->name, args_text(name + len + 1));
-    else if (a->type == ARG_BOOL)
-        val_set_bool(t, a->name, true);
-    else if (*i + 1 < n)
-        val_set(t, a->name, args_text(word[++*i]));
-    else
-        return err_code(e, ERR_USAGE, "%s needs a value", w);
+    if (name[len] == '=') val_set(t, a->name, args_text(name + len + 1));
+    else if (a->type == ARG_BOOL) val_set_bool(t, a->name, true);
+    else if (*i + 1 < n) val_set(t, a->name, args_text(word[++*i]));
+    else return err_code(e, ERR_USAGE, "%s needs a value", w);
     return 0;
 }
 
@@ -250,30 +245,22 @@ static bool takes_position(const struct cmd *c) {
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e) {
     struct val *t = val_table();
     for (size_t k = 0; given && k < given->u.t.n_field; k++)
-        if (arg_named(c, given->u.t.field[k].name, strlen(given->u.t.field[k].name)))
-            val_set(t, given->u.t.field[k].name, val_copy(given->u.t.field[k].v));
+        if (arg_named(c, given->u.t.field[k].name, strlen(given->u.t.field[k].name))) val_set(t, given->u.t.field[k].name, val_copy(given->u.t.field[k].v));
     bool plain = false; /* after -- */
     for (size_t i = 0; i < n; i++) {
         const char *w = word[i];
         size_t eq = strcspn(w, "=");
         int r = 0;
-        if (!plain && strcmp(w, "--") == 0)
-            plain = true;
-        else if (!plain && w[0] == '-' && w[1] == '-')
-            r = long_word(c, t, word, n, &i, e);
-        else if (!plain && w[0] == '-' && w[1] && !looks_negative(w))
-            r = short_word(c, t, w, e);
-        else if (!plain && w[eq] == '=' && arg_named(c, w, eq))
-            val_set(t, arg_named(c, w, eq)->name, args_text(w + eq + 1));
+        if (!plain && strcmp(w, "--") == 0) plain = true;
+        else if (!plain && w[0] == '-' && w[1] == '-') r = long_word(c, t, word, n, &i, e);
+        else if (!plain && w[0] == '-' && w[1] && !looks_negative(w)) r = short_word(c, t, w, e);
+        else if (!plain && w[eq] == '=' && arg_named(c, w, eq)) val_set(t, arg_named(c, w, eq)->name, args_text(w + eq + 1));
         else if (!plain && w[eq] == '=' && eq > 0 && sets_property(c)) {
             char *name = mem_strn(w, eq); /* hone set lr=0.1 */
             val_set(t, name, args_text(w + eq + 1));
             free(name);
-        }
-        else if (!plain && w[eq] == '=' && eq > 0 && !takes_position(c))
-            r = unknown_name(c, w, eq, e);
-        else
-            val_push(t, args_text(w));
+        } else if (!plain && w[eq] == '=' && eq > 0 && !takes_position(c)) r = unknown_name(c, w, eq, e);
+        else val_push(t, args_text(w));
         if (r) {
             val_free(t);
             return NULL;

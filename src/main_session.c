@@ -102,9 +102,19 @@ int session_main(struct app *a) {
         bool has_prompt = prompt_open(a->hub, &a->script, &prompt, &e) == 0;
         struct ui *ui = ui_new(a->hub, has_prompt ? &prompt : NULL);
         if (!has_prompt) runs_notice(a->runs, "error", e.text);
-        struct server_config cfg = {.hub = a->hub, .runs = a->runs, .ui = ui_port(ui), .script = &a->script, .place = &place, .listen_fd = listener,
-            .captured = captured, .signal_fd = signals_fd(), .preempted = preempted, .start = start_threads, .start_ctx = a,
-            .idle_s = idle_seconds(&a->o), .version = PACKAGE_VERSION};
+        struct server_config cfg = {.hub = a->hub,
+            .runs = a->runs,
+            .ui = ui_port(ui),
+            .script = &a->script,
+            .place = &place,
+            .listen_fd = listener,
+            .captured = captured,
+            .signal_fd = signals_fd(),
+            .preempted = preempted,
+            .start = start_threads,
+            .start_ctx = a,
+            .idle_s = idle_seconds(&a->o),
+            .version = PACKAGE_VERSION};
         status = server_run(&cfg);
         app_close(a); /* before what its last calls answer to */
         ui_free(ui);

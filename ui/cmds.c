@@ -17,9 +17,15 @@ static struct ui *need(struct err *e) {
     return bound;
 }
 
-struct none_args { char unused; };
-struct pick_args { int what; };
-struct find_args { bool back; };
+struct none_args {
+    char unused;
+};
+struct pick_args {
+    int what;
+};
+struct find_args {
+    bool back;
+};
 
 const char *const move_names[] = {"up", "down", "left", "right", "pgup", "pgdn", "home", "end", "next", "prev", NULL};
 static const char *const screen_names[] = {"overview", "metrics", "eval", "log", "settings", NULL};
@@ -27,12 +33,12 @@ static const char *const ask_names[] = {"lr", "note", "find", "stop", NULL};
 static const char *const smooth_names[] = {"up", "down", "off", NULL};
 static const char *const glyph_picks[] = {"next", "braille", "half", "line", "ascii", NULL};
 
-#define BEGIN(type) \
+#define BEGIN(type)              \
     const struct type *a = args; \
-    struct ui *u = need(e); \
-    (void)c; \
-    (void)a; \
-    if (!u) return -1; \
+    struct ui *u = need(e);      \
+    (void)c;                     \
+    (void)a;                     \
+    if (!u) return -1;           \
     u->dirty = true
 
 static int screen_run(struct call *c, const void *args, struct err *e) {
@@ -157,8 +163,9 @@ static int find_next_run(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg none_table[] = {{0}};
-#define PICK(id, about, names, flags, def) \
-    static const struct arg id##_table[] = {{#id, about, NULL, def, ARG_ENUM, offsetof(struct pick_args, what), ARG_POSITIONAL | (flags), 0, 0, 0, names, SRC_NONE}, {0}}
+#define PICK(id, about, names, flags, def)   \
+    static const struct arg id##_table[] = { \
+        {#id, about, NULL, def, ARG_ENUM, offsetof(struct pick_args, what), ARG_POSITIONAL | (flags), 0, 0, 0, names, SRC_NONE}, {0}}
 PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
 PICK(to, "where", move_names, ARG_REQUIRED, NULL);
 PICK(set, "which set", glyph_picks, 0, "next");

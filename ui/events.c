@@ -25,9 +25,7 @@ void log_add(struct ui *u, enum ink ink, const char *fmt, ...) {
     u->dirty = u->dirty || u->acting;
 }
 
-const struct log_line *log_at(const struct ui *u, int64_t i) {
-    return i < 0 || i >= u->n_log || i < u->n_log - LOG_LINES ? NULL : &u->log[i % LOG_LINES];
-}
+const struct log_line *log_at(const struct ui *u, int64_t i) { return i < 0 || i >= u->n_log || i < u->n_log - LOG_LINES ? NULL : &u->log[i % LOG_LINES]; }
 
 static void value_short(struct buf *b, const struct val *v) {
     char num[FMT_MAX];
@@ -82,7 +80,8 @@ static void edit_seen(struct ui *u, const struct val *ev, struct buf *b) {
 /* One line of text for an event, and its effect on what the dashboard keeps. NULL ink: not shown. */
 void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
     struct ui *u = ctx;
-    const char *event = val_get_str(ev, "event", ""), *run = val_get_str(ev, "run", NULL), *text = val_get_str(ev, "text", NULL), *level = val_get_str(ev, "level", "info");
+    const char *event = val_get_str(ev, "event", ""), *run = val_get_str(ev, "run", NULL), *text = val_get_str(ev, "text", NULL),
+               *level = val_get_str(ev, "level", "info");
     bool ours = run && u->run && strcmp(run, run_name(u->run)) == 0;
     char when[FMT_MAX];
     struct buf b = BUF_INIT;

@@ -208,10 +208,10 @@ static void ev_state(struct plain *p, const struct val *ev) {
 static const struct ev_row {
     const char *event;
     void (*print)(struct plain *p, const struct val *ev); /* NULL: not in text */
-    bool quiet;                                           /* also under --quiet */
-} ev_rows[] = {
-    {"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false}, {"state", ev_state, false}, {"checkpoint", NULL, false},
-    {"notice", ev_text, false}, {"alert", ev_text, false}, {"log", ev_text, false}, {"result", ev_result, true}, {"end", ev_end, false}};
+    bool quiet; /* also under --quiet */
+} ev_rows[] = {{"start", ev_start, false}, {"metric", NULL, false}, {"epoch", ev_epoch, false}, {"eval", ev_eval, false}, {"edit", ev_edit, false},
+    {"state", ev_state, false}, {"checkpoint", NULL, false}, {"notice", ev_text, false}, {"alert", ev_text, false}, {"log", ev_text, false},
+    {"result", ev_result, true}, {"end", ev_end, false}};
 
 static void event_print(void *ctx, uint64_t seq, const struct val *ev) {
     struct plain *p = ctx;
@@ -282,7 +282,9 @@ void plain_step(struct plain *p) {
     while (read(p->fd[0], drain, sizeof drain) > 0) {}
     uint64_t lost = 0;
     p->next = runs_events(p->rs, p->next, event_print, p, &lost);
-    if (lost && p->mode == PLAIN_JSON) buf_addf(&p->line, "{\"t\":0,\"event\":\"notice\",\"level\":\"warn\",\"text\":\"%llu events were dropped\"}", (unsigned long long)lost), line_to(p, p->out);
+    if (lost && p->mode == PLAIN_JSON)
+        buf_addf(&p->line, "{\"t\":0,\"event\":\"notice\",\"level\":\"warn\",\"text\":\"%llu events were dropped\"}", (unsigned long long)lost),
+            line_to(p, p->out);
     else if (lost && p->mode == PLAIN_TEXT) buf_addf(&p->line, "warning: %llu events were dropped", (unsigned long long)lost), line_to(p, p->notes);
     progress(p);
 }

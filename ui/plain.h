@@ -14,9 +14,9 @@ enum plain_mode { PLAIN_TEXT, PLAIN_JSON, PLAIN_QUIET };
 struct plain;
 /* out: results (in JSON mode everything); notes: progress and notices. bar: notes is a terminal, progress is one line redrawn. ascii: not a UTF-8 codeset. */
 struct plain *plain_new(struct runs *rs, enum plain_mode mode, FILE *out, FILE *notes, bool bar, bool ascii);
-void plain_free(struct plain *p);      /* prints what is left */
-int plain_fd(const struct plain *p);   /* readable: call plain_step; also call it at least once a second for progress */
-void plain_step(struct plain *p);      /* prints what is new; never waits for a run */
+void plain_free(struct plain *p); /* prints what is left */
+int plain_fd(const struct plain *p); /* readable: call plain_step; also call it at least once a second for progress */
+void plain_step(struct plain *p); /* prints what is new; never waits for a run */
 void plain_event(struct plain *p, const struct val *event); /* one event that came from elsewhere (a session's stream) */
 void plain_value(struct plain *p, const char *cmd, const struct val *v); /* the answer of a command; NULL or nil: nothing */
 void plain_error(struct plain *p, const struct err *e);

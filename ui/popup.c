@@ -84,7 +84,8 @@ void popup_open(struct ui *u, enum popup p) {
 
 void popup_form(struct ui *u, enum form f, const char *name) {
     static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log"};
-    static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "", "Enter searches upwards; n and N go on."};
+    static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "",
+        "Enter searches upwards; n and N go on."};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");

@@ -18,10 +18,21 @@ enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND };
 
 enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
 
-struct field { char text[FIELD_MAX]; size_t len, cur; }; /* one line of UTF-8; cur at a character */
-struct log_line { char *text; uint8_t ink; };
-struct item { char label[96], detail[96], command[160]; int score; }; /* a row of a list popup; command: what Enter runs, "=lua" or "screen.." */
-struct key_row { const char *screen, *keys, *command, *help, *paused; };  /* screen "*": everywhere; paused: the command while paused */
+struct field {
+    char text[FIELD_MAX];
+    size_t len, cur;
+}; /* one line of UTF-8; cur at a character */
+struct log_line {
+    char *text;
+    uint8_t ink;
+};
+struct item {
+    char label[96], detail[96], command[160];
+    int score;
+}; /* a row of a list popup; command: what Enter runs, "=lua" or "screen.." */
+struct key_row {
+    const char *screen, *keys, *command, *help, *paused;
+}; /* screen "*": everywhere; paused: the command while paused */
 struct view {
     const char *name, *title;
     void (*draw)(struct ui *u, struct grid *g, struct rect r);
@@ -30,25 +41,28 @@ struct view {
 };
 
 struct ui {
-    struct hub *hub;             /* immutable, as are the next four */
+    struct hub *hub; /* immutable, as are the next four */
     struct runs *runs;
     const struct prompt_port *prompt;
     struct ui_port port;
     double (*clock)(void);
     struct queue replies;
-    int waiting;                 /* calls whose reply has not come */
+    int waiting; /* calls whose reply has not come */
     /* the attached terminal */
-    struct screen *scr;          /* NULL: detached */
+    struct screen *scr; /* NULL: detached */
     struct decode dec;
     struct grid next, shown;
     int rows, cols;
     enum glyphs glyphs;
-    bool dirty, detach, acting;  /* acting: a key is being served */
+    bool dirty, detach, acting; /* acting: a key is being served */
     double drawn_t;
     uint64_t drawn_version;
-    double working_since;        /* > 0: a script runs and there is no run of it yet */
-    char term[64];               /* of the attached terminal */
-    struct liking { char term[64]; enum glyphs glyphs; } liked[8]; /* glyph sets chosen by key, for the next attach of that terminal */
+    double working_since; /* > 0: a script runs and there is no run of it yet */
+    char term[64]; /* of the attached terminal */
+    struct liking {
+        char term[64];
+        enum glyphs glyphs;
+    } liked[8]; /* glyph sets chosen by key, for the next attach of that terminal */
     int n_liked;
     /* what the settings say, as last seen */
     unsigned set_version;
@@ -56,13 +70,13 @@ struct ui {
     int64_t set_budget;
     double refresh;
     bool bell;
-    uint64_t bell_from;          /* events from before the attach ring no bell */
+    uint64_t bell_from; /* events from before the attach ring no bell */
     /* bytes a second */
     int64_t budget;
     double allowance, allowance_t; /* bytes that may be sent; when it was counted */
-    bool rest;                   /* the last frame was cut: rows wait */
+    bool rest; /* the last frame was cut: rows wait */
     bool slowed;
-    double reached, reached_t;   /* whole frames a second of the last stretch; when the present one began */
+    double reached, reached_t; /* whole frames a second of the last stretch; when the present one began */
     int reached_n;
     /* copies of the record */
     struct run *run;
@@ -70,7 +84,7 @@ struct ui {
     struct val *start, *eval;
     uint64_t next_event;
     struct log_line log[LOG_LINES];
-    int64_t n_log;               /* lines ever; slot = n % LOG_LINES */
+    int64_t n_log; /* lines ever; slot = n % LOG_LINES */
     struct plot_mark mark[MARKS];
     char mark_text[MARKS][32];
     int n_marks;
@@ -81,10 +95,10 @@ struct ui {
     enum screen_id screen;
     bool zoom, frozen, log_axis, outliers;
     double smooth;
-    int sel, page, cursor;       /* metric, first chart, column read */
+    int sel, page, cursor; /* metric, first chart, column read */
     enum matrix_mode matrix;
     int eval_row, eval_col, eval_top;
-    int64_t log_top;             /* first line shown; < 0: follow */
+    int64_t log_top; /* first line shown; < 0: follow */
     char find[128];
     int set_sel;
     struct plot_range range[RUN_MAX_METRICS], main_range;
@@ -98,26 +112,26 @@ struct ui {
     bool form_sure;
     struct item *item;
     int n_item, item_sel, item_top;
-    int drawer;                  /* lines of the prompt; 0: closed, -1: all */
+    int drawer; /* lines of the prompt; 0: closed, -1: all */
 };
 
 /* ui.c */
-void ui_command(struct ui *u, const char *line, enum by by);           /* parses and submits; errors go to the log */
+void ui_command(struct ui *u, const char *line, enum by by); /* parses and submits; errors go to the log */
 void ui_call(struct ui *u, struct call *c_take);
 void ui_refresh(struct ui *u);
-void ui_compose(struct ui *u);                                         /* draws everything into u->next */
+void ui_compose(struct ui *u); /* draws everything into u->next */
 void ui_key(struct ui *u, const struct tkey *k);
 void ui_open_screen(struct ui *u, int screen);
-void ui_glyphs_chosen(struct ui *u);                                  /* by key: remembered for this terminal type */
+void ui_glyphs_chosen(struct ui *u); /* by key: remembered for this terminal type */
 /* events.c */
 void log_add(struct ui *u, enum ink ink, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-const struct log_line *log_at(const struct ui *u, int64_t i);         /* NULL: not kept */
+const struct log_line *log_at(const struct ui *u, int64_t i); /* NULL: not kept */
 void event_seen(void *ctx, uint64_t seq, const struct val *ev);
 /* popup.c */
 void popup_open(struct ui *u, enum popup p);
 void popup_form(struct ui *u, enum form f, const char *name);
 void popup_draw(struct ui *u, struct grid *g);
-bool popup_key(struct ui *u, const struct tkey *k);                    /* true: taken */
+bool popup_key(struct ui *u, const struct tkey *k); /* true: taken */
 void popup_paste(struct ui *u, const char *text, size_t n);
 void drawer_draw(struct ui *u, struct grid *g);
 /* list.c: what the palette and help offer */

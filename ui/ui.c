@@ -209,7 +209,8 @@ static void settings_follow(struct ui *u) {
     settings_get(&s);
     if (u->scr && (s.glyphs != u->set_glyphs || s.color != u->set_color)) {
         const char *same = screen_colors(u->scr) == 256 ? "256" : screen_colors(u->scr) == 16 ? "16" : screen_colors(u->scr) ? "8" : "none";
-        screen_looks(u->scr, s.color != u->set_color ? name_of("color", s.color) : same, s.glyphs != u->set_glyphs ? name_of("glyphs", s.glyphs) : glyphs_names[u->glyphs]);
+        screen_looks(u->scr, s.color != u->set_color ? name_of("color", s.color) : same,
+            s.glyphs != u->set_glyphs ? name_of("glyphs", s.glyphs) : glyphs_names[u->glyphs]);
         u->glyphs = screen_glyphs(u->scr);
         u->dirty = true;
     }
@@ -322,7 +323,8 @@ static int port_frame(void *ctx, struct buf *out) {
     settings_follow(u);
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
-    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1)); /* what was begun is finished as it was */
+    bool due = !u->rest &&
+               ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);

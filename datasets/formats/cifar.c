@@ -18,11 +18,13 @@ static int cifar_read(const struct bytes *in, const struct read_opts *o, struct 
     size_t each = PIXELS + 1 + hundred, n = in->n / each;
     int classes = hundred ? 100 : 10;
     if (!n || in->n % each)
-        return err_set(e, "%s is %zu bytes long, which is no whole number of records of CIFAR-10 (%d bytes each) or CIFAR-100 (%d); fetch it again", in->name, in->n, PIXELS + 1, PIXELS + 2);
+        return err_set(e, "%s is %zu bytes long, which is no whole number of records of CIFAR-10 (%d bytes each) or CIFAR-100 (%d); fetch it again", in->name,
+            in->n, PIXELS + 1, PIXELS + 2);
     for (size_t i = 0; i < n; i++) {
         const unsigned char *r = in->p + i * each;
         if (hundred && r[0] >= 20) return err_set(e, "%s: record %zu has the coarse label %d; CIFAR-100 has 0 to 19", in->name, i + 1, r[0]);
-        if (r[each - PIXELS - 1] >= classes) return err_set(e, "%s: record %zu has the label %d; CIFAR-%d has 0 to %d", in->name, i + 1, r[each - PIXELS - 1], classes, classes - 1);
+        if (r[each - PIXELS - 1] >= classes)
+            return err_set(e, "%s: record %zu has the label %d; CIFAR-%d has 0 to %d", in->name, i + 1, r[each - PIXELS - 1], classes, classes - 1);
     }
     struct column *x = table_add(out, "x", COL_U8);
     x->ndim = 3;

@@ -18,7 +18,7 @@ struct scan {
     const char *p, *end, *name;
     int sep;
     bool quote;
-    int64_t line;             /* of the row that was read last */
+    int64_t line; /* of the row that was read last */
     int64_t next_line;
     struct field *f;
     int n, cap;
@@ -37,7 +37,8 @@ static int quoted(struct scan *s, struct field *f, struct err *e) {
     for (;; p += 2) {
         while (p < s->end && *p != '"') s->next_line += *p++ == '\n';
         if (p == s->end)
-            return err_set(e, "%s line %lld: a quote (\") is opened and never closed; close it, or double quotes that belong to the text", s->name, (long long)s->line);
+            return err_set(
+                e, "%s line %lld: a quote (\") is opened and never closed; close it, or double quotes that belong to the text", s->name, (long long)s->line);
         if (p + 1 < s->end && p[1] == '"') f->doubled = true;
         else break;
     }
@@ -45,8 +46,8 @@ static int quoted(struct scan *s, struct field *f, struct err *e) {
     f->n = (size_t)(p - begin);
     s->p = p + 1;
     if (s->p < s->end && *s->p != s->sep && *s->p != '\n' && *s->p != '\r')
-        return err_set(e, "%s line %lld: \"%c\" after the closing quote of cell %d; double the quotes that belong to the text",
-            s->name, (long long)s->next_line, (unsigned char)*s->p < 0x20 || (unsigned char)*s->p > 0x7e ? '?' : *s->p, s->n);
+        return err_set(e, "%s line %lld: \"%c\" after the closing quote of cell %d; double the quotes that belong to the text", s->name,
+            (long long)s->next_line, (unsigned char)*s->p < 0x20 || (unsigned char)*s->p > 0x7e ? '?' : *s->p, s->n);
     return 0;
 }
 
@@ -77,8 +78,7 @@ static int scan_row(struct scan *s, struct err *e) {
             s->next_line++;
             return 1;
         }
-        if (*s->p != s->sep)
-            return err_set(e, "%s line %lld: a carriage return inside a row; convert the line ends to LF", s->name, (long long)s->line);
+        if (*s->p != s->sep) return err_set(e, "%s line %lld: a carriage return inside a row; convert the line ends to LF", s->name, (long long)s->line);
         s->p++;
     }
 }
@@ -115,7 +115,8 @@ static int guess_sep(const struct bytes *t, const char *name) {
 
 /* A header is a first row with a known name, a name that was asked for, or words over a column of numbers. */
 static bool guess_header(struct scan s, const struct read_opts *o) {
-    static const char *const known[] = {"text", "label", "category", "class", "sentence", "target", "review", "id", "y", "intent", "query", "title", "text_a", NULL};
+    static const char *const known[] = {
+        "text", "label", "category", "class", "sentence", "target", "review", "id", "y", "intent", "query", "title", "text_a", NULL};
     s.f = NULL, s.cap = 0;
     bool yes = false, any_number = false;
     if (scan_row(&s, NULL) == 1) {
@@ -176,8 +177,8 @@ static int read_rows(struct scan *s, struct table *out, struct cells *cells, con
     int r;
     while ((r = scan_row(s, e)) == 1) {
         if (s->n != out->n_col)
-            return err_set(e, "%s line %lld: %d column%s instead of %d (it begins \"%.*s\"); quote cells that hold the separator, or give sep=",
-                s->name, (long long)s->line, s->n, s->n == 1 ? "" : "s", out->n_col, (int)(s->f[0].n < 40 ? s->f[0].n : 40), s->f[0].p);
+            return err_set(e, "%s line %lld: %d column%s instead of %d (it begins \"%.*s\"); quote cells that hold the separator, or give sep=", s->name,
+                (long long)s->line, s->n, s->n == 1 ? "" : "s", out->n_col, (int)(s->f[0].n < 40 ? s->f[0].n : 40), s->f[0].p);
         if ((size_t)out->n == cap) {
             cap = cap ? 2 * cap : 256;
             out->line = X_GROW(out->line, int32_t, cap);

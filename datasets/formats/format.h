@@ -14,7 +14,7 @@
 #define FORMAT_MAX_BYTES ((int64_t)8 << 30) /* of one unpacked file */
 #define FORMAT_MAX_COLUMNS 4096
 #define FORMAT_BOMB_BYTES ((uint64_t)64 << 20) /* unpacked, up to which any ratio is taken */
-#define FORMAT_BOMB_RATIO 200                  /* real data packs 2 to 50 to 1 */
+#define FORMAT_BOMB_RATIO 200 /* real data packs 2 to 50 to 1 */
 static inline bool format_bomb(uint64_t packed, uint64_t unpacked) { return unpacked > FORMAT_BOMB_BYTES && unpacked / FORMAT_BOMB_RATIO > packed; }
 
 struct bytes {
@@ -28,22 +28,22 @@ struct table {
     int64_t n;
     int n_col;
     struct column *col;
-    int32_t *line;  /* text formats: line number of each row; else NULL */
-    char **origin;  /* textdir: file of each row; else NULL */
-    int64_t *rows;  /* npz: length of each column, as they may belong to different parts; else NULL */
-    bool named;     /* the columns have names of their own, not "1", "2" .. */
+    int32_t *line; /* text formats: line number of each row; else NULL */
+    char **origin; /* textdir: file of each row; else NULL */
+    int64_t *rows; /* npz: length of each column, as they may belong to different parts; else NULL */
+    bool named; /* the columns have names of their own, not "1", "2" .. */
     char **label_name; /* names of the labels 0, 1, .. where the format has them; else NULL */
     int n_label_name;
 };
 struct read_opts {
-    int sep;        /* byte; 0: guess */
-    int header;     /* 1, 0; -1: guess */
-    int quote;      /* 1: RFC 4180 quotes; 0: none; -1: by the file name and separator */
-    bool latin1;    /* text is ISO 8859-1 */
+    int sep; /* byte; 0: guess */
+    int header; /* 1, 0; -1: guess */
+    int quote; /* 1: RFC 4180 quotes; 0: none; -1: by the file name and separator */
+    bool latin1; /* text is ISO 8859-1 */
     const char *pick; /* read these lists of a JSON object of lists, separated by blanks, or this folder of an archive; NULL: the file as its format says */
-    bool optional;    /* a folder of an archive that may be missing: no rows then */
-    bool stream;      /* the file is one plain text */
-    int size;         /* side of pictures; 0: as they are */
+    bool optional; /* a folder of an archive that may be missing: no rows then */
+    bool stream; /* the file is one plain text */
+    int size; /* side of pictures; 0: as they are */
     const char *const *want; /* column names given by the user or recipe (help to recognise a header), NULL-terminated, or NULL */
     data_progress progress;
     void *ctx;
@@ -62,11 +62,11 @@ extern const struct format format_cifar, format_image, format_imagedir, format_t
 
 const struct format *format_find(const char *path, const struct bytes *head); /* never NULL: csv is the last guess */
 bool format_has_ext(const struct format *f, const char *path); /* its endings, also packed */
-bool format_known_name(const char *path);   /* ends in a known ending, also .gz or .xz */
+bool format_known_name(const char *path); /* ends in a known ending, also .gz or .xz */
 /* Reads, unpacks and parses one file or a folder of texts. */
 int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e);
 
-void table_free(struct table *t);            /* releases what is inside */
+void table_free(struct table *t); /* releases what is inside */
 struct column *table_add(struct table *t, const char *name, enum col_type type); /* a zeroed column; the pointers of earlier ones die */
 int table_find(const struct table *t, const char *name); /* -1: none */
 /* "FILE line 7" or "FILE row 7" for messages, into a buffer of the caller. */
@@ -80,7 +80,7 @@ struct cells {
     int64_t *offset;
     int64_t n, cap_n;
 };
-void cells_add(struct cells *c, const void *p, size_t n);  /* bytes of the current cell */
+void cells_add(struct cells *c, const void *p, size_t n); /* bytes of the current cell */
 void cells_end_cell(struct cells *c);
 void cells_into(struct cells *c_take, struct column *out);
 void cells_release(struct cells *c);

@@ -11,15 +11,15 @@
 
 static uint32_t be32(const unsigned char *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
 
-static bool idx_probe(const struct bytes *h) {
-    return h->n >= 8 && !h->p[0] && !h->p[1] && h->p[2] >= 8 && h->p[2] <= 0xe && h->p[3] >= 1 && h->p[3] <= 4;
-}
+static bool idx_probe(const struct bytes *h) { return h->n >= 8 && !h->p[0] && !h->p[1] && h->p[2] >= 8 && h->p[2] <= 0xe && h->p[3] >= 1 && h->p[3] <= 4; }
 
 static int element_size(int type) {
     switch (type) {
-    case 0x08: case 0x09: return 1;
+    case 0x08:
+    case 0x09: return 1;
     case 0x0b: return 2;
-    case 0x0c: case 0x0d: return 4;
+    case 0x0c:
+    case 0x0d: return 4;
     case 0x0e: return 8;
     }
     return 0;
@@ -58,7 +58,8 @@ static int idx_read(const struct bytes *in, const struct read_opts *o, struct ta
     (void)o;
     const unsigned char *p = in->p;
     if (in->n < 4) return err_set(e, "%s is %zu bytes long, too short for an IDX header of 4 bytes and its sizes; fetch it again", in->name, in->n);
-    if (p[0] || p[1]) return err_set(e, "%s is not an IDX file: it begins with bytes %02x %02x %02x %02x, not 00 00 TYPE NDIM", in->name, p[0], p[1], p[2], p[3]);
+    if (p[0] || p[1])
+        return err_set(e, "%s is not an IDX file: it begins with bytes %02x %02x %02x %02x, not 00 00 TYPE NDIM", in->name, p[0], p[1], p[2], p[3]);
     int type = p[2], nd = p[3], size = element_size(type);
     if (!size) return err_set(e, "%s: IDX type 0x%02x is unknown; 08 09 0b 0c 0d 0e are", in->name, type);
     if (nd < 1 || nd > 4) return err_set(e, "%s: an IDX file of %d dimensions; 1 to 4 can be read", in->name, nd);
@@ -72,8 +73,7 @@ static int idx_read(const struct bytes *in, const struct read_opts *o, struct ta
     if (over) return err_set(e, "%s: the sizes in its header (%u examples) do not fit in memory; it is not an IDX file or it is damaged", in->name, n);
     if (bytes > in->n - head)
         return err_set(e, "%s is cut short: its header says %u examples, %zu bytes, but only %zu follow; fetch it again", in->name, n, bytes, in->n - head);
-    if (bytes < in->n - head)
-        return err_set(e, "%s has %zu bytes after its %u examples; the header does not fit the file", in->name, in->n - head - bytes, n);
+    if (bytes < in->n - head) return err_set(e, "%s has %zu bytes after its %u examples; the header does not fit the file", in->name, in->n - head - bytes, n);
     for (int i = 0; i < nd; i++)
         if (!be32(p + 4 + 4 * i)) return err_set(e, "%s holds no values: size %d of its header is 0", in->name, i + 1);
     struct column *c = table_add(out, nd == 1 ? "y" : "x", type == 0x08 ? COL_U8 : type >= 0x0d ? COL_F32 : COL_I32);

@@ -15,11 +15,12 @@ static const struct image_reader *const readers[] = {&image_png, &image_jpeg, &i
 int image_room(const struct bytes *in, uint64_t w, uint64_t h, int c, struct image *out, struct err *e) {
     if (!w || !h) return err_set(e, "%s: a picture of %llu x %llu pixels", in->name, (unsigned long long)w, (unsigned long long)h);
     if (w > IMAGE_MAX_SIDE || h > IMAGE_MAX_SIDE)
-        return err_set(e, "%s: a picture of %llu x %llu pixels; at most %d a side are read", in->name, (unsigned long long)w, (unsigned long long)h, IMAGE_MAX_SIDE);
+        return err_set(
+            e, "%s: a picture of %llu x %llu pixels; at most %d a side are read", in->name, (unsigned long long)w, (unsigned long long)h, IMAGE_MAX_SIDE);
     size_t n = (size_t)w * (size_t)h * (size_t)c;
     if (n > FREE_BYTES && n / FORMAT_BOMB_RATIO > in->n)
-        return err_set(e, "%s: %llu x %llu pixels are more than %d times its %zu bytes, as files have that are made to fill a memory", in->name, (unsigned long long)w, (unsigned long long)h,
-                       FORMAT_BOMB_RATIO, in->n);
+        return err_set(e, "%s: %llu x %llu pixels are more than %d times its %zu bytes, as files have that are made to fill a memory", in->name,
+            (unsigned long long)w, (unsigned long long)h, FORMAT_BOMB_RATIO, in->n);
     *out = (struct image){(int)w, (int)h, c, mem_try(n, 1, in->name, e)};
     return out->p ? 0 : -1;
 }
@@ -37,7 +38,8 @@ int image_decode(const struct bytes *in, struct image *out, struct err *e) {
     for (size_t i = 0; i < LEN(readers); i++)
         if (readers[i]->probe(in)) return readers[i]->decode(in, out, e);
     if (in->n < 8) return err_set(e, "%s is %zu bytes long, too short for a picture", in->name, in->n);
-    return err_set(e, "%s is no picture that can be read: it begins with bytes %02x %02x %02x %02x; PNG, JPEG, PPM and PGM can", in->name, in->p[0], in->p[1], in->p[2], in->p[3]);
+    return err_set(e, "%s is no picture that can be read: it begins with bytes %02x %02x %02x %02x; PNG, JPEG, PPM and PGM can", in->name, in->p[0], in->p[1],
+        in->p[2], in->p[3]);
 }
 
 /* (h, w, from) -> planes (to, h, w); grey becomes equal planes. */
@@ -73,7 +75,8 @@ int images_add(struct images *s, const struct bytes *in, const char *label, cons
         r = err_set(e, "%s has %d x %d pixels, but %s has %d x %d: give size=N, to which all are scaled and cut", in->name, m.w, m.h, s->first, s->w, s->h);
     if (!r && m.c > s->c) r = to_colour(s, e);
     size_t n = r ? 0 : (size_t)s->w * (size_t)s->h * (size_t)s->c;
-    if (!r && s->len + n > (size_t)FORMAT_MAX_BYTES) r = err_set(e, "the pictures up to %s are more than %lld MiB; give a smaller size=", in->name, (long long)(FORMAT_MAX_BYTES >> 20));
+    if (!r && s->len + n > (size_t)FORMAT_MAX_BYTES)
+        r = err_set(e, "the pictures up to %s are more than %lld MiB; give a smaller size=", in->name, (long long)(FORMAT_MAX_BYTES >> 20));
     if (!r) {
         if (s->cap - s->len < n) s->p = X_GROW(s->p, uint8_t, s->cap = s->len + s->len / 2 + n);
         planes(s->p + s->len, &m, s->c);

@@ -6,7 +6,10 @@
 #include "datasets/formats/format.h"
 
 #define IMAGE_MAX_SIDE 32768
-struct image { int w, h, c; uint8_t *p; }; /* (h, w, c) row by row, c: 1 grey, 3 colour */
+struct image {
+    int w, h, c;
+    uint8_t *p;
+}; /* (h, w, c) row by row, c: 1 grey, 3 colour */
 struct image_reader {
     const char *name;
     const char *const *ext; /* file name endings, NULL-terminated */
@@ -17,24 +20,24 @@ extern const struct image_reader image_png, image_jpeg, image_pnm;
 
 /* For decoders: checks the sizes a header claims and makes room for the pixels. */
 int image_room(const struct bytes *in, uint64_t w, uint64_t h, int c, struct image *out, struct err *e);
-bool image_name(const char *path);                       /* ends like a picture */
+bool image_name(const char *path); /* ends like a picture */
 int image_decode(const struct bytes *in, struct image *out, struct err *e);
 /* Scales so that the shorter side is `size` and cuts out the middle square, in place. */
 int image_fit(struct image *m, int size, const char *name, struct err *e);
 
-bool imagedir_is(const char *path);                      /* a folder of folders of pictures */
+bool imagedir_is(const char *path); /* a folder of folders of pictures */
 
 /* Pictures of one size become column "x" (C, H, W) of bytes, their folders column "label". */
 struct images {
-    struct table *t;         /* gets the rows' origins */
+    struct table *t; /* gets the rows' origins */
     struct cells label;
-    uint8_t *p;              /* planar */
+    uint8_t *p; /* planar */
     size_t len, cap;
     int64_t cap_n;
     int w, h, c;
-    char *first;             /* name of the first picture */
+    char *first; /* name of the first picture */
 };
 int images_add(struct images *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e);
-void images_into(struct images *s_take, bool labels);    /* the columns of s->t; releases s */
+void images_into(struct images *s_take, bool labels); /* the columns of s->t; releases s */
 
 #endif

@@ -42,7 +42,8 @@ int image_fit(struct image *m, int size, const char *name, struct err *e) {
     if (w > 64 * size || h > 64 * size) return err_set(e, "%s: %d x %d pixels are too far from a square for size=%d", name, m->w, m->h, size);
     size_t n = (size_t)m->w * (size_t)m->h * (size_t)c;
     float *in = mem_try(n, sizeof *in, name, e), *wide = in ? mem_try((size_t)m->h * (size_t)w * (size_t)c, sizeof *wide, name, e) : NULL;
-    float *out = wide ? mem_try((size_t)h * (size_t)w * (size_t)c, sizeof *out, name, e) : NULL, *weight = X_NEW(float, (size_t)(m->w > m->h ? m->w : m->h) + 2);
+    float *out = wide ? mem_try((size_t)h * (size_t)w * (size_t)c, sizeof *out, name, e) : NULL,
+          *weight = X_NEW(float, (size_t)(m->w > m->h ? m->w : m->h) + 2);
     uint8_t *p = out ? mem_try((size_t)size * (size_t)size * (size_t)c, 1, name, e) : NULL;
     if (p) {
         for (size_t i = 0; i < n; i++) in[i] = m->p[i];

@@ -2,7 +2,9 @@
  * high byte first. Scaled to 0..255. */
 #include "datasets/formats/image.h"
 
-static bool probe(const struct bytes *in) { return in->n >= 3 && in->p[0] == 'P' && in->p[1] >= '1' && in->p[1] <= '6' && (in->p[2] == '#' || in->p[2] == ' ' || (in->p[2] >= 9 && in->p[2] <= 13)); }
+static bool probe(const struct bytes *in) {
+    return in->n >= 3 && in->p[0] == 'P' && in->p[1] >= '1' && in->p[1] <= '6' && (in->p[2] == '#' || in->p[2] == ' ' || (in->p[2] >= 9 && in->p[2] <= 13));
+}
 
 /* The next number of the header, or -1: none, or larger than 65535. */
 static long number(const struct bytes *in, size_t *at) {
@@ -25,11 +27,14 @@ static int decode(const struct bytes *in, struct image *out, struct err *e) {
     long w = number(in, &at), h = w < 0 ? -1 : number(in, &at), max = h < 0 ? -1 : number(in, &at);
     if (max < 0) return err_set(e, "%s: its header has no %s up to 65535", in->name, w < 0 ? "width" : h < 0 ? "height" : "largest value");
     if (max < 1) return err_set(e, "%s: the largest value in its header is 0", in->name);
-    if (at >= in->n || !(in->p[at] == ' ' || (in->p[at] >= 9 && in->p[at] <= 13))) return err_set(e, "%s ends after its header, or has other bytes there", in->name);
+    if (at >= in->n || !(in->p[at] == ' ' || (in->p[at] >= 9 && in->p[at] <= 13)))
+        return err_set(e, "%s ends after its header, or has other bytes there", in->name);
     at++;
     int c = in->p[1] == '5' ? 1 : 3, each = max > 255 ? 2 : 1;
     uint64_t need = (uint64_t)w * (uint64_t)h * (uint64_t)c * (uint64_t)each;
-    if (need > in->n - at) return err_set(e, "%s is cut short: %ld x %ld pixels are %llu bytes, but only %zu follow its header", in->name, w, h, (unsigned long long)need, in->n - at);
+    if (need > in->n - at)
+        return err_set(
+            e, "%s is cut short: %ld x %ld pixels are %llu bytes, but only %zu follow its header", in->name, w, h, (unsigned long long)need, in->n - at);
     if (need < in->n - at) return err_set(e, "%s has %llu bytes after its %ld x %ld pixels", in->name, (unsigned long long)(in->n - at - need), w, h);
     if (image_room(in, (uint64_t)w, (uint64_t)h, c, out, e)) return -1;
     const unsigned char *p = in->p + at;

@@ -41,7 +41,9 @@ static int add_class(struct images *s, const char *path, const char *label, doub
     char *dir = io_join(path, label);
     struct names files = {0};
     int64_t before = s->t->n;
-    int r = text_bad_byte((const unsigned char *)label, strlen(label)) < 0 ? folder_list(dir, false, &files, e) : err_set(e, "the name of a folder in %s is not UTF-8; it becomes the name of a class", path);
+    int r = text_bad_byte((const unsigned char *)label, strlen(label)) < 0
+                ? folder_list(dir, false, &files, e)
+                : err_set(e, "the name of a folder in %s is not UTF-8; it becomes the name of a class", path);
     for (size_t i = 0; i < files.n && !r; i++) {
         if (!image_name(files.p[i])) {
             ++*skipped;

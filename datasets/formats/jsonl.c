@@ -41,7 +41,8 @@ static int add_value(struct cells *c, const struct val *v, const char *where, co
 }
 
 static int add_row(struct table *out, struct cells **cells, const struct val *row, const char *where, struct err *e) {
-    if (row->type != VAL_TABLE || row->is_list || row->u.t.n_item) return err_set(e, "%s is not an object: each line needs the form {\"text\":\"..\",\"label\":\"..\"}", where);
+    if (row->type != VAL_TABLE || row->is_list || row->u.t.n_item)
+        return err_set(e, "%s is not an object: each line needs the form {\"text\":\"..\",\"label\":\"..\"}", where);
     if (!out->n_col) {
         if (!row->u.t.n_field || row->u.t.n_field > FORMAT_MAX_COLUMNS)
             return err_set(e, "%s has %zu keys; 1 to %d can be columns", where, row->u.t.n_field, FORMAT_MAX_COLUMNS);
@@ -50,7 +51,8 @@ static int add_row(struct table *out, struct cells **cells, const struct val *ro
         out->named = true;
     }
     for (int i = 0; i < out->n_col; i++) {
-        const struct val *v = i < (int)row->u.t.n_field && !strcmp(row->u.t.field[i].name, out->col[i].name) ? row->u.t.field[i].v : val_get(row, out->col[i].name);
+        const struct val *v = i < (int)row->u.t.n_field && !strcmp(row->u.t.field[i].name, out->col[i].name) ? row->u.t.field[i].v
+                                                                                                             : val_get(row, out->col[i].name);
         if (!v) return err_set(e, "%s lacks \"%.100s\", which the first line has; every line needs the same keys", where, out->col[i].name);
         if (add_value(&(*cells)[i], v, where, out->col[i].name, e)) return -1;
     }

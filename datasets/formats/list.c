@@ -141,8 +141,8 @@ int text_open(const struct bytes *in, bool latin1, struct bytes *out, char **own
     if (bad < 0) return 0;
     int64_t line = 1;
     for (int64_t i = 0; i < bad; i++) line += out->p[i] == '\n';
-    return err_set(e, "%s line %lld is not UTF-8 (byte 0x%02x at offset %lld); give encoding=\"latin1\" or convert the file with iconv",
-        in->name, (long long)line, out->p[bad], (long long)bad + (out->p - in->p));
+    return err_set(e, "%s line %lld is not UTF-8 (byte 0x%02x at offset %lld); give encoding=\"latin1\" or convert the file with iconv", in->name,
+        (long long)line, out->p[bad], (long long)bad + (out->p - in->p));
 }
 
 /* ---- files ---- */
@@ -196,8 +196,8 @@ static int slurp(const char *path, const struct read_opts *o, unsigned char **ou
         if (!k) break;
         len += (size_t)k;
         if (format_bomb(packed, len)) {
-            err_set(e, "%s unpacks to more than %d times its %llu bytes, as files do that are made to fill a memory; unpack it first if it is right", path, FORMAT_BOMB_RATIO,
-                    (unsigned long long)packed);
+            err_set(e, "%s unpacks to more than %d times its %llu bytes, as files do that are made to fill a memory; unpack it first if it is right", path,
+                FORMAT_BOMB_RATIO, (unsigned long long)packed);
             goto fail;
         }
         if ((int64_t)len > FORMAT_MAX_BYTES) {
@@ -248,5 +248,5 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     return r;
 }
 
-const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_tar, &format_csv, &format_textdir, &format_imagedir,
-                                        &format_plain, NULL};
+const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_tar, &format_csv,
+    &format_textdir, &format_imagedir, &format_plain, NULL};

@@ -75,14 +75,19 @@ static int parse_head(const char *name, const char *p, size_t n, struct head *h,
         if (!ok) return err_set(e, "%s: the npy header is damaged near byte %zu; save the array again with numpy.save", name, (size_t)(s.p - p));
         eat(&s, ",");
     }
-    if (!*descr || !have_order || !have_shape) return err_set(e, "%s: the npy header lacks descr, fortran_order or shape; save the array again with numpy.save", name);
-    if (strchr(descr, 'O')) return err_set(e, "%s holds Python objects (dtype object), which would run code when read; save it with a numeric dtype: x.astype(numpy.float32)", name);
+    if (!*descr || !have_order || !have_shape)
+        return err_set(e, "%s: the npy header lacks descr, fortran_order or shape; save the array again with numpy.save", name);
+    if (strchr(descr, 'O'))
+        return err_set(
+            e, "%s holds Python objects (dtype object), which would run code when read; save it with a numeric dtype: x.astype(numpy.float32)", name);
     h->order = descr[0];
     h->kind = descr[1];
     h->size = descr[1] ? atoi(descr + 2) : 0;
-    bool known = (h->kind == 'u' && (h->size == 1 || h->size == 2 || h->size == 4)) || (h->kind == 'i' && (h->size == 1 || h->size == 2 || h->size == 4 || h->size == 8)) ||
+    bool known = (h->kind == 'u' && (h->size == 1 || h->size == 2 || h->size == 4)) ||
+                 (h->kind == 'i' && (h->size == 1 || h->size == 2 || h->size == 4 || h->size == 8)) ||
                  (h->kind == 'f' && (h->size == 2 || h->size == 4 || h->size == 8)) || (h->kind == 'b' && h->size == 1);
-    if (!known || !strchr("<>|=", h->order)) return err_set(e, "%s has dtype \"%s\"; u1 u2 u4 i1 i2 i4 i8 f2 f4 f8 b1 can be read: x.astype(numpy.float32)", name, descr);
+    if (!known || !strchr("<>|=", h->order))
+        return err_set(e, "%s has dtype \"%s\"; u1 u2 u4 i1 i2 i4 i8 f2 f4 f8 b1 can be read: x.astype(numpy.float32)", name, descr);
     return 0;
 }
 
@@ -115,14 +120,15 @@ static int convert(struct column *c, const struct head *h, const unsigned char *
                 ((float *)c->data)[i] = f;
             } else {
                 int64_t v = h->kind == 'u' ? (int64_t)u : h->size == 8 ? (int64_t)u : (int64_t)(u << (64 - 8 * h->size)) >> (64 - 8 * h->size);
-                if (v < INT32_MIN || v > INT32_MAX) return err_set(e, "%s: value %lld (number %lld) does not fit into 32 bits; save it as float32", name, (long long)v, (long long)i + 1);
+                if (v < INT32_MIN || v > INT32_MAX)
+                    return err_set(e, "%s: value %lld (number %lld) does not fit into 32 bits; save it as float32", name, (long long)v, (long long)i + 1);
                 ((int32_t *)c->data)[i] = (int32_t)v;
             }
         }
     for (int64_t i = 0; c->type == COL_F32 && i < n; i++)
         if (!isfinite(((float *)c->data)[i]))
-            return err_set(e, "%s: value %lld of example %lld is %s; replace it before saving", name, (long long)(i % c->width) + 1, (long long)(i / c->width) + 1,
-                isnan(((float *)c->data)[i]) ? "NaN" : "infinite");
+            return err_set(e, "%s: value %lld of example %lld is %s; replace it before saving", name, (long long)(i % c->width) + 1,
+                (long long)(i / c->width) + 1, isnan(((float *)c->data)[i]) ? "NaN" : "infinite");
     return 0;
 }
 
@@ -135,8 +141,7 @@ static int channels_first(struct column *c, int64_t n, const char *name, struct 
     if (!out) return -1;
     for (int64_t i = 0; i < n; i++)
         for (int64_t y = 0; y < h * w; y++)
-            for (int64_t k = 0; k < ch; k++)
-                memcpy(out + (size_t)(i * c->width + k * h * w + y) * each, in + (size_t)(i * c->width + y * ch + k) * each, each);
+            for (int64_t k = 0; k < ch; k++) memcpy(out + (size_t)(i * c->width + k * h * w + y) * each, in + (size_t)(i * c->width + y * ch + k) * each, each);
     free(c->data);
     c->data = out;
     c->dim[0] = ch, c->dim[1] = h, c->dim[2] = w;
@@ -167,7 +172,8 @@ int npy_read_column(const char *name, const unsigned char *p, size_t n, struct c
     }
     if (!fits || !size_mul_i64(count, h.size, &bytes) || bytes > (int64_t)(n - at))
         return err_set(e, "%s is cut short: its shape needs more than the %zu bytes that follow the header; fetch it again", name, n - at);
-    if (bytes < (int64_t)(n - at)) return err_set(e, "%s has %lld bytes after its values; the shape does not fit the file", name, (long long)((int64_t)(n - at) - bytes));
+    if (bytes < (int64_t)(n - at))
+        return err_set(e, "%s has %lld bytes after its values; the shape does not fit the file", name, (long long)((int64_t)(n - at) - bytes));
     c->type = h.size == 1 && (h.kind == 'u' || h.kind == 'b') ? COL_U8 : h.kind == 'f' ? COL_F32 : COL_I32;
     *rows = h.dim[0];
     c->width = count / h.dim[0];

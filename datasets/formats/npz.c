@@ -49,22 +49,29 @@ static void zip64(struct member *m, const unsigned char *x, size_t n) {
 static int unpack(const struct bytes *in, const struct member *m, const char *where, unsigned char **own, const unsigned char **out, struct err *e) {
     if (m->flags & 1) return err_set(e, "%s is encrypted; save the arrays without a password", where);
     if (m->method != 0 && m->method != 8) return err_set(e, "%s is packed with zip method %u; numpy.savez and savez_compressed can be read", where, m->method);
-    if (m->at > in->n || in->n - m->at < 30 || memcmp(in->p + m->at, "PK\3\4", 4)) return err_set(e, "%s: its place in the file, %llu, is wrong; the zip file is damaged", where, (unsigned long long)m->at);
+    if (m->at > in->n || in->n - m->at < 30 || memcmp(in->p + m->at, "PK\3\4", 4))
+        return err_set(e, "%s: its place in the file, %llu, is wrong; the zip file is damaged", where, (unsigned long long)m->at);
     size_t head = 30 + le16(in->p + m->at + 26) + le16(in->p + m->at + 28), left = in->n - m->at;
-    if (head > left || m->packed > left - head) return err_set(e, "%s is cut short: %llu bytes are announced, %zu are there; fetch the file again", where, (unsigned long long)m->packed, head > left ? 0 : left - head);
+    if (head > left || m->packed > left - head)
+        return err_set(e, "%s is cut short: %llu bytes are announced, %zu are there; fetch the file again", where, (unsigned long long)m->packed,
+            head > left ? 0 : left - head);
     const unsigned char *p = in->p + m->at + head;
     if (m->method == 0) {
-        if (m->packed != m->size) return err_set(e, "%s: its two sizes, %llu and %llu, differ; the zip file is damaged", where, (unsigned long long)m->packed, (unsigned long long)m->size);
+        if (m->packed != m->size)
+            return err_set(
+                e, "%s: its two sizes, %llu and %llu, differ; the zip file is damaged", where, (unsigned long long)m->packed, (unsigned long long)m->size);
         *out = p;
     } else {
         if (m->size > (uint64_t)FORMAT_MAX_BYTES || m->size / 1032 > m->packed + 1) /* deflate cannot do better than 1032:1 */
-            return err_set(e, "%s announces %llu bytes from %llu packed ones, which is impossible; the zip file is damaged", where, (unsigned long long)m->size, (unsigned long long)m->packed);
+            return err_set(e, "%s announces %llu bytes from %llu packed ones, which is impossible; the zip file is damaged", where, (unsigned long long)m->size,
+                (unsigned long long)m->packed);
         if (m->packed > UINT32_MAX || m->size > UINT32_MAX) return err_set(e, "%s is larger than 4 GiB; save it with numpy.savez, not compressed", where);
         if (!(*own = mem_try((size_t)m->size + 1, 1, where, e))) return -1;
         z_stream z = {.next_in = (unsigned char *)(uintptr_t)p, .avail_in = (uInt)m->packed, .next_out = *own, .avail_out = (uInt)m->size};
         int r = inflateInit2(&z, -MAX_WBITS) == Z_OK ? inflate(&z, Z_FINISH) : Z_MEM_ERROR;
         inflateEnd(&z);
-        if (r != Z_STREAM_END || z.total_out != m->size) return err_set(e, "%s cannot be unpacked after %lu bytes; the zip file is damaged, fetch it again", where, (unsigned long)z.total_out);
+        if (r != Z_STREAM_END || z.total_out != m->size)
+            return err_set(e, "%s cannot be unpacked after %lu bytes; the zip file is damaged, fetch it again", where, (unsigned long)z.total_out);
         *out = *own;
     }
     uint32_t crc = 0;
@@ -100,7 +107,8 @@ static int npz_read(const struct bytes *in, const struct read_opts *o, struct ta
     if (n == 0xffff || at == 0xffffffffu) { /* zip64: the locator stands before the end record */
         if (end < 20 || memcmp(in->p + end - 20, "PK\6\7", 4)) return err_set(e, "%s: its zip64 directory is missing; the file is damaged", in->name);
         uint64_t z = le64(in->p + end - 12);
-        if (z > in->n || in->n - z < 56 || memcmp(in->p + z, "PK\6\6", 4)) return err_set(e, "%s: its zip64 directory is not at %llu; the file is damaged", in->name, (unsigned long long)z);
+        if (z > in->n || in->n - z < 56 || memcmp(in->p + z, "PK\6\6", 4))
+            return err_set(e, "%s: its zip64 directory is not at %llu; the file is damaged", in->name, (unsigned long long)z);
         n = le64(in->p + z + 32);
         at = le64(in->p + z + 48);
     }
@@ -108,18 +116,22 @@ static int npz_read(const struct bytes *in, const struct read_opts *o, struct ta
     uint64_t total = 0;
     for (uint64_t i = 0; i < n; i++) {
         if (at > in->n || in->n - at < 46 || memcmp(in->p + at, "PK\1\2", 4))
-            return err_set(e, "%s: entry %llu of its directory is not at %llu; the zip file is damaged", in->name, (unsigned long long)i + 1, (unsigned long long)at);
+            return err_set(
+                e, "%s: entry %llu of its directory is not at %llu; the zip file is damaged", in->name, (unsigned long long)i + 1, (unsigned long long)at);
         const unsigned char *p = in->p + at;
         size_t name = le16(p + 28), extra = le16(p + 30), note = le16(p + 32);
-        if (name + extra + note > in->n - at - 46) return err_set(e, "%s ends inside entry %llu of its directory; fetch it again", in->name, (unsigned long long)i + 1);
+        if (name + extra + note > in->n - at - 46)
+            return err_set(e, "%s ends inside entry %llu of its directory; fetch it again", in->name, (unsigned long long)i + 1);
         struct member m = {.flags = le16(p + 8), .method = le16(p + 10), .crc = le32(p + 16), .packed = le32(p + 20), .size = le32(p + 24), .at = le32(p + 42)};
         if (name >= sizeof m.name || memchr(p + 46, 0, name)) return err_set(e, "%s: the name of entry %llu is damaged", in->name, (unsigned long long)i + 1);
         memcpy(m.name, p + 46, name);
         zip64(&m, p + 46 + name, extra);
         bool possible = m.size <= (uint64_t)FORMAT_MAX_BYTES && m.size / 1032 <= m.packed + 1; /* else unpack says so */
         if (possible && format_bomb(in->n, total += m.size))
-            return err_set(e, "%s: its arrays would take more than %d times its %zu bytes, as files do that are made to fill a memory; save them with numpy.savez if it is right", in->name,
-                           FORMAT_BOMB_RATIO, in->n);
+            return err_set(e,
+                "%s: its arrays would take more than %d times its %zu bytes, as files do that are made to fill a memory; save them with numpy.savez if it is "
+                "right",
+                in->name, FORMAT_BOMB_RATIO, in->n);
         if (read_member(in, &m, out, e)) return -1;
         at += 46 + name + extra + note;
     }

@@ -14,7 +14,11 @@
 #define BLOCK 512
 #define MAX_NAME 4096
 
-struct member { char *name; const unsigned char *p; size_t n; };
+struct member {
+    char *name;
+    const unsigned char *p;
+    size_t n;
+};
 struct archive {
     struct member *m;
     size_t n, cap;
@@ -60,7 +64,8 @@ static int pax(struct archive *a, const struct bytes *in, const unsigned char *p
     while (n) {
         size_t len = 0, i = 0;
         while (i < n && i < 8 && p[i] >= '0' && p[i] <= '9') len = len * 10 + (size_t)(p[i++] - '0');
-        if (!i || i >= n || p[i] != ' ' || len <= i + 1 || len > n || p[len - 1] != '\n') return err_set(e, "%s: a pax record at offset %zu is damaged", in->name, (size_t)(p - in->p));
+        if (!i || i >= n || p[i] != ' ' || len <= i + 1 || len > n || p[len - 1] != '\n')
+            return err_set(e, "%s: a pax record at offset %zu is damaged", in->name, (size_t)(p - in->p));
         if (len > i + 7 && !memcmp(p + i + 1, "path=", 5)) {
             free(a->next_name);
             a->next_name = mem_strn((const char *)p + i + 6, len - i - 7);
@@ -119,7 +124,8 @@ static int list(const struct bytes *in, struct archive *a, struct err *e) {
         if (!sum_ok(h)) return err_set(e, "%s: the member's header at offset %zu has a wrong checksum: it is no tar archive or it is damaged", in->name, at);
         if (!field(h + 124, 12, &size)) return err_set(e, "%s: the member's header at offset %zu has no size", in->name, at);
         at += BLOCK;
-        if (size > in->n - at) return err_set(e, "%s is cut short: the member at offset %zu has %" PRIu64 " bytes, but only %zu follow", in->name, at - BLOCK, size, in->n - at);
+        if (size > in->n - at)
+            return err_set(e, "%s is cut short: the member at offset %zu has %" PRIu64 " bytes, but only %zu follow", in->name, at - BLOCK, size, in->n - at);
         if (one_member(a, in, h, in->p + at, (size_t)size, e)) return -1;
         size_t pad = (BLOCK - (size_t)size % BLOCK) % BLOCK, left = in->n - at - (size_t)size;
         at += (size_t)size + (pad < left ? pad : left);
@@ -179,9 +185,11 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
         r = a.m[i].n ? images_add(&s, &one, label, o, e) : err_set(e, "%s is empty", b.data);
         buf_release(&b);
         free(label);
-        if (!r && !(i & 255) && o && o->progress && o->progress(o->ctx, in->name, (double)i / (double)a.n)) r = err_code(e, ERR_STOPPED, "reading %s was stopped", in->name);
+        if (!r && !(i & 255) && o && o->progress && o->progress(o->ctx, in->name, (double)i / (double)a.n))
+            r = err_code(e, ERR_STOPPED, "reading %s was stopped", in->name);
     }
-    if (!r && !out->n && !(o && o->optional && part && strcmp(part, "train"))) r = err_set(e, "%s has no pictures in a folder %s", in->name, part ? part : "CLASS");
+    if (!r && !out->n && !(o && o->optional && part && strcmp(part, "train")))
+        r = err_set(e, "%s has no pictures in a folder %s", in->name, part ? part : "CLASS");
     images_into(&s, true);
     for (size_t i = 0; i < a.n; i++) free(a.m[i].name);
     free(a.m);

@@ -51,7 +51,8 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
             char *file = io_join(dir, files.p[i]);
             r = add_file(file, cls.p[c], o, out, cells, &cap, e);
             free(file);
-            if (!r && !(out->n & 255) && o && o->progress && o->progress(o->ctx, path, (double)c / (double)cls.n)) r = err_code(e, ERR_STOPPED, "reading %s was stopped", path);
+            if (!r && !(out->n & 255) && o && o->progress && o->progress(o->ctx, path, (double)c / (double)cls.n))
+                r = err_code(e, ERR_STOPPED, "reading %s was stopped", path);
         }
         names_release(&files);
         free(dir);

@@ -8,7 +8,9 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
-static bool stopped(const struct texts *t, int64_t i, const char *phase) { return t->progress && !(i & 1023) && t->progress(t->ctx, phase, (double)i / (double)(t->n ? t->n : 1)); }
+static bool stopped(const struct texts *t, int64_t i, const char *phase) {
+    return t->progress && !(i & 1023) && t->progress(t->ctx, phase, (double)i / (double)(t->n ? t->n : 1));
+}
 
 static const char *text_at(const struct texts *t, int64_t i, size_t *n) {
     int64_t row = t->idx ? t->idx[i] : i;
@@ -34,7 +36,7 @@ struct counting {
     int64_t from, to;
     struct vocab *vocab;
     _Atomic bool *stop;
-    bool asks;           /* on the caller's thread: looks at the user's wish to stop */
+    bool asks; /* on the caller's thread: looks at the user's wish to stop */
 };
 
 static void *count_words(void *arg) {
@@ -95,7 +97,12 @@ static void one_text(const struct encoder *x, struct tokens *tok, struct ids *d,
 
 /* Blocks of texts are taken by whoever is free. */
 #define BLOCK 256
-struct block { struct ids d; float *weight; int64_t weight_cap; int32_t count[BLOCK]; };
+struct block {
+    struct ids d;
+    float *weight;
+    int64_t weight_cap;
+    int32_t count[BLOCK];
+};
 struct sharing {
     const struct encoder *x;
     const struct texts *t;
@@ -244,9 +251,10 @@ int encoder_from_val(struct encoder *x, const struct val *v, struct err *e) {
         x->max_id = tokenizer_size(x->tokenizer);
         return 0;
     }
-    if (x->len < 0 || ngrams < 1 || ngrams > 8 || lo < 0 || lo > hi || hi > 16 || x->buckets < 0 || x->buckets > 1000000000 || ((ngrams > 1 || lo || !words) && !x->buckets))
-        return err_set(e, "the saved preparation of texts is damaged: len %lld, ngrams %lld, characters %lld to %lld, buckets %lld", (long long)x->len, (long long)ngrams,
-            (long long)lo, (long long)hi, (long long)x->buckets);
+    if (x->len < 0 || ngrams < 1 || ngrams > 8 || lo < 0 || lo > hi || hi > 16 || x->buckets < 0 || x->buckets > 1000000000 ||
+        ((ngrams > 1 || lo || !words) && !x->buckets))
+        return err_set(e, "the saved preparation of texts is damaged: len %lld, ngrams %lld, characters %lld to %lld, buckets %lld", (long long)x->len,
+            (long long)ngrams, (long long)lo, (long long)hi, (long long)x->buckets);
     x->ngrams = (int)ngrams, x->char_lo = (int)lo, x->char_hi = (int)hi;
     if (words && !(x->vocab = vocab_from_val(words, e))) return -1;
     x->max_id = (x->vocab ? vocab_size(x->vocab) : 2) + x->buckets;

@@ -12,23 +12,23 @@
 struct encoder {
     enum tokens_kind kind;
     bool lower, tail, tfidf;
-    int64_t len;                /* 0: all */
+    int64_t len; /* 0: all */
     int ngrams, char_lo, char_hi; /* runs of 2..ngrams tokens; of char_lo..char_hi characters inside a word (0: none) */
     int64_t buckets;
-    struct vocab *vocab;        /* NULL: every token is hashed */
-    float *idf;                 /* max_id entries, or NULL */
+    struct vocab *vocab; /* NULL: every token is hashed */
+    float *idf; /* max_id entries, or NULL */
     int64_t max_id;
     struct tokenizer *tokenizer; /* of a pre-trained model, instead of all of the above but len and tail; or NULL */
-    int64_t cut;                /* texts of the last encoder_encode that were longer than len (with a tokenizer) */
+    int64_t cut; /* texts of the last encoder_encode that were longer than len (with a tokenizer) */
 };
 /* Texts come from a TEXT column by row numbers. progress may be NULL. */
 struct texts {
     const struct column *col;
-    const int64_t *idx;         /* NULL: 0, 1, .. */
+    const int64_t *idx; /* NULL: 0, 1, .. */
     int64_t n;
     data_progress progress;
     void *ctx;
-    int threads;                /* 0: all cores */
+    int threads; /* 0: all cores */
 };
 int encoder_learn(struct encoder *x, const struct texts *t, int64_t size, struct err *e); /* vocabulary of `size` ids */
 /* Fills a TOKENS column; learn: computes the idf from these texts first. */

@@ -11,7 +11,10 @@
 
 #define RUN 128 /* marks that are put into canonical order together */
 
-struct run { utf8proc_int32_t cp[RUN]; int n; };
+struct run {
+    utf8proc_int32_t cp[RUN];
+    int n;
+};
 
 static void put(struct buf *out, uint32_t cp) {
     char u[4];
@@ -75,7 +78,10 @@ static size_t ascii_run(unsigned flags, const unsigned char *s, size_t n, struct
 }
 
 static void whole(unsigned flags, const char *s, size_t n, struct buf *out) {
-    int form = flags & NORMAL_NFC ? UTF8PROC_COMPOSE : flags & NORMAL_NFD ? UTF8PROC_DECOMPOSE : flags & NORMAL_NFKC ? UTF8PROC_COMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
+    int form = flags & NORMAL_NFC    ? UTF8PROC_COMPOSE
+               : flags & NORMAL_NFD  ? UTF8PROC_DECOMPOSE
+               : flags & NORMAL_NFKC ? UTF8PROC_COMPOSE | UTF8PROC_COMPAT
+                                     : UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
     utf8proc_uint8_t *p = NULL;
     utf8proc_ssize_t k = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &p, (utf8proc_option_t)(form | UTF8PROC_STABLE));
     if (k >= 0) buf_add(out, p, (size_t)k);

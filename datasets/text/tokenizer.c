@@ -88,7 +88,8 @@ static struct tokenizer *fresh(bool json, bool lower) {
 }
 
 static int finish(struct tokenizer *t, const char *name, struct err *e) {
-    if (!utf8_valid(t->text, t->text_n) || memchr(t->text, 0, t->text_n)) return err_set(e, "%s is not UTF-8 text; a tokenizer is a vocab.txt or a tokenizer.json", name);
+    if (!utf8_valid(t->text, t->text_n) || memchr(t->text, 0, t->text_n))
+        return err_set(e, "%s is not UTF-8 text; a tokenizer is a vocab.txt or a tokenizer.json", name);
     return t->from_json ? tokenizer_read_json(t, name, e) : tokenizer_read_vocab(t, name, e);
 }
 

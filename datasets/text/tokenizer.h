@@ -28,12 +28,12 @@ struct val *tokenizer_to_val(const struct tokenizer *t);
 struct tokenizer *tokenizer_from_val(const struct val *v, struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
-const char *tokenizer_kind(const struct tokenizer *t);   /* "wordpiece" or "bpe" */
-int64_t tokenizer_size(const struct tokenizer *t);       /* ids: highest + 1 */
-int64_t tokenizer_len(const struct tokenizer *t);        /* longest text its files name, special tokens included; 0: none named */
+const char *tokenizer_kind(const struct tokenizer *t); /* "wordpiece" or "bpe" */
+int64_t tokenizer_size(const struct tokenizer *t); /* ids: highest + 1 */
+int64_t tokenizer_len(const struct tokenizer *t); /* longest text its files name, special tokens included; 0: none named */
 int32_t tokenizer_id(const struct tokenizer *t, const char *token); /* -1: no such token */
 const char *tokenizer_token(const struct tokenizer *t, int64_t id, size_t *n); /* as in the file; "" if there is none */
-int32_t tokenizer_pad(const struct tokenizer *t);        /* 0 if no token is for padding */
+int32_t tokenizer_pad(const struct tokenizer *t); /* 0 if no token is for padding */
 
 struct tokenizer_work *tokenizer_work_new(void);
 void tokenizer_work_free(struct tokenizer_work *w);

@@ -10,7 +10,8 @@
 
 static int set_token(struct tokenizer *t, const char *name, int64_t id, const char *s, size_t n, struct err *e) {
     if (id < 0 || id >= t->n_id) return err_set(e, "%s: token \"%.60s\" has the id %lld, outside 0 to %lld", name, s, (long long)id, (long long)t->n_id - 1);
-    if (t->token[id] && strcmp(t->token[id], s) != 0) return err_set(e, "%s: the tokens \"%.60s\" and \"%.60s\" have the same id %lld", name, t->token[id], s, (long long)id);
+    if (t->token[id] && strcmp(t->token[id], s) != 0)
+        return err_set(e, "%s: the tokens \"%.60s\" and \"%.60s\" have the same id %lld", name, t->token[id], s, (long long)id);
     if (!t->token[id]) t->token[id] = mem_strn(s, n);
     return 0;
 }
@@ -82,7 +83,8 @@ int tokenizer_read_vocab(struct tokenizer *t, const char *name, struct err *e) {
     int64_t lines = 0;
     for (const char *q = p; q < end; q++) lines += *q == '\n';
     lines += t->text_n && end[-1] != '\n';
-    if (lines < 1 || lines > TOKENIZER_MAX_IDS) return err_set(e, "%s has %lld lines; a vocabulary has one token a line, 1 to %d", name, (long long)lines, TOKENIZER_MAX_IDS);
+    if (lines < 1 || lines > TOKENIZER_MAX_IDS)
+        return err_set(e, "%s has %lld lines; a vocabulary has one token a line, 1 to %d", name, (long long)lines, TOKENIZER_MAX_IDS);
     t->n_id = lines;
     t->token = X_NEW(char *, (size_t)lines);
     for (int64_t i = 0; i < lines; i++) {
@@ -114,7 +116,10 @@ int tokenizer_read_vocab(struct tokenizer *t, const char *name, struct err *e) {
 static bool none(const struct val *v) { return !v || v->type == VAL_NIL; }
 
 static int read_normalizer(struct tokenizer *t, const char *name, const struct val *v, int depth, struct err *e) {
-    static const struct { const char *type; unsigned flags; } simple[] = {{"NFC", NORMAL_NFC}, {"NFD", NORMAL_NFD}, {"NFKC", NORMAL_NFKC}, {"NFKD", NORMAL_NFKD}, {"Lowercase", NORMAL_LOWER}};
+    static const struct {
+        const char *type;
+        unsigned flags;
+    } simple[] = {{"NFC", NORMAL_NFC}, {"NFD", NORMAL_NFD}, {"NFKC", NORMAL_NFKC}, {"NFKD", NORMAL_NFKD}, {"Lowercase", NORMAL_LOWER}};
     if (none(v)) return 0;
     const char *type = val_get_str(v, "type", "");
     if (!strcmp(type, "Sequence") && !depth) {
@@ -127,7 +132,8 @@ static int read_normalizer(struct tokenizer *t, const char *name, const struct v
     unsigned *f = &t->normal[t->n_normal++];
     for (size_t i = 0; i < LEN(simple); i++)
         if (!strcmp(type, simple[i].type)) return *f = simple[i].flags, 0;
-    if (strcmp(type, "BertNormalizer") != 0) return err_set(e, "%s: the normalizer \"%.40s\" is not known; BertNormalizer, NFC, NFD, NFKC, NFKD and Lowercase are", name, type);
+    if (strcmp(type, "BertNormalizer") != 0)
+        return err_set(e, "%s: the normalizer \"%.40s\" is not known; BertNormalizer, NFC, NFD, NFKC, NFKD and Lowercase are", name, type);
     bool lower = val_get_bool(v, "lowercase", true);
     *f = (val_get_bool(v, "clean_text", true) ? NORMAL_CLEAN : 0) | (val_get_bool(v, "handle_chinese_chars", true) ? NORMAL_CJK : 0);
     *f |= (val_get_bool(v, "strip_accents", lower) ? NORMAL_STRIP : 0) | (lower ? NORMAL_LOWER : 0);
@@ -138,7 +144,8 @@ static int read_pre(struct tokenizer *t, const char *name, const struct val *v, 
     const struct val *l = val_get(v, "pretokenizers");
     if (l && val_len(l) == 1) v = val_at(l, 0);
     const char *type = none(v) ? "none" : val_get_str(v, "type", ""), *want = t->bpe ? "ByteLevel" : "BertPreTokenizer";
-    if (strcmp(type, want) != 0) return err_set(e, "%s: the pre-tokenizer of a %s model must be %s, but it is \"%.40s\"", name, t->bpe ? "BPE" : "WordPiece", want, type);
+    if (strcmp(type, want) != 0)
+        return err_set(e, "%s: the pre-tokenizer of a %s model must be %s, but it is \"%.40s\"", name, t->bpe ? "BPE" : "WordPiece", want, type);
     t->prefix_space = val_get_bool(v, "add_prefix_space", true);
     t->regex = val_get_bool(v, "use_regex", true);
     return 0;
@@ -146,7 +153,8 @@ static int read_pre(struct tokenizer *t, const char *name, const struct val *v, 
 
 static int special_id(struct tokenizer *t, const char *name, const struct val *pair, bool front, struct err *e) {
     int64_t id = -1;
-    if (val_len(pair) != 2 || !val_as_int(val_at(pair, 1), &id) || id < 0 || id >= t->n_id) return err_set(e, "%s: the post-processor names the id %lld, which is no token", name, (long long)id);
+    if (val_len(pair) != 2 || !val_as_int(val_at(pair, 1), &id) || id < 0 || id >= t->n_id)
+        return err_set(e, "%s: the post-processor names the id %lld, which is no token", name, (long long)id);
     if (front) around(&t->front, &t->n_front, (int32_t)id);
     else around(&t->back, &t->n_back, (int32_t)id);
     return 0;
@@ -180,8 +188,10 @@ static int read_post(struct tokenizer *t, const char *name, const struct val *v,
     const char *type = val_get_str(v, "type", "");
     if (!strcmp(type, "ByteLevel")) return 0;
     if (!strcmp(type, "TemplateProcessing")) return read_template(t, name, v, e);
-    if (!strcmp(type, "BertProcessing") || !strcmp(type, "RobertaProcessing")) return special_id(t, name, val_get(v, "cls"), true, e) || special_id(t, name, val_get(v, "sep"), false, e) ? -1 : 0;
-    if (strcmp(type, "Sequence") != 0 || depth) return err_set(e, "%s: the post-processor \"%.40s\" is not known; TemplateProcessing, BertProcessing, RobertaProcessing and ByteLevel are", name, type);
+    if (!strcmp(type, "BertProcessing") || !strcmp(type, "RobertaProcessing"))
+        return special_id(t, name, val_get(v, "cls"), true, e) || special_id(t, name, val_get(v, "sep"), false, e) ? -1 : 0;
+    if (strcmp(type, "Sequence") != 0 || depth)
+        return err_set(e, "%s: the post-processor \"%.40s\" is not known; TemplateProcessing, BertProcessing, RobertaProcessing and ByteLevel are", name, type);
     const struct val *l = val_get(v, "processors");
     for (size_t i = 0; i < val_len(l); i++)
         if (read_post(t, name, val_at(l, i), 1, e)) return -1;
@@ -197,7 +207,8 @@ static int read_ids(struct tokenizer *t, const char *name, const struct val *voc
         int64_t id = -1;
         const struct val *v = i < n ? vocab->u.t.field[i].v : val_get(val_at(added, i - n), "id");
         if (!v || !val_as_int(v, &id) || id < 0 || id >= TOKENIZER_MAX_IDS || (uint64_t)id > 4 * (n + val_len(added)) + 65536)
-            return err_set(e, "%s: \"%.60s\" has the id %lld; ids are whole numbers from 0, without large gaps", name, i < n ? vocab->u.t.field[i].name : val_get_str(val_at(added, i - n), "content", "?"), (long long)id);
+            return err_set(e, "%s: \"%.60s\" has the id %lld; ids are whole numbers from 0, without large gaps", name,
+                i < n ? vocab->u.t.field[i].name : val_get_str(val_at(added, i - n), "content", "?"), (long long)id);
         if (id > top) top = id;
     }
     t->n_id = top + 1;
@@ -218,8 +229,8 @@ static int read_added(struct tokenizer *t, const char *name, const struct val *l
         if (!*s) return err_set(e, "%s: added token %zu is empty", name, i + 1);
         int64_t id = val_get_int(v, "id", -1);
         if (set_token(t, name, id, s, strlen(s), e)) return -1;
-        add_special(t, (struct added){mem_str(s), strlen(s), (int32_t)id, val_get_bool(v, "single_word", false), val_get_bool(v, "lstrip", false), val_get_bool(v, "rstrip", false),
-            val_get_bool(v, "normalized", true), val_get_bool(v, "special", false)});
+        add_special(t, (struct added){mem_str(s), strlen(s), (int32_t)id, val_get_bool(v, "single_word", false), val_get_bool(v, "lstrip", false),
+                           val_get_bool(v, "rstrip", false), val_get_bool(v, "normalized", true), val_get_bool(v, "special", false)});
     }
     return 0;
 }
@@ -237,7 +248,9 @@ static int add_merge(struct tokenizer *t, const char *name, int32_t rank, const 
     buf_add(tmp, a, na);
     buf_add(tmp, b, nb);
     int32_t left = pieces_find(&t->word, a, na), right = pieces_find(&t->word, b, nb), id = pieces_find(&t->word, tmp->data, tmp->len);
-    if (left < 0 || right < 0 || id < 0) return err_set(e, "%s: merge %d joins \"%.*s\" and \"%.*s\", which the vocabulary does not have with their sum", name, (int)rank + 1, (int)(na < 60 ? na : 60), a, (int)(nb < 60 ? nb : 60), b);
+    if (left < 0 || right < 0 || id < 0)
+        return err_set(e, "%s: merge %d joins \"%.*s\" and \"%.*s\", which the vocabulary does not have with their sum", name, (int)rank + 1,
+            (int)(na < 60 ? na : 60), a, (int)(nb < 60 ? nb : 60), b);
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right, h = pair * 0x9e3779b97f4a7c15u;
     size_t i = (h >> 32) & t->merge_mask;
     while (t->merge[i].rank >= 0 && t->merge[i].pair != pair) i = (i + 1) & t->merge_mask;
@@ -248,7 +261,8 @@ static int add_merge(struct tokenizer *t, const char *name, int32_t rank, const 
 static int read_bpe(struct tokenizer *t, const char *name, const struct val *m, struct err *e) {
     const struct val *l = val_get(m, "merges"), *unk = val_get(m, "unk_token");
     struct buf tmp = BUF_INIT;
-    if (val_get_num(m, "dropout", 0) > 0) return err_set(e, "%s: BPE dropout is %g; only tokenizers without it give the same ids twice", name, val_get_num(m, "dropout", 0));
+    if (val_get_num(m, "dropout", 0) > 0)
+        return err_set(e, "%s: BPE dropout is %g; only tokenizers without it give the same ids twice", name, val_get_num(m, "dropout", 0));
     if (*val_get_str(m, "continuing_subword_prefix", "") || *val_get_str(m, "end_of_word_suffix", "") || val_get_bool(m, "byte_fallback", false))
         return err_set(e, "%s: BPE with a prefix, a suffix or byte_fallback is not byte-level BPE", name);
     size_t words = 0, slots = 16;
@@ -276,7 +290,8 @@ static int read_bpe(struct tokenizer *t, const char *name, const struct val *m, 
     }
     t->ignore_merges = val_get_bool(m, "ignore_merges", false);
     t->fuse_unk = val_get_bool(m, "fuse_unk", false);
-    if (!none(unk) && (unk->type != VAL_STR || (t->unk = pieces_find(&t->word, unk->u.s.p, unk->u.s.len)) < 0)) return err_set(e, "%s: the unknown token is not in the vocabulary", name);
+    if (!none(unk) && (unk->type != VAL_STR || (t->unk = pieces_find(&t->word, unk->u.s.p, unk->u.s.len)) < 0))
+        return err_set(e, "%s: the unknown token is not in the vocabulary", name);
     return 0;
 }
 
@@ -290,8 +305,12 @@ int tokenizer_read_json(struct tokenizer *t, const char *name, struct err *e) {
     t->bpe = !strcmp(type, "BPE");
     if (!m) err_set(e, "%s has no \"model\"; it is not a tokenizer.json", name);
     else if (!t->bpe && strcmp(type, "WordPiece") != 0) err_set(e, "%s: the model is \"%.40s\"; WordPiece and byte-level BPE are read", name, type);
-    else if (!read_ids(t, name, vocab, added, e) && !read_normalizer(t, name, val_get(v, "normalizer"), 0, e) && !read_pre(t, name, val_get(v, "pre_tokenizer"), e))
-        r = (t->bpe ? read_bpe(t, name, m, e) : read_wordpiece(t, name, m, e)) || read_added(t, name, added, e) || read_post(t, name, val_get(v, "post_processor"), 0, e) ? -1 : 0;
+    else if (!read_ids(t, name, vocab, added, e) && !read_normalizer(t, name, val_get(v, "normalizer"), 0, e) &&
+             !read_pre(t, name, val_get(v, "pre_tokenizer"), e))
+        r = (t->bpe ? read_bpe(t, name, m, e) : read_wordpiece(t, name, m, e)) || read_added(t, name, added, e) ||
+                    read_post(t, name, val_get(v, "post_processor"), 0, e)
+                ? -1
+                : 0;
     if (!r) {
         int64_t len = val_get_int(val_get(v, "truncation"), "max_length", 0), pad = val_get_int(val_get(v, "padding"), "pad_id", -1);
         if (len > 0) t->file_len = len;

@@ -11,10 +11,10 @@
 enum tokens_kind { TOKENS_WORDS, TOKENS_CHARS, TOKENS_EXACT, TOKENS_KINDS };
 extern const char *const tokens_names[TOKENS_KINDS + 1];
 
-struct tokens {        /* reused from text to text */
-    char *text;        /* the normalised tokens, packed */
+struct tokens { /* reused from text to text */
+    char *text; /* the normalised tokens, packed */
     size_t len, cap;
-    uint32_t *end;     /* end of token i in text */
+    uint32_t *end; /* end of token i in text */
     int64_t n, cap_n;
 };
 /* Replaces what is in t. max: stop after so many tokens (0: all). */

@@ -18,7 +18,7 @@ struct vocab {
     struct entry *e;
     size_t n, cap;
     uint32_t *slot; /* entry + 1; 0: free */
-    size_t slots;   /* power of two */
+    size_t slots; /* power of two */
 };
 
 uint64_t token_hash(const char *s, size_t n, uint64_t seed) {

@@ -41,7 +41,11 @@ static void put_row(struct val *out, const char *work, const char *op, int64_t n
     val_push(out, v);
 }
 
-struct op_sum { const char *op; int64_t n; double ms, flop, macs; };
+struct op_sum {
+    const char *op;
+    int64_t n;
+    double ms, flop, macs;
+};
 static int by_ms(const void *a, const void *b) {
     double x = ((const struct op_sum *)a)->ms, y = ((const struct op_sum *)b)->ms;
     return x < y ? 1 : x > y ? -1 : 0;
@@ -104,13 +108,33 @@ static int job(struct job *j, const void *args, struct err *e) {
 }
 
 static const struct arg args[] = {
-    {.name = "works", .help = "workloads by name, mlp-train, minilm-train, minilm-infer ...; none or all: every one", .type = ARG_TABLE, .offset = offsetof(struct bench_args, works), .flags = ARG_POSITIONAL | ARG_REST},
+    {.name = "works",
+        .help = "workloads by name, mlp-train, minilm-train, minilm-infer ...; none or all: every one",
+        .type = ARG_TABLE,
+        .offset = offsetof(struct bench_args, works),
+        .flags = ARG_POSITIONAL | ARG_REST},
     {.name = "threads", .help = "threads; 0: as set", .def = "0", .type = ARG_INT, .offset = offsetof(struct bench_args, threads), .lo = 0, .hi = 1024},
-    {.name = "seconds", .help = "time in all; 2 s a workload are enough", .unit = "s", .def = "60", .type = ARG_NUM, .offset = offsetof(struct bench_args, seconds), .lo = 0.01, .hi = 86400},
-    {.name = "profile", .help = "the time of a step by op in place of the whole", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bench_args, profile)},
+    {.name = "seconds",
+        .help = "time in all; 2 s a workload are enough",
+        .unit = "s",
+        .def = "60",
+        .type = ARG_NUM,
+        .offset = offsetof(struct bench_args, seconds),
+        .lo = 0.01,
+        .hi = 86400},
+    {.name = "profile",
+        .help = "the time of a step by op in place of the whole",
+        .def = "false",
+        .type = ARG_BOOL,
+        .offset = offsetof(struct bench_args, profile)},
     {0},
 };
 extern const struct cmd cmd_bench;
-const struct cmd cmd_bench = {
-    .kind = {.name = "bench", .help = "times fixed workloads on this machine, beside its multiply-add rate", .example = "hone.bench{\"mlp-train\", threads=1}", .args = args, .size = sizeof(struct bench_args)},
-    .owner = OWNER_ENGINE, .flags = CMD_LINE | CMD_WAIT, .job = job};
+const struct cmd cmd_bench = {.kind = {.name = "bench",
+                                  .help = "times fixed workloads on this machine, beside its multiply-add rate",
+                                  .example = "hone.bench{\"mlp-train\", threads=1}",
+                                  .args = args,
+                                  .size = sizeof(struct bench_args)},
+    .owner = OWNER_ENGINE,
+    .flags = CMD_LINE | CMD_WAIT,
+    .job = job};

@@ -18,7 +18,7 @@
 enum feed { FEED_VALUES, FEED_ZIPF, FEED_IDS, FEED_RAGGED };
 struct work {
     const char *name, *model, *optim; /* JSON as a user's table; optim NULL: forward only */
-    int64_t rows, tokens;             /* tokens of a row; 0: dense */
+    int64_t rows, tokens; /* tokens of a row; 0: dense */
     enum feed feed;
     int32_t classes;
     enum dtype half;
@@ -91,8 +91,10 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
     val_free(user);
     val_free(spec);
     if (!b->model || (w->optim && !b->optim)) return -1;
-    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), pool, e) < 0) return -1;
-    struct step_spec s = {.model = b->model, .loss = w->optim ? &b->loss : NULL, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile, .half = b->precision.half};
+    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), pool, e) < 0)
+        return -1;
+    struct step_spec s = {
+        .model = b->model, .loss = w->optim ? &b->loss : NULL, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile, .half = b->precision.half};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
     b->step = step_new(&s, e);
     if (!b->step) return -1;
@@ -135,7 +137,11 @@ static int by_value(const void *a, const void *b) {
 }
 
 enum { SAMPLES = 41 };
-struct timing { double ms[SAMPLES]; int samples; int64_t n, warm; };
+struct timing {
+    double ms[SAMPLES];
+    int samples;
+    int64_t n, warm;
+};
 
 /* Samples of at least `seconds / SAMPLES`, sorted. */
 static int measure(struct bench *b, double seconds, int (*stop)(void *ctx), void *ctx, struct timing *t, struct err *e) {
@@ -196,7 +202,8 @@ struct val *bench_work(const char *name, struct pool *pool, double seconds, int 
         size_t n = 0;
         while (bench_names[n]) n++;
         const char *near = args_nearest(name, bench_names, n);
-        err_code(e, ERR_USAGE, near ? "there is no workload \"%s\": did you mean \"%s\"?" : "there is no workload \"%s\"; \"hone help bench\" lists them", name, near);
+        err_code(e, ERR_USAGE, near ? "there is no workload \"%s\": did you mean \"%s\"?" : "there is no workload \"%s\"; \"hone help bench\" lists them", name,
+            near);
         return NULL;
     }
     struct bench b;
@@ -229,44 +236,296 @@ out:
     return v;
 }
 
-#define BAG \
-    "{\"input\":{\"ids\":10000,\"len\":128},\"classes\":2,\"layers\":[{\"layer\":\"embedding\",\"n\":10000,\"dim\":128},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":2}]}"
+#define BAG                                                                                                                                                    \
+    "{\"input\":{\"ids\":10000,\"len\":128},\"classes\":2,\"layers\":[{\"layer\":\"embedding\",\"n\":10000,\"dim\":128},{\"layer\":\"mean_pool\"},{\"layer\":" \
+    "\"linear\",\"out\":2}]}"
 #define MLP "{\"input\":784,\"layers\":[{\"layer\":\"linear\",\"out\":512},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define BLOCK(h) "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":" h ",\"eps\":1e-5}"
 #define BLOCKS3(h) BLOCK(h) "," BLOCK(h) "," BLOCK(h)
-#define ENCODER_OF(d, store, blocks) \
+#define ENCODER_OF(d, store, blocks)                                                                                                                          \
     "{\"input\":{\"ids\":30522,\"len\":128},\"n_class\":2,\"layers\":[{\"layer\":\"text_embedding\",\"n\":30522,\"dim\":" d ",\"eps\":1e-5" store "}," blocks \
     ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":2}]}"
 #define ENCODER(d, blocks) ENCODER_OF(d, "", blocks)
 #define MINILM ENCODER("384", BLOCKS3("1536") "," BLOCKS3("1536"))
-#define BLOCK_I8 \
-    "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5,\"math\":\"i8\",\"store\":{\"attn.qkv.weight\":\"i8\",\"attn.out.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"i8\"}}"
-#define MINILM_I8 \
-    ENCODER_OF("384", ",\"store\":{\"word.weight\":\"i8\"}", BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8)
+#define BLOCK_I8                                                                                                                                            \
+    "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5,\"math\":\"i8\",\"store\":{\"attn.qkv.weight\":\"i8\",\"attn.out.weight\":\"i8\"," \
+    "\"up.weight\":\"i8\",\"down.weight\":\"i8\"}}"
+#define MINILM_I8 ENCODER_OF("384", ",\"store\":{\"word.weight\":\"i8\"}", BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8 "," BLOCK_I8)
 #define BERT ENCODER("768", BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072") "," BLOCKS3("3072"))
-#define CONV(more, out, stride) "{\"layer\":\"conv2d\",\"out\":" out ",\"k\":3,\"stride\":" stride ",\"pad\":1,\"bias\":false" more "},{\"layer\":\"batch_norm\""
-#define RES_BLOCK(name, from, short, out, stride) \
-    CONV(",\"from\":[\"" from "\"]", out, stride) "},{\"layer\":\"relu\"}," CONV("", out, "1") ",\"name\":\"" name "n\"},{\"layer\":\"add\",\"from\":[\"" name "n\",\"" short "\"]},{\"layer\":\"relu\",\"name\":\"" name "\"}"
+#define CONV(more, out, stride) \
+    "{\"layer\":\"conv2d\",\"out\":" out ",\"k\":3,\"stride\":" stride ",\"pad\":1,\"bias\":false" more "},{\"layer\":\"batch_norm\""
+#define RES_BLOCK(name, from, short, out, stride)                                                                \
+    CONV(",\"from\":[\"" from "\"]", out, stride)                                                                \
+    "},{\"layer\":\"relu\"}," CONV("", out, "1") ",\"name\":\"" name "n\"},{\"layer\":\"add\",\"from\":[\"" name \
+                                                 "n\",\"" short "\"]},{\"layer\":\"relu\",\"name\":\"" name "\"}"
 #define RES_DOWN(name, from, out) \
     "{\"layer\":\"pad_shortcut\",\"out\":" out ",\"name\":\"" name "s\",\"from\":[\"" from "\"]}," RES_BLOCK(name, from, name "s", out, "2")
-#define RESNET20 \
-    "{\"input\":[3,32,32],\"n_class\":10,\"layers\":[" CONV("", "16", "1") "},{\"layer\":\"relu\",\"name\":\"a\"}," RES_BLOCK("b", "a", "a", "16", "1") "," RES_BLOCK("c", "b", "b", "16", "1") "," \
-    RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d", "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," \
-    RES_BLOCK("i", "h", "h", "64", "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
+#define RESNET20                                                                                                                                              \
+    "{\"input\":[3,32,32],\"n_class\":10,\"layers\":[" CONV("", "16", "1") "},{\"layer\":\"relu\",\"name\":\"a\"}," RES_BLOCK(                                \
+        "b", "a", "a", "16", "1") "," RES_BLOCK("c", "b", "b", "16", "1") "," RES_BLOCK("d", "c", "c", "16", "1") "," RES_DOWN("e", "d",                      \
+        "32") "," RES_BLOCK("f", "e", "e", "32", "1") "," RES_BLOCK("g", "f", "f", "32", "1") "," RES_DOWN("h", "g", "64") "," RES_BLOCK("i", "h", "h", "64", \
+        "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
-const char *const bench_names[] = {
-    "bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer", "minilm-infer-bf16",
-    "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train", "bert-train-bf16",
-    NULL};
+const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer",
+    "minilm-infer-bf16", "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train",
+    "bert-train-bf16", NULL};
 static const uint8_t ragged[256] = {
-    4, 4, 6, 6, 7, 7, 8, 8, 9, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 13, 13, 14, 14, 14, 14, 14,
-    15, 15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 21,
-    21, 21, 21, 21, 21, 21, 21, 21, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 23, 23, 23, 24, 24, 24, 24, 24, 24, 25, 25, 25, 25, 25,
-    26, 26, 26, 27, 27, 27, 27, 27, 27, 28, 28, 28, 28, 28, 29, 29, 29, 29, 29, 29, 30, 31, 31, 32, 32, 33, 33, 33, 33, 33, 33, 33,
-    33, 34, 34, 34, 35, 35, 36, 36, 36, 36, 36, 36, 36, 36, 37, 37, 37, 37, 37, 38, 38, 38, 38, 38, 38, 39, 39, 39, 40, 40, 41, 41,
-    42, 43, 43, 43, 44, 44, 45, 45, 45, 46, 46, 47, 47, 48, 48, 49, 49, 50, 50, 50, 50, 51, 51, 52, 52, 53, 54, 56, 56, 56, 57, 59,
-    60, 62, 62, 62, 62, 63, 64, 64, 65, 65, 65, 66, 67, 68, 69, 70, 70, 71, 73, 73, 74, 77, 78, 78, 79, 79, 79, 82, 83, 85, 85, 86,
-    86, 89, 89, 92, 93, 95, 97, 97, 98, 99, 99, 101, 102, 104, 106, 107, 113, 120, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
+    4,
+    4,
+    6,
+    6,
+    7,
+    7,
+    8,
+    8,
+    9,
+    10,
+    10,
+    10,
+    10,
+    10,
+    10,
+    11,
+    11,
+    11,
+    11,
+    12,
+    12,
+    12,
+    12,
+    12,
+    12,
+    13,
+    13,
+    14,
+    14,
+    14,
+    14,
+    14,
+    15,
+    15,
+    15,
+    15,
+    15,
+    15,
+    16,
+    16,
+    16,
+    16,
+    16,
+    16,
+    16,
+    16,
+    17,
+    17,
+    17,
+    17,
+    18,
+    18,
+    18,
+    18,
+    19,
+    19,
+    19,
+    19,
+    19,
+    20,
+    20,
+    20,
+    20,
+    21,
+    21,
+    21,
+    21,
+    21,
+    21,
+    21,
+    21,
+    21,
+    22,
+    22,
+    22,
+    22,
+    22,
+    22,
+    22,
+    22,
+    22,
+    22,
+    23,
+    23,
+    23,
+    24,
+    24,
+    24,
+    24,
+    24,
+    24,
+    25,
+    25,
+    25,
+    25,
+    25,
+    26,
+    26,
+    26,
+    27,
+    27,
+    27,
+    27,
+    27,
+    27,
+    28,
+    28,
+    28,
+    28,
+    28,
+    29,
+    29,
+    29,
+    29,
+    29,
+    29,
+    30,
+    31,
+    31,
+    32,
+    32,
+    33,
+    33,
+    33,
+    33,
+    33,
+    33,
+    33,
+    33,
+    34,
+    34,
+    34,
+    35,
+    35,
+    36,
+    36,
+    36,
+    36,
+    36,
+    36,
+    36,
+    36,
+    37,
+    37,
+    37,
+    37,
+    37,
+    38,
+    38,
+    38,
+    38,
+    38,
+    38,
+    39,
+    39,
+    39,
+    40,
+    40,
+    41,
+    41,
+    42,
+    43,
+    43,
+    43,
+    44,
+    44,
+    45,
+    45,
+    45,
+    46,
+    46,
+    47,
+    47,
+    48,
+    48,
+    49,
+    49,
+    50,
+    50,
+    50,
+    50,
+    51,
+    51,
+    52,
+    52,
+    53,
+    54,
+    56,
+    56,
+    56,
+    57,
+    59,
+    60,
+    62,
+    62,
+    62,
+    62,
+    63,
+    64,
+    64,
+    65,
+    65,
+    65,
+    66,
+    67,
+    68,
+    69,
+    70,
+    70,
+    71,
+    73,
+    73,
+    74,
+    77,
+    78,
+    78,
+    79,
+    79,
+    79,
+    82,
+    83,
+    85,
+    85,
+    86,
+    86,
+    89,
+    89,
+    92,
+    93,
+    95,
+    97,
+    97,
+    98,
+    99,
+    99,
+    101,
+    102,
+    104,
+    106,
+    107,
+    113,
+    120,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
+    128,
 };
 static const struct work works[] = {
     {"bag-train", BAG, "{\"optim\":\"adam\"}", 32, 128, FEED_ZIPF, 2},

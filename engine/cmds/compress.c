@@ -17,10 +17,21 @@
 #include "src/call/settings.h"
 #include "src/run/record.h"
 
-struct compress_args { struct val *model, *data, *recipe, *loss; double max_drop, seconds; bool force; char *save, *name; };
-struct table_args { struct handle model; };
+struct compress_args {
+    struct val *model, *data, *recipe, *loss;
+    double max_drop, seconds;
+    bool force;
+    char *save, *name;
+};
+struct table_args {
+    struct handle model;
+};
 
-struct work { struct job *j; struct run *run; double told; };
+struct work {
+    struct job *j;
+    struct run *run;
+    double told;
+};
 
 static bool stopping(void *ctx) { return job_boundary(((struct work *)ctx)->j) != STOP_NONE; }
 
@@ -47,7 +58,9 @@ static void said(void *ctx, const struct val *step) {
     if (!kept) buf_addf(&b, "refused: %s", val_get_str(step, "why", ""));
     else {
         buf_addf(&b, "%s %.4f, %.2f MB", val_get(step, "acc") ? "accuracy" : "r2", quality, val_get_num(step, "bytes", 0) / 1e6);
-        if (val_get(step, "faster_1")) buf_addf(&b, ", %.2f times as fast at batch 1, %.2f at batch %d", val_get_num(step, "faster_1", NAN), val_get_num(step, "faster_32", NAN), SPEED_ROWS);
+        if (val_get(step, "faster_1"))
+            buf_addf(
+                &b, ", %.2f times as fast at batch 1, %.2f at batch %d", val_get_num(step, "faster_1", NAN), val_get_num(step, "faster_32", NAN), SPEED_ROWS);
     }
     runs_notice(hub_runs(w->j->hub), "info", b.data);
     buf_release(&b);
@@ -91,12 +104,15 @@ static int deliver(struct work *w, const struct compress_args *a, struct compres
     buf_release(&text);
     bool met = r->met;
     job_result(w->j, r->report);
-    if (!met) err_code(e, ERR_GOAL, "the goal was missed: a step took more than max_drop = %g; the best model that keeps it is %s%s", a->max_drop, path ? "in " : "the newest model", path ? path : "");
+    if (!met)
+        err_code(e, ERR_GOAL, "the goal was missed: a step took more than max_drop = %g; the best model that keeps it is %s%s", a->max_drop,
+            path ? "in " : "the newest model", path ? path : "");
     free(path);
     return met ? 0 : -1;
 }
 
-static int run_it(struct work *w, const struct compress_args *a, const struct model *m, const struct dataset *d, const struct part *p, const struct recipe *recipe, struct err *e) {
+static int run_it(struct work *w, const struct compress_args *a, const struct model *m, const struct dataset *d, const struct part *p,
+    const struct recipe *recipe, struct err *e) {
     struct settings s;
     settings_get(&s);
     struct pool *pool = pool_new((int)s.threads, e);
@@ -105,8 +121,14 @@ static int run_it(struct work *w, const struct compress_args *a, const struct mo
     struct compress_result r;
     int rc = pool ? loss_init(&loss, a->loss, d->n_class > 0, e) : -1;
     if (rc == 0) {
-        struct compress_spec spec = {
-            .model = m, .recipe = recipe, .loss = &loss, .data = d->name, .split = "val", .max_drop = a->max_drop, .force = a->force, .said = said,
+        struct compress_spec spec = {.model = m,
+            .recipe = recipe,
+            .loss = &loss,
+            .data = d->name,
+            .split = "val",
+            .max_drop = a->max_drop,
+            .force = a->force,
+            .said = said,
             .bed = {.part = p, .pool = pool, .seconds = a->seconds, .stop = stopping, .phase = phase, .ctx = w}};
         emit_start(w, m, d, pool);
         rc = compress_run(&spec, &r, e);
@@ -127,7 +149,10 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
     struct model *m = d ? pick_model(a->model, d, e) : NULL;
     int rc = m ? 0 : -1;
     if (rc == 0 && d->part[PART_VAL].n == 0)
-        rc = err_set(e, "data set %s has no validation part, on which compression is judged (never on the test part): load it with val=N, as in data = { \"%s\", val = 1000 }", d->name, d->name);
+        rc = err_set(e,
+            "data set %s has no validation part, on which compression is judged (never on the test part): load it with val=N, as in data = { \"%s\", val = "
+            "1000 }",
+            d->name, d->name);
     if (rc == 0) rc = pick_fit(&f, m, d, &d->part[PART_VAL], e);
     if (rc == 0) {
         w.run = run_new(hub_runs(j->hub), a->name ? a->name : "compress");
@@ -153,19 +178,26 @@ static int table_run(struct call *c, const void *args, struct err *e) {
 
 static const struct arg compress_table[] = {
     {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, model), ARG_POSITIONAL},
-    {"data", "a data set with a validation part, or {NAME, val=N}; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, data), 0, 0, 0, 0, NULL, SRC_DATA},
-    {"recipe", "compressors, one after another: { prune.magnitude{ 0.5 }, quant.int8{} }, or as text prune.magnitude{0.5},quant.int8", NULL, "quant.int8", ARG_VAL, offsetof(struct compress_args, recipe)},
-    {"max_drop", "a step that takes more accuracy (r2 without classes) on the validation part than this, absolute, is not kept and the goal is missed", NULL, NULL, ARG_NUM, offsetof(struct compress_args, max_drop), 0, 0, 0, 1},
+    {"data", "a data set with a validation part, or {NAME, val=N}; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, data), 0, 0, 0,
+        0, NULL, SRC_DATA},
+    {"recipe", "compressors, one after another: { prune.magnitude{ 0.5 }, quant.int8{} }, or as text prune.magnitude{0.5},quant.int8", NULL, "quant.int8",
+        ARG_VAL, offsetof(struct compress_args, recipe)},
+    {"max_drop", "a step that takes more accuracy (r2 without classes) on the validation part than this, absolute, is not kept and the goal is missed", NULL,
+        NULL, ARG_NUM, offsetof(struct compress_args, max_drop), 0, 0, 0, 1},
     {"force", "keeps steps that made the model slower", NULL, "false", ARG_BOOL, offsetof(struct compress_args, force)},
-    {"save", "where the result is saved: a folder or a file PATH.hone; the run's folder if not given", NULL, NULL, ARG_PATH, offsetof(struct compress_args, save), 0, 0, 0, 0, NULL, SRC_FILE},
+    {"save", "where the result is saved: a folder or a file PATH.hone; the run's folder if not given", NULL, NULL, ARG_PATH,
+        offsetof(struct compress_args, save), 0, 0, 0, 0, NULL, SRC_FILE},
     {"seconds", "time for one pair of models at one batch size", "s", "2", ARG_NUM, offsetof(struct compress_args, seconds), 0, 0, 0.01, 3600},
     {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, loss)},
     {"name", "name of the run", NULL, NULL, ARG_STR, offsetof(struct compress_args, name)},
     {NULL},
 };
-static const struct arg table_table[] = {{"model", "a model that came out of compress", NULL, NULL, ARG_HANDLE, offsetof(struct table_args, model), ARG_POSITIONAL}, {NULL}};
+static const struct arg table_table[] = {
+    {"model", "a model that came out of compress", NULL, NULL, ARG_HANDLE, offsetof(struct table_args, model), ARG_POSITIONAL}, {NULL}};
 extern const struct cmd cmd_compress, cmd_table;
 const struct cmd cmd_compress = {
-    {"compress", "makes a model smaller and faster, each step measured on this machine before it is kept", "tiny = hone.compress{ model = m, data = d, recipe = { quant.int8{} }, max_drop = 0.01 }", compress_table, sizeof(struct compress_args)},
+    {"compress", "makes a model smaller and faster, each step measured on this machine before it is kept",
+        "tiny = hone.compress{ model = m, data = d, recipe = { quant.int8{} }, max_drop = 0.01 }", compress_table, sizeof(struct compress_args)},
     OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, compress_job};
-const struct cmd cmd_table = {{"table", "what compression did to a model, a row a step", "print(tiny:table())", table_table, sizeof(struct table_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, table_run};
+const struct cmd cmd_table = {{"table", "what compression did to a model, a row a step", "print(tiny:table())", table_table, sizeof(struct table_args)},
+    OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, table_run};

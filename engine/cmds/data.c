@@ -115,12 +115,12 @@ static const struct arg fetch_table[] = {
     {"name", "name of the data set or model", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 0, NULL, SRC_DATA},
     {"to", "folder that gets a folder NAME", NULL, "./data", ARG_PATH, AT(to), 0, AT_RUN, 0, 0, NULL, SRC_FILE},
     {"from", "an address that has the files under their own names; otherwise the publisher's", NULL, NULL, ARG_STR, AT(from)},
-    {"variant", "which one of a set that has several", NULL, NULL, ARG_STR, AT(variant)},
-    {NULL}};
+    {"variant", "which one of a set that has several", NULL, NULL, ARG_STR, AT(variant)}, {NULL}};
 
 static int unknown_name(const char *name, struct err *e) {
     const char *near = recipe_nearest(name);
-    return err_code(e, ERR_USAGE, "there is no known data set \"%.100s\"%s%s%s: hone data ls lists them", name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return err_code(e, ERR_USAGE, "there is no known data set \"%.100s\"%s%s%s: hone data ls lists them", name, near ? "; did you mean " : "", near ? near : "",
+        near ? "?" : "");
 }
 
 static int fetch(struct call *c, const void *args, struct err *e) {
@@ -179,20 +179,22 @@ static int show(struct call *c, const void *args, struct err *e) {
     for (int i = 0; i < d->n_class; i++) val_push(classes, val_str(d->class_name[i]));
     val_set(v, "classes", classes);
     for (size_t i = 0; i < d->prep->u.t.n_field; i++) /* without the long lists */
-        if (d->prep->u.t.field[i].v->type != VAL_TABLE || (!val_get(d->prep->u.t.field[i].v, "text") && val_len(d->prep->u.t.field[i].v) <= 8)) val_set(prep, d->prep->u.t.field[i].name, val_copy(d->prep->u.t.field[i].v));
+        if (d->prep->u.t.field[i].v->type != VAL_TABLE || (!val_get(d->prep->u.t.field[i].v, "text") && val_len(d->prep->u.t.field[i].v) <= 8))
+            val_set(prep, d->prep->u.t.field[i].name, val_copy(d->prep->u.t.field[i].v));
     val_set(v, "prepared", prep);
     dataset_unref(d);
     call_result(c, v);
     return 0;
 }
 
-const struct cmd cmd_data = {
-    {"data", "Loads a data set: by name, or from a file or folder", "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)},
+const struct cmd cmd_data = {{"data", "Loads a data set: by name, or from a file or folder",
+                                 "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, load, NULL};
-const struct cmd cmd_data_fetch = {
-    {"data_fetch", "Fetches a public data set or pretrained model into ./data, checked against its known sum", "hone.data_fetch{ \"banking77\" }", fetch_table, sizeof(struct fetch_args)},
+const struct cmd cmd_data_fetch = {{"data_fetch", "Fetches a public data set or pretrained model into ./data, checked against its known sum",
+                                       "hone.data_fetch{ \"banking77\" }", fetch_table, sizeof(struct fetch_args)},
     OWNER_HELPER, CMD_LINE, fetch, NULL};
-const struct cmd cmd_data_ls = {{"data_ls", "Lists the known data sets and pretrained models and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER, CMD_LINE | CMD_WATCHER, ls, NULL};
-const struct cmd cmd_data_show = {
-    {"data_show", "What a data set is: files, sums, rows, classes, preparation", "hone.data_show{ \"german-credit\" }", data_arg_table, sizeof(struct data_args)},
+const struct cmd cmd_data_ls = {{"data_ls", "Lists the known data sets and pretrained models and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER,
+    CMD_LINE | CMD_WATCHER, ls, NULL};
+const struct cmd cmd_data_show = {{"data_show", "What a data set is: files, sums, rows, classes, preparation", "hone.data_show{ \"german-credit\" }",
+                                      data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, show, NULL};

@@ -18,7 +18,10 @@
 #include "src/call/call.h"
 #include "src/call/settings.h"
 
-struct doctor_args { int64_t threads; bool fast; };
+struct doctor_args {
+    int64_t threads;
+    bool fast;
+};
 
 /* The value of "NAME : value" (or "NAME: value") in a small text file of the system; NULL: not there. Caller frees. */
 static char *field_of(const char *path, const char *name) {
@@ -100,7 +103,8 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
     }
     struct precision p;
     if (precision_measure(&p, 1024, 768, 768, all, NULL) == 0) {
-        row(b, "precision", "a product takes %.2f ms in fp32, %.2f in bf16: precision=auto takes %s", p.ms_fp32, p.ms_bf16, p.ms_bf16 < p.ms_fp32 ? "bf16" : "fp32");
+        row(b, "precision", "a product takes %.2f ms in fp32, %.2f in bf16: precision=auto takes %s", p.ms_fp32, p.ms_bf16,
+            p.ms_bf16 < p.ms_fp32 ? "bf16" : "fp32");
         val_set(v, "precision", precision_val(&p));
     }
     double one = yard_memory(NULL, isa_now()), g = yard_gflops(all, isa_now()), m = yard_memory(all, isa_now());
@@ -160,11 +164,22 @@ static int run(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg args[] = {
-    {.name = "threads", .help = "threads to measure with; 0: all", .def = "0", .type = ARG_INT, .offset = offsetof(struct doctor_args, threads), .lo = 0, .hi = 1024},
+    {.name = "threads",
+        .help = "threads to measure with; 0: all",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct doctor_args, threads),
+        .lo = 0,
+        .hi = 1024},
     {.name = "fast", .help = "leave the measurements out", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct doctor_args, fast)},
     {0},
 };
 extern const struct cmd cmd_doctor;
-const struct cmd cmd_doctor = {
-    .kind = {.name = "doctor", .help = "what this machine is, what was chosen on it and why, and what it does right now", .example = "hone.doctor{}", .args = args, .size = sizeof(struct doctor_args)},
-    .owner = OWNER_ENGINE, .flags = CMD_LINE | CMD_WATCHER, .run = run};
+const struct cmd cmd_doctor = {.kind = {.name = "doctor",
+                                   .help = "what this machine is, what was chosen on it and why, and what it does right now",
+                                   .example = "hone.doctor{}",
+                                   .args = args,
+                                   .size = sizeof(struct doctor_args)},
+    .owner = OWNER_ENGINE,
+    .flags = CMD_LINE | CMD_WATCHER,
+    .run = run};

@@ -16,7 +16,14 @@
 #include "src/call/settings.h"
 #include "src/run/record.h"
 
-struct eval_args { struct val *model, *data, *loss; int part; int64_t batch; struct val *models; int precision; bool force_precision; };
+struct eval_args {
+    struct val *model, *data, *loss;
+    int part;
+    int64_t batch;
+    struct val *models;
+    int precision;
+    bool force_precision;
+};
 static const char *const part_choice[] = {"train", "val", "test", NULL};
 
 static bool ask(void *ctx, int64_t done, int64_t total) {
@@ -50,7 +57,8 @@ static int same_classes(const struct model *m, const struct dataset *d, struct e
     for (size_t i = 0; i < val_len(names) && i < (size_t)d->n_class; i++) {
         const struct val *v = val_at(names, i);
         if (v->type == VAL_STR && strcmp(v->u.s.p, d->class_name[i]) != 0)
-            return err_set(e, "class %zu of the model is \"%s\", of the data \"%s\": the model was trained on other classes", i + 1, v->u.s.p, d->class_name[i]);
+            return err_set(
+                e, "class %zu of the model is \"%s\", of the data \"%s\": the model was trained on other classes", i + 1, v->u.s.p, d->class_name[i]);
     }
     return 0;
 }
@@ -65,7 +73,8 @@ int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, c
         return 0;
     }
     struct val *texts = val_list();
-    for (int64_t i = 0; i < p->n; i++) val_push(texts, val_strn((const char *)p->raw->data + p->raw->offset[i], (size_t)(p->raw->offset[i + 1] - p->raw->offset[i])));
+    for (int64_t i = 0; i < p->n; i++)
+        val_push(texts, val_strn((const char *)p->raw->data + p->raw->offset[i], (size_t)(p->raw->offset[i + 1] - p->raw->offset[i])));
     f->made = dataset_prepare(prep, texts, e);
     val_free(texts);
     if (!f->made) return -1;
@@ -96,7 +105,8 @@ static struct val *report_of(const struct eval *v, const struct model *m, const 
     return r;
 }
 
-static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss, struct pool *pool, struct err *e) {
+static struct eval *prepare(
+    const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss, struct pool *pool, struct err *e) {
     if (loss_init(loss, a->loss, d->n_class > 0, e) < 0) return NULL;
     struct precision pr;
     int64_t rows, tokens[LOADER_COLS];
@@ -108,7 +118,8 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
     }
     if (precision_say(&pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
-    struct eval_spec spec = {.model = m, .part = p, .loss = loss, .pool = pool, .half = pr.half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
+    struct eval_spec spec = {
+        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr.half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
     struct eval *v = eval_new(&spec, e);
     if (!v) loss_release(loss);
     return v;
@@ -151,8 +162,8 @@ static void discordant(const struct part *p, const int32_t *a, const int32_t *b,
 }
 
 /* One row: report, size, milliseconds of the pass; against the first model the paired exact McNemar test and the rows that flipped. */
-static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct dataset *d, const struct part *p, const char *split, struct pool *pool,
-                       struct val *rows, int32_t **first, struct err *e) {
+static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct dataset *d, const struct part *p, const char *split,
+    struct pool *pool, struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
     struct fitted f = {0};
     struct eval *v = pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
@@ -207,21 +218,34 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     return rc;
 }
 
-#define DATA {"data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), 0, 0, 0, 0, NULL, SRC_DATA}
-#define REST \
-    {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice}, \
-    {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)}, \
-    {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct eval_args, precision), 0, 0, 0, 0, precision_names}, \
-    {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct eval_args, force_precision)}, \
-    {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {NULL}
+#define DATA                                                                                                                                             \
+    {                                                                                                                                                    \
+        "data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), 0, 0, 0, 0, NULL, \
+            SRC_DATA                                                                                                                                     \
+    }
+#define REST                                                                                                                        \
+    {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice},                       \
+        {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)}, \
+        {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct eval_args, precision), 0, 0, 0, 0, precision_names},  \
+        {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct eval_args, force_precision)},            \
+        {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {     \
+        NULL                                                                                                                        \
+    }
 static const struct arg eval_table[] = {
-    {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL}, DATA, REST,
+    {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL},
+    DATA,
+    REST,
 };
 static const struct arg compare_table[] = {
-    {"models", "models or paths", NULL, NULL, ARG_TABLE, offsetof(struct eval_args, models), ARG_POSITIONAL | ARG_REST}, DATA, REST,
+    {"models", "models or paths", NULL, NULL, ARG_TABLE, offsetof(struct eval_args, models), ARG_POSITIONAL | ARG_REST},
+    DATA,
+    REST,
 };
 
 extern const struct cmd cmd_eval, cmd_compare;
-const struct cmd cmd_eval = {{"eval", "metrics of a model on a part of a data set", "rep = hone.eval{ model = m, data = d.test }", eval_table, sizeof(struct eval_args)}, OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, eval_job};
-const struct cmd cmd_compare = {{"compare", "models side by side, with a paired test against the first", "print(hone.compare{ a, b, data = d.test })", compare_table, sizeof(struct eval_args)},
-                                OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, compare_job};
+const struct cmd cmd_eval = {
+    {"eval", "metrics of a model on a part of a data set", "rep = hone.eval{ model = m, data = d.test }", eval_table, sizeof(struct eval_args)}, OWNER_ENGINE,
+    CMD_WAIT | CMD_LINE, NULL, eval_job};
+const struct cmd cmd_compare = {{"compare", "models side by side, with a paired test against the first", "print(hone.compare{ a, b, data = d.test })",
+                                    compare_table, sizeof(struct eval_args)},
+    OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, compare_job};

@@ -13,8 +13,7 @@ struct field_args {
     struct handle of;
     struct val *name;
 };
-static const struct arg args_table[] = {
-    {"of", "the object", NULL, NULL, ARG_HANDLE, offsetof(struct field_args, of), ARG_POSITIONAL | ARG_REQUIRED},
+static const struct arg args_table[] = {{"of", "the object", NULL, NULL, ARG_HANDLE, offsetof(struct field_args, of), ARG_POSITIONAL | ARG_REQUIRED},
     {"name", "a field's name, an index from 1, or \"#\" for the length", NULL, NULL, ARG_VAL, offsetof(struct field_args, name), ARG_POSITIONAL | ARG_REQUIRED},
     {NULL}};
 
@@ -25,7 +24,8 @@ static int no_field(const char *what, const char *name, const char *const *names
         strncat(all, i ? ", " : "", sizeof all - strlen(all) - 1);
         strncat(all, names[i], sizeof all - strlen(all) - 1);
     }
-    return err_code(e, ERR_USAGE, "a %s has no field \"%.60s\"%s%s%s; it has %s", what, name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "", all);
+    return err_code(
+        e, ERR_USAGE, "a %s has no field \"%.60s\"%s%s%s; it has %s", what, name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "", all);
 }
 
 static struct val *classes(const struct dataset *d) {
@@ -103,9 +103,7 @@ static struct val *part_field(const struct dataset *d, struct handle h, const st
 static int of_data(struct call *c, const struct field_args *a, struct err *e) {
     struct dataset *d = objects_data(a->of, e);
     if (!d) return -1;
-    struct val *v = a->of.kind == HANDLE_PART ? part_field(d, a->of, a->name, e)
-                  : a->name->type == VAL_STR  ? data_field(d, a->of, a->name->u.s.p, e)
-                                              : NULL;
+    struct val *v = a->of.kind == HANDLE_PART ? part_field(d, a->of, a->name, e) : a->name->type == VAL_STR ? data_field(d, a->of, a->name->u.s.p, e) : NULL;
     if (!v && a->of.kind == HANDLE_DATA && a->name->type != VAL_STR) err_code(e, ERR_USAGE, "a data set has no examples of its own; index a part: d.train[1]");
     dataset_unref(d);
     if (!v) return -1;
@@ -122,4 +120,5 @@ static int run(struct call *c, const void *args, struct err *e) {
     return err_code(e, ERR_USAGE, "a %s has no fields; hone.help() lists what can be done with it", val_type_name(&v));
 }
 
-const struct cmd cmd_field = {{"field", "A field or element of a handle", NULL, args_table, sizeof(struct field_args)}, OWNER_ANY, CMD_HIDDEN | CMD_WATCHER, run, NULL};
+const struct cmd cmd_field = {
+    {"field", "A field or element of a handle", NULL, args_table, sizeof(struct field_args)}, OWNER_ANY, CMD_HIDDEN | CMD_WATCHER, run, NULL};

@@ -8,9 +8,11 @@
 #include "engine/cmds/pick.h"
 #include "src/call/cmd.h"
 
-#define A(name, help, def, type, field, ...) {name, help, NULL, def, type, offsetof(struct lr_range_args, field), __VA_ARGS__}
+#define A(name, help, def, type, field, ...) \
+    { name, help, NULL, def, type, offsetof(struct lr_range_args, field), __VA_ARGS__ }
 static const struct arg table[] = {
-    A("model", "a model, the path of a saved one, or a known name; the newest if not given. It is copied and stays as it is", NULL, ARG_VAL, model, ARG_POSITIONAL),
+    A("model", "a model, the path of a saved one, or a known name; the newest if not given. It is copied and stays as it is", NULL, ARG_VAL, model,
+        ARG_POSITIONAL),
     A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
     A("from", "first learning rate", "1e-7", ARG_NUM, from, 0, 0, 1e-30, 1e6),
     A("to", "last learning rate, if the loss does not diverge before", "1", ARG_NUM, to, 0, 0, 1e-30, 1e6),
@@ -36,5 +38,6 @@ static int lr_range_job(struct job *j, const void *args, struct err *e) {
 }
 
 extern const struct cmd cmd_lr_range;
-const struct cmd cmd_lr_range = {{"lr_range", "learning rate range test: the loss while the rate grows, on a copy of the model, and a rate to begin with", "r = hone.lr_range{ model = m, data = d }", table,
-                                  sizeof(struct lr_range_args)}, OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, lr_range_job};
+const struct cmd cmd_lr_range = {{"lr_range", "learning rate range test: the loss while the rate grows, on a copy of the model, and a rate to begin with",
+                                     "r = hone.lr_range{ model = m, data = d }", table, sizeof(struct lr_range_args)},
+    OWNER_ENGINE, CMD_WAIT | CMD_LINE, NULL, lr_range_job};

@@ -16,13 +16,20 @@ struct model_args {
     char *name;
     int64_t n_class, seed;
 };
-struct of_args { struct handle model; char *path; int64_t tokens; };
-struct load_args { char *path; int pool; int64_t classes, len; double dropout; };
+struct of_args {
+    struct handle model;
+    char *path;
+    int64_t tokens;
+};
+struct load_args {
+    char *path;
+    int pool;
+    int64_t classes, len;
+    double dropout;
+};
 static const char *const pools[] = {"auto", "first", "mean", "none", NULL};
 
-static bool is_data(const struct val *v) {
-    return v && v->type == VAL_HANDLE && (v->u.h.kind == HANDLE_DATA || v->u.h.kind == HANDLE_PART);
-}
+static bool is_data(const struct val *v) { return v && v->type == VAL_HANDLE && (v->u.h.kind == HANDLE_DATA || v->u.h.kind == HANDLE_PART); }
 
 /* The table as the user wrote it, without what is ours. */
 static struct val *user_table(const struct model_args *a) {
@@ -112,7 +119,8 @@ static int load_run(struct call *c, const void *args, struct err *e) {
     const struct load_args *a = args;
     struct settings s;
     settings_get(&s);
-    struct hf_options o = {a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, a->dropout, (uint64_t)s.seed};
+    struct hf_options o = {
+        a->pool ? pools[a->pool] : NULL, a->classes == ARG_NONE_INT ? 0 : a->classes, a->len == ARG_NONE_INT ? 0 : a->len, a->dropout, (uint64_t)s.seed};
     args_release(&settings_kind, &s);
     struct model *m = pick_load(a->path, &o, e);
     if (!m) return -1;
@@ -126,33 +134,50 @@ static const struct arg model_table[] = {
     {"name", "name of the model", NULL, NULL, ARG_STR, offsetof(struct model_args, name)},
     {"classes", "names of the classes, a list", NULL, NULL, ARG_VAL, offsetof(struct model_args, classes)},
     {"n_class", "number of classes", NULL, NULL, ARG_INT, offsetof(struct model_args, n_class), 0, 0, 1, 1e9},
-    {"data", "a data set for classes and preparation where input is a shape", NULL, NULL, ARG_VAL, offsetof(struct model_args, data), 0, 0, 0, 0, NULL, SRC_DATA},
+    {"data", "a data set for classes and preparation where input is a shape", NULL, NULL, ARG_VAL, offsetof(struct model_args, data), 0, 0, 0, 0, NULL,
+        SRC_DATA},
     {"seed", "seed of the first weights; the session's if not given", NULL, NULL, ARG_INT, offsetof(struct model_args, seed), 0, 0, 0, 9e15},
     {NULL},
 };
-#define MODEL {"model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct of_args, model), ARG_POSITIONAL}
-#define PATH(flags) {"path", "a saved model", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | (flags), 0, 0, 0, NULL, SRC_FILE}
+#define MODEL \
+    { "model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct of_args, model), ARG_POSITIONAL }
+#define PATH(flags) \
+    { "path", "a saved model", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | (flags), 0, 0, 0, NULL, SRC_FILE }
 static const struct arg of_table[] = {MODEL, PATH(0), {NULL}};
 static const struct arg macs_table[] = {
-    MODEL, PATH(0), {"tokens", "tokens of one text", NULL, NULL, ARG_INT, offsetof(struct of_args, tokens), 0, 0, 1, 1e9}, {NULL},
+    MODEL,
+    PATH(0),
+    {"tokens", "tokens of one text", NULL, NULL, ARG_INT, offsetof(struct of_args, tokens), 0, 0, 1, 1e9},
+    {NULL},
 };
 static const struct arg save_table[] = {
-    MODEL, {"path", "folder, or a file PATH.hone", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {NULL},
+    MODEL,
+    {"path", "folder, or a file PATH.hone", NULL, NULL, ARG_PATH, offsetof(struct of_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {NULL},
 };
 static const struct arg load_table[] = {
-    {"path", "a saved model, a folder of transformers with config.json and model.safetensors, or the name of a known one", NULL, NULL, ARG_PATH, offsetof(struct load_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {"path", "a saved model, a folder of transformers with config.json and model.safetensors, or the name of a known one", NULL, NULL, ARG_PATH,
+        offsetof(struct load_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
     {"pool", "of a folder of transformers: what becomes of the tokens", NULL, "auto", ARG_ENUM, offsetof(struct load_args, pool), 0, 0, 0, 0, pools},
-    {"classes", "of a folder of transformers: puts a new head with so many classes behind it", NULL, NULL, ARG_INT, offsetof(struct load_args, classes), 0, 0, 1, 1e6},
-    {"len", "of a folder of transformers: texts are cut to so many tokens; default 128", NULL, NULL, ARG_INT, offsetof(struct load_args, len), 0, 0, 1, 1 << 20},
-    {"dropout", "of a folder of transformers: share dropped in training; default as config.json says", NULL, NULL, ARG_NUM, offsetof(struct load_args, dropout), 0, 0, 0, 0.999},
+    {"classes", "of a folder of transformers: puts a new head with so many classes behind it", NULL, NULL, ARG_INT, offsetof(struct load_args, classes), 0, 0,
+        1, 1e6},
+    {"len", "of a folder of transformers: texts are cut to so many tokens; default 128", NULL, NULL, ARG_INT, offsetof(struct load_args, len), 0, 0, 1,
+        1 << 20},
+    {"dropout", "of a folder of transformers: share dropped in training; default as config.json says", NULL, NULL, ARG_NUM, offsetof(struct load_args, dropout),
+        0, 0, 0, 0.999},
     {NULL},
 };
 
 extern const struct cmd cmd_model, cmd_summary, cmd_params, cmd_macs, cmd_clone, cmd_save, cmd_load;
-const struct cmd cmd_model = {{"model", "makes a model", "m = nn.model{ input = d, nn.flatten{}, nn.linear{10} }", model_table, sizeof(struct model_args)}, OWNER_ENGINE, 0, model_run};
-const struct cmd cmd_summary = {{"summary", "a table of the model's layers", "print(m:summary())", of_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE, summary_run};
-const struct cmd cmd_params = {{"params", "number of trainable parameters", "print(m:params())", of_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, params_run};
-const struct cmd cmd_macs = {{"macs", "multiply-adds of one example", "print(m:macs())", macs_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, macs_run};
+const struct cmd cmd_model = {
+    {"model", "makes a model", "m = nn.model{ input = d, nn.flatten{}, nn.linear{10} }", model_table, sizeof(struct model_args)}, OWNER_ENGINE, 0, model_run};
+const struct cmd cmd_summary = {{"summary", "a table of the model's layers", "print(m:summary())", of_table, sizeof(struct of_args)}, OWNER_ENGINE,
+    CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE, summary_run};
+const struct cmd cmd_params = {{"params", "number of trainable parameters", "print(m:params())", of_table, sizeof(struct of_args)}, OWNER_ENGINE,
+    CMD_WHILE_RUNNING | CMD_WATCHER, params_run};
+const struct cmd cmd_macs = {
+    {"macs", "multiply-adds of one example", "print(m:macs())", macs_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER, macs_run};
 const struct cmd cmd_clone = {{"clone", "a copy of the model", "m2 = m:clone()", of_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, clone_run};
 const struct cmd cmd_save = {{"save", "saves the model", "m:save(\"best\")", save_table, sizeof(struct of_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, save_run};
-const struct cmd cmd_load = {{"load", "loads a saved model", "m = hone.load(\"best\")", load_table, sizeof(struct load_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, load_run};
+const struct cmd cmd_load = {
+    {"load", "loads a saved model", "m = hone.load(\"best\")", load_table, sizeof(struct load_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, load_run};

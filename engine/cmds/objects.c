@@ -25,8 +25,12 @@ static struct handle add(enum handle_kind kind, void *p) {
     return h;
 }
 
-struct handle objects_add_data(struct dataset *d) { return add(HANDLE_DATA, d); }
-struct handle objects_add_model(struct model *m) { return add(HANDLE_MODEL, m); }
+struct handle objects_add_data(struct dataset *d) {
+    return add(HANDLE_DATA, d);
+}
+struct handle objects_add_model(struct model *m) {
+    return add(HANDLE_MODEL, m);
+}
 
 /* With the lock held. */
 static struct object *find(struct handle h, enum handle_kind kind) {
@@ -39,7 +43,8 @@ static int unknown(struct handle h, enum handle_kind kind, struct err *e) {
     const char *what = kind == HANDLE_DATA ? "data set" : "model";
     if (!h.id) return err_code(e, ERR_USAGE, "no %s is given", what);
     static const char *const names[HANDLE_KINDS] = {"nothing", "a model", "a data set", "a part of a data set", "a run", "a job"};
-    if (h.kind != kind && !(kind == HANDLE_DATA && h.kind == HANDLE_PART)) return err_code(e, ERR_USAGE, "a %s is needed here, not %s", what, names[h.kind < HANDLE_KINDS ? h.kind : 0]);
+    if (h.kind != kind && !(kind == HANDLE_DATA && h.kind == HANDLE_PART))
+        return err_code(e, ERR_USAGE, "a %s is needed here, not %s", what, names[h.kind < HANDLE_KINDS ? h.kind : 0]);
     return err_code(e, ERR_USAGE, "there is no %s #%u any more", what, h.id);
 }
 
@@ -72,7 +77,9 @@ static void *take(struct handle h, enum handle_kind kind, struct err *e) {
     return p;
 }
 
-struct model *objects_take_model(struct handle h, struct err *e) { return take(h, HANDLE_MODEL, e); }
+struct model *objects_take_model(struct handle h, struct err *e) {
+    return take(h, HANDLE_MODEL, e);
+}
 
 int objects_drop_data(struct handle h, struct err *e) {
     struct dataset *d = take(h, HANDLE_DATA, e);

@@ -15,9 +15,7 @@
 #include "src/base/mem.h"
 #include "src/call/settings.h"
 
-static bool absent(const struct val *v) {
-    return !v || v->type == VAL_NIL;
-}
+static bool absent(const struct val *v) { return !v || v->type == VAL_NIL; }
 
 static struct handle newest(enum handle_kind kind) {
     struct handle last = {0}, h;
@@ -75,7 +73,8 @@ static struct val *layer(const char *kind, int64_t size) {
 struct val *pick_known(const char *name, const struct dataset *d) {
     struct val *t = val_table();
     int64_t out = d->n_class > 0 ? d->n_class : 1;
-    bool text = d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS, image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
+    bool text = d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS,
+         image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
     val_set_str(t, "name", name);
     if (strcmp(name, "bag") == 0 && text) {
         val_push(t, layer("embedding", 0));
@@ -109,7 +108,8 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     const char *at = found ? found : path;
     bool foreign = hf_is(at);
     struct model *m = NULL;
-    if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0)) err_code(e, ERR_USAGE, "pool, classes, len and dropout are for folders of transformers (config.json); %s is not one", at);
+    if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0))
+        err_code(e, ERR_USAGE, "pool, classes, len and dropout are for folders of transformers (config.json); %s is not one", at);
     else m = foreign ? hf_load(at, o, e) : model_load(at, e);
     free(found);
     return m;

@@ -15,7 +15,11 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
 /* A known whole model for a data set as a description, NULL if the name is not known. */
 struct val *pick_known(const char *name, const struct dataset *d);
 /* A part as the model wants it: texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. eval.c */
-struct fitted { const struct part *part; struct part own, *made; struct column col[2]; }; /* made: part_free it in the end */
+struct fitted {
+    const struct part *part;
+    struct part own, *made;
+    struct column col[2];
+}; /* made: part_free it in the end */
 int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e);
 
 #endif

@@ -13,7 +13,11 @@
 #include "src/base/mem.h"
 #include "src/call/call.h"
 
-struct predict_args { struct handle model; struct val *rest; int64_t top; };
+struct predict_args {
+    struct handle model;
+    struct val *rest;
+    int64_t top;
+};
 #define FILE_MAX ((size_t)64 << 20)
 
 /* A string that names a readable file stands for its text. */
@@ -140,9 +144,12 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
 
 static const struct arg table[] = {
     {"model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct predict_args, model), ARG_POSITIONAL},
-    {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest), ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
+    {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest),
+        ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
     {NULL},
 };
 extern const struct cmd cmd_predict;
-const struct cmd cmd_predict = {{"predict", "labels and probabilities of new inputs", "print(m:predict(\"a fine film\").label)", table, sizeof(struct predict_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE, predict_run};
+const struct cmd cmd_predict = {
+    {"predict", "labels and probabilities of new inputs", "print(m:predict(\"a fine film\").label)", table, sizeof(struct predict_args)}, OWNER_ENGINE,
+    CMD_WHILE_RUNNING | CMD_LINE, predict_run};

@@ -48,7 +48,8 @@ static int same_content(const struct val *then, const struct val *now, struct er
     if (n != val_len(b)) return err_set(e, "the data set has %zu files, the run was made with %zu: give data=", val_len(b), n);
     for (size_t i = 0; i < n; i++)
         if (strcmp(digest(a, i), digest(b, i)) != 0)
-            return err_set(e, "%s has changed since the run was made (SHA-256 %.12s.., then %.12s..): give data=", val_get_str(val_at(b, i), "path", "?"), digest(b, i), digest(a, i));
+            return err_set(e, "%s has changed since the run was made (SHA-256 %.12s.., then %.12s..): give data=", val_get_str(val_at(b, i), "path", "?"),
+                digest(b, i), digest(a, i));
     return 0;
 }
 
@@ -93,7 +94,8 @@ struct val *resume_args(struct job *j, struct err *e) {
     if (!resume || resume->type == VAL_NIL) return args;
     train_resume_path(j->hub, resume, path, sizeof path);
     record = live_record(j->hub, resume);
-    if (!record) record = io_exists(path) ? find_record(path, e) : (err_set(e, "there is no run or checkpoint %s to resume; hone ls lists the runs", path), NULL);
+    if (!record)
+        record = io_exists(path) ? find_record(path, e) : (err_set(e, "there is no run or checkpoint %s to resume; hone ls lists the runs", path), NULL);
     int rc = e->code ? -1 : 0;
     if (rc == 0 && !val_get(args, "data")) rc = fill_data(args, record, path, e);
     if (rc == 0 && !val_get(args, "model")) rc = fill_model(args, path, e);

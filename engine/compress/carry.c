@@ -52,7 +52,9 @@ static struct val *in_list(const struct val *list, const char *path) {
     }
     return NULL;
 }
-struct val *desc_layer(struct val *desc, const char *path) { return in_list(val_get(desc, "layers"), path); }
+struct val *desc_layer(struct val *desc, const char *path) {
+    return in_list(val_get(desc, "layers"), path);
+}
 
 void desc_hold(struct val *desc, const char *param, const char *how) {
     char path[256];
@@ -76,7 +78,8 @@ bool keep_has(const struct val *keep, const char *param) {
 }
 
 static int keep_one(const struct model *m, const struct val *pattern, const char *what, struct err *e) {
-    if (pattern->type != VAL_STR) return err_code(e, ERR_USAGE, "%s: keep is a name of a layer or parameter, or a list of them, not a %s", what, val_type_name(pattern));
+    if (pattern->type != VAL_STR)
+        return err_code(e, ERR_USAGE, "%s: keep is a name of a layer or parameter, or a list of them, not a %s", what, val_type_name(pattern));
     for (int i = 0; i < m->n_param; i++)
         if (optim_match(pattern->u.s.p, m->param[i].name)) return 0;
     return err_code(e, ERR_USAGE, "%s: keep names \"%.60s\", but no parameter matches; model:summary() lists the layers", what, pattern->u.s.p);
@@ -168,7 +171,8 @@ void carry_states(const struct model *old, const struct optimiser *from, const s
             char *dst = (char *)to->l.state + b->at[k];
             const char *src = (const char *)from->l.state + a->at[k];
             bool shaped = a->state[k].ndim == was->ndim && memcmp(a->state[k].dim, was->dim, (size_t)was->ndim * sizeof *was->dim) == 0;
-            if (r && shaped && a->state[k].dtype == DT_F32 && a->bytes[k] >= (size_t)was->len * sizeof(float)) gather(r, (const float *)src, was->dim, was->ndim, (float *)dst);
+            if (r && shaped && a->state[k].dtype == DT_F32 && a->bytes[k] >= (size_t)was->len * sizeof(float))
+                gather(r, (const float *)src, was->dim, was->ndim, (float *)dst);
             else if (a->bytes[k] == b->bytes[k] && !(r && shaped)) memcpy(dst, src, b->bytes[k]);
         }
     }

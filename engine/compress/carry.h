@@ -5,8 +5,14 @@
 #include "engine/model/model.h"
 #include "engine/optims/optim.h"
 
-struct index_row { char *name; int64_t *keep[2], n[2]; }; /* of a parameter: positions left of its first and second extent, ascending; NULL: all */
-struct index_map { struct index_row *row; int n; };
+struct index_row {
+    char *name;
+    int64_t *keep[2], n[2];
+}; /* of a parameter: positions left of its first and second extent, ascending; NULL: all */
+struct index_map {
+    struct index_row *row;
+    int n;
+};
 void index_add(struct index_map *map, const char *name, int extent, const int64_t *keep, int64_t n); /* copies */
 void index_release(struct index_map *map);
 

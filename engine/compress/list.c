@@ -43,7 +43,8 @@ static int unknown(const char *name, struct err *e) {
         buf_addf(&all, "%s%s", n ? ", " : "", full[n]);
     }
     const char *near = args_nearest(name, names, n);
-    err_code(e, ERR_USAGE, "there is no compressor \"%.60s\"%s%s%s; there are %s", name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "", all.data);
+    err_code(e, ERR_USAGE, "there is no compressor \"%.60s\"%s%s%s; there are %s", name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+        all.data);
     buf_release(&all);
     return -1;
 }
@@ -78,7 +79,8 @@ static int step_init(struct recipe_step *s, const struct val *v, size_t at, stru
     const char *group = NULL, *name = NULL;
     for (int i = 0; compressors[i] && v->type == VAL_TABLE && !name; i++)
         if ((name = val_get_str(v, compressors[i]->group, NULL))) group = compressors[i]->group;
-    if (!name) return err_code(e, ERR_USAGE, "step %zu of the recipe is a %s, not a compressor: write quant.int8{} or \"quant.int8\"", at + 1, val_type_name(v));
+    if (!name)
+        return err_code(e, ERR_USAGE, "step %zu of the recipe is a %s, not a compressor: write quant.int8{} or \"quant.int8\"", at + 1, val_type_name(v));
     if (!(s->row = find(group, name))) return unknown(name, e);
     struct val *args = val_copy(v);
     val_unset(args, s->row->group);

@@ -9,18 +9,18 @@ enum { SPEED_ONE, SPEED_MANY, SPEEDS }; /* batches of 1 and of 32 rows */
 
 /* Where it is measured. */
 struct bed {
-    const struct part *part;       /* rows as the models take them, with a target; borrowed */
+    const struct part *part; /* rows as the models take them, with a target; borrowed */
     struct pool *pool;
-    double seconds;                /* for one pair of models at one batch size, about */
-    bool (*stop)(void *ctx);       /* asked between samples; may be NULL */
+    double seconds; /* for one pair of models at one batch size, about */
+    bool (*stop)(void *ctx); /* asked between samples; may be NULL */
     void (*phase)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
     /* Seconds of one run of model a (which 0) or b (1) on `rows` rows from row `from`; NULL: the model is run and timed. For tests. */
     double (*timer)(void *ctx, int which, int64_t from, int64_t rows);
     void *ctx;
 };
-struct pair_speed {                /* a is the model before, b the one after */
-    double a50, b50, a99, b99;     /* seconds a run: medians and 99th percentiles over samples */
-    double ratio, lo, hi;          /* b over a: median of the pairs, its 95 % interval by order statistics */
+struct pair_speed { /* a is the model before, b the one after */
+    double a50, b50, a99, b99; /* seconds a run: medians and 99th percentiles over samples */
+    double ratio, lo, hi; /* b over a: median of the pairs, its 95 % interval by order statistics */
     int n;
 };
 int measure_pair(const struct bed *bed, const struct model *a, const struct model *b, struct pair_speed out[SPEEDS], struct err *e);
@@ -30,10 +30,10 @@ bool pair_slower(const struct pair_speed *p);
 void pair_ratio(const double *a, const double *b, int n, struct pair_speed *out);
 
 struct worth {
-    double quality;                /* acc, or r2 without classes */
-    struct val *values;            /* metrics; the owner's */
-    int32_t *guess;                /* (part->n) or NULL; the owner's */
-    int64_t bytes, memory;         /* on disk; of weights and a run of 32 rows */
+    double quality; /* acc, or r2 without classes */
+    struct val *values; /* metrics; the owner's */
+    int32_t *guess; /* (part->n) or NULL; the owner's */
+    int64_t bytes, memory; /* on disk; of weights and a run of 32 rows */
     int64_t params, macs;
 };
 int measure_worth(const struct bed *bed, const struct model *m, const struct loss_spec *loss, struct worth *out, struct err *e);

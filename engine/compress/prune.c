@@ -13,18 +13,31 @@
 
 enum { WHAT_ALL, WHAT_UNITS, WHAT_HEADS, WHAT_WEIGHTS };
 static const char *const whats[] = {"all", "units", "heads", "weights", NULL};
-struct magnitude_args { double amount; int what; struct val *keep; };
+struct magnitude_args {
+    double amount;
+    int what;
+    struct val *keep;
+};
 
 /* Positions of unit u in an extent of a parameter: part * part_len + u * per + 0 .. per, for each part. */
-struct member { char name[256]; int extent; int64_t per, parts, part_len; };
+struct member {
+    char name[256];
+    int extent;
+    int64_t per, parts, part_len;
+};
 struct group { /* what is removed together */
     char path[200];
     const char *what, *field; /* field of the layer that counts the units */
-    int64_t n, head;          /* head > 0: values of a head */
+    int64_t n, head; /* head > 0: values of a head */
     struct member member[4];
     int n_member;
 };
-struct plan_prune { struct group *g; int n; const struct model *m; const struct magnitude_args *a; };
+struct plan_prune {
+    struct group *g;
+    int n;
+    const struct model *m;
+    const struct magnitude_args *a;
+};
 
 static void member_add(struct group *g, const struct model *m, const char *name, int extent, int64_t per, int64_t parts, int64_t part_len) {
     struct member *b = &g->member[g->n_member];
@@ -146,7 +159,10 @@ static void groups_of(struct plan_prune *p, const struct val *list, const char *
 }
 
 /* ---- scores ---- */
-struct scored { double score; int64_t unit; };
+struct scored {
+    double score;
+    int64_t unit;
+};
 static int by_score(const void *a, const void *b) { /* largest first; equal ones in their order */
     const struct scored *x = a, *y = b;
     return x->score != y->score ? (x->score < y->score ? 1 : -1) : x->unit < y->unit ? -1 : 1;
@@ -245,7 +261,9 @@ static struct model *magnitude_run(const struct model *m, const void *args, stru
     if (a->what == WHAT_WEIGHTS) return zeros(m, a, s, e);
     groups_of(&p, val_get(m->desc, "layers"), "");
     struct val *desc = val_copy(m->desc), *list = val_list();
-    int rc = p.n ? 0 : err_set(e, "prune.magnitude: the model has no %s that can be removed: hidden linear layers, feed-forward parts and heads can be", a->what == WHAT_HEADS ? "heads" : "units");
+    int rc = p.n ? 0
+                 : err_set(e, "prune.magnitude: the model has no %s that can be removed: hidden linear layers, feed-forward parts and heads can be",
+                       a->what == WHAT_HEADS ? "heads" : "units");
     for (int i = 0; i < p.n && rc == 0; i++) rc = cut(&p, &p.g[i], desc, s->map, list, e);
     val_set(s->note, "layers", list);
     free(p.g);
@@ -254,12 +272,25 @@ static struct model *magnitude_run(const struct model *m, const void *args, stru
     return NULL;
 }
 
-static const struct arg magnitude_arg[] = {
-    {.name = "amount", .help = "share that goes, in each layer", .type = ARG_NUM, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct magnitude_args, amount), .lo = 0, .hi = 0.999},
-    {.name = "what", .help = "units (of feed-forward parts and hidden layers), heads, all: both; weights: single ones become zero, no speed-up", .def = "all", .type = ARG_ENUM, .offset = offsetof(struct magnitude_args, what), .names = whats},
-    {.name = "keep", .help = "layers that stay whole: \"block1\", { \"linear1\", .. }", .type = ARG_VAL, .offset = offsetof(struct magnitude_args, keep)},
-    {0}};
+static const struct arg magnitude_arg[] = {{.name = "amount",
+                                               .help = "share that goes, in each layer",
+                                               .type = ARG_NUM,
+                                               .flags = ARG_POSITIONAL | ARG_REQUIRED,
+                                               .offset = offsetof(struct magnitude_args, amount),
+                                               .lo = 0,
+                                               .hi = 0.999},
+    {.name = "what",
+        .help = "units (of feed-forward parts and hidden layers), heads, all: both; weights: single ones become zero, no speed-up",
+        .def = "all",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct magnitude_args, what),
+        .names = whats},
+    {.name = "keep", .help = "layers that stay whole: \"block1\", { \"linear1\", .. }", .type = ARG_VAL, .offset = offsetof(struct magnitude_args, keep)}, {0}};
 extern const struct compressor compressor_magnitude;
-const struct compressor compressor_magnitude = {
-    .kind = {.name = "magnitude", .help = "removes the units and heads with the smallest weights", .example = "prune.magnitude{ 0.5 }", .args = magnitude_arg, .size = sizeof(struct magnitude_args)},
-    .group = "prune", .run = magnitude_run};
+const struct compressor compressor_magnitude = {.kind = {.name = "magnitude",
+                                                    .help = "removes the units and heads with the smallest weights",
+                                                    .example = "prune.magnitude{ 0.5 }",
+                                                    .args = magnitude_arg,
+                                                    .size = sizeof(struct magnitude_args)},
+    .group = "prune",
+    .run = magnitude_run};

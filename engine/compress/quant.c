@@ -13,11 +13,21 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
-struct int8_args { bool choose, embeddings, attention; struct val *keep; };
-struct half_args { int type; };
+struct int8_args {
+    bool choose, embeddings, attention;
+    struct val *keep;
+};
+struct half_args {
+    int type;
+};
 
 /* ---- one product, in floats and in 8 bits ---- */
-struct product { int64_t m[SPEEDS], k, n; int act; double ratio[SPEEDS], us[SPEEDS]; bool known; }; /* act: 0 none, 1 relu, 2 gelu behind it */
+struct product {
+    int64_t m[SPEEDS], k, n;
+    int act;
+    double ratio[SPEEDS], us[SPEEDS];
+    bool known;
+}; /* act: 0 none, 1 relu, 2 gelu behind it */
 
 static struct plan *product_plan(const struct product *q, bool i8, int64_t rows, struct pool *pool, struct graph **g, char **mem, struct err *e) {
     static const char *const acts[] = {NULL, "relu", "gelu"};
@@ -55,7 +65,8 @@ static int time_plans(struct product *q, int s, struct plan *p[2], const struct 
             double from = clock_now();
             for (int r = 0; r < reps && rc == 0; r++) rc = plan_run(p[k], x, PHASE_FORWARD, PHASE_FORWARD, e);
             t[k][n] = (clock_now() - from) / reps;
-            if (n == 0 && j == 1) reps = (int)fmin(1e5, ceil(100e-6 / fmax(fmin(t[0][0], t[1][0]), 1e-8))); /* the first pair warms up and says how long one takes */
+            if (n == 0 && j == 1)
+                reps = (int)fmin(1e5, ceil(100e-6 / fmax(fmin(t[0][0], t[1][0]), 1e-8))); /* the first pair warms up and says how long one takes */
         }
     if (rc == 0) {
         struct pair_speed v;
@@ -104,8 +115,18 @@ static struct plan *attention_plan(bool i8, int64_t heads, int64_t n, int64_t ro
 }
 
 /* ---- which parameters ---- */
-struct found { char name[256]; struct product q; bool table, attention, take; const char *why; int64_t heads, width; };
-struct finder { struct found *f; int n; const struct bed *bed; };
+struct found {
+    char name[256];
+    struct product q;
+    bool table, attention, take;
+    const char *why;
+    int64_t heads, width;
+};
+struct finder {
+    struct found *f;
+    int n;
+    const struct bed *bed;
+};
 
 static int64_t tokens_of(const struct bed *bed, int64_t rows) {
     int64_t all = 0, n = bed->part->n > 0 ? bed->part->n : 1;
@@ -288,19 +309,38 @@ static struct model *half_run(const struct model *m, const void *args, struct sq
 }
 
 static const char *const types[] = {"f16", "bf16", NULL};
-static const struct arg int8_arg[] = {
-    {.name = "choose", .help = "times each layer and leaves it in floats where 8 bits are not faster; false: all", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, choose)},
+static const struct arg int8_arg[] = {{.name = "choose",
+                                          .help = "times each layer and leaves it in floats where 8 bits are not faster; false: all",
+                                          .def = "true",
+                                          .type = ARG_BOOL,
+                                          .offset = offsetof(struct int8_args, choose)},
     {.name = "embeddings", .help = "tables too, row by row", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, embeddings)},
     {.name = "attention", .help = "products of attention too", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct int8_args, attention)},
-    {.name = "keep", .help = "layers or parameters that stay in floats: \"head\", { \"block1.*\", .. }", .type = ARG_VAL, .offset = offsetof(struct int8_args, keep)},
+    {.name = "keep",
+        .help = "layers or parameters that stay in floats: \"head\", { \"block1.*\", .. }",
+        .type = ARG_VAL,
+        .offset = offsetof(struct int8_args, keep)},
     {0}};
-static const struct arg half_arg[] = {
-    {.name = "type", .help = "f16 (11 bits of precision, up to 65504) or bf16 (8 bits, the range of f32)", .def = "f16", .type = ARG_ENUM, .flags = ARG_POSITIONAL, .offset = offsetof(struct half_args, type), .names = types},
+static const struct arg half_arg[] = {{.name = "type",
+                                          .help = "f16 (11 bits of precision, up to 65504) or bf16 (8 bits, the range of f32)",
+                                          .def = "f16",
+                                          .type = ARG_ENUM,
+                                          .flags = ARG_POSITIONAL,
+                                          .offset = offsetof(struct half_args, type),
+                                          .names = types},
     {0}};
 extern const struct compressor compressor_int8, compressor_half;
-const struct compressor compressor_int8 = {
-    .kind = {.name = "int8", .help = "weights in 8 bits a scale a row, inputs quantised as they come", .example = "quant.int8{}", .args = int8_arg, .size = sizeof(struct int8_args)},
-    .group = "quant", .run = int8_run};
-const struct compressor compressor_half = {
-    .kind = {.name = "half", .help = "weights stored in 16 bits, computed in f32", .example = "quant.half{ \"bf16\" }", .args = half_arg, .size = sizeof(struct half_args)},
-    .group = "quant", .run = half_run};
+const struct compressor compressor_int8 = {.kind = {.name = "int8",
+                                               .help = "weights in 8 bits a scale a row, inputs quantised as they come",
+                                               .example = "quant.int8{}",
+                                               .args = int8_arg,
+                                               .size = sizeof(struct int8_args)},
+    .group = "quant",
+    .run = int8_run};
+const struct compressor compressor_half = {.kind = {.name = "half",
+                                               .help = "weights stored in 16 bits, computed in f32",
+                                               .example = "quant.half{ \"bf16\" }",
+                                               .args = half_arg,
+                                               .size = sizeof(struct half_args)},
+    .group = "quant",
+    .run = half_run};

@@ -12,7 +12,9 @@
 
 enum { COLS = 9 };
 static const char *const heads[COLS] = {"step", "kept", "acc (95 %)", "p", "bytes", "p50 ms", "p99 ms", "ex/s", "memory"};
-struct cells { char text[COLS][64]; };
+struct cells {
+    char text[COLS][64];
+};
 
 static void count(char *out, size_t size, const struct val *row, const char *name) { /* 1,280,258 */
     char raw[32];
@@ -65,8 +67,9 @@ static void remark(const struct val *row, struct buf *out) {
     if (isnan(one)) return;
     struct buf name = BUF_INIT;
     utf8_show(&name, val_get_str(row, "name", "?"), strlen(val_get_str(row, "name", "?")), 40, UTF8_FULL);
-    buf_addf(out, "%s: %.2f times as fast at batch 1 (%.2f to %.2f), %.2f at batch %d (%.2f to %.2f)", name.data ? name.data : "", one, val_get_num(row, "faster_1_lo", NAN), val_get_num(row, "faster_1_hi", NAN), many, SPEED_ROWS,
-             val_get_num(row, "faster_32_lo", NAN), val_get_num(row, "faster_32_hi", NAN));
+    buf_addf(out, "%s: %.2f times as fast at batch 1 (%.2f to %.2f), %.2f at batch %d (%.2f to %.2f)", name.data ? name.data : "", one,
+        val_get_num(row, "faster_1_lo", NAN), val_get_num(row, "faster_1_hi", NAN), many, SPEED_ROWS, val_get_num(row, "faster_32_lo", NAN),
+        val_get_num(row, "faster_32_hi", NAN));
     if (val_get(did, "int8")) buf_addf(out, "; %lld of %lld layers in 8 bits", (long long)val_get_int(did, "int8", 0), (long long)val_get_int(did, "of", 0));
     if (claim) {
         buf_adds(out, "; ");
@@ -100,8 +103,8 @@ void report_table(const struct val *report, struct buf *out) {
     }
     for (size_t i = 1; i < n; i++) remark(val_at(steps, i), out);
     struct buf where = BUF_INIT;
-    buf_addf(&where, "measured on the %s part of %s, %lld threads, kernels %s; p: exact McNemar test against the row before that was kept", val_get_str(report, "split", "?"), val_get_str(report, "data", "?"),
-             (long long)val_get_int(report, "threads", 1), val_get_str(report, "kernels", "?"));
+    buf_addf(&where, "measured on the %s part of %s, %lld threads, kernels %s; p: exact McNemar test against the row before that was kept",
+        val_get_str(report, "split", "?"), val_get_str(report, "data", "?"), (long long)val_get_int(report, "threads", 1), val_get_str(report, "kernels", "?"));
     utf8_show(out, where.data, where.len, 400, UTF8_FULL);
     buf_addc(out, '\n');
     buf_release(&where);

@@ -14,8 +14,8 @@
 
 struct work {
     const struct compress_spec *s;
-    struct worth start, last;      /* of the model given, and of the last kept */
-    struct model *kept;            /* NULL: the model given */
+    struct worth start, last; /* of the model given, and of the last kept */
+    struct model *kept; /* NULL: the model given */
     struct val *steps;
     bool met;
 };
@@ -63,13 +63,15 @@ static void judge(struct work *w, const struct pair_speed p[SPEEDS], const struc
     const char *of = val_get(now->values, "acc") ? "accuracy" : "r2";
     *why = 0;
     if (!isnan(w->s->max_drop) && !(drop <= w->s->max_drop + 1e-12)) {
-        snprintf(why, size, "%s on the %s part falls from %.4f to %.4f, by %.4f where max_drop allows %.4f", of, w->s->split, w->start.quality, now->quality, drop, w->s->max_drop);
+        snprintf(why, size, "%s on the %s part falls from %.4f to %.4f, by %.4f where max_drop allows %.4f", of, w->s->split, w->start.quality, now->quality,
+            drop, w->s->max_drop);
         w->met = false;
         return;
     }
     for (int i = 0; i < SPEEDS && !w->s->force; i++)
         if (pair_slower(&p[i])) {
-            snprintf(why, size, "slower at batch %d: %.4g ms before, %.4g ms after, %.3f times (95 %%: %.3f to %.3f)", i ? SPEED_ROWS : 1, 1e3 * p[i].a50, 1e3 * p[i].b50, p[i].ratio, p[i].lo, p[i].hi);
+            snprintf(why, size, "slower at batch %d: %.4g ms before, %.4g ms after, %.3f times (95 %%: %.3f to %.3f)", i ? SPEED_ROWS : 1, 1e3 * p[i].a50,
+                1e3 * p[i].b50, p[i].ratio, p[i].lo, p[i].hi);
             return;
         }
 }

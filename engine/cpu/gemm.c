@@ -28,13 +28,15 @@ static bool ours; /* OPENBLAS_CORETYPE in the environment is our wish, not the u
 /* The newest core type with kernels for this processor that every OpenBLAS of the last eight years knows. */
 static const char *core_wanted(void) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) return "SkylakeX";
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return "SkylakeX";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return __builtin_cpu_is("amd") ? "Zen" : "Haswell";
 #endif
     return NULL;
 }
 
-void gemm_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+void gemm_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+    int64_t ldc) {
     if (m <= 0 || n <= 0) return;
     bool fits = m <= INT32_MAX && n <= INT32_MAX && k <= INT32_MAX && lda <= INT32_MAX && ldb <= INT32_MAX && ldc <= INT32_MAX;
     if (sgemm && fits && k > 0)
@@ -151,7 +153,8 @@ static bool try_glob(const char *pattern, struct gemm_info *info) {
     return ok;
 }
 
-static const char *const usual[] = {"/usr/lib/*/openblas-pthread/libopenblas.so.0", "/usr/lib/*/openblas-serial/libopenblas.so.0", "libopenblas.so.0", "libblis.so.4"};
+static const char *const usual[] = {
+    "/usr/lib/*/openblas-pthread/libopenblas.so.0", "/usr/lib/*/openblas-serial/libopenblas.so.0", "libopenblas.so.0", "libblis.so.4"};
 
 static void say_core(struct gemm_info *info, const char *wanted, bool users) {
     if (!info->core[0]) snprintf(info->why, sizeof info->why, "the library does not tell its core type");

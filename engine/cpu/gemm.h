@@ -11,7 +11,7 @@
 
 struct gemm_info {
     char library[256], core[64], why[256]; /* library "" : none, plain kernel */
-    bool corrected;                        /* the library's own guess was replaced */
+    bool corrected; /* the library's own guess was replaced */
     double probe_ms;
 };
 /* Before any other thread runs. lib NULL: HONE_BLAS, else the usual names. Never fails hard: says in info what it chose. */
@@ -22,9 +22,12 @@ const struct gemm_info *gemm_info(void);
 int gemm_own_guess(char core[64]);
 
 /* C (m, n) = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k), op(B) is (k, n). */
-void gemm_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+void gemm_f32(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+    int64_t ldc);
 /* The same cut: how an (m, n, k) product is split into tiles, by shape only. Rows and columns of tile i. */
-struct gemm_cut { int64_t rows, cols, nr, nc; }; /* tile size, tiles down, tiles across */
+struct gemm_cut {
+    int64_t rows, cols, nr, nc;
+}; /* tile size, tiles down, tiles across */
 struct gemm_cut gemm_cut(int64_t m, int64_t n, int64_t k);
 
 #endif

@@ -18,17 +18,17 @@
 
 #define SPIN_SECONDS 50e-6
 struct pool {
-    int threads;             /* immutable, with the caller's */
-    bool spin;               /* immutable: a core for each thread */
-    pthread_t *worker;       /* immutable: threads - 1 */
-    _Atomic(pool_fn) fn;     /* of the run; read before a ticket is taken, valid if it is */
+    int threads; /* immutable, with the caller's */
+    bool spin; /* immutable: a core for each thread */
+    pthread_t *worker; /* immutable: threads - 1 */
+    _Atomic(pool_fn) fn; /* of the run; read before a ticket is taken, valid if it is */
     _Atomic(void *) ctx;
     _Atomic int64_t tiles, chunk;
     _Atomic uint64_t ticket; /* generation << 32 | next tile */
-    _Atomic int64_t done;    /* tiles finished */
+    _Atomic int64_t done; /* tiles finished */
     _Atomic bool quit;
     _Atomic int sleepers;
-    pthread_mutex_t lock;    /* a leaf lock: protects going to sleep */
+    pthread_mutex_t lock; /* a leaf lock: protects going to sleep */
     pthread_cond_t wake;
 };
 

@@ -8,8 +8,8 @@
 
 struct loop {
     const struct isa *isa;
-    int64_t rounds;   /* fma */
-    float *mem;       /* stream: 2 n floats a tile */
+    int64_t rounds; /* fma */
+    float *mem; /* stream: 2 n floats a tile */
     int64_t n;
 };
 

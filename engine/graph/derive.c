@@ -17,7 +17,8 @@ int derive_strided(struct graph *g, tid t, int64_t stride, tid *offsets, struct 
     for (int i = 0; i < g->n_derived; i++)
         if (g->derived[i].of == of && g->derived[i].stride == stride) return *offsets = g->derived[i].offsets, g->derived[i].axis;
     while (axis >= AXIS_T0 && in_use(g, axis)) axis--;
-    if (axis < AXIS_T0 || g->n_derived == (int)LEN(g->derived)) return err_set(e, "a model has at most 4 lengths of text, inputs and strided convolutions together");
+    if (axis < AXIS_T0 || g->n_derived == (int)LEN(g->derived))
+        return err_set(e, "a model has at most 4 lengths of text, inputs and strided convolutions together");
     char line[48];
     snprintf(line, sizeof line, "stride=%lld", (long long)stride);
     if ((*offsets = graph_attr(g, "strided_offsets", line, &of, 1, NULL, e)) < 0) return -1;

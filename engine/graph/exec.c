@@ -115,9 +115,7 @@ void plan_scalar(struct plan *p, tid t, double v) {
     if (at) view_put(&(struct view){.data = at, .len = 1, .dtype = p->g->tensor[t].dtype}, 0, v);
 }
 
-void plan_step(struct plan *p, uint64_t step) {
-    p->step = step;
-}
+void plan_step(struct plan *p, uint64_t step) { p->step = step; }
 
 static void run_tiles(void *ctx, int64_t lo, int64_t hi) {
     const struct exec *x = ctx;

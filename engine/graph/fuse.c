@@ -8,7 +8,7 @@ struct rule {
     const char *reader, *producer; /* reader's in[arg] is made by producer, and nothing else reads it */
     const char *fused;
     int (*rewrite)(struct graph *g, int reader, int producer, const struct op *fused, struct err *e); /* 1: done, 0: does not fit */
-    int arg;                       /* which input of the reader */
+    int arg; /* which input of the reader */
 };
 
 static int readers(const struct graph *g, tid t) {

@@ -118,7 +118,8 @@ tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e)
     }
     const struct tensor list = *graph_tensor(g, rows[0]), count = *graph_tensor(g, rows[1]), slot = *graph_tensor(g, rows[2]);
     int64_t n = slot.dim[0].k;
-    tid in[] = {sum_like(g, name, "sum", &x, n), sum_like(g, name, "rows", &list, n), sum_like(g, name, "count", &count, 0), sum_like(g, name, "slots", &slot, 0), t, rows[0], rows[1], first};
+    tid in[] = {sum_like(g, name, "sum", &x, n), sum_like(g, name, "rows", &list, n), sum_like(g, name, "count", &count, 0),
+        sum_like(g, name, "slots", &slot, 0), t, rows[0], rows[1], first};
     return graph_attr(g, "rows_accumulate", NULL, in, 8, out, e);
 }
 

@@ -26,9 +26,7 @@ void graph_free(struct graph *g) {
     free(g);
 }
 
-void graph_path(struct graph *g, const char *path) {
-    g->path = arena_str(&g->mem, path ? path : "");
-}
+void graph_path(struct graph *g, const char *path) { g->path = arena_str(&g->mem, path ? path : ""); }
 
 const struct tensor *graph_tensor(const struct graph *g, tid t) {
     if (t < 0 || t >= g->n_tensor) BUG("tensor %d of %d", t, g->n_tensor);
@@ -58,9 +56,7 @@ tid graph_input(struct graph *g, const char *name, enum dtype d, const struct di
     return t;
 }
 
-tid graph_scalar(struct graph *g, const char *name) {
-    return source(g, name, g->real, NULL, 0, ROLE_SCALAR);
-}
+tid graph_scalar(struct graph *g, const char *name) { return source(g, name, g->real, NULL, 0, ROLE_SCALAR); }
 
 tid graph_param(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset, bool trainable) {
     tid t = source(g, name, d, dim, ndim, ROLE_PARAM);
@@ -75,9 +71,7 @@ tid graph_state(struct graph *g, const char *name, enum dtype d, const struct di
     return t;
 }
 
-tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim) {
-    return source(g, name, d, dim, ndim, ROLE_GRAD);
-}
+tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim) { return source(g, name, d, dim, ndim, ROLE_GRAD); }
 
 tid graph_const(struct graph *g, double v) {
     tid t = source(g, NULL, g->real, NULL, 0, ROLE_CONST);
@@ -99,7 +93,7 @@ static tid explain(const struct graph *g, const struct op *op, const char *path,
     if (e) {
         char *what = mem_str(e->text[0] ? e->text : "its inputs do not fit together");
         err_code(e, e->code ? e->code : ERR_FAIL, "%s%s%s: %s (%s %s)", op->kind.name, *path ? " at " : "", path, what,
-                 n_in > 1 ? "inputs are" : "the input is", n_in ? b.data : "none");
+            n_in > 1 ? "inputs are" : "the input is", n_in ? b.data : "none");
         free(what);
     }
     buf_release(&b);
@@ -228,8 +222,16 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
         return explain(g, op, path, in, n_in, e);
     }
     if ((op->flags & OP_BLOCKS) && harmonise(g, in, n_in, s.want, 0, e) < 0) return -1;
-    struct node n = {.op = op, .attr = parsed, .own_attr = true, .path = path, .n_in = n_in, .n_out = s.n_out, .phase = g->phase, .part = g->part,
-                     .scratch_fixed = s.scratch_fixed, .scratch = s.scratch};
+    struct node n = {.op = op,
+        .attr = parsed,
+        .own_attr = true,
+        .path = path,
+        .n_in = n_in,
+        .n_out = s.n_out,
+        .phase = g->phase,
+        .part = g->part,
+        .scratch_fixed = s.scratch_fixed,
+        .scratch = s.scratch};
     if (s.half && g->half != DT_F32) n.half = g->half;
     if (g->half != DT_F32) n.half_in = s.half_in, n.half_out = s.half_out;
     for (int i = 0; i < OP_IN; i++) n.in[i] = i < n_in ? in[i] : -1;
@@ -241,13 +243,9 @@ tid graph_add(struct graph *g, const char *name, const struct val *attr, const t
     return n.n_out ? n.out[0] : 0;
 }
 
-tid graph_add1(struct graph *g, const char *op, tid a, struct err *e) {
-    return graph_attr(g, op, NULL, &a, 1, NULL, e);
-}
+tid graph_add1(struct graph *g, const char *op, tid a, struct err *e) { return graph_attr(g, op, NULL, &a, 1, NULL, e); }
 
-tid graph_add2(struct graph *g, const char *op, tid a, tid b, struct err *e) {
-    return graph_attr(g, op, NULL, (tid[]){a, b}, 2, NULL, e);
-}
+tid graph_add2(struct graph *g, const char *op, tid a, tid b, struct err *e) { return graph_attr(g, op, NULL, (tid[]){a, b}, 2, NULL, e); }
 
 /* "axis=1 size={2, 2} mean": words cut at spaces outside braces. */
 static struct val *attr_table(const char *line) {

@@ -14,33 +14,37 @@ struct op;
 enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE }; /* BUFFERS: running statistics, after each micro-batch */
 struct node {
     const struct op *op;
-    const void *attr;      /* parsed arguments, in the graph's arena; NULL if the op has none */
-    bool own_attr;         /* released with this node (a fused node may borrow) */
-    const char *path;      /* layer path "block1.conv", for messages, profile and the random stream */
+    const void *attr; /* parsed arguments, in the graph's arena; NULL if the op has none */
+    bool own_attr; /* released with this node (a fused node may borrow) */
+    const char *path; /* layer path "block1.conv", for messages, profile and the random stream */
     tid in[8], out[6];
     int n_in, n_out;
-    uint64_t stream;       /* rng_stream(seed, path, draw) */
+    uint64_t stream; /* rng_stream(seed, path, draw) */
     enum phase phase;
-    int part;              /* of the forward pass, see recompute_build; -1: none */
+    int part; /* of the forward pass, see recompute_build; -1: none */
     size_t scratch_fixed;
     struct dim scratch;
-    enum dtype half;       /* operands of its products are rounded to this type: DT_F32 (as they are), DT_BF16, DT_F16 */
+    enum dtype half; /* operands of its products are rounded to this type: DT_F32 (as they are), DT_BF16, DT_F16 */
     uint8_t half_in, half_out; /* bit i: input, output i may be kept in 16 bits (graph->half) */
 };
-struct derived { int axis, from; int64_t stride; tid of, offsets; }; /* an axis with ceil(n / stride) of the tokens of each text (derive.h) */
+struct derived {
+    int axis, from;
+    int64_t stride;
+    tid of, offsets;
+}; /* an axis with ceil(n / stride) of the tokens of each text (derive.h) */
 struct graph {
     struct arena mem;
     struct tensor *tensor;
     int n_tensor, cap_tensor;
     struct node *node;
     int n_node, cap_node;
-    bool training;         /* random ops act */
-    enum dtype real;       /* DT_F32; DT_F64 for gradient checks and references */
-    enum dtype half;       /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
+    bool training; /* random ops act */
+    enum dtype real; /* DT_F32; DT_F64 for gradient checks and references */
+    enum dtype half; /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
     uint64_t seed;
-    enum phase phase;      /* of nodes added from now on */
-    const char *path;      /* layer path of nodes added from now on */
-    int part;              /* of nodes added from now on; -1: none */
+    enum phase phase; /* of nodes added from now on */
+    const char *path; /* layer path of nodes added from now on */
+    int part; /* of nodes added from now on; -1: none */
     struct derived derived[4];
     int n_derived;
     const struct node *of; /* while grad_build differentiates a node: nodes added get its path and stream */
@@ -51,15 +55,15 @@ void graph_free(struct graph *g);
 void graph_path(struct graph *g, const char *path); /* copies */
 /* Sources. name is copied. */
 tid graph_input(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, tid offsets);
-tid graph_scalar(struct graph *g, const char *name);                     /* a live f32 (f64 in a DT_F64 graph) number, set before each run */
+tid graph_scalar(struct graph *g, const char *name); /* a live f32 (f64 in a DT_F64 graph) number, set before each run */
 tid graph_param(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset, bool trainable); /* ROLE_PARAM */
-tid graph_state(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset);                 /* ROLE_STATE */
-tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim);                                   /* ROLE_GRAD: stays from run to run */
-tid graph_const(struct graph *g, double v);                              /* one element, ROLE_CONST */
+tid graph_state(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim, size_t offset); /* ROLE_STATE */
+tid graph_sum(struct graph *g, const char *name, enum dtype d, const struct dim *dim, int ndim); /* ROLE_GRAD: stays from run to run */
+tid graph_const(struct graph *g, double v); /* one element, ROLE_CONST */
 /* Adds a node. attr: value table of the op's arguments or NULL (borrowed). in: tids, -1 for an absent optional one. out gets op->n_out tids.
  * Returns the first output, or -1. A random op in a graph that is not training adds nothing: its first output is its first input. */
 tid graph_add(struct graph *g, const char *op, const struct val *attr, const tid *in, int n_in, tid *out, struct err *e);
-tid graph_add1(struct graph *g, const char *op, tid a, struct err *e);                 /* one input, no attr */
+tid graph_add1(struct graph *g, const char *op, tid a, struct err *e); /* one input, no attr */
 tid graph_add2(struct graph *g, const char *op, tid a, tid b, struct err *e);
 tid graph_attr(struct graph *g, const char *op, const char *attr_line, const tid *in, int n_in, tid *out, struct err *e); /* attr as text "axis=1 keep=true" */
 const struct tensor *graph_tensor(const struct graph *g, tid t);

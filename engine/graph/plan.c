@@ -11,9 +11,7 @@
 
 #define ALIGN 64
 
-static size_t root_bytes(const struct plan *p, tid t) {
-    return size_up(tensor_bytes(&p->g->tensor[t], &p->max), ALIGN);
-}
+static size_t root_bytes(const struct plan *p, tid t) { return size_up(tensor_bytes(&p->g->tensor[t], &p->max), ALIGN); }
 
 /* Nodes that a kept tensor, a parameter's update or a needed node needs. */
 static void mark_needed(const struct plan *p, bool *node) {
@@ -64,7 +62,8 @@ static int order(struct plan *p, const bool *needed, struct err *e) {
         for (int j = 0; j < n->n_in && rc == 0; j++) {
             int from = n->in[j] < 0 ? -1 : g->tensor[n->in[j]].node;
             if (from >= 0 && at[from] >= s)
-                rc = err_set(e, "%s%s%s reads a tensor that %s makes in a later phase", n->op->kind.name, *n->path ? " at " : "", n->path, g->node[from].op->kind.name);
+                rc = err_set(
+                    e, "%s%s%s reads a tensor that %s makes in a later phase", n->op->kind.name, *n->path ? " at " : "", n->path, g->node[from].op->kind.name);
         }
     }
     free(at);
@@ -143,7 +142,10 @@ static void share(struct plan *p) {
     free(last);
 }
 
-struct item { tid t; size_t bytes; };
+struct item {
+    tid t;
+    size_t bytes;
+};
 static int larger_first(const void *a, const void *b) {
     const struct item *x = a, *y = b;
     return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->t - y->t;
@@ -275,9 +277,7 @@ struct plan *plan_new(struct graph *g, const struct extents *max, const struct p
     return p;
 }
 
-size_t plan_bytes(const struct plan *p, enum arena_role role) {
-    return p->bytes[role] + (role == ROLE_TEMP ? p->scratch : 0);
-}
+size_t plan_bytes(const struct plan *p, enum arena_role role) { return p->bytes[role] + (role == ROLE_TEMP ? p->scratch : 0); }
 
 void plan_free(struct plan *p) {
     if (!p) return;

@@ -9,13 +9,13 @@ struct pool; /* engine/cpu/pool.h */
 struct plan;
 
 struct plan_options {
-    struct pool *pool;      /* NULL: the caller's thread alone */
-    bool reference;         /* use op->ref everywhere */
-    bool profile;           /* time every node */
-    const tid *keep;        /* tensors that must stay valid after the run (outputs, metrics) */
+    struct pool *pool; /* NULL: the caller's thread alone */
+    bool reference; /* use op->ref everywhere */
+    bool profile; /* time every node */
+    const tid *keep; /* tensors that must stay valid after the run (outputs, metrics) */
     int n_keep;
-    void *param, *state;    /* base addresses; may be set later with plan_bind */
-    bool no_reuse;          /* every tensor has memory of its own (for tests and for looking at everything) */
+    void *param, *state; /* base addresses; may be set later with plan_bind */
+    bool no_reuse; /* every tensor has memory of its own (for tests and for looking at everything) */
 };
 /* g is borrowed and must outlive the plan. max: the largest extents it will ever run with. */
 struct plan *plan_new(struct graph *g, const struct extents *max, const struct plan_options *o, struct err *e);
@@ -23,18 +23,25 @@ void plan_free(struct plan *p);
 void plan_bind(struct plan *p, void *param, void *state);
 /* Takes the memory; plan_run does it at first need. The sentence names MiB and how many rows would fit. */
 int plan_alloc(struct plan *p, struct err *e);
-size_t plan_bytes(const struct plan *p, enum arena_role role);  /* planned, before anything is allocated for ROLE_PARAM, ROLE_STATE too */
-void *plan_data(const struct plan *p, tid t);                   /* where a tensor lives; NULL if it was optimised away */
+size_t plan_bytes(const struct plan *p, enum arena_role role); /* planned, before anything is allocated for ROLE_PARAM, ROLE_STATE too */
+void *plan_data(const struct plan *p, tid t); /* where a tensor lives; NULL if it was optimised away */
 void plan_scalar(struct plan *p, tid t, double v);
-void plan_step(struct plan *p, uint64_t step);                  /* for random ops */
+void plan_step(struct plan *p, uint64_t step); /* for random ops */
 /* Runs nodes of the phases from..to in order, for these extents (<= max; a rows or tokens count of 0 is allowed). */
 int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e);
 /* After a run with a non-finite result: reruns nothing, scans outputs in node order that are still valid, else NULL. */
 const struct node *plan_first_nonfinite(struct plan *p, const struct extents *now);
-struct node_time { const struct node *node; double seconds; int64_t calls; double flop, macs; }; /* flop, macs: of one call with the latest extents */
+struct node_time {
+    const struct node *node;
+    double seconds;
+    int64_t calls;
+    double flop, macs;
+}; /* flop, macs: of one call with the latest extents */
 size_t plan_profile(const struct plan *p, struct node_time *out, size_t n);
 /* Costs of one run by shapes (op->cost), forward only or all phases. */
-struct cost_sum { double flop, macs, bytes; };
+struct cost_sum {
+    double flop, macs, bytes;
+};
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out);
 
 #endif

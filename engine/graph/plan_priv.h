@@ -6,26 +6,26 @@
 #include "engine/graph/plan.h"
 
 struct place { /* where a tensor lives */
-    int root;      /* tensor whose memory it is; -1: optimised away */
+    int root; /* tensor whose memory it is; -1: optimised away */
     size_t offset; /* of a root, in the block of its role */
     int first, last; /* of a root: steps between which it is live */
-    bool pinned;   /* of a root: stays valid to the end */
+    bool pinned; /* of a root: stays valid to the end */
 };
 struct plan {
-    struct graph *g;              /* borrowed */
+    struct graph *g; /* borrowed */
     struct extents max, now;
     struct plan_options o;
     int n_step;
-    int *step_node;               /* node of each step, in running order */
-    struct exec *exec;            /* per step; shapes belong to `now` */
-    bool *fast;                   /* per step: op->run serves these dtypes */
-    double *seconds;              /* per step, if profiling */
+    int *step_node; /* node of each step, in running order */
+    struct exec *exec; /* per step; shapes belong to `now` */
+    bool *fast; /* per step: op->run serves these dtypes */
+    double *seconds; /* per step, if profiling */
     int64_t *calls;
-    struct place *place;          /* per tensor */
+    struct place *place; /* per tensor */
     size_t bytes[ROLE_N], scratch, align_pad;
-    char *block[ROLE_N];          /* memory of the roles the plan owns; PARAM, STATE: bound */
-    char *scratch_mem, *memory;   /* memory: one allocation behind block[] and scratch_mem */
-    bool bound;                   /* exec pointers are set */
+    char *block[ROLE_N]; /* memory of the roles the plan owns; PARAM, STATE: bound */
+    char *scratch_mem, *memory; /* memory: one allocation behind block[] and scratch_mem */
+    bool bound; /* exec pointers are set */
     uint64_t step;
 };
 

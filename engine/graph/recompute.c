@@ -11,11 +11,11 @@
 struct cutting {
     struct graph *g;
     const struct extents *max;
-    int n_node, n_tensor;   /* of the graph as it came */
-    bool *needed;           /* per node: a result, update or needed node reads it */
-    bool *out;              /* per tensor: read from outside the forward pass by others than gradients, or asked to stay */
-    int *part;              /* per node: its part, -1: none */
-    bool *stays;            /* per tensor: not computed again */
+    int n_node, n_tensor; /* of the graph as it came */
+    bool *needed; /* per node: a result, update or needed node reads it */
+    bool *out; /* per tensor: read from outside the forward pass by others than gradients, or asked to stay */
+    int *part; /* per node: its part, -1: none */
+    bool *stays; /* per tensor: not computed again */
 };
 
 static bool is_forward(const struct cutting *c, int i) { return c->g->node[i].phase == PHASE_FORWARD; }
@@ -167,7 +167,8 @@ static int cut_light(struct cutting *c) {
         bool one = n->in[0] >= 0;
         c->part[i] = -1;
         for (int j = 1; j < n->n_in; j++) one = one && (n->in[j] < 0 || g->tensor[n->in[j]].ndim == 0);
-        if (!one || !is_forward(c, i) || !(n->op->flags & OP_ELEMENTS) || n->n_out != 1 || !read[n->in[0]] || !c->stays[n->in[0]] || c->out[n->out[0]]) continue;
+        if (!one || !is_forward(c, i) || !(n->op->flags & OP_ELEMENTS) || n->n_out != 1 || !read[n->in[0]] || !c->stays[n->in[0]] || c->out[n->out[0]])
+            continue;
         c->part[i] = parts++;
         c->stays[n->out[0]] = false;
     }
@@ -179,8 +180,8 @@ static int cut_light(struct cutting *c) {
 
 struct copying {
     struct cutting *c;
-    int *need;    /* per forward node: the backward node before which its copy stands, -1: none */
-    tid *twin;    /* per tensor: its copy, or itself */
+    int *need; /* per forward node: the backward node before which its copy stands, -1: none */
+    tid *twin; /* per tensor: its copy, or itself */
 };
 
 /* The copy of the forward node that makes t is there before backward node `at`, and so are those that it needs. */

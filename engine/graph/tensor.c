@@ -12,9 +12,7 @@ int64_t dim_value(struct dim d, const struct extents *x) {
     return d.axis == AXIS_R1 ? d.k * (x->n[AXIS_R] + 1) : d.axis == AXIS_ONE ? d.k : d.k * x->n[d.axis];
 }
 
-bool dim_same(struct dim a, struct dim b) {
-    return a.k == b.k && a.axis == b.axis;
-}
+bool dim_same(struct dim a, struct dim b) { return a.k == b.k && a.axis == b.axis; }
 
 int64_t tensor_len(const struct tensor *t, const struct extents *x) {
     int64_t n = 1;
@@ -22,13 +20,9 @@ int64_t tensor_len(const struct tensor *t, const struct extents *x) {
     return n;
 }
 
-size_t dtype_bytes(enum dtype d, int64_t n) {
-    return (size_t)n * (size_t)dtypes[d].bits / 8;
-}
+size_t dtype_bytes(enum dtype d, int64_t n) { return (size_t)n * (size_t)dtypes[d].bits / 8; }
 
-size_t tensor_bytes(const struct tensor *t, const struct extents *x) {
-    return dtype_bytes(t->dtype, tensor_len(t, x));
-}
+size_t tensor_bytes(const struct tensor *t, const struct extents *x) { return dtype_bytes(t->dtype, tensor_len(t, x)); }
 
 void tensor_shape(struct buf *b, const struct tensor *t) {
     buf_addc(b, '(');
@@ -109,7 +103,13 @@ void view_put(const struct view *v, int64_t i, double x) {
 const char *const axis_names[AXIS_N] = {"", "R", "R+1", "T0", "T1", "T2", "T3"};
 
 const struct dtype_row dtypes[DT_N] = {
-    [DT_F32] = {"f32", "F32", 32, true},   [DT_F64] = {"f64", "F64", 64, true}, [DT_I32] = {"i32", "I32", 32, false},
-    [DT_I64] = {"i64", "I64", 64, false},  [DT_U8] = {"u8", "U8", 8, false},    [DT_I8] = {"i8", "I8", 8, false},
-    [DT_BOOL] = {"bool", "BOOL", 8, false}, [DT_BF16] = {"bf16", "BF16", 16, true}, [DT_F16] = {"f16", "F16", 16, true},
+    [DT_F32] = {"f32", "F32", 32, true},
+    [DT_F64] = {"f64", "F64", 64, true},
+    [DT_I32] = {"i32", "I32", 32, false},
+    [DT_I64] = {"i64", "I64", 64, false},
+    [DT_U8] = {"u8", "U8", 8, false},
+    [DT_I8] = {"i8", "I8", 8, false},
+    [DT_BOOL] = {"bool", "BOOL", 8, false},
+    [DT_BF16] = {"bf16", "BF16", 16, true},
+    [DT_F16] = {"f16", "F16", 16, true},
 };

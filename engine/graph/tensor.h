@@ -22,10 +22,12 @@ enum axis { AXIS_ONE, AXIS_R, AXIS_R1, AXIS_T0, AXIS_T1, AXIS_T2, AXIS_T3, AXIS_
 extern const char *const axis_names[AXIS_N]; /* "", "R", "R+1", "T0" ... */
 
 struct dim {
-    int64_t k;  /* times */
-    int axis;   /* enum axis */
+    int64_t k; /* times */
+    int axis; /* enum axis */
 };
-struct extents { int64_t n[AXIS_N]; }; /* values of the symbols; n[AXIS_ONE] is 1 */
+struct extents {
+    int64_t n[AXIS_N];
+}; /* values of the symbols; n[AXIS_ONE] is 1 */
 
 enum arena_role { ROLE_INPUT, ROLE_SCALAR, ROLE_PARAM, ROLE_GRAD, ROLE_STATE, ROLE_TEMP, ROLE_CONST, ROLE_N };
 
@@ -36,19 +38,19 @@ struct tensor {
     int ndim;
     enum dtype dtype;
     enum arena_role role;
-    const char *name;   /* of inputs, scalars, parameters, state: "l1.weight"; else NULL */
-    int node, out;      /* producer; node -1: none */
-    tid offsets;        /* ragged tensors (dim[0].axis is T*): the (R+1) i32 offsets; -1: none */
-    size_t offset;      /* bytes into its arena: PARAM, STATE by the model; TEMP, GRAD by the plan */
+    const char *name; /* of inputs, scalars, parameters, state: "l1.weight"; else NULL */
+    int node, out; /* producer; node -1: none */
+    tid offsets; /* ragged tensors (dim[0].axis is T*): the (R+1) i32 offsets; -1: none */
+    size_t offset; /* bytes into its arena: PARAM, STATE by the model; TEMP, GRAD by the plan */
     bool needs_grad;
-    int block;          /* 0: row-major; B: an image tensor (R, C, H, W) lies in memory as (R, C/B, H, W, B); the logical shape stays */
-    double value;       /* ROLE_CONST */
+    int block; /* 0: row-major; B: an image tensor (R, C, H, W) lies in memory as (R, C/B, H, W, B); the logical shape stays */
+    double value; /* ROLE_CONST */
 };
-int64_t tensor_len(const struct tensor *t, const struct extents *x);   /* elements */
+int64_t tensor_len(const struct tensor *t, const struct extents *x); /* elements */
 size_t tensor_bytes(const struct tensor *t, const struct extents *x);
 int64_t dim_value(struct dim d, const struct extents *x);
 bool dim_same(struct dim a, struct dim b);
-void tensor_shape(struct buf *b, const struct tensor *t);              /* "(R, 128)" */
+void tensor_shape(struct buf *b, const struct tensor *t); /* "(R, 128)" */
 size_t dtype_bytes(enum dtype d, int64_t n);
 
 #endif

@@ -5,7 +5,10 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct embedding_args { int64_t n, dim; int mode; };
+struct embedding_args {
+    int64_t n, dim;
+    int mode;
+};
 static const char *const modes[] = {"mean", "sum", "max", NULL};
 enum { MEAN, SUM, MAX };
 
@@ -14,7 +17,8 @@ static int bag_build(struct builder *b, const struct embedding_args *a, const ti
     struct graph *g = build_graph(b);
     tid off = graph_tensor(g, in[0])->offsets, weight = build_weights(b, in[0]), bag[] = {in[0], in[1], off, weight}, all[OP_OUT];
     if (off < 0) return err_set(e, "%s: embedding_bag works over the ids of texts, its input has no lengths: use embedding{} and flatten{}", build_path(b));
-    if (a->mode != MAX && !i8) return (*out = graph_attr(g, "embedding_bag", a->mode == SUM ? "mode=sum" : NULL, bag, weight >= 0 ? 4 : 3, NULL, e)) < 0 ? -1 : 0;
+    if (a->mode != MAX && !i8)
+        return (*out = graph_attr(g, "embedding_bag", a->mode == SUM ? "mode=sum" : NULL, bag, weight >= 0 ? 4 : 3, NULL, e)) < 0 ? -1 : 0;
     static const char *const pools[] = {"mean_pool", "sum_pool", "max_pool"};
     if ((*out = graph_attr(g, i8 ? "embedding_i8" : "embedding", NULL, in, i8 ? 3 : 2, NULL, e)) < 0) return -1;
     *out = graph_add(g, pools[a->mode], NULL, (tid[]){*out, off, weight}, a->mode != MAX && weight >= 0 ? 3 : 2, all, e);
@@ -37,13 +41,32 @@ static int embedding_build(struct builder *b, const void *args, const tid *in, i
     return (*out = graph_attr(build_graph(b), i8 ? "embedding_i8" : "embedding", NULL, ins, i8 ? 3 : 2, NULL, e)) < 0 ? -1 : 0;
 }
 
-#define SIZES \
-    {.name = "n", .help = "number of ids; default: those of the data", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct embedding_args, n), .lo = 1, .hi = 1 << 28}, \
-    {.name = "dim", .help = "values a vector", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct embedding_args, dim), .lo = 1, .hi = 1 << 20}
+#define SIZES                                                                                                                                              \
+    {.name = "n",                                                                                                                                          \
+        .help = "number of ids; default: those of the data",                                                                                               \
+        .type = ARG_INT,                                                                                                                                   \
+        .flags = ARG_POSITIONAL,                                                                                                                           \
+        .offset = offsetof(struct embedding_args, n),                                                                                                      \
+        .lo = 1,                                                                                                                                           \
+        .hi = 1 << 28},                                                                                                                                    \
+    {                                                                                                                                                      \
+        .name = "dim", .help = "values a vector", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct embedding_args, dim), \
+        .lo = 1, .hi = 1 << 20                                                                                                                             \
+    }
 static const struct arg embedding_arg[] = {SIZES, {0}};
-static const struct arg bag_arg[] = {SIZES, {.name = "mode", .help = "what is made of the vectors of a text", .def = "mean", .type = ARG_ENUM, .offset = offsetof(struct embedding_args, mode), .names = modes}, {0}};
-#define LAYER(n, h, ex, args_) \
-    extern const struct layer layer_##n; \
-    const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = sizeof(struct embedding_args)}, .in_min = 1, .in_max = 1, .build = embedding_build};
+static const struct arg bag_arg[] = {SIZES,
+    {.name = "mode",
+        .help = "what is made of the vectors of a text",
+        .def = "mean",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct embedding_args, mode),
+        .names = modes},
+    {0}};
+#define LAYER(n, h, ex, args_)                                                                                                            \
+    extern const struct layer layer_##n;                                                                                                  \
+    const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = sizeof(struct embedding_args)}, \
+        .in_min = 1,                                                                                                                      \
+        .in_max = 1,                                                                                                                      \
+        .build = embedding_build};
 LAYER(embedding, "a vector for each id", "nn.embedding{ 10000, 128 }", embedding_arg)
 LAYER(embedding_bag, "mean, sum or maximum of the vectors of a text", "nn.embedding_bag{ 10000, 128, mode=\"mean\" }", bag_arg)

@@ -2,8 +2,13 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct concat_args { int64_t axis; };
-struct residual_args { struct val *layers; double drop; };
+struct concat_args {
+    int64_t axis;
+};
+struct residual_args {
+    struct val *layers;
+    double drop;
+};
 
 static int fold_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     (void)args;
@@ -33,14 +38,31 @@ static int residual_build(struct builder *b, const void *args, const tid *in, in
     return (*out = graph_add2(build_graph(b), "add", in[0], y, e)) < 0 ? -1 : 0;
 }
 
-static const struct arg concat_arg[] = {
-    {.name = "axis", .help = "which axis grows, -1 the last; 0 is the batch", .def = "-1", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct concat_args, axis), .lo = -6, .hi = 5}, {0}};
-static const struct arg residual_arg[] = {
-    {.name = "layers", .help = "the layers inside", .type = ARG_TABLE, .flags = ARG_POSITIONAL | ARG_REST | ARG_REQUIRED, .offset = offsetof(struct residual_args, layers)},
-    {.name = "drop", .help = "share of the examples that skip the layers inside in training (stochastic depth)", .def = "0", .type = ARG_NUM, .flags = ARG_LIVE,
-     .offset = offsetof(struct residual_args, drop), .lo = 0, .hi = 0.999}, {0}};
+static const struct arg concat_arg[] = {{.name = "axis",
+                                            .help = "which axis grows, -1 the last; 0 is the batch",
+                                            .def = "-1",
+                                            .type = ARG_INT,
+                                            .flags = ARG_POSITIONAL,
+                                            .offset = offsetof(struct concat_args, axis),
+                                            .lo = -6,
+                                            .hi = 5},
+    {0}};
+static const struct arg residual_arg[] = {{.name = "layers",
+                                              .help = "the layers inside",
+                                              .type = ARG_TABLE,
+                                              .flags = ARG_POSITIONAL | ARG_REST | ARG_REQUIRED,
+                                              .offset = offsetof(struct residual_args, layers)},
+    {.name = "drop",
+        .help = "share of the examples that skip the layers inside in training (stochastic depth)",
+        .def = "0",
+        .type = ARG_NUM,
+        .flags = ARG_LIVE,
+        .offset = offsetof(struct residual_args, drop),
+        .lo = 0,
+        .hi = 0.999},
+    {0}};
 #define JOIN(n, h, ex, lo, hi, build_, args_, size_) \
-    extern const struct layer layer_##n; \
+    extern const struct layer layer_##n;             \
     const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = size_}, .in_min = lo, .in_max = hi, .build = build_};
 JOIN(add, "sum of its inputs", "nn.add{ from={\"a\", \"b\"} }", 2, OP_IN, fold_build, NULL, 0)
 JOIN(mul, "product of its inputs", "nn.mul{ from={\"a\", \"b\"} }", 2, OP_IN, fold_build, NULL, 0)

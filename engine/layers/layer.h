@@ -21,12 +21,12 @@ tid build_scale(struct builder *b, const char *name, int64_t n, struct err *e);
 tid build_dense(struct builder *b, const char *prefix, tid x, int64_t out, bool bias, struct err *e);
 struct graph *build_graph(struct builder *b);
 const char *build_path(struct builder *b);
-const struct val *build_args(const struct builder *b);   /* the layer's arguments as a table, without layer, name, from, share */
-const char *build_kind(const struct builder *b);         /* the layer's kind: "relu" */
-int64_t build_ids(const struct builder *b, tid t);       /* how many ids the input `t` has (vocabulary); 0: t is not an input of ids */
-int64_t build_len(const struct builder *b, tid t);       /* the length its texts are cut to; 0: not known */
-tid build_weights(const struct builder *b, tid t);       /* the token weights of a ragged tensor's input, or -1 */
-void build_part(struct builder *b);                        /* this layer is a part whose inside may be computed again in the backward pass, unless it lies in one */
+const struct val *build_args(const struct builder *b); /* the layer's arguments as a table, without layer, name, from, share */
+const char *build_kind(const struct builder *b); /* the layer's kind: "relu" */
+int64_t build_ids(const struct builder *b, tid t); /* how many ids the input `t` has (vocabulary); 0: t is not an input of ids */
+int64_t build_len(const struct builder *b, tid t); /* the length its texts are cut to; 0: not known */
+tid build_weights(const struct builder *b, tid t); /* the token weights of a ragged tensor's input, or -1 */
+void build_part(struct builder *b); /* this layer is a part whose inside may be computed again in the backward pass, unless it lies in one */
 tid build_live(struct builder *b, const char *name, double v, struct err *e); /* a live scalar PATH.NAME with its value now */
 /* A list of layers inside this one, as a chain from `in`; their paths are PATH.NAME. */
 int build_chain(struct builder *b, const struct val *layers, tid in, tid *out, struct err *e);
@@ -37,7 +37,7 @@ struct layer {
     int (*build)(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e); /* one output */
 };
 const struct layer *layer_find(const char *name); /* rows of engine/layers and ops flagged OP_LAYER */
-extern const struct layer *const layers[];         /* NULL-terminated */
-const struct kind *const *layer_kinds(void);       /* all, for the catalogue: layers then layer ops */
+extern const struct layer *const layers[]; /* NULL-terminated */
+const struct kind *const *layer_kinds(void); /* all, for the catalogue: layers then layer ops */
 
 #endif

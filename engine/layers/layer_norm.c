@@ -2,7 +2,9 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct norm_args { double eps; };
+struct norm_args {
+    double eps;
+};
 
 static int norm_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     struct graph *g = build_graph(b);
@@ -23,6 +25,11 @@ static int norm_build(struct builder *b, const void *args, const tid *in, int n_
 static const struct arg norm_arg[] = {
     {.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
 extern const struct layer layer_layer_norm;
-const struct layer layer_layer_norm = {
-    .kind = {.name = "layer_norm", .help = "mean 0 and variance 1 over the last axis, then gain and bias", .example = "nn.layer_norm{}", .args = norm_arg, .size = sizeof(struct norm_args)},
-    .in_min = 1, .in_max = 1, .build = norm_build};
+const struct layer layer_layer_norm = {.kind = {.name = "layer_norm",
+                                           .help = "mean 0 and variance 1 over the last axis, then gain and bias",
+                                           .example = "nn.layer_norm{}",
+                                           .args = norm_arg,
+                                           .size = sizeof(struct norm_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .build = norm_build};

@@ -3,7 +3,11 @@
 
 #include "engine/layers/layer.h"
 
-struct linear_args { int64_t out; bool bias; int act; };
+struct linear_args {
+    int64_t out;
+    bool bias;
+    int act;
+};
 static const char *const acts[] = {"none", "relu", "gelu", "tanh", "sigmoid", "silu", "leaky_relu", "elu", "softplus", NULL};
 static const char *const gated[][2] = {{"swiglu", "act=silu gate=first"}, {"geglu", "act=gelu gate=first"}, {"reglu", "act=relu gate=first"}};
 
@@ -15,7 +19,8 @@ static int linear_build(struct builder *b, const void *args, const tid *in, int 
     if (x->ndim < 1 || x->dim[x->ndim - 1].axis != AXIS_ONE) {
         struct buf shape = BUF_INIT;
         tensor_shape(&shape, x);
-        err_set(e, "%s: a linear layer needs a fixed number of values, its input is %s: put an embedding or a pooling layer before it", build_path(b), shape.data);
+        err_set(
+            e, "%s: a linear layer needs a fixed number of values, its input is %s: put an embedding or a pooling layer before it", build_path(b), shape.data);
         buf_release(&shape);
         return -1;
     }
@@ -28,14 +33,24 @@ static int linear_build(struct builder *b, const void *args, const tid *in, int 
     return *out < 0 ? -1 : 0;
 }
 
-#define SIZES \
-    {.name = "out", .help = "number of outputs", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct linear_args, out), .lo = 1, .hi = 1 << 24}, \
-    {.name = "bias", .help = "adds a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct linear_args, bias)}
-static const struct arg linear_arg[] = {SIZES, {.name = "act", .help = "activation behind it", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct linear_args, act), .names = acts}, {0}};
+#define SIZES                                                                                                                \
+    {.name = "out",                                                                                                          \
+        .help = "number of outputs",                                                                                         \
+        .type = ARG_INT,                                                                                                     \
+        .flags = ARG_POSITIONAL | ARG_REQUIRED,                                                                              \
+        .offset = offsetof(struct linear_args, out),                                                                         \
+        .lo = 1,                                                                                                             \
+        .hi = 1 << 24},                                                                                                      \
+    {                                                                                                                        \
+        .name = "bias", .help = "adds a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct linear_args, bias) \
+    }
+static const struct arg linear_arg[] = {
+    SIZES, {.name = "act", .help = "activation behind it", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct linear_args, act), .names = acts}, {0}};
 static const struct arg gated_arg[] = {SIZES, {0}};
-#define LAYER(n, h, ex, args_) \
+#define LAYER(n, h, ex, args_)           \
     extern const struct layer layer_##n; \
-    const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = sizeof(struct linear_args)}, .in_min = 1, .in_max = 1, .build = linear_build};
+    const struct layer layer_##n = {     \
+        .kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = sizeof(struct linear_args)}, .in_min = 1, .in_max = 1, .build = linear_build};
 LAYER(linear, "fully connected: x weight^T + bias", "nn.linear{ 128, act=\"relu\" }", linear_arg)
 LAYER(swiglu, "silu of one linear map times another", "nn.swiglu{ 128 }", gated_arg)
 LAYER(geglu, "gelu of one linear map times another", "nn.geglu{ 128 }", gated_arg)

@@ -6,36 +6,36 @@
 #include "engine/layers/layer.h"
 #include "src/base/mem.h"
 
-#define LAYERS(X) \
-    X(add) \
-    X(attention) \
-    X(avg_pool2d) \
-    X(batch_norm) \
-    X(concat) \
-    X(conv1d) \
-    X(conv2d) \
-    X(dropout) \
-    X(embedding) \
-    X(embedding_bag) \
-    X(encoder_block) \
-    X(first_token) \
-    X(geglu) \
+#define LAYERS(X)      \
+    X(add)             \
+    X(attention)       \
+    X(avg_pool2d)      \
+    X(batch_norm)      \
+    X(concat)          \
+    X(conv1d)          \
+    X(conv2d)          \
+    X(dropout)         \
+    X(embedding)       \
+    X(embedding_bag)   \
+    X(encoder_block)   \
+    X(first_token)     \
+    X(geglu)           \
     X(global_max_pool) \
-    X(group_norm) \
-    X(gru) \
-    X(layer_norm) \
-    X(linear) \
-    X(lstm) \
-    X(max_pool) \
-    X(max_pool2d) \
-    X(mean_pool) \
-    X(mul) \
-    X(pad_shortcut) \
-    X(reglu) \
-    X(residual) \
-    X(rms_norm) \
-    X(sum_pool) \
-    X(swiglu) \
+    X(group_norm)      \
+    X(gru)             \
+    X(layer_norm)      \
+    X(linear)          \
+    X(lstm)            \
+    X(max_pool)        \
+    X(max_pool2d)      \
+    X(mean_pool)       \
+    X(mul)             \
+    X(pad_shortcut)    \
+    X(reglu)           \
+    X(residual)        \
+    X(rms_norm)        \
+    X(sum_pool)        \
+    X(swiglu)          \
     X(text_embedding)
 
 #define DECLARE(n) extern const struct layer layer_##n;

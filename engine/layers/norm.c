@@ -2,8 +2,13 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct group_args { int64_t groups; double eps; };
-struct rms_args { double eps; };
+struct group_args {
+    int64_t groups;
+    double eps;
+};
+struct rms_args {
+    double eps;
+};
 
 static int group_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct group_args *a = args;
@@ -35,15 +40,31 @@ static int rms_build(struct builder *b, const void *args, const tid *in, int n_i
     return *out < 0 ? -1 : 0;
 }
 
-#define EPS(T, d) {.name = "eps", .help = "added to what is divided by", .def = d, .type = ARG_NUM, .offset = offsetof(struct T, eps), .lo = 0, .hi = 1}
-static const struct arg group_arg[] = {
-    {.name = "groups", .help = "groups of channels; 1: all together, as many as channels: each alone", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct group_args, groups), .lo = 1, .hi = 1 << 20},
+#define EPS(T, d) \
+    { .name = "eps", .help = "added to what is divided by", .def = d, .type = ARG_NUM, .offset = offsetof(struct T, eps), .lo = 0, .hi = 1 }
+static const struct arg group_arg[] = {{.name = "groups",
+                                           .help = "groups of channels; 1: all together, as many as channels: each alone",
+                                           .type = ARG_INT,
+                                           .flags = ARG_POSITIONAL | ARG_REQUIRED,
+                                           .offset = offsetof(struct group_args, groups),
+                                           .lo = 1,
+                                           .hi = 1 << 20},
     EPS(group_args, "1e-5"), {0}};
 static const struct arg rms_arg[] = {EPS(rms_args, "1e-6"), {0}};
 extern const struct layer layer_group_norm, layer_rms_norm;
-const struct layer layer_group_norm = {
-    .kind = {.name = "group_norm", .help = "mean 0 and variance 1 over groups of channels of each example, then gain and bias", .example = "nn.group_norm{ 8 }", .args = group_arg, .size = sizeof(struct group_args)},
-    .in_min = 1, .in_max = 1, .build = group_build};
-const struct layer layer_rms_norm = {
-    .kind = {.name = "rms_norm", .help = "mean square 1 over the last axis, then gain", .example = "nn.rms_norm{}", .args = rms_arg, .size = sizeof(struct rms_args)},
-    .in_min = 1, .in_max = 1, .build = rms_build};
+const struct layer layer_group_norm = {.kind = {.name = "group_norm",
+                                           .help = "mean 0 and variance 1 over groups of channels of each example, then gain and bias",
+                                           .example = "nn.group_norm{ 8 }",
+                                           .args = group_arg,
+                                           .size = sizeof(struct group_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .build = group_build};
+const struct layer layer_rms_norm = {.kind = {.name = "rms_norm",
+                                         .help = "mean square 1 over the last axis, then gain",
+                                         .example = "nn.rms_norm{}",
+                                         .args = rms_arg,
+                                         .size = sizeof(struct rms_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .build = rms_build};

@@ -16,7 +16,7 @@ static int pool_build(struct builder *b, const void *args, const tid *in, int n_
     return *out < 0 ? -1 : 0;
 }
 
-#define POOL(n, h) \
+#define POOL(n, h)                       \
     extern const struct layer layer_##n; \
     const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = "nn." #n "{}"}, .in_min = 1, .in_max = 1, .build = pool_build};
 POOL(mean_pool, "mean over the tokens of each text")

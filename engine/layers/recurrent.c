@@ -7,7 +7,12 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct rnn_args { int64_t units, num_layers; bool bidirectional, bias; double dropout; int states; };
+struct rnn_args {
+    int64_t units, num_layers;
+    bool bidirectional, bias;
+    double dropout;
+    int states;
+};
 enum { STATES_ALL, STATES_LAST };
 
 /* Products with the input, weight and bias of one direction: in[0..2]. */
@@ -50,17 +55,41 @@ static int rnn_build(struct builder *b, const void *args, const tid *in, int n_i
 }
 
 static const char *const states[] = {"all", "last", NULL};
-static const struct arg rnn_arg[] = {
-    {.name = "units", .help = "values of the state, a direction", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct rnn_args, units), .lo = 1, .hi = 1 << 16},
+static const struct arg rnn_arg[] = {{.name = "units",
+                                         .help = "values of the state, a direction",
+                                         .type = ARG_INT,
+                                         .flags = ARG_POSITIONAL | ARG_REQUIRED,
+                                         .offset = offsetof(struct rnn_args, units),
+                                         .lo = 1,
+                                         .hi = 1 << 16},
     {.name = "num_layers", .help = "layers above each other", .def = "1", .type = ARG_INT, .offset = offsetof(struct rnn_args, num_layers), .lo = 1, .hi = 64},
-    {.name = "bidirectional", .help = "a second direction reads from the end; both lie side by side", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct rnn_args, bidirectional)},
+    {.name = "bidirectional",
+        .help = "a second direction reads from the end; both lie side by side",
+        .def = "false",
+        .type = ARG_BOOL,
+        .offset = offsetof(struct rnn_args, bidirectional)},
     {.name = "bias", .help = "products add a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct rnn_args, bias)},
-    {.name = "dropout", .help = "share of values dropped between layers in training", .def = "0", .type = ARG_NUM, .flags = ARG_LIVE, .offset = offsetof(struct rnn_args, dropout), .lo = 0, .hi = 0.999},
-    {.name = "states", .help = "gives all states, one a token, or the last of each text", .def = "all", .type = ARG_ENUM, .offset = offsetof(struct rnn_args, states), .names = states},
+    {.name = "dropout",
+        .help = "share of values dropped between layers in training",
+        .def = "0",
+        .type = ARG_NUM,
+        .flags = ARG_LIVE,
+        .offset = offsetof(struct rnn_args, dropout),
+        .lo = 0,
+        .hi = 0.999},
+    {.name = "states",
+        .help = "gives all states, one a token, or the last of each text",
+        .def = "all",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct rnn_args, states),
+        .names = states},
     {0}};
-#define RNN(n, h) \
-    extern const struct layer layer_##n; \
-    const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = "nn." #n "{ 128, bidirectional=true }", .args = rnn_arg, .size = sizeof(struct rnn_args)}, \
-                                    .in_min = 1, .in_max = 1, .build = rnn_build};
+#define RNN(n, h)                                                                                                                             \
+    extern const struct layer layer_##n;                                                                                                      \
+    const struct layer layer_##n = {                                                                                                          \
+        .kind = {.name = #n, .help = h, .example = "nn." #n "{ 128, bidirectional=true }", .args = rnn_arg, .size = sizeof(struct rnn_args)}, \
+        .in_min = 1,                                                                                                                          \
+        .in_max = 1,                                                                                                                          \
+        .build = rnn_build};
 RNN(lstm, "long short-term memory over the tokens of each text")
 RNN(gru, "gated recurrent unit over the tokens of each text")

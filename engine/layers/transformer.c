@@ -6,9 +6,27 @@
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
-struct embed_args { int64_t n, dim, positions, types, start; bool norm; double eps, dropout; };
-struct attn_args { int64_t heads; bool causal, bias; double rope, dropout; int64_t head; int math; };
-struct block_args { int64_t heads, ffn; int act; bool gated, pre; bool causal, bias; double eps, rope, dropout; int64_t head; int math; };
+struct embed_args {
+    int64_t n, dim, positions, types, start;
+    bool norm;
+    double eps, dropout;
+};
+struct attn_args {
+    int64_t heads;
+    bool causal, bias;
+    double rope, dropout;
+    int64_t head;
+    int math;
+};
+struct block_args {
+    int64_t heads, ffn;
+    int act;
+    bool gated, pre;
+    bool causal, bias;
+    double eps, rope, dropout;
+    int64_t head;
+    int math;
+};
 
 static const char *const maths[] = {"f32", "i8", NULL};
 static const char *const acts[] = {"gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid", NULL};
@@ -41,9 +59,7 @@ static tid add_norm(struct builder *b, const char *name, tid x, tid y, double ep
     *sum = with_eps(build_graph(b), "add_norm", eps, (tid[]){x, y, p[0], p[1]}, 4, out, e);
     return *sum < 0 ? -1 : out[1];
 }
-static tid drop(struct builder *b, tid x, tid p, struct err *e) {
-    return x < 0 || p < 0 ? x : graph_add2(build_graph(b), "dropout", x, p, e);
-}
+static tid drop(struct builder *b, tid x, tid p, struct err *e) { return x < 0 || p < 0 ? x : graph_add2(build_graph(b), "dropout", x, p, e); }
 /* The live probability of this layer, or -1 where nothing is dropped. */
 static int live(struct builder *b, double dropout, tid *p, struct err *e) {
     *p = -1;
@@ -60,7 +76,9 @@ static int64_t width(struct builder *b, tid x, struct err *e) {
 static tid attend(struct builder *b, const char *prefix, tid x, int64_t n, const struct attn_args *a, tid p, struct err *e) {
     struct graph *g = build_graph(b);
     char name[32];
-    if (a->head == ARG_NONE_INT && n % a->heads != 0) return err_set(e, "%s: %lld values do not split into %lld heads: the width must be a multiple of heads", build_path(b), (long long)n, (long long)a->heads);
+    if (a->head == ARG_NONE_INT && n % a->heads != 0)
+        return err_set(
+            e, "%s: %lld values do not split into %lld heads: the width must be a multiple of heads", build_path(b), (long long)n, (long long)a->heads);
     int64_t inner = a->head == ARG_NONE_INT ? n : a->heads * a->head;
     tid off = graph_tensor(g, x)->offsets, out[OP_OUT];
     snprintf(name, sizeof name, "%sqkv.", prefix);
@@ -131,8 +149,8 @@ static int embed_build(struct builder *b, const void *args, const tid *in, int n
     if (n < 1) return err_set(e, "%s: say how many ids there are: text_embedding{ n, dim }", build_path(b));
     if (ids > n) return err_set(e, "%s: the table has %lld rows but the input has %lld ids: make n at least that", build_path(b), (long long)n, (long long)ids);
     if (a->positions > 0 && len + a->start > a->positions)
-        return err_set(e, "%s: the input's texts have up to %lld tokens, the table has %lld positions%s: cut them with len=%lld", build_path(b), (long long)len, (long long)a->positions,
-                       a->start ? ", the first unused" : "", (long long)(a->positions - a->start));
+        return err_set(e, "%s: the input's texts have up to %lld tokens, the table has %lld positions%s: cut them with len=%lld", build_path(b), (long long)len,
+            (long long)a->positions, a->start ? ", the first unused" : "", (long long)(a->positions - a->start));
     if ((ins[1] = build_param(b, "word.weight", (int64_t[]){n, a->dim}, 2, INIT_UNIFORM, 0.05, e)) < 0) return -1;
     if (build_is_i8(b, ins[1]) && (ins[5] = build_scale(b, "word.weight", n, e)) < 0) return -1;
     if (a->positions > 0 && (ins[3] = build_param(b, "position.weight", (int64_t[]){a->positions, a->dim}, 2, INIT_UNIFORM, 0.05, e)) < 0) return -1;
@@ -151,38 +169,96 @@ static int first_build(struct builder *b, const void *args, const tid *in, int n
     return (*out = graph_add2(build_graph(b), "first_token", in[0], graph_tensor(build_graph(b), in[0])->offsets, e)) < 0 ? -1 : 0;
 }
 
-#define DROPOUT(T, at) {.name = "dropout", .help = at, .def = "0", .type = ARG_NUM, .flags = ARG_LIVE, .offset = offsetof(struct T, dropout), .lo = 0, .hi = 0.999}
-#define EPS(T, d) {.name = "eps", .help = "added to the variance of a normalisation", .def = d, .type = ARG_NUM, .offset = offsetof(struct T, eps), .lo = 0, .hi = 1}
+#define DROPOUT(T, at) \
+    { .name = "dropout", .help = at, .def = "0", .type = ARG_NUM, .flags = ARG_LIVE, .offset = offsetof(struct T, dropout), .lo = 0, .hi = 0.999 }
+#define EPS(T, d) \
+    { .name = "eps", .help = "added to the variance of a normalisation", .def = d, .type = ARG_NUM, .offset = offsetof(struct T, eps), .lo = 0, .hi = 1 }
 #define HEADS(T) \
-    {.name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct T, heads), .lo = 1, .hi = 4096}
-#define HEAD(T) \
-    {.name = "head", .help = "values of a head; default: the width over the heads. Said where heads were removed", .type = ARG_INT, .offset = offsetof(struct T, head), .lo = 1, .hi = 65536}, \
-    {.name = "math", .help = "products of attention where nothing is trained and every token sees all: f32, or i8 in 8 bits", .def = "f32", .type = ARG_ENUM, .offset = offsetof(struct T, math), .names = maths}
-#define SHARED(T) \
-    {.name = "causal", .help = "a token sees itself and earlier ones only", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct T, causal)}, \
-    {.name = "bias", .help = "products add a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct T, bias)}, \
-    {.name = "rope", .help = "base of rotary positions, usually 10000; 0: none", .def = "0", .type = ARG_NUM, .offset = offsetof(struct T, rope), .lo = 0, .hi = 1e9}
-static const struct arg embed_arg[] = {
-    {.name = "n", .help = "number of ids; default: those of the data", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct embed_args, n), .lo = 1, .hi = 1 << 28},
-    {.name = "dim", .help = "values a vector", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct embed_args, dim), .lo = 1, .hi = 1 << 16},
-    {.name = "positions", .help = "longest text; 0: no learned positions", .def = "512", .type = ARG_INT, .offset = offsetof(struct embed_args, positions), .lo = 0, .hi = 1 << 20},
-    {.name = "types", .help = "types of tokens, all of type 0; 0: none", .def = "0", .type = ARG_INT, .offset = offsetof(struct embed_args, types), .lo = 0, .hi = 1024},
-    {.name = "start", .help = "position of the first token (RoBERTa: 2)", .def = "0", .type = ARG_INT, .offset = offsetof(struct embed_args, start), .lo = 0, .hi = 1024},
-    {.name = "norm", .help = "normalises the sum", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct embed_args, norm)},
-    EPS(embed_args, "1e-12"), DROPOUT(embed_args, "share of values dropped in training"), {0}};
-static const struct arg attn_arg[] = {HEADS(attn_args), SHARED(attn_args), DROPOUT(attn_args, "share of attention weights dropped in training"), HEAD(attn_args), {0}};
-static const struct arg block_arg[] = {
-    HEADS(block_args),
-    {.name = "ffn", .help = "width of the feed-forward part; default: 4 times the input's", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct block_args, ffn), .lo = 1, .hi = 1 << 20},
+    { .name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct T, heads), .lo = 1, .hi = 4096 }
+#define HEAD(T)                                                                                                                                \
+    {.name = "head",                                                                                                                           \
+        .help = "values of a head; default: the width over the heads. Said where heads were removed",                                          \
+        .type = ARG_INT,                                                                                                                       \
+        .offset = offsetof(struct T, head),                                                                                                    \
+        .lo = 1,                                                                                                                               \
+        .hi = 65536},                                                                                                                          \
+    {                                                                                                                                          \
+        .name = "math", .help = "products of attention where nothing is trained and every token sees all: f32, or i8 in 8 bits", .def = "f32", \
+        .type = ARG_ENUM, .offset = offsetof(struct T, math), .names = maths                                                                   \
+    }
+#define SHARED(T)                                                                                                                                             \
+    {.name = "causal", .help = "a token sees itself and earlier ones only", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct T, causal)},          \
+        {.name = "bias", .help = "products add a bias", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct T, bias)}, {                               \
+        .name = "rope", .help = "base of rotary positions, usually 10000; 0: none", .def = "0", .type = ARG_NUM, .offset = offsetof(struct T, rope), .lo = 0, \
+        .hi = 1e9                                                                                                                                             \
+    }
+static const struct arg embed_arg[] = {{.name = "n",
+                                           .help = "number of ids; default: those of the data",
+                                           .type = ARG_INT,
+                                           .flags = ARG_POSITIONAL,
+                                           .offset = offsetof(struct embed_args, n),
+                                           .lo = 1,
+                                           .hi = 1 << 28},
+    {.name = "dim",
+        .help = "values a vector",
+        .type = ARG_INT,
+        .flags = ARG_POSITIONAL | ARG_REQUIRED,
+        .offset = offsetof(struct embed_args, dim),
+        .lo = 1,
+        .hi = 1 << 16},
+    {.name = "positions",
+        .help = "longest text; 0: no learned positions",
+        .def = "512",
+        .type = ARG_INT,
+        .offset = offsetof(struct embed_args, positions),
+        .lo = 0,
+        .hi = 1 << 20},
+    {.name = "types",
+        .help = "types of tokens, all of type 0; 0: none",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct embed_args, types),
+        .lo = 0,
+        .hi = 1024},
+    {.name = "start",
+        .help = "position of the first token (RoBERTa: 2)",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct embed_args, start),
+        .lo = 0,
+        .hi = 1024},
+    {.name = "norm", .help = "normalises the sum", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct embed_args, norm)}, EPS(embed_args, "1e-12"),
+    DROPOUT(embed_args, "share of values dropped in training"), {0}};
+static const struct arg attn_arg[] = {
+    HEADS(attn_args), SHARED(attn_args), DROPOUT(attn_args, "share of attention weights dropped in training"), HEAD(attn_args), {0}};
+static const struct arg block_arg[] = {HEADS(block_args),
+    {.name = "ffn",
+        .help = "width of the feed-forward part; default: 4 times the input's",
+        .type = ARG_INT,
+        .flags = ARG_POSITIONAL,
+        .offset = offsetof(struct block_args, ffn),
+        .lo = 1,
+        .hi = 1 << 20},
     {.name = "act", .help = "activation of the feed-forward part", .def = "gelu", .type = ARG_ENUM, .offset = offsetof(struct block_args, act), .names = acts},
-    {.name = "gated", .help = "act(half of it) times the other half: silu gives SwiGLU", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct block_args, gated)},
-    {.name = "pre", .help = "normalises before each part instead of behind each sum", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct block_args, pre)},
-    SHARED(block_args), EPS(block_args, "1e-12"), DROPOUT(block_args, "share dropped in training, of attention weights and of both parts"), HEAD(block_args), {0}};
+    {.name = "gated",
+        .help = "act(half of it) times the other half: silu gives SwiGLU",
+        .def = "false",
+        .type = ARG_BOOL,
+        .offset = offsetof(struct block_args, gated)},
+    {.name = "pre",
+        .help = "normalises before each part instead of behind each sum",
+        .def = "false",
+        .type = ARG_BOOL,
+        .offset = offsetof(struct block_args, pre)},
+    SHARED(block_args), EPS(block_args, "1e-12"), DROPOUT(block_args, "share dropped in training, of attention weights and of both parts"), HEAD(block_args),
+    {0}};
 
 #define LAYER(n, h, ex, build_, args_, size_) \
-    extern const struct layer layer_##n; \
+    extern const struct layer layer_##n;      \
     const struct layer layer_##n = {.kind = {.name = #n, .help = h, .example = ex, .args = args_, .size = size_}, .in_min = 1, .in_max = 1, .build = build_};
 LAYER(attention, "multi-head self-attention over the tokens of each text", "nn.attention{ 12 }", attention_build, attn_arg, sizeof(struct attn_args))
-LAYER(encoder_block, "a transformer block: attention, feed-forward part, residuals, normalisation", "nn.encoder_block{ 12, ffn=1536 }", block_build, block_arg, sizeof(struct block_args))
-LAYER(text_embedding, "vectors of words, positions and types, summed and normalised", "nn.text_embedding{ 30522, 384, types=2 }", embed_build, embed_arg, sizeof(struct embed_args))
+LAYER(encoder_block, "a transformer block: attention, feed-forward part, residuals, normalisation", "nn.encoder_block{ 12, ffn=1536 }", block_build, block_arg,
+    sizeof(struct block_args))
+LAYER(text_embedding, "vectors of words, positions and types, summed and normalised", "nn.text_embedding{ 30522, 384, types=2 }", embed_build, embed_arg,
+    sizeof(struct embed_args))
 LAYER(first_token, "the first token of each text ([CLS])", "nn.first_token{}", first_build, NULL, 0)

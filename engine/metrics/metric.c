@@ -13,7 +13,7 @@ void tally_init(struct tally *t, int n_class, int64_t keep) {
     *t = (struct tally){.n_class = n_class, .keep = n_class ? keep : 0};
     if (n_class && n_class <= TALLY_TABLE) t->confusion = X_NEW(int64_t, (size_t)n_class * (size_t)n_class);
     if (t->keep) {
-        t->prob = X_NEW(float, (size_t)keep * (size_t)n_class);
+        t->prob = X_NEW(float, (size_t)keep *(size_t)n_class);
         t->label = X_NEW(int32_t, (size_t)keep);
     }
 }
@@ -79,7 +79,9 @@ void tally_values(struct tally *t, const float *guess, const float *y, int64_t n
 }
 
 /* ---- counts of one class ---- */
-struct counts { double tp, label, guess; };
+struct counts {
+    double tp, label, guess;
+};
 static struct counts class_counts(const struct tally *t, int c) {
     struct counts k = {(double)t->confusion[(int64_t)c * t->n_class + c], 0, 0};
     for (int i = 0; i < t->n_class; i++) {
@@ -89,9 +91,7 @@ static struct counts class_counts(const struct tally *t, int c) {
     return k;
 }
 
-static double share(double a, double b) {
-    return b > 0 ? a / b : 0;
-}
+static double share(double a, double b) { return b > 0 ? a / b : 0; }
 
 enum part { PRECISION, RECALL, F1 };
 static double class_value(struct counts k, enum part what) {
@@ -168,7 +168,10 @@ static double m_r2(const struct tally *t) {
 }
 
 /* ---- from kept probabilities ---- */
-struct scored { float p; bool hit; };
+struct scored {
+    float p;
+    bool hit;
+};
 static int by_score(const void *a, const void *b) {
     float x = ((const struct scored *)a)->p, y = ((const struct scored *)b)->p;
     return (x < y) - (x > y);
@@ -216,7 +219,8 @@ static double m_ap(const struct tally *t) { return curves(t, true); }
 static double m_log_loss(const struct tally *t) {
     double sum = 0;
     if (t->kept < t->n || !t->kept) return NAN;
-    for (int64_t i = 0; i < t->kept; i++) sum -= log(fmax((double)t->prob[i * t->n_class + t->label[i]], 1.1920928955078125e-07)); /* clipped at the eps of float32, the type of the scores */
+    for (int64_t i = 0; i < t->kept; i++)
+        sum -= log(fmax((double)t->prob[i * t->n_class + t->label[i]], 1.1920928955078125e-07)); /* clipped at the eps of float32, the type of the scores */
     return sum / (double)t->kept;
 }
 

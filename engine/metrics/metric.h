@@ -11,14 +11,14 @@
 
 #define TALLY_TABLE 2048
 struct tally {
-    int n_class;            /* 0: regression */
-    int64_t n;              /* examples (classification: with a label in range) */
-    double loss, weight;    /* sums */
-    int64_t *confusion;     /* (n_class, n_class): row = label, column = guess; NULL with more than TALLY_TABLE classes, and what comes from it is NaN */
+    int n_class; /* 0: regression */
+    int64_t n; /* examples (classification: with a label in range) */
+    double loss, weight; /* sums */
+    int64_t *confusion; /* (n_class, n_class): row = label, column = guess; NULL with more than TALLY_TABLE classes, and what comes from it is NaN */
     int64_t hits;
-    int64_t top5;           /* labels among the five largest */
+    int64_t top5; /* labels among the five largest */
     /* probabilities: one row an example, kept only if asked for (tally_init keep > 0 rows) */
-    float *prob;            /* (keep, n_class) */
+    float *prob; /* (keep, n_class) */
     int32_t *label;
     int64_t keep, kept;
     /* regression: sums over all values */
@@ -36,10 +36,10 @@ void tally_values(struct tally *t, const float *guess, const float *y, int64_t n
 
 struct metric {
     const char *name, *help;
-    bool higher;                              /* higher is better */
-    double (*value)(const struct tally *t);   /* NaN: does not exist here */
+    bool higher; /* higher is better */
+    double (*value)(const struct tally *t); /* NaN: does not exist here */
 };
-extern const struct metric metrics[];         /* ends with name == NULL */
+extern const struct metric metrics[]; /* ends with name == NULL */
 const struct metric *metric_find(const char *name); /* also with a prefix: val_acc, test_loss */
 
 /* Wilson score interval of k successes in n at 95 % (Wilson 1927; z = 1.959963984540054). n = 0: 0 and 1. */
@@ -50,6 +50,6 @@ double metric_mcnemar(int64_t b, int64_t c);
 struct val *tally_values_val(const struct tally *t);
 /* {{class=, support=, precision=, recall=, f1=}...}; classes without labels and guesses have nil numbers. names may be NULL. */
 struct val *tally_classes(const struct tally *t, char *const *names);
-struct val *tally_confusion(const struct tally *t);  /* list of rows */
+struct val *tally_confusion(const struct tally *t); /* list of rows */
 
 #endif

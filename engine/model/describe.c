@@ -35,7 +35,10 @@ static int name_ok(const char *s, const char *where, struct err *e) {
 }
 
 /* Names of one list of layers, for `from`, `share` and uniqueness. */
-struct names { const char *name[1024]; size_t n; };
+struct names {
+    const char *name[1024];
+    size_t n;
+};
 static bool known(const struct names *k, const char *s) {
     for (size_t i = 0; i < k->n; i++)
         if (strcmp(k->name[i], s) == 0) return true;
@@ -61,7 +64,8 @@ static int describe_from(const struct val *v, const struct names *k, struct val 
     int rc = val_len(list) ? 0 : err_code(e, ERR_USAGE, "%s: from is the name of a layer or a list of names", where);
     for (size_t i = 0; rc == 0 && i < val_len(list); i++) {
         const struct val *s = val_at(list, i);
-        rc = s->type == VAL_STR ? check_from(k, s->u.s.p, where, e) : err_code(e, ERR_USAGE, "%s: from holds a %s, it takes names of layers", where, val_type_name(s));
+        rc = s->type == VAL_STR ? check_from(k, s->u.s.p, where, e)
+                                : err_code(e, ERR_USAGE, "%s: from holds a %s, it takes names of layers", where, val_type_name(s));
     }
     if (rc == 0) val_set(out, "from", list);
     else val_free(list);
@@ -135,7 +139,8 @@ static int describe_store(const struct val *v, struct val *out, const char *wher
         const struct val *how = s->u.t.field[i].v;
         const char *t = how->type == VAL_STR ? how->u.s.p : "";
         if (strcmp(t, "i8") != 0 && strcmp(t, "f16") != 0 && strcmp(t, "bf16") != 0)
-            return err_code(e, ERR_USAGE, "%s: store of %.60s is \"i8\", \"f16\" or \"bf16\", not \"%.40s\"", where, s->u.t.field[i].name, how->type == VAL_STR ? t : val_type_name(how));
+            return err_code(e, ERR_USAGE, "%s: store of %.60s is \"i8\", \"f16\" or \"bf16\", not \"%.40s\"", where, s->u.t.field[i].name,
+                how->type == VAL_STR ? t : val_type_name(how));
     }
     if (s->u.t.n_field) val_set(out, "store", val_copy(s));
     return 0;
@@ -225,7 +230,8 @@ static struct val *describe_input(const struct val *u, size_t index, struct err 
     if (ids > 0) val_free(shape);
     else val_set(out, "shape", shape);
     if (ok) return out;
-    if (e && !e->code) err_code(e, ERR_USAGE, "input %zu: give a data set, a size (784), a shape ({1, 28, 28}) or { ids=10000, len=128 }, extents from 1 to 2^28", index + 1);
+    if (e && !e->code)
+        err_code(e, ERR_USAGE, "input %zu: give a data set, a size (784), a shape ({1, 28, 28}) or { ids=10000, len=128 }, extents from 1 to 2^28", index + 1);
     val_free(out);
     return NULL;
 }
@@ -249,7 +255,8 @@ static struct val *input_of_column(const struct dataset *d, const struct column 
         val_set(out, "shape", shape);
         return out;
     default:
-        err_set(e, "the column \"%s\" of %s is plain text: load the data with text=\"%s\", so that it becomes tokens", c->name ? c->name : "?", d->name ? d->name : "the data", c->name ? c->name : "?");
+        err_set(e, "the column \"%s\" of %s is plain text: load the data with text=\"%s\", so that it becomes tokens", c->name ? c->name : "?",
+            d->name ? d->name : "the data", c->name ? c->name : "?");
         val_free(shape);
         val_free(out);
         return NULL;
@@ -267,7 +274,8 @@ static struct val *describe_inputs(const struct val *user, const struct dataset 
             if (!(one = input_of_column(d, &p->col[i], e))) goto bad;
             val_push(list, one);
         }
-    } else if (in && (in->type == VAL_INT || in->type == VAL_NUM || (val_len(in) && val_at(in, 0) && val_at(in, 0)->type != VAL_TABLE) || val_get(in, "ids") || val_get(in, "shape"))) {
+    } else if (in && (in->type == VAL_INT || in->type == VAL_NUM || (val_len(in) && val_at(in, 0) && val_at(in, 0)->type != VAL_TABLE) || val_get(in, "ids") ||
+                         val_get(in, "shape"))) {
         if (!(one = describe_input(in, 0, e))) goto bad;
         val_push(list, one);
     } else
@@ -276,7 +284,8 @@ static struct val *describe_inputs(const struct val *user, const struct dataset 
             val_push(list, one);
         }
     if (val_len(list) >= 1 && val_len(list) <= MODEL_INPUTS) return list;
-    err_code(e, ERR_USAGE, "a model has 1 to %d inputs, here are %zu: give input=data, input=784, input={1, 28, 28} or input={ ids=10000, len=128 }", MODEL_INPUTS, val_len(list));
+    err_code(e, ERR_USAGE, "a model has 1 to %d inputs, here are %zu: give input=data, input=784, input={1, 28, 28} or input={ ids=10000, len=128 }",
+        MODEL_INPUTS, val_len(list));
 bad:
     val_free(list);
     return NULL;
@@ -322,7 +331,8 @@ struct val *model_describe(const struct val *user, const struct dataset *d, stru
         for (size_t j = 0; j < LEN(model_fields); j++) ok |= strcmp(user->u.t.field[i].name, model_fields[j]) == 0;
         if (ok) continue;
         const char *near = args_nearest(user->u.t.field[i].name, model_fields, LEN(model_fields));
-        err_code(e, ERR_USAGE, "a model has no argument \"%.60s\"%s%s%s", user->u.t.field[i].name, near ? ": did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        err_code(e, ERR_USAGE, "a model has no argument \"%.60s\"%s%s%s", user->u.t.field[i].name, near ? ": did you mean \"" : "", near ? near : "",
+            near ? "\"?" : "");
         return NULL;
     }
     struct names *k = X_NEW(struct names, 1);

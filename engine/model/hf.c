@@ -22,12 +22,14 @@
 #define JSON_MAX ((size_t)64 << 20)
 #define PARTS 3
 
-struct name { const char *ours, *theirs[PARTS]; }; /* # stands for the block's number: from 1 in ours, from 0 in theirs; each has .weight and .bias */
+struct name {
+    const char *ours, *theirs[PARTS];
+}; /* # stands for the block's number: from 1 in ours, from 0 in theirs; each has .weight and .bias */
 struct layout {
-    const char *type, *prefix;                     /* model_type; what may stand before every name of the encoder */
+    const char *type, *prefix; /* model_type; what may stand before every name of the encoder */
     const char *width, *blocks, *heads, *ffn, *act, *eps, *dropout; /* keys of config.json; eps NULL: 1e-12 */
-    bool types, after_pad;                         /* types of tokens; positions begin behind the padding id */
-    const char *head[2];                           /* tensors of a classifier: inner, outer (inner NULL: the pooler) */
+    bool types, after_pad; /* types of tokens; positions begin behind the padding id */
+    const char *head[2]; /* tensors of a classifier: inner, outer (inner NULL: the pooler) */
     const char *inner_act;
     const struct name *names;
 };
@@ -61,7 +63,8 @@ static int find_layout(struct hf *h, struct err *e) {
     for (h->l = layouts; type && h->l->type && strcmp(h->l->type, type) != 0;) h->l++;
     if (!type || !h->l->type) {
         h->l = NULL;
-        err_set(e, "%s/config.json: model_type %s is not known here: bert (MiniLM too), distilbert and roberta are", h->path, type ? shown(&b, type) : "is missing and");
+        err_set(e, "%s/config.json: model_type %s is not known here: bert (MiniLM too), distilbert and roberta are", h->path,
+            type ? shown(&b, type) : "is missing and");
     }
     buf_release(&b);
     return h->l ? 0 : -1;
@@ -69,7 +72,8 @@ static int find_layout(struct hf *h, struct err *e) {
 
 static int whole(const struct hf *h, const char *key, int64_t lo, int64_t hi, int64_t *out, struct err *e) {
     const struct val *v = val_get(h->config, key);
-    if (!v || !val_as_int(v, out) || *out < lo || *out > hi) return err_set(e, "%s/config.json: %s must be a whole number from %" PRId64 " to %" PRId64, h->path, key, lo, hi);
+    if (!v || !val_as_int(v, out) || *out < lo || *out > hi)
+        return err_set(e, "%s/config.json: %s must be a whole number from %" PRId64 " to %" PRId64, h->path, key, lo, hi);
     return 0;
 }
 
@@ -115,14 +119,20 @@ static void linear(struct val *list, const char *name, int64_t out, const char *
     if (act) val_set_str(v, "act", act);
 }
 
-struct sizes { int64_t vocab, width, blocks, heads, ffn, positions, types, start, len; double eps, dropout; const char *act; };
+struct sizes {
+    int64_t vocab, width, blocks, heads, ffn, positions, types, start, len;
+    double eps, dropout;
+    const char *act;
+};
 static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
-    static const char *const acts[][2] = {{"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"relu", "relu"}, {"silu", "silu"}, {"swish", "silu"}};
+    static const char *const acts[][2] = {
+        {"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"relu", "relu"}, {"silu", "silu"}, {"swish", "silu"}};
     const struct layout *l = h->l;
     *s = (struct sizes){.eps = l->eps ? val_get_num(h->config, l->eps, 1e-12) : 1e-12};
-    if (whole(h, "vocab_size", 1, 1 << 24, &s->vocab, e) < 0 || whole(h, l->width, 1, 1 << 14, &s->width, e) < 0 || whole(h, l->blocks, 1, 200, &s->blocks, e) < 0 ||
-        whole(h, l->heads, 1, 1024, &s->heads, e) < 0 || whole(h, l->ffn, 1, 1 << 18, &s->ffn, e) < 0 || whole(h, "max_position_embeddings", 1, 1 << 20, &s->positions, e) < 0 ||
-        (l->types && whole(h, "type_vocab_size", 0, 1024, &s->types, e) < 0) || (l->after_pad && whole(h, "pad_token_id", 0, 1000, &s->start, e) < 0))
+    if (whole(h, "vocab_size", 1, 1 << 24, &s->vocab, e) < 0 || whole(h, l->width, 1, 1 << 14, &s->width, e) < 0 ||
+        whole(h, l->blocks, 1, 200, &s->blocks, e) < 0 || whole(h, l->heads, 1, 1024, &s->heads, e) < 0 || whole(h, l->ffn, 1, 1 << 18, &s->ffn, e) < 0 ||
+        whole(h, "max_position_embeddings", 1, 1 << 20, &s->positions, e) < 0 || (l->types && whole(h, "type_vocab_size", 0, 1024, &s->types, e) < 0) ||
+        (l->after_pad && whole(h, "pad_token_id", 0, 1000, &s->start, e) < 0))
         return -1;
     if (l->after_pad) s->start++;
     s->dropout = h->o.dropout >= 0 ? h->o.dropout : val_get_num(h->config, l->dropout, 0.1);
@@ -134,7 +144,8 @@ static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
     struct buf b = BUF_INIT;
     int rc = 0;
     if (!s->act) rc = err_set(e, "%s/config.json: the activation %s of %s is not known here", h->path, shown(&b, act), l->act);
-    else if (strcmp(kind, "absolute") != 0) rc = err_set(e, "%s/config.json: position_embedding_type %s is not known here, only absolute", h->path, shown(&b, kind));
+    else if (strcmp(kind, "absolute") != 0)
+        rc = err_set(e, "%s/config.json: position_embedding_type %s is not known here, only absolute", h->path, shown(&b, kind));
     buf_release(&b);
     return rc;
 }
@@ -172,12 +183,14 @@ static struct val *describe(const struct hf *h, struct err *e) {
     val_set_str(user, "name", h->l->type);
     if ((v = preparation(h, s.len))) val_set(user, "prep", v);
     v = layer(list, "text_embedding", "embed");
-    val_set_int(v, "n", s.vocab), val_set_int(v, "dim", s.width), val_set_int(v, "positions", s.positions), val_set_int(v, "types", s.types), val_set_int(v, "start", s.start), val_set_num(v, "eps", s.eps), val_set_num(v, "dropout", s.dropout);
+    val_set_int(v, "n", s.vocab), val_set_int(v, "dim", s.width), val_set_int(v, "positions", s.positions), val_set_int(v, "types", s.types),
+        val_set_int(v, "start", s.start), val_set_num(v, "eps", s.eps), val_set_num(v, "dropout", s.dropout);
     for (int64_t i = 1; i <= s.blocks; i++) {
         char name[32];
         snprintf(name, sizeof name, "block%lld", (long long)i);
         v = layer(list, "encoder_block", name);
-        val_set_int(v, "heads", s.heads), val_set_int(v, "ffn", s.ffn), val_set_str(v, "act", s.act), val_set_num(v, "eps", s.eps), val_set_num(v, "dropout", s.dropout);
+        val_set_int(v, "heads", s.heads), val_set_int(v, "ffn", s.ffn), val_set_str(v, "act", s.act), val_set_num(v, "eps", s.eps),
+            val_set_num(v, "dropout", s.dropout);
     }
     if (first) layer(list, "first_token", NULL);
     if (mean) layer(list, "mean_pool", NULL);
@@ -237,7 +250,8 @@ static int check_one(const struct hf *h, const struct param *p, const struct st_
     shape_text(&have, t->dim, t->ndim);
     if (t->ndim != p->ndim || memcmp(t->dim, dim, (size_t)p->ndim * sizeof *dim) != 0)
         rc = err_set(e, "%s/model.safetensors: %s is %s, config.json asks for %s", h->path, shown(&name, t->name), have.data, want.data);
-    else if (!dtypes[t->dtype].is_float) rc = err_set(e, "%s/model.safetensors: %s holds %s, weights are floats", h->path, shown(&name, t->name), dtypes[t->dtype].name);
+    else if (!dtypes[t->dtype].is_float)
+        rc = err_set(e, "%s/model.safetensors: %s holds %s, weights are floats", h->path, shown(&name, t->name), dtypes[t->dtype].name);
     buf_release(&want);
     buf_release(&have);
     buf_release(&name);
@@ -245,7 +259,8 @@ static int check_one(const struct hf *h, const struct param *p, const struct st_
 }
 
 static bool unused_head(const char *name) {
-    static const char *const heads[] = {"cls.", "lm_head.", "classifier.", "pre_classifier.", "vocab_", "qa_outputs.", "pooler.", "bert.pooler.", "roberta.pooler."};
+    static const char *const heads[] = {
+        "cls.", "lm_head.", "classifier.", "pre_classifier.", "vocab_", "qa_outputs.", "pooler.", "bert.pooler.", "roberta.pooler."};
     for (size_t i = 0; i < LEN(heads); i++)
         if (strncmp(name, heads[i], strlen(heads[i])) == 0) return true;
     size_t n = strlen(name);
@@ -268,9 +283,13 @@ static int check_all(const struct hf *h, const struct model *m, struct err *e) {
         }
     }
     for (size_t i = 0; i < h->f.n && rc == 0; i++)
-        if (!used[i] && !unused_head(h->f.tensor[i].name) && n_extra++ < 8) buf_addf(&extra, "%s%s", n_extra > 1 ? ", " : "", shown(&name, h->f.tensor[i].name));
-    if (rc == 0 && n_missing) rc = err_set(e, "%s/model.safetensors: %d tensors are missing: %s%s", h->path, n_missing, missing.data, n_missing > 8 ? " ..." : "");
-    else if (rc == 0 && n_extra) rc = err_set(e, "%s/model.safetensors: %d tensors do not belong to a model of type %s: %s%s", h->path, n_extra, h->l->type, extra.data, n_extra > 8 ? " ..." : "");
+        if (!used[i] && !unused_head(h->f.tensor[i].name) && n_extra++ < 8)
+            buf_addf(&extra, "%s%s", n_extra > 1 ? ", " : "", shown(&name, h->f.tensor[i].name));
+    if (rc == 0 && n_missing)
+        rc = err_set(e, "%s/model.safetensors: %d tensors are missing: %s%s", h->path, n_missing, missing.data, n_missing > 8 ? " ..." : "");
+    else if (rc == 0 && n_extra)
+        rc = err_set(e, "%s/model.safetensors: %d tensors do not belong to a model of type %s: %s%s", h->path, n_extra, h->l->type, extra.data,
+            n_extra > 8 ? " ..." : "");
     free(used);
     buf_release(&missing);
     buf_release(&extra);
@@ -285,7 +304,8 @@ static int check_vocab(const struct hf *h, struct err *e) {
     int64_t lines = 0, size = val_get_int(h->config, "vocab_size", 0);
     int rc = io_exists(path) ? io_read_file(path, JSON_MAX, &b, e) : 0;
     for (size_t i = 0; i < b.len; i++) lines += b.data[i] == '\n' || i + 1 == b.len;
-    if (rc == 0 && lines > size) rc = err_set(e, "%s holds %lld words, config.json says vocab_size %lld: it belongs to another model", path, (long long)lines, (long long)size);
+    if (rc == 0 && lines > size)
+        rc = err_set(e, "%s holds %lld words, config.json says vocab_size %lld: it belongs to another model", path, (long long)lines, (long long)size);
     buf_release(&b);
     free(path);
     return rc;
@@ -326,19 +346,22 @@ struct model *hf_load(const char *path, const struct hf_options *o, struct err *
     return m;
 }
 
-static const struct name bert_names[] = {
-    {"embed.word", {"embeddings.word_embeddings"}}, {"embed.position", {"embeddings.position_embeddings"}}, {"embed.type", {"embeddings.token_type_embeddings"}}, {"embed.norm", {"embeddings.LayerNorm"}},
+static const struct name bert_names[] = {{"embed.word", {"embeddings.word_embeddings"}}, {"embed.position", {"embeddings.position_embeddings"}},
+    {"embed.type", {"embeddings.token_type_embeddings"}}, {"embed.norm", {"embeddings.LayerNorm"}},
     {"block#.attn.qkv", {"encoder.layer.#.attention.self.query", "encoder.layer.#.attention.self.key", "encoder.layer.#.attention.self.value"}},
     {"block#.attn.out", {"encoder.layer.#.attention.output.dense"}}, {"block#.norm1", {"encoder.layer.#.attention.output.LayerNorm"}},
-    {"block#.up", {"encoder.layer.#.intermediate.dense"}}, {"block#.down", {"encoder.layer.#.output.dense"}}, {"block#.norm2", {"encoder.layer.#.output.LayerNorm"}},
-    {"pooler", {"pooler.dense"}}, {NULL, {NULL}}};
-static const struct name distil_names[] = {
-    {"embed.word", {"embeddings.word_embeddings"}}, {"embed.position", {"embeddings.position_embeddings"}}, {"embed.norm", {"embeddings.LayerNorm"}},
+    {"block#.up", {"encoder.layer.#.intermediate.dense"}}, {"block#.down", {"encoder.layer.#.output.dense"}},
+    {"block#.norm2", {"encoder.layer.#.output.LayerNorm"}}, {"pooler", {"pooler.dense"}}, {NULL, {NULL}}};
+static const struct name distil_names[] = {{"embed.word", {"embeddings.word_embeddings"}}, {"embed.position", {"embeddings.position_embeddings"}},
+    {"embed.norm", {"embeddings.LayerNorm"}},
     {"block#.attn.qkv", {"transformer.layer.#.attention.q_lin", "transformer.layer.#.attention.k_lin", "transformer.layer.#.attention.v_lin"}},
     {"block#.attn.out", {"transformer.layer.#.attention.out_lin"}}, {"block#.norm1", {"transformer.layer.#.sa_layer_norm"}},
-    {"block#.up", {"transformer.layer.#.ffn.lin1"}}, {"block#.down", {"transformer.layer.#.ffn.lin2"}}, {"block#.norm2", {"transformer.layer.#.output_layer_norm"}}, {NULL, {NULL}}};
-static const struct layout layouts[] = {
-    {"bert", "bert.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", "hidden_dropout_prob", true, false, {NULL, "classifier"}, NULL, bert_names},
-    {"roberta", "roberta.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", "hidden_dropout_prob", true, true, {"classifier.dense", "classifier.out_proj"}, "tanh", bert_names},
-    {"distilbert", "distilbert.", "dim", "n_layers", "n_heads", "hidden_dim", "activation", NULL, "dropout", false, false, {"pre_classifier", "classifier"}, "relu", distil_names},
+    {"block#.up", {"transformer.layer.#.ffn.lin1"}}, {"block#.down", {"transformer.layer.#.ffn.lin2"}},
+    {"block#.norm2", {"transformer.layer.#.output_layer_norm"}}, {NULL, {NULL}}};
+static const struct layout layouts[] = {{"bert", "bert.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+                                            "layer_norm_eps", "hidden_dropout_prob", true, false, {NULL, "classifier"}, NULL, bert_names},
+    {"roberta", "roberta.", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps",
+        "hidden_dropout_prob", true, true, {"classifier.dense", "classifier.out_proj"}, "tanh", bert_names},
+    {"distilbert", "distilbert.", "dim", "n_layers", "n_heads", "hidden_dim", "activation", NULL, "dropout", false, false, {"pre_classifier", "classifier"},
+        "relu", distil_names},
     {0}};

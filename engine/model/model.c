@@ -12,23 +12,29 @@
 #include "src/base/rng.h"
 #include "src/base/size.h"
 
-struct scope { const char *name[1024]; tid t[1024]; int n; }; /* what `from` may name */
+struct scope {
+    const char *name[1024];
+    tid t[1024];
+    int n;
+}; /* what `from` may name */
 struct builder {
-    struct model *m;        /* parameters are looked up here, or added while `discover` */
+    struct model *m; /* parameters are looked up here, or added while `discover` */
     bool discover;
     struct graph *g;
     struct model_io *io;
     int64_t ids[MODEL_INPUTS], len[MODEL_INPUTS];
     char path[160], share[160]; /* share: path whose parameters are used instead, or "" */
-    bool buffer;            /* what build_param adds now is not trained */
+    bool buffer; /* what build_param adds now is not trained */
     const struct val *store; /* of the layer: parameter -> how it is held; NULL: none */
     const char *kind;
     const struct val *args;
-    struct built *built;    /* or NULL */
+    struct built *built; /* or NULL */
     int n_built, depth, layers, parts;
 };
 
-struct graph *build_graph(struct builder *b) { return b->g; }
+struct graph *build_graph(struct builder *b) {
+    return b->g;
+}
 const char *build_path(struct builder *b) { return b->path; }
 const struct val *build_args(const struct builder *b) { return b->args; }
 const char *build_kind(const struct builder *b) { return b->kind; }
@@ -83,7 +89,8 @@ static bool is_table(const char *kind, const char *full) {
     return strncmp(kind, "embedding", 9) == 0 || (strcmp(kind, "text_embedding") == 0 && strstr(full, ".word."));
 }
 
-static struct param *add_param(struct builder *b, const char *name, const char *full, const int64_t *dim, int ndim, bool packed, enum init init, double a, struct err *e) {
+static struct param *add_param(
+    struct builder *b, const char *name, const char *full, const int64_t *dim, int ndim, bool packed, enum init init, double a, struct err *e) {
     struct model *m = b->m;
     int64_t len = 1;
     struct param add = {.trainable = !b->buffer};
@@ -239,7 +246,8 @@ static int build_layer(struct builder *b, const struct val *v, const char *prefi
     if (share) snprintf(b->share, sizeof b->share, "%.80s%.60s", prefix, share);
     else b->share[0] = 0;
     if (gather(s, v, prev, in, &n_in, b->path, e) < 0) return -1;
-    if (n_in < l->in_min || n_in > l->in_max) return err_set(e, "%s: %s takes %d to %d inputs, from gives %d", b->path, l->kind.name, l->in_min, l->in_max, n_in);
+    if (n_in < l->in_min || n_in > l->in_max)
+        return err_set(e, "%s: %s takes %d to %d inputs, from gives %d", b->path, l->kind.name, l->in_min, l->in_max, n_in);
     b->kind = l->kind.name, b->args = v, b->store = share ? NULL : val_get(v, "store");
     if (b->store && b->store->type != VAL_TABLE) return err_set(e, "%s: store is a table of parameters, not a %s", b->path, val_type_name(b->store));
     note_layer(b);
@@ -306,7 +314,8 @@ static int build_input(struct builder *b, const struct val *v, int i, int *ragge
     size_t len = val_len(shape);
     int n = ids > 0 ? 0 : len < TENSOR_DIMS ? (int)len : TENSOR_DIMS - 1;
     for (int j = 0; j < n; j++) {
-        if (!val_as_int(val_at(shape, (size_t)j), &d[j + 1].k) || d[j + 1].k < 1 || d[j + 1].k > 1 << 28) return err_set(e, "input %s: its shape has an extent that is not between 1 and 2^28", name);
+        if (!val_as_int(val_at(shape, (size_t)j), &d[j + 1].k) || d[j + 1].k < 1 || d[j + 1].k > 1 << 28)
+            return err_set(e, "input %s: its shape has an extent that is not between 1 and 2^28", name);
         d[j + 1].axis = AXIS_ONE;
     }
     b->io->in[i].data = graph_input(b->g, name, ids > 0 ? DT_I32 : b->g->real, d, n + 1, -1);

@@ -7,38 +7,38 @@
 #include "engine/layers/layer.h"
 
 struct param {
-    char *name;                 /* "linear1.weight": PATH.NAME; unique */
+    char *name; /* "linear1.weight": PATH.NAME; unique */
     int64_t dim[TENSOR_DIMS];
     int ndim;
     int64_t len;
-    size_t offset;              /* bytes into model->data; 64-byte aligned */
+    size_t offset; /* bytes into model->data; 64-byte aligned */
     enum init init;
     double a;
     bool trainable;
-    bool frozen;                /* for now no gradient is made for it */
-    bool table;                 /* an embedding table: its gradient is row-sparse */
-    enum dtype dtype;           /* in memory: f32, or i8 with the scales of its rows in the parameter NAME.scale */
-    enum dtype store;           /* in files: as in memory, or f16, bf16 for f32 */
-    bool packed;                /* i8 of a product: as engine/ops/i8.h lays it out */
-    size_t bytes;               /* in memory, without what aligns */
+    bool frozen; /* for now no gradient is made for it */
+    bool table; /* an embedding table: its gradient is row-sparse */
+    enum dtype dtype; /* in memory: f32, or i8 with the scales of its rows in the parameter NAME.scale */
+    enum dtype store; /* in files: as in memory, or f16, bf16 for f32 */
+    bool packed; /* i8 of a product: as engine/ops/i8.h lays it out */
+    size_t bytes; /* in memory, without what aligns */
 };
 struct model {
-    struct val *desc;           /* see model_describe */
+    struct val *desc; /* see model_describe */
     struct param *param;
     int n_param;
-    float *data;                /* all parameters, one block */
+    float *data; /* all parameters, one block */
     size_t bytes;
     uint64_t seed;
-    uint64_t version;           /* changes with every update of the weights */
-    struct val *report;         /* of the compression it came from, saved with it; NULL: none */
+    uint64_t version; /* changes with every update of the weights */
+    struct val *report; /* of the compression it came from, saved with it; NULL: none */
 };
 /* desc_take: normalised description. Builds the graph once to find parameters, then initialises them from seed:
  * linear/conv uniform(-1/sqrt(fan_in), ..) for weight and bias as PyTorch does, embeddings uniform(-0.05, 0.05). */
 struct model *model_new(struct val *desc_take, uint64_t seed, struct err *e);
 void model_free(struct model *m);
 struct model *model_clone(const struct model *m);
-int64_t model_params(const struct model *m);                 /* trainable scalars */
-int64_t model_values(const struct model *m);                 /* weights and buffers, in whatever type; scales of 8-bit parameters apart */
+int64_t model_params(const struct model *m); /* trainable scalars */
+int64_t model_values(const struct model *m); /* weights and buffers, in whatever type; scales of 8-bit parameters apart */
 int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of one example (tokens: its length where ragged) */
 /* What a user wrote (`nn.model{...}` table, a data set for input/classes or NULL) -> normalised description:
  * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...], layers=[{layer="linear", out=10, ..., name="linear1",
@@ -49,21 +49,29 @@ struct val *model_describe(const struct val *user, const struct dataset *d, stru
 #define MODEL_LIVE 64
 /* Inputs of a built graph, in the order of desc.input: data tid, offsets tid or -1, weights tid or -1; `axis` is its ragged axis (AXIS_T0 ..) or AXIS_R.
  * Live scalars (only in a training graph): set each with plan_scalar; name "dropout1.p". */
-struct model_live { char name[96]; tid scalar; double value; };
+struct model_live {
+    char name[96];
+    tid scalar;
+    double value;
+};
 struct model_io {
     int n_in;
-    struct { tid data, offsets, weight; int axis; } in[MODEL_INPUTS];
+    struct {
+        tid data, offsets, weight;
+        int axis;
+    } in[MODEL_INPUTS];
     tid out;
     tid param[MODEL_PARAMS];
     int n_live;
     struct model_live live[MODEL_LIVE];
 };
-int model_build(const struct model *m, struct graph *g, struct model_io *io, struct err *e); /* forward nodes; parameters by model->param offsets (doubled in a DT_F64 graph) */
+int model_build(const struct model *m, struct graph *g, struct model_io *io,
+    struct err *e); /* forward nodes; parameters by model->param offsets (doubled in a DT_F64 graph) */
 /* Live values by description: PATH.p of every dropout; name "dropout" means all of them. Reading gives the first; NAN: no such property. */
 double model_live(const struct model *m, const char *name);
 int model_live_set(struct model *m, const char *name, double v, struct err *e); /* changes the description; the caller sets the scalars of its plan */
-int64_t model_outputs(const struct model *m, struct err *e);  /* width of the last axis of the output; -1: error */
-void model_summary(const struct model *m, struct buf *b);    /* a table: layer, output shape, parameters, MACs */
+int64_t model_outputs(const struct model *m, struct err *e); /* width of the last axis of the output; -1: error */
+void model_summary(const struct model *m, struct buf *b); /* a table: layer, output shape, parameters, MACs */
 
 /* engine/model/quantised.c. Values of a parameter as floats, whatever it is held in; and back: an i8 parameter is quantised, its scales are set. */
 void param_get(const struct model *m, const struct param *p, float *out);

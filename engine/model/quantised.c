@@ -86,6 +86,9 @@ void model_ready_training(struct model *m) {
     int64_t n = model_i8(m, &first);
     for (int i = 0; i < m->n_param; i++)
         if (m->param[i].dtype == DT_F32) m->param[i].store = DT_F32;
-    if (drop_half(val_get(m->desc, "layers"))) log_write(LOG_WARN, "the model's weights were stored in 16 bits; training keeps them in f32: compress it again afterwards with quant.half");
-    if (n) log_write(LOG_WARN, "%lld parameters are held in 8 bits (%s%s) and stay as they are: only the others are trained", (long long)n, first, n > 1 ? ", .." : "");
+    if (drop_half(val_get(m->desc, "layers")))
+        log_write(LOG_WARN, "the model's weights were stored in 16 bits; training keeps them in f32: compress it again afterwards with quant.half");
+    if (n)
+        log_write(
+            LOG_WARN, "%lld parameters are held in 8 bits (%s%s) and stay as they are: only the others are trained", (long long)n, first, n > 1 ? ", .." : "");
 }

@@ -61,19 +61,24 @@ static int parse_tensor(const struct val *v, const char *name, size_t data_bytes
         return -1;
     }
     if (parse_shape(val_get(v, "shape"), t, name, &len, e) < 0) return -1;
-    if (val_len(off) != 2 || val_at(off, 0)->type != VAL_INT || val_at(off, 1)->type != VAL_INT) return err_set(e, "tensor %s: data_offsets is not a list of two whole numbers", name);
+    if (val_len(off) != 2 || val_at(off, 0)->type != VAL_INT || val_at(off, 1)->type != VAL_INT)
+        return err_set(e, "tensor %s: data_offsets is not a list of two whole numbers", name);
     int64_t from = val_at(off, 0)->u.i, to = val_at(off, 1)->u.i, bytes;
     if (from < 0 || to < from) return err_set(e, "tensor %s: data_offsets %lld..%lld run backwards", name, (long long)from, (long long)to);
-    if ((uint64_t)to > data_bytes) return err_set(e, "tensor %s: data_offsets end at byte %lld, the file has %zu bytes of data: it is cut short", name, (long long)to, data_bytes);
+    if ((uint64_t)to > data_bytes)
+        return err_set(e, "tensor %s: data_offsets end at byte %lld, the file has %zu bytes of data: it is cut short", name, (long long)to, data_bytes);
     if (!size_mul_i64(len, dtypes[t->dtype].bits / 8, &bytes) || bytes != to - from)
         return err_set(e, "tensor %s: %lld values of %s need %lld bytes, data_offsets hold %lld", name, (long long)len, dtype,
-                       len <= INT64_MAX / 8 ? (long long)len * dtypes[t->dtype].bits / 8 : -1LL, (long long)(to - from));
+            len <= INT64_MAX / 8 ? (long long)len * dtypes[t->dtype].bits / 8 : -1LL, (long long)(to - from));
     *begin = (size_t)from;
     t->bytes = (size_t)(to - from);
     return 0;
 }
 
-struct place { size_t begin, end; const char *name; };
+struct place {
+    size_t begin, end;
+    const char *name;
+};
 static int by_place(const void *a, const void *b) {
     const struct place *x = a, *y = b;
     return x->begin < y->begin ? -1 : x->begin > y->begin ? 1 : x->end < y->end ? -1 : x->end > y->end;
@@ -96,13 +101,20 @@ static int check_places(struct place *p, size_t n, size_t data_bytes, struct err
 static int check_meta(const struct val *meta, struct err *e) {
     if (meta->type != VAL_TABLE || val_len(meta) || meta->is_list) return err_set(e, "__metadata__ is not an object");
     for (size_t i = 0; i < meta->u.t.n_field; i++)
-        if (meta->u.t.field[i].v->type != VAL_STR) return err_set(e, "__metadata__ may hold strings only, entry %zu is a %s", i + 1, val_type_name(meta->u.t.field[i].v));
+        if (meta->u.t.field[i].v->type != VAL_STR)
+            return err_set(e, "__metadata__ may hold strings only, entry %zu is a %s", i + 1, val_type_name(meta->u.t.field[i].v));
     return 0;
 }
 
 /* ---- the header: its members are found by a scanner and parsed one at a time, so that a hostile header never becomes one tree ---- */
-struct span { const char *p; size_t n; };
-struct scan { const char *p, *end; size_t n; };
+struct span {
+    const char *p;
+    size_t n;
+};
+struct scan {
+    const char *p, *end;
+    size_t n;
+};
 
 static const char *blanks(const char *p, const char *end) {
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
@@ -163,7 +175,8 @@ static int take_member(struct st_file *f, struct span key, struct span value, si
     int rc = -1;
     if (!k) goto out;
     if (!*name || strlen(name) != k->u.s.len) err_set(e, "a tensor has no name, or one with a zero byte");
-    else if (nodes > (meta ? META_NODES : TENSOR_NODES)) err_set(e, "tensor %s: its entry holds more than %d values", shown(&b, name), meta ? META_NODES : TENSOR_NODES);
+    else if (nodes > (meta ? META_NODES : TENSOR_NODES))
+        err_set(e, "tensor %s: its entry holds more than %d values", shown(&b, name), meta ? META_NODES : TENSOR_NODES);
     else if (!(v = json_parse(value.p, value.n, shown(&b, name), e))) err_wrap(e, "in the header");
     else if (meta && f->meta) err_set(e, "__metadata__ stands there twice");
     else if (meta) {
@@ -216,8 +229,10 @@ int st_parse(char *bytes_take, size_t n, const char *where, struct st_file *out,
     int rc = 0;
     for (size_t i = 0; i < 8 && n >= 8; i++) header |= (uint64_t)(unsigned char)bytes_take[i] << (8 * i);
     if (n < 8) rc = err_set(e, "it has %zu bytes, a safetensors file at least 10", n);
-    else if (header > HEADER_MAX) rc = err_set(e, "its header would be %llu bytes long, at most 16 MiB are read: this is no safetensors file", (unsigned long long)header);
-    else if (header > n - 8) rc = err_set(e, "its header should be %llu bytes long but only %zu follow: the file is cut short", (unsigned long long)header, n - 8);
+    else if (header > HEADER_MAX)
+        rc = err_set(e, "its header would be %llu bytes long, at most 16 MiB are read: this is no safetensors file", (unsigned long long)header);
+    else if (header > n - 8)
+        rc = err_set(e, "its header should be %llu bytes long but only %zu follow: the file is cut short", (unsigned long long)header, n - 8);
     else if (header < 2) rc = err_set(e, "its header is %llu bytes long, at least {} is needed", (unsigned long long)header);
     else rc = parse_header(out, (size_t)header, e);
     if (rc == 0) return 0;
@@ -246,14 +261,20 @@ static float half_float(uint16_t h) {
     return s ? -v : v;
 }
 static float float_at(const struct st_tensor *t, int64_t i) {
-    union { uint32_t u; float f; } w;
+    union {
+        uint32_t u;
+        float f;
+    } w;
     uint16_t h;
     double d;
     const char *p = t->data;
     switch (t->dtype) {
     case DT_F64: memcpy(&d, p + 8 * i, 8); return (float)d;
     case DT_F16: memcpy(&h, p + 2 * i, 2); return half_float(h);
-    case DT_BF16: memcpy(&h, p + 2 * i, 2); w.u = (uint32_t)h << 16; return w.f;
+    case DT_BF16:
+        memcpy(&h, p + 2 * i, 2);
+        w.u = (uint32_t)h << 16;
+        return w.f;
     default: memcpy(&w.f, p + 4 * i, 4); return w.f;
     }
 }

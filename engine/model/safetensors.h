@@ -11,14 +11,14 @@ struct st_tensor {
     enum dtype dtype;
     int64_t dim[TENSOR_DIMS];
     int ndim;
-    const void *data;   /* read: into the file's bytes, at any alignment; write: what to write */
+    const void *data; /* read: into the file's bytes, at any alignment; write: what to write */
     size_t bytes;
 };
 struct st_file {
     struct st_tensor *tensor;
     size_t n;
-    struct val *meta;   /* __metadata__, strings only, or NULL */
-    char *bytes;        /* the file */
+    struct val *meta; /* __metadata__, strings only, or NULL */
+    char *bytes; /* the file */
     size_t n_bytes;
 };
 int st_parse(char *bytes_take, size_t n, const char *where, struct st_file *out, struct err *e); /* every rule of the format is checked */

@@ -165,8 +165,10 @@ static int check_tensor(const struct param *p, const struct st_file *f, const ch
     if (!t) rc = err_set(e, "%s: the tensor %s %s is missing, which the description asks for", path, p->name, want.data);
     else if (t->ndim != p->ndim || memcmp(t->dim, p->dim, (size_t)p->ndim * sizeof *p->dim) != 0)
         rc = err_set(e, "%s: the tensor %s is %s, the description asks for %s", path, p->name, have.data, want.data);
-    else if (p->dtype == DT_I8 && t->dtype != DT_I8) rc = err_set(e, "%s: the tensor %s holds %s, the description asks for i8", path, p->name, dtypes[t->dtype].name);
-    else if (p->dtype != DT_I8 && !dtypes[t->dtype].is_float) rc = err_set(e, "%s: the tensor %s holds %s, weights are floats", path, p->name, dtypes[t->dtype].name);
+    else if (p->dtype == DT_I8 && t->dtype != DT_I8)
+        rc = err_set(e, "%s: the tensor %s holds %s, the description asks for i8", path, p->name, dtypes[t->dtype].name);
+    else if (p->dtype != DT_I8 && !dtypes[t->dtype].is_float)
+        rc = err_set(e, "%s: the tensor %s holds %s, weights are floats", path, p->name, dtypes[t->dtype].name);
     buf_release(&want);
     buf_release(&have);
     return rc;
@@ -188,7 +190,8 @@ static void fill_weights(const struct model *m, void *data, const struct st_file
         else if (p->dtype == DT_I8) memcpy(at, t->data, t->bytes);
         else st_floats(t, at);
         for (int64_t k = 0; k < p->len && p->dtype == DT_F32; k++) bad += !isfinite(((float *)at)[k]);
-        if (bad) log_write(LOG_WARN, "%s: %lld of the %lld values of %s are not finite: the model will give NaN", path, (long long)bad, (long long)p->len, p->name);
+        if (bad)
+            log_write(LOG_WARN, "%s: %lld of the %lld values of %s are not finite: the model will give NaN", path, (long long)bad, (long long)p->len, p->name);
     }
 }
 static int take_weights(struct model *m, const struct st_file *f, const char *path, struct err *e) {

@@ -9,7 +9,12 @@
 #include "engine/model/build.h"
 #include "src/base/mem.h"
 
-struct sheet { struct graph *g; struct model_io *io; struct built *row; int n; };
+struct sheet {
+    struct graph *g;
+    struct model_io *io;
+    struct built *row;
+    int n;
+};
 
 static void sheet_release(struct sheet *s) {
     graph_free(s->g);
@@ -155,7 +160,8 @@ void model_summary(const struct model *m, struct buf *b) {
         struct buf shape = BUF_INIT;
         const char *dot = strrchr(s.row[i].path, '.');
         tensor_shape(&shape, graph_tensor(s.g, s.row[i].out));
-        row(b, s.row[i].depth && dot ? dot + 1 : s.row[i].path, 2 * s.row[i].depth, s.row[i].kind, shape.data, (double)s.row[i].params, macs_between(s.g, s.row[i].first, s.row[i].end, &x));
+        row(b, s.row[i].depth && dot ? dot + 1 : s.row[i].path, 2 * s.row[i].depth, s.row[i].kind, shape.data, (double)s.row[i].params,
+            macs_between(s.g, s.row[i].first, s.row[i].end, &x));
         total += (double)s.row[i].params;
         buf_release(&shape);
     }
@@ -165,6 +171,9 @@ void model_summary(const struct model *m, struct buf *b) {
     double mib = total * 4 / 1048576, held = (double)m->bytes / 1048576;
     const char *i8 = NULL;
     if (model_i8(m, &i8)) buf_addf(b, "memory: weights %.2f MiB, partly in 8 bits (%s ...), which are not trained\n", held, i8);
-    else buf_addf(b, "memory: weights %.2f MiB; training with Adam %.2f MiB (weights, gradients, two moments) and %.1f KiB an example for values between layers\n", mib, 4 * mib, 2 * act / 1024);
+    else
+        buf_addf(b,
+            "memory: weights %.2f MiB; training with Adam %.2f MiB (weights, gradients, two moments) and %.1f KiB an example for values between layers\n", mib,
+            4 * mib, 2 * act / 1024);
     sheet_release(&s);
 }

@@ -9,7 +9,8 @@
 
 /* ---- acc, x of its shape, first () -> acc */
 static int acc_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || s->in[2]->ndim != 0) return err_set(e, "needs a sum, a summand of its shape and one number");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || s->in[2]->ndim != 0)
+        return err_set(e, "needs a sum, a summand of its shape and one number");
     kit_like(&s->out[0], s->in[0]);
     s->out[0].offsets = -1;
     s->n_out = 1;
@@ -35,8 +36,8 @@ static void acc_run(const struct exec *x, int64_t lo, int64_t hi) {
 static bool is_list(const struct shaping *s, int i) { return kit_int(s, i) && s->in[i]->ndim == 1; }
 static int rows_shape(struct shaping *s, struct err *e) {
     const struct tensor *a = s->in[0], *b = s->in[4];
-    if (!kit_float(s, 0) || !kit_float(s, 4) || a->ndim != 2 || b->ndim != 2 || !dim_same(a->dim[1], b->dim[1]) || !is_list(s, 1) || !is_list(s, 2) || !is_list(s, 3) || !is_list(s, 5) || !is_list(s, 6) ||
-        !dim_same(b->dim[0], s->in[5]->dim[0]) || s->in[7]->ndim != 0)
+    if (!kit_float(s, 0) || !kit_float(s, 4) || a->ndim != 2 || b->ndim != 2 || !dim_same(a->dim[1], b->dim[1]) || !is_list(s, 1) || !is_list(s, 2) ||
+        !is_list(s, 3) || !is_list(s, 5) || !is_list(s, 6) || !dim_same(b->dim[0], s->in[5]->dim[0]) || s->in[7]->ndim != 0)
         return err_set(e, "needs a row-sparse sum (values, ids, count, slots), a row-sparse summand (values, ids, count) and one number");
     for (int i = 0; i < 4; i++) kit_like(&s->out[i], s->in[i]), s->out[i].offsets = -1;
     s->scratch = (struct dim){(int64_t)sizeof(int32_t) * b->dim[0].k, b->dim[0].axis};
@@ -66,7 +67,8 @@ static void rows_ref(const struct exec *x) {
     const int32_t *to = x->scratch;
     rows_begin(x);
     for (int64_t r = 0; r < n; r++)
-        for (int64_t i = 0, s = to[r] < 0 ? ~to[r] : to[r]; i < d; i++) view_put(&x->out[0], s * d + i, view_get(&x->in[4], r * d + i) + (to[r] < 0 ? 0 : view_get(&x->out[0], s * d + i)));
+        for (int64_t i = 0, s = to[r] < 0 ? ~to[r] : to[r]; i < d; i++)
+            view_put(&x->out[0], s * d + i, view_get(&x->in[4], r * d + i) + (to[r] < 0 ? 0 : view_get(&x->out[0], s * d + i)));
 }
 static int64_t rows_grain(const struct exec *x) { return kit_grain(TILE, kit_last(&x->out[0])); }
 static int64_t rows_tiles(const struct exec *x) { return kit_tiles(x->in[4].n[0], rows_grain(x)); }
@@ -86,9 +88,24 @@ static void rows_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 static const struct sample none[] = {{0}};
-const struct op ISA(op_accumulate) = {
-    .kind = {.name = "accumulate", .help = "a sum over the micro-batches of a step"}, .in_min = 3, .in_max = 3, .n_out = 1, .flags = OP_NO_GRAD | OP_TIED | OP_EARLY, .shape = acc_shape,
-    .ref = acc_ref, .tiles = acc_tiles, .run = acc_run, .samples = none};
-const struct op ISA(op_rows_accumulate) = {
-    .kind = {.name = "rows_accumulate", .help = "a sum of row-sparse gradients over the micro-batches of a step"}, .in_min = 8, .in_max = 8, .n_out = 4, .flags = OP_NO_GRAD | OP_TIED | OP_EARLY,
-    .shape = rows_shape, .ref = rows_ref, .tiles = rows_tiles, .begin = rows_begin, .run = rows_run, .samples = none};
+const struct op ISA(op_accumulate) = {.kind = {.name = "accumulate", .help = "a sum over the micro-batches of a step"},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .flags = OP_NO_GRAD | OP_TIED | OP_EARLY,
+    .shape = acc_shape,
+    .ref = acc_ref,
+    .tiles = acc_tiles,
+    .run = acc_run,
+    .samples = none};
+const struct op ISA(op_rows_accumulate) = {.kind = {.name = "rows_accumulate", .help = "a sum of row-sparse gradients over the micro-batches of a step"},
+    .in_min = 8,
+    .in_max = 8,
+    .n_out = 4,
+    .flags = OP_NO_GRAD | OP_TIED | OP_EARLY,
+    .shape = rows_shape,
+    .ref = rows_ref,
+    .tiles = rows_tiles,
+    .begin = rows_begin,
+    .run = rows_run,
+    .samples = none};

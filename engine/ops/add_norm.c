@@ -7,7 +7,9 @@
 
 #define WORK 65536 /* values a tile */
 
-struct norm_args { double eps; };
+struct norm_args {
+    double eps;
+};
 
 static bool norm_inputs(const struct shaping *s) {
     const struct tensor *x = s->in[0];
@@ -54,7 +56,8 @@ static void norm_ref(const struct exec *x) {
         m /= (double)n;
         for (int64_t i = r * n; i < (r + 1) * n; i++) v += (view_get(&x->out[0], i) - m) * (view_get(&x->out[0], i) - m);
         double k = 1 / sqrt(v / (double)n + ((const struct norm_args *)x->attr)->eps);
-        for (int64_t i = 0; i < n; i++) view_put(&x->out[1], r * n + i, (view_get(&x->out[0], r * n + i) - m) * k * view_get(&x->in[2], i) + view_get(&x->in[3], i));
+        for (int64_t i = 0; i < n; i++)
+            view_put(&x->out[1], r * n + i, (view_get(&x->out[0], r * n + i) - m) * k * view_get(&x->in[2], i) + view_get(&x->in[3], i));
         view_put(&x->out[2], r, m);
         view_put(&x->out[3], r, k);
     }
@@ -85,9 +88,11 @@ static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
 /* ---- (s, dy, mean, r, gain [, ds]) -> ds (.., n), dgain (n), dbias (n) */
 static int back_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
-    bool ok = kit_float(s, 0) && kit_float(s, 1) && kit_same(x, s->in[1]) && x->ndim >= 1 && kit_float(s, 2) && kit_float(s, 3) && kit_float(s, 4) && (s->n_in < 6 || (kit_float(s, 5) && kit_same(x, s->in[5])));
+    bool ok = kit_float(s, 0) && kit_float(s, 1) && kit_same(x, s->in[1]) && x->ndim >= 1 && kit_float(s, 2) && kit_float(s, 3) && kit_float(s, 4) &&
+              (s->n_in < 6 || (kit_float(s, 5) && kit_same(x, s->in[5])));
     struct dim rows;
-    if (!ok || !kit_flat(x, 0, x->ndim - 1, &rows)) return err_set(e, "needs the sum, dy of its shape, mean, 1/deviation, gain and optionally a gradient of the sum");
+    if (!ok || !kit_flat(x, 0, x->ndim - 1, &rows))
+        return err_set(e, "needs the sum, dy of its shape, mean, 1/deviation, gain and optionally a gradient of the sum");
     for (int i = 0; i < 3; i++) {
         kit_like(&s->out[i], x);
         if (i) s->out[i].ndim = 1, s->out[i].dim[0] = x->dim[x->ndim - 1], s->out[i].offsets = -1;
@@ -123,7 +128,8 @@ static void back_run(const struct exec *x, int64_t lo, int64_t hi) {
         float *restrict dg = (float *)x->scratch + 2 * n * t, *restrict db = dg + n;
         memset(dg, 0, (size_t)(2 * n) * sizeof(float));
         for (int64_t r = t * grain; r < kit_min(rows, (t + 1) * grain); r++) {
-            const float *restrict s = (const float *)x->in[0].data + r * n, *restrict d = (const float *)x->in[1].data + r * n, *extra = kit_has(x, 5) ? (const float *)x->in[5].data + r * n : NULL;
+            const float *restrict s = (const float *)x->in[0].data + r * n, *restrict d = (const float *)x->in[1].data + r * n,
+                                  *extra = kit_has(x, 5) ? (const float *)x->in[5].data + r * n : NULL;
             float *y = (float *)x->out[0].data + r * n, m = ((const float *)x->in[2].data)[r], k = ((const float *)x->in[3].data)[r], sg = 0, sn = 0;
 #pragma omp simd reduction(+ : sg, sn)
             for (int64_t i = 0; i < n; i++) {
@@ -150,14 +156,32 @@ static void back_finish(const struct exec *x) {
     }
 }
 
-static const struct arg norm_arg[] = {{.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
-static const struct sample norm_samples[] = {{NULL, "f(R,4) f(R,4) f(4) f(4) > 2"}, {"eps=0.1", "f(R,3,5) f(R,3,5) f(5) f(5) > 2"}, {NULL, "f(T0,33) f(T0,33) f(33) f(33) > 2"}, {0}};
-static const struct sample back_samples[] = {
-    {NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2] f(4) > 0"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2] f(5) f(R,3,5) > 0"}, {NULL, "f(R,133) f(R,133) c(R) c(R)[0.5,2] f(133) > 0"}, {0}};
+static const struct arg norm_arg[] = {
+    {.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
+static const struct sample norm_samples[] = {
+    {NULL, "f(R,4) f(R,4) f(4) f(4) > 2"}, {"eps=0.1", "f(R,3,5) f(R,3,5) f(5) f(5) > 2"}, {NULL, "f(T0,33) f(T0,33) f(33) f(33) > 2"}, {0}};
+static const struct sample back_samples[] = {{NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2] f(4) > 0"},
+    {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2] f(5) f(R,3,5) > 0"}, {NULL, "f(R,133) f(R,133) c(R) c(R)[0.5,2] f(133) > 0"}, {0}};
 
 const struct op ISA(op_add_norm) = {
-    .kind = {.name = "add_norm", .help = "a + b, and its layer normalisation", .args = norm_arg, .size = sizeof(struct norm_args)}, .in_min = 4, .in_max = 4, .n_out = 4, .flags = OP_INPLACE,
-    .shape = norm_shape, .grad = norm_grad, .ref = norm_ref, .tiles = norm_tiles, .run = norm_run, .samples = norm_samples};
-const struct op ISA(op_add_norm_grad) = {
-    .kind = {.name = "add_norm_grad", .help = "gradients of add_norm"}, .in_min = 5, .in_max = 6, .n_out = 3,
-    .shape = back_shape, .ref = back_ref, .tiles = norm_tiles, .run = back_run, .finish = back_finish, .samples = back_samples};
+    .kind = {.name = "add_norm", .help = "a + b, and its layer normalisation", .args = norm_arg, .size = sizeof(struct norm_args)},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 4,
+    .flags = OP_INPLACE,
+    .shape = norm_shape,
+    .grad = norm_grad,
+    .ref = norm_ref,
+    .tiles = norm_tiles,
+    .run = norm_run,
+    .samples = norm_samples};
+const struct op ISA(op_add_norm_grad) = {.kind = {.name = "add_norm_grad", .help = "gradients of add_norm"},
+    .in_min = 5,
+    .in_max = 6,
+    .n_out = 3,
+    .shape = back_shape,
+    .ref = back_ref,
+    .tiles = norm_tiles,
+    .run = back_run,
+    .finish = back_finish,
+    .samples = back_samples};

@@ -13,19 +13,25 @@
 #include "engine/ops/turn.h"
 #include "src/base/rng.h"
 
-#define BQ 48      /* rows of queries at a time: a multiple of every MM_MR */
-#define BK 192     /* keys at a time: a multiple of every MM_MR and MM_NR */
-#define D_MAX 256  /* values of a head */
-#define SLACK 64   /* tiles may read this far behind a block */
+#define BQ 48 /* rows of queries at a time: a multiple of every MM_MR */
+#define BK 192 /* keys at a time: a multiple of every MM_MR and MM_NR */
+#define D_MAX 256 /* values of a head */
+#define SLACK 64 /* tiles may read this far behind a block */
 
-struct attn_args { int64_t heads; bool causal; };
+struct attn_args {
+    int64_t heads;
+    bool causal;
+};
 
 static int qkv_check(const struct shaping *s, struct err *e) {
     const struct tensor *q = s->in[0], *o = s->in[1];
     int64_t h = ((const struct attn_args *)s->attr)->heads;
-    if (!kit_float(s, 0) || !kit_int(s, 1) || q->ndim != 2 || o->ndim != 1 || o->dim[0].axis != AXIS_R1 || q->dim[1].axis != AXIS_ONE) return err_set(e, "needs queries, keys and values side by side (T, 3 n) and offsets (R+1)");
-    if (q->dim[1].k % (3 * h) != 0) return err_set(e, "%lld values do not split into queries, keys and values of %lld heads", (long long)q->dim[1].k, (long long)h);
-    if (q->dim[1].k / (3 * h) > D_MAX) return err_set(e, "a head has %lld values, at most %d are possible: use more heads", (long long)(q->dim[1].k / (3 * h)), D_MAX);
+    if (!kit_float(s, 0) || !kit_int(s, 1) || q->ndim != 2 || o->ndim != 1 || o->dim[0].axis != AXIS_R1 || q->dim[1].axis != AXIS_ONE)
+        return err_set(e, "needs queries, keys and values side by side (T, 3 n) and offsets (R+1)");
+    if (q->dim[1].k % (3 * h) != 0)
+        return err_set(e, "%lld values do not split into queries, keys and values of %lld heads", (long long)q->dim[1].k, (long long)h);
+    if (q->dim[1].k / (3 * h) > D_MAX)
+        return err_set(e, "a head has %lld values, at most %d are possible: use more heads", (long long)(q->dim[1].k / (3 * h)), D_MAX);
     return 0;
 }
 static int attn_shape(struct shaping *s, struct err *e) {
@@ -62,13 +68,13 @@ static void agrad_cost(const struct exec *x, struct cost *c) {
 
 /* One head of one text: where it is and how it is read. */
 struct head {
-    const float *q, *k, *v;       /* rows of stride ld */
-    float *out, *lse, *sum;       /* out: rows of stride ldo; lse, sum: stride heads */
+    const float *q, *k, *v; /* rows of stride ld */
+    float *out, *lse, *sum; /* out: rows of stride ldo; lse, sum: stride heads */
     const float *dout;
-    float *dq;                    /* gradient, laid out as q; keys and values behind it */
+    float *dq; /* gradient, laid out as q; keys and values behind it */
     int64_t n, d, ld, ldo, heads;
-    int64_t token, head;          /* of row 0, for the random numbers */
-    float scale, keep;            /* keep: 1 / (1 - p), or 0: no dropout */
+    int64_t token, head; /* of row 0, for the random numbers */
+    float scale, keep; /* keep: 1 / (1 - p), or 0: no dropout */
     uint32_t limit;
     bool causal;
     uint64_t stream, step;
@@ -80,9 +86,22 @@ static struct head head_of(const struct exec *x, int64_t tile, int p_in) {
     int64_t at = off[r];
     const float *q = (const float *)x->in[0].data + at * 3 * n + h * d;
     double p = kit_has(x, p_in) ? (double)*(const float *)x->in[p_in].data : 0;
-    return (struct head){.q = q, .k = q + n, .v = q + 2 * n, .n = off[r + 1] - at, .d = d, .ld = 3 * n, .ldo = n, .heads = a->heads, .token = at, .head = h,
-                         .scale = (float)(1 / sqrt((double)d)), .keep = p > 0 && p < 1 ? (float)(1 / (1 - p)) : 0, .limit = (uint32_t)(p < 1 ? random_limit(p) : 0),
-                         .causal = a->causal, .stream = x->stream, .step = x->step};
+    return (struct head){.q = q,
+        .k = q + n,
+        .v = q + 2 * n,
+        .n = off[r + 1] - at,
+        .d = d,
+        .ld = 3 * n,
+        .ldo = n,
+        .heads = a->heads,
+        .token = at,
+        .head = h,
+        .scale = (float)(1 / sqrt((double)d)),
+        .keep = p > 0 && p < 1 ? (float)(1 / (1 - p)) : 0,
+        .limit = (uint32_t)(p < 1 ? random_limit(p) : 0),
+        .causal = a->causal,
+        .stream = x->stream,
+        .step = x->step};
 }
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -206,7 +225,9 @@ static __attribute__((noinline)) void forward_head(const struct head *h) {
 }
 static int64_t attn_tiles(const struct exec *x) { return (x->in[1].len - 1) * ((const struct attn_args *)x->attr)->heads; }
 static bool is_half(const struct exec *x) { return x->node->half != DT_F32; }
-static struct attn_shape shape_of(const struct exec *x) { return (struct attn_shape){((const struct attn_args *)x->attr)->heads, ((const struct attn_args *)x->attr)->causal}; }
+static struct attn_shape shape_of(const struct exec *x) {
+    return (struct attn_shape){((const struct attn_args *)x->attr)->heads, ((const struct attn_args *)x->attr)->causal};
+}
 static void attn_run(const struct exec *x, int64_t lo, int64_t hi) {
     if (is_half(x)) {
         ISA(attention_half_run)(x, shape_of(x), lo, hi);
@@ -288,10 +309,12 @@ static __attribute__((noinline)) void backward_head(const struct head *h) {
 /* ---- (qkv, offsets, out, lse, dout [, p]) -> dqkv */
 static int agrad_shape(struct shaping *s, struct err *e) {
     if (qkv_check(s, e) < 0) return -1;
-    if (!kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4) || !kit_same(s->in[2], s->in[4])) return err_set(e, "needs the output, its row sums and a gradient of the output's shape");
+    if (!kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4) || !kit_same(s->in[2], s->in[4]))
+        return err_set(e, "needs the output, its row sums and a gradient of the output's shape");
     kit_like(&s->out[0], s->in[0]);
     s->half = true, s->half_in = 1 | 1 << 2 | 1 << 4, s->half_out = 1;
-    if (s->g->half != DT_F32) s->scratch = (struct dim){(int64_t)sizeof(float) * s->in[2]->dim[1].k * s->in[2]->dim[0].k, s->in[2]->dim[0].axis}, s->scratch_fixed = 64;
+    if (s->g->half != DT_F32)
+        s->scratch = (struct dim){(int64_t)sizeof(float) * s->in[2]->dim[1].k * s->in[2]->dim[0].k, s->in[2]->dim[0].axis}, s->scratch_fixed = 64;
     s->n_out = 1;
     return 0;
 }
@@ -312,13 +335,20 @@ static void agrad_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* ---- the definition, in double */
-struct ref_head { int64_t at, n, d, h, heads, ld; double scale, p; bool causal; };
+struct ref_head {
+    int64_t at, n, d, h, heads, ld;
+    double scale, p;
+    bool causal;
+};
 static struct ref_head ref_of(const struct exec *x, int64_t tile, int p_in) {
     const struct attn_args *a = x->attr;
     int64_t r = tile / a->heads, n = x->in[0].n[1] / 3, at = (int64_t)view_get(&x->in[1], r);
-    return (struct ref_head){at, (int64_t)view_get(&x->in[1], r + 1) - at, n / a->heads, tile % a->heads, a->heads, n, 1 / sqrt((double)(n / a->heads)), kit_has(x, p_in) ? view_get(&x->in[p_in], 0) : 0, a->causal};
+    return (struct ref_head){at, (int64_t)view_get(&x->in[1], r + 1) - at, n / a->heads, tile % a->heads, a->heads, n, 1 / sqrt((double)(n / a->heads)),
+        kit_has(x, p_in) ? view_get(&x->in[p_in], 0) : 0, a->causal};
 }
-static double ref_in(const struct exec *x, const struct ref_head *h, int64_t i, int part, int64_t j) { return view_get(&x->in[0], ((h->at + i) * 3 + part) * h->ld + h->h * h->d + j); }
+static double ref_in(const struct exec *x, const struct ref_head *h, int64_t i, int part, int64_t j) {
+    return view_get(&x->in[0], ((h->at + i) * 3 + part) * h->ld + h->h * h->d + j);
+}
 static double ref_score(const struct exec *x, const struct ref_head *h, int64_t i, int64_t k) {
     double s = 0;
     for (int64_t j = 0; j < h->d; j++) s += ref_in(x, h, i, 0, j) * ref_in(x, h, k, 1, j);
@@ -377,13 +407,31 @@ static const struct arg attn_arg[] = {
     {.name = "heads", .help = "heads", .def = "1", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct attn_args, heads), .lo = 1, .hi = 4096},
     {.name = "causal", .help = "a token sees itself and earlier ones only", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct attn_args, causal)},
     {0}};
-static const struct sample attn_samples[] = {
-    {"heads=2", "f(T0,24)[-2,2] o(T0)"}, {"heads=1 causal=true", "f(T0,15)[-2,2] o(T0)"}, {"heads=3 causal=true", "f(T0,99)[-1,1] o(T0) s(0.3)"}, {"heads=2", "f(T0,12) o(T0) s(0.5)"}, {0}};
+static const struct sample attn_samples[] = {{"heads=2", "f(T0,24)[-2,2] o(T0)"}, {"heads=1 causal=true", "f(T0,15)[-2,2] o(T0)"},
+    {"heads=3 causal=true", "f(T0,99)[-1,1] o(T0) s(0.3)"}, {"heads=2", "f(T0,12) o(T0) s(0.5)"}, {0}};
 static const struct sample agrad_samples[] = {{NULL, NULL}};
 
 const struct op ISA(op_attention) = {
-    .kind = {.name = "attention", .help = "softmax(q k^T / sqrt(d)) v within each text", .args = attn_arg, .size = sizeof(struct attn_args)}, .in_min = 2, .in_max = 3, .n_out = 2, .flags = OP_DRAWS,
-    .shape = attn_shape, .grad = attn_grad, .cost = attn_cost, .ref = attn_ref, .tiles = attn_tiles, .run = attn_run, .samples = attn_samples};
+    .kind = {.name = "attention", .help = "softmax(q k^T / sqrt(d)) v within each text", .args = attn_arg, .size = sizeof(struct attn_args)},
+    .in_min = 2,
+    .in_max = 3,
+    .n_out = 2,
+    .flags = OP_DRAWS,
+    .shape = attn_shape,
+    .grad = attn_grad,
+    .cost = attn_cost,
+    .ref = attn_ref,
+    .tiles = attn_tiles,
+    .run = attn_run,
+    .samples = attn_samples};
 const struct op ISA(op_attention_grad) = {
-    .kind = {.name = "attention_grad", .help = "gradient of attention", .args = attn_arg, .size = sizeof(struct attn_args)}, .in_min = 5, .in_max = 6, .n_out = 1,
-    .shape = agrad_shape, .cost = agrad_cost, .ref = agrad_ref, .tiles = attn_tiles, .run = agrad_run, .samples = agrad_samples};
+    .kind = {.name = "attention_grad", .help = "gradient of attention", .args = attn_arg, .size = sizeof(struct attn_args)},
+    .in_min = 5,
+    .in_max = 6,
+    .n_out = 1,
+    .shape = agrad_shape,
+    .cost = agrad_cost,
+    .ref = agrad_ref,
+    .tiles = attn_tiles,
+    .run = agrad_run,
+    .samples = agrad_samples};

@@ -9,17 +9,17 @@
 #include "engine/ops/math.h"
 #include "engine/ops/random.h"
 
-#define BQ 48      /* rows of queries at a time: a multiple of every MM_MR */
-#define BK 192     /* keys at a time: a multiple of every MM_MR and MM_NR */
-#define D_MAX 256  /* values of a head, an even number of pairs */
-#define SLACK 64   /* tiles may read this far behind a block */
+#define BQ 48 /* rows of queries at a time: a multiple of every MM_MR */
+#define BK 192 /* keys at a time: a multiple of every MM_MR and MM_NR */
+#define D_MAX 256 /* values of a head, an even number of pairs */
+#define SLACK 64 /* tiles may read this far behind a block */
 
 /* One head of one text. */
 struct head {
     struct half_mat q, k, v, out, dout, dq; /* dq: gradient of q; those of k and v lie n, 2 n values behind it */
-    float *lse, *sum;                       /* of each row, `heads` apart */
+    float *lse, *sum; /* of each row, `heads` apart */
     int64_t n, d, heads, width, token, head; /* width: values of all heads */
-    float scale, keep;                      /* keep: 1 / (1 - p), or 0: no dropout */
+    float scale, keep; /* keep: 1 / (1 - p), or 0: no dropout */
     uint32_t limit;
     bool causal;
     enum dtype as;
@@ -34,9 +34,22 @@ static struct head head_of(const struct exec *x, struct attn_shape a, int64_t ti
     const int32_t *off = x->in[1].data;
     int64_t token = off[r], first = token * 3 * w + h * d;
     double p = kit_has(x, p_in) ? (double)*(const float *)x->in[p_in].data : 0;
-    return (struct head){.q = at(&x->in[0], first, 3 * w), .k = at(&x->in[0], first + w, 3 * w), .v = at(&x->in[0], first + 2 * w, 3 * w), .n = off[r + 1] - token, .d = d, .heads = a.heads,
-                         .width = w, .token = token, .head = h, .scale = (float)(1 / sqrt((double)d)), .keep = p > 0 && p < 1 ? (float)(1 / (1 - p)) : 0,
-                         .limit = (uint32_t)(p < 1 ? random_limit(p) : 0), .causal = a.causal, .as = x->node->half, .stream = x->stream, .step = x->step};
+    return (struct head){.q = at(&x->in[0], first, 3 * w),
+        .k = at(&x->in[0], first + w, 3 * w),
+        .v = at(&x->in[0], first + 2 * w, 3 * w),
+        .n = off[r + 1] - token,
+        .d = d,
+        .heads = a.heads,
+        .width = w,
+        .token = token,
+        .head = h,
+        .scale = (float)(1 / sqrt((double)d)),
+        .keep = p > 0 && p < 1 ? (float)(1 / (1 - p)) : 0,
+        .limit = (uint32_t)(p < 1 ? random_limit(p) : 0),
+        .causal = a.causal,
+        .as = x->node->half,
+        .stream = x->stream,
+        .step = x->step};
 }
 
 /* Rows as words, D_MAX / 2 pairs apart; zero rows up to a multiple of MM_MR. */
@@ -57,13 +70,15 @@ static void right(enum dtype as, bool t, struct half_mat m, int64_t k, int64_t n
 static void scores(const struct head *h, const float *a, const float *pt, int64_t rows, int64_t keys, float *s) {
     int64_t words = (h->d + 1) / 2 * pair_len(h->as);
     for (int64_t j = 0; j < keys; j += MM_NR)
-        for (int64_t i = 0; i < rows; i += MM_MR) rows_tile(h->as, words, a + i * pair_len(h->as) * (D_MAX / 2), D_MAX / 2, pt + j / MM_NR * GAP_D, s + i * BK + j, BK, false);
+        for (int64_t i = 0; i < rows; i += MM_MR)
+            rows_tile(h->as, words, a + i * pair_len(h->as) * (D_MAX / 2), D_MAX / 2, pt + j / MM_NR * GAP_D, s + i * BK + j, BK, false);
 }
 /* o (rows, d) = words (rows, keys) times right panels of sums over keys */
 static void weigh(const struct head *h, const float *w, const float *p, int64_t rows, int64_t keys, float *o) {
     int64_t words = (keys + 1) / 2 * pair_len(h->as);
     for (int64_t j = 0; j < h->d; j += MM_NR)
-        for (int64_t i = 0; i < rows; i += MM_MR) rows_tile(h->as, words, w + i * pair_len(h->as) * (BK / 2), BK / 2, p + j / MM_NR * GAP_K, o + i * D_MAX + j, D_MAX, false);
+        for (int64_t i = 0; i < rows; i += MM_MR)
+            rows_tile(h->as, words, w + i * pair_len(h->as) * (BK / 2), BK / 2, p + j / MM_NR * GAP_K, o + i * D_MAX + j, D_MAX, false);
 }
 /* o (keys, d) += s (rows, keys)^T times right panels of sums over rows */
 static void gather(const struct head *h, const float *s, const float *p, int64_t keys, int64_t rows, float *o) {
@@ -116,7 +131,8 @@ static void forward_block(const struct head *h, struct forward *f, int64_t i0, i
     rows_words(h->as, (struct half_mat){f->s, BK, DT_F32}, rows, keys, BK / 2, f->w);
     weigh(h, f->w, f->v, rows, keys, f->o);
     for (int64_t i = 0; i < rows; i++) {
-        float *lse = &h->lse[(i0 + i) * h->heads], sum = h->sum[(i0 + i) * h->heads], k = last ? 1 / sum : 1, *o = f->o + i * D_MAX, *a = acc ? acc + (i0 + i) * h->d : o;
+        float *lse = &h->lse[(i0 + i) * h->heads], sum = h->sum[(i0 + i) * h->heads], k = last ? 1 / sum : 1, *o = f->o + i * D_MAX,
+              *a = acc ? acc + (i0 + i) * h->d : o;
         if (!key0)
             for (int64_t j = 0; j < h->d; j++) a[j] = o[j] * k;
         else

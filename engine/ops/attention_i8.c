@@ -10,17 +10,22 @@
 #include "engine/ops/math.h"
 #include "engine/ops/quant8.h"
 
-#define BK 512    /* keys at a time, a multiple of I8_PANEL */
+#define BK 512 /* keys at a time, a multiple of I8_PANEL */
 #define D_MAX 128 /* values of a head */
 
-struct attn_args { int64_t heads; };
+struct attn_args {
+    int64_t heads;
+};
 
 static int attn_i8_shape(struct shaping *s, struct err *e) {
     const struct tensor *q = s->in[0], *o = s->in[1];
     int64_t h = ((const struct attn_args *)s->attr)->heads;
-    if (q->dtype != DT_F32 || !kit_int(s, 1) || q->ndim != 2 || o->ndim != 1 || o->dim[0].axis != AXIS_R1 || q->dim[1].axis != AXIS_ONE) return err_set(e, "needs queries, keys and values side by side (T, 3 n) in f32 and offsets (R+1)");
-    if (q->dim[1].k % (3 * h) != 0) return err_set(e, "%lld values do not split into queries, keys and values of %lld heads", (long long)q->dim[1].k, (long long)h);
-    if (q->dim[1].k / (3 * h) > D_MAX) return err_set(e, "a head has %lld values, at most %d are possible in 8 bits", (long long)(q->dim[1].k / (3 * h)), D_MAX);
+    if (q->dtype != DT_F32 || !kit_int(s, 1) || q->ndim != 2 || o->ndim != 1 || o->dim[0].axis != AXIS_R1 || q->dim[1].axis != AXIS_ONE)
+        return err_set(e, "needs queries, keys and values side by side (T, 3 n) in f32 and offsets (R+1)");
+    if (q->dim[1].k % (3 * h) != 0)
+        return err_set(e, "%lld values do not split into queries, keys and values of %lld heads", (long long)q->dim[1].k, (long long)h);
+    if (q->dim[1].k / (3 * h) > D_MAX)
+        return err_set(e, "a head has %lld values, at most %d are possible in 8 bits", (long long)(q->dim[1].k / (3 * h)), D_MAX);
     kit_like(&s->out[0], q);
     s->out[0].dim[1].k /= 3;
     s->n_out = 1;
@@ -38,11 +43,16 @@ static void attn_i8_cost(const struct exec *x, struct cost *c) {
 }
 
 struct block { /* keys and values of one head, up to BK tokens */
-    int8_t k[BK * D_MAX], v[BK * D_MAX];   /* panels of 32 tokens by d; panels of 32 channels by tokens */
+    int8_t k[BK * D_MAX], v[BK * D_MAX]; /* panels of 32 tokens by d; panels of 32 channels by tokens */
     float k_scale[BK], v_scale[D_MAX];
     int32_t k_sum[BK];
 } __attribute__((aligned(64)));
-struct head { const float *q, *k, *v; int64_t t, d, stride; float *out; int64_t out_stride; };
+struct head {
+    const float *q, *k, *v;
+    int64_t t, d, stride;
+    float *out;
+    int64_t out_stride;
+};
 
 static struct head head_of(const struct exec *x, int64_t tile) {
     int64_t h = ((const struct attn_args *)x->attr)->heads, n = x->in[0].n[1] / 3, d = n / h, r = tile / h, i = tile % h;
@@ -117,7 +127,8 @@ ALWAYS void put_values(const struct head *h, const int64_t d, int64_t from, int6
 #pragma omp simd
             for (int64_t c = 0; c < w; c++) {
                 float k = inv[c0 + c];
-                to[c] = ((uint32_t)byte_of(r0[c], k) & 255u) | ((uint32_t)byte_of(r1[c], k) & 255u) << 8 | ((uint32_t)byte_of(r2[c], k) & 255u) << 16 | (uint32_t)byte_of(r3[c], k) << 24;
+                to[c] = ((uint32_t)byte_of(r0[c], k) & 255u) | ((uint32_t)byte_of(r1[c], k) & 255u) << 8 | ((uint32_t)byte_of(r2[c], k) & 255u) << 16 |
+                        (uint32_t)byte_of(r3[c], k) << 24;
             }
             for (int64_t c = w; c < I8_PANEL; c++) to[c] = 0;
         }
@@ -246,8 +257,18 @@ static void attn_i8_ref(const struct exec *x) {
     }
 }
 
-static const struct arg attn_arg[] = {{.name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_REQUIRED, .offset = offsetof(struct attn_args, heads), .lo = 1, .hi = 4096}, {0}};
+static const struct arg attn_arg[] = {
+    {.name = "heads", .help = "heads", .type = ARG_INT, .flags = ARG_REQUIRED, .offset = offsetof(struct attn_args, heads), .lo = 1, .hi = 4096}, {0}};
 static const struct sample none[] = {{0}}; /* tests/engine/int8_test.c */
 const struct op ISA(op_attention_i8) = {
-    .kind = {.name = "attention_i8", .help = "attention within each text, products in 8 bits", .args = attn_arg, .size = sizeof(struct attn_args)}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = attn_i8_shape, .grad = no_grad, .cost = attn_i8_cost, .ref = attn_i8_ref, .tiles = attn_i8_tiles, .run = attn_i8_run, .samples = none};
+    .kind = {.name = "attention_i8", .help = "attention within each text, products in 8 bits", .args = attn_arg, .size = sizeof(struct attn_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = attn_i8_shape,
+    .grad = no_grad,
+    .cost = attn_i8_cost,
+    .ref = attn_i8_ref,
+    .tiles = attn_i8_tiles,
+    .run = attn_i8_run,
+    .samples = none};

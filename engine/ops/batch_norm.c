@@ -9,7 +9,10 @@
 
 #define TILES 16
 
-struct bn_args { double eps; bool train, relu; };
+struct bn_args {
+    double eps;
+    bool train, relu;
+};
 
 static bool per_channel(const struct shaping *s, int i) {
     const struct tensor *t = s->in[i];
@@ -57,7 +60,9 @@ static int bn_grad(struct graph *g, const struct node *n, const tid *dout, tid *
     if (res >= 0 && kit_needs(g, res)) din[5] = out[3];
     return 0;
 }
-struct bn { int64_t n, c, p, b, tiles; }; /* images, channels, pixels, block (1: row-major), tiles */
+struct bn {
+    int64_t n, c, p, b, tiles;
+}; /* images, channels, pixels, block (1: row-major), tiles */
 static struct bn bn_of(const struct view *x) {
     struct bn k = {x->n[0], x->n[1], image_pixels(x), x->block ? x->block : 1, 0};
     k.tiles = image_tiles(k.n, TILES);
@@ -157,7 +162,8 @@ static void bn_mid(const struct exec *x) { /* statistics, then factor and shift 
     }
 }
 /* One plane; res may be NULL. */
-static inline __attribute__((always_inline)) void plane_apply(const float *v, const float *res, float *y, int64_t p, int64_t b, const float *mean, const float *f, const float *z, const bool relu) {
+static inline __attribute__((always_inline)) void plane_apply(
+    const float *v, const float *res, float *y, int64_t p, int64_t b, const float *mean, const float *f, const float *z, const bool relu) {
     if (b == 1) {
         float m = *mean, g = *f, s = *z;
 #pragma omp simd
@@ -202,7 +208,8 @@ static int back_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
     bool ok = kit_float(s, 0) && kit_float(s, 1) && bn_image(x) && kit_same(x, s->in[1]);
     for (int i = 2; ok && i < 6; i++) ok = per_channel(s, i);
-    if (!ok || (s->n_in > 6 && (!kit_float(s, 6) || !kit_same(x, s->in[6])))) return err_set(e, "needs x, dy of its shape, mean, 1/deviation, gain, bias and optionally y");
+    if (!ok || (s->n_in > 6 && (!kit_float(s, 6) || !kit_same(x, s->in[6]))))
+        return err_set(e, "needs x, dy of its shape, mean, 1/deviation, gain, bias and optionally y");
     s->want[0] = s->want[1] = x->block;
     kit_like(&s->out[0], x);
     vector_of(&s->out[1], x);
@@ -236,8 +243,8 @@ static void back_ref(const struct exec *x) {
     }
 }
 static int64_t back_tiles(const struct exec *x) { return image_tiles(x->in[0].n[0], TILES); }
-static inline __attribute__((always_inline)) void back_plane(const float *v, const float *dy, const float *y, float *dres, int64_t p, int64_t b, const float *mean, const float *r, const float *f,
-                                                             const float *z, const bool relu, float *sd, float *sx) {
+static inline __attribute__((always_inline)) void back_plane(const float *v, const float *dy, const float *y, float *dres, int64_t p, int64_t b,
+    const float *mean, const float *r, const float *f, const float *z, const bool relu, float *sd, float *sx) {
     if (b == 1) {
         float s = 0, q = 0;
 #pragma omp simd reduction(+ : s, q)
@@ -298,8 +305,8 @@ static void back_mid(const struct exec *x) {
     }
 }
 /* dx = f (d - u - h w), h = x - mean; d: dy behind ReLU, already so where dres is. */
-static inline __attribute__((always_inline)) void back_dx(const float *v, const float *d, float *dx, int64_t p, int64_t b, const float *mean, const float *f, const float *z, const float *u, const float *w,
-                                                          const bool mask) {
+static inline __attribute__((always_inline)) void back_dx(const float *v, const float *d, float *dx, int64_t p, int64_t b, const float *mean, const float *f,
+    const float *z, const float *u, const float *w, const bool mask) {
     if (b == 1) {
 #pragma omp simd
         for (int64_t i = 0; i < p; i++) {
@@ -308,7 +315,8 @@ static inline __attribute__((always_inline)) void back_dx(const float *v, const 
         }
         return;
     }
-    image_vec m = *(const image_vec_u *)mean, g = *(const image_vec_u *)f, t = *(const image_vec_u *)z, a = *(const image_vec_u *)u, c = *(const image_vec_u *)w, none = {0};
+    image_vec m = *(const image_vec_u *)mean, g = *(const image_vec_u *)f, t = *(const image_vec_u *)z, a = *(const image_vec_u *)u,
+              c = *(const image_vec_u *)w, none = {0};
     for (int64_t i = 0; i < p; i++) {
         image_vec h = ((const image_vec *)v)[i] - m, s = ((const image_vec *)d)[i];
         image_int on = h * g + t > none;
@@ -339,10 +347,13 @@ static void back_run2(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* ---- running += momentum (batch - running), for mean and variance; a batch that is not finite leaves them alone */
-struct update_args { double momentum; };
+struct update_args {
+    double momentum;
+};
 static int update_shape(struct shaping *s, struct err *e) {
     for (int i = 0; i < 4; i++)
-        if (!kit_float(s, i) || s->in[i]->ndim != 1 || !dim_same(s->in[i]->dim[0], s->in[0]->dim[0])) return err_set(e, "needs running mean and variance and those of the batch (C)");
+        if (!kit_float(s, i) || s->in[i]->ndim != 1 || !dim_same(s->in[i]->dim[0], s->in[0]->dim[0]))
+            return err_set(e, "needs running mean and variance and those of the batch (C)");
     for (int i = 0; i < 2; i++) kit_like(&s->out[i], s->in[i]);
     s->n_out = 2;
     return 0;
@@ -361,21 +372,53 @@ static void update_ref(const struct exec *x) {
 static const struct arg bn_arg[] = {
     {.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct bn_args, eps), .lo = 0, .hi = 1},
     {.name = "train", .help = "the batch's statistics, not the running ones", .def = "true", .type = ARG_BOOL, .offset = offsetof(struct bn_args, train)},
-    {.name = "relu", .help = "max(y, 0) behind it", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bn_args, relu)},
-    {0}};
-static const struct arg update_arg[] = {{.name = "momentum", .help = "share of the new", .def = "0.1", .type = ARG_NUM, .offset = offsetof(struct update_args, momentum), .lo = 0, .hi = 1}, {0}};
+    {.name = "relu", .help = "max(y, 0) behind it", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bn_args, relu)}, {0}};
+static const struct arg update_arg[] = {
+    {.name = "momentum", .help = "share of the new", .def = "0.1", .type = ARG_NUM, .offset = offsetof(struct update_args, momentum), .lo = 0, .hi = 1}, {0}};
 #define S3 " f(3) f(3) c(3) c(3)[0.5,2]"
 #define S16 " f(16) f(16) c(16) c(16)[0.5,2]"
-static const struct sample bn_samples[] = {{"eps=0.1", "f(R,3,4,5)" S3}, {"train=false", "f(R,3,5)" S3}, {"eps=0.1 train=false relu=true", "f(R,16,3,3)" S16 " f(R,16,3,3)"}, {"eps=0.1", "f(R,3)" S3 " f(R,3)"}, {0}};
-static const struct sample back_samples[] = {{"relu=true", "f(R,3,4,5) f(R,3,4,5) c(3) c(3)[0.5,2] f(3) f(3)"}, {NULL, "f(R,16,3,3) f(R,16,3,3) c(16) c(16)[0.5,2] f(16) f(16)"},
-    {"relu=true train=false", "f(R,3,7) f(R,3,7) c(3) c(3)[0.5,2] f(3) f(3) f(R,3,7)"}, {0}};
+static const struct sample bn_samples[] = {{"eps=0.1", "f(R,3,4,5)" S3}, {"train=false", "f(R,3,5)" S3},
+    {"eps=0.1 train=false relu=true", "f(R,16,3,3)" S16 " f(R,16,3,3)"}, {"eps=0.1", "f(R,3)" S3 " f(R,3)"}, {0}};
+static const struct sample back_samples[] = {{"relu=true", "f(R,3,4,5) f(R,3,4,5) c(3) c(3)[0.5,2] f(3) f(3)"},
+    {NULL, "f(R,16,3,3) f(R,16,3,3) c(16) c(16)[0.5,2] f(16) f(16)"}, {"relu=true train=false", "f(R,3,7) f(R,3,7) c(3) c(3)[0.5,2] f(3) f(3) f(R,3,7)"}, {0}};
 static const struct sample update_samples[] = {{0}};
-const struct op ISA(op_batch_norm) = {
-    .kind = {.name = "batch_norm", .help = "mean 0 and variance 1 of each channel over the batch, then gain and bias", .args = bn_arg, .size = sizeof(struct bn_args)}, .in_min = 5, .in_max = 6, .n_out = 4,
-    .flags = OP_BLOCKS, .shape = bn_shape, .grad = bn_grad, .ref = bn_ref, .tiles = bn_tiles, .run = bn_run, .mid = bn_mid, .tiles2 = bn_tiles2, .run2 = bn_apply, .samples = bn_samples};
+const struct op ISA(op_batch_norm) = {.kind = {.name = "batch_norm",
+                                          .help = "mean 0 and variance 1 of each channel over the batch, then gain and bias",
+                                          .args = bn_arg,
+                                          .size = sizeof(struct bn_args)},
+    .in_min = 5,
+    .in_max = 6,
+    .n_out = 4,
+    .flags = OP_BLOCKS,
+    .shape = bn_shape,
+    .grad = bn_grad,
+    .ref = bn_ref,
+    .tiles = bn_tiles,
+    .run = bn_run,
+    .mid = bn_mid,
+    .tiles2 = bn_tiles2,
+    .run2 = bn_apply,
+    .samples = bn_samples};
 const struct op ISA(op_batch_norm_grad) = {
-    .kind = {.name = "batch_norm_grad", .help = "gradients of batch_norm", .args = bn_arg, .size = sizeof(struct bn_args)}, .in_min = 6, .in_max = 7, .n_out = 4, .flags = OP_BLOCKS,
-    .shape = back_shape, .ref = back_ref, .tiles = back_tiles, .run = back_run, .mid = back_mid, .tiles2 = bn_tiles2, .run2 = back_run2, .samples = back_samples};
+    .kind = {.name = "batch_norm_grad", .help = "gradients of batch_norm", .args = bn_arg, .size = sizeof(struct bn_args)},
+    .in_min = 6,
+    .in_max = 7,
+    .n_out = 4,
+    .flags = OP_BLOCKS,
+    .shape = back_shape,
+    .ref = back_ref,
+    .tiles = back_tiles,
+    .run = back_run,
+    .mid = back_mid,
+    .tiles2 = bn_tiles2,
+    .run2 = back_run2,
+    .samples = back_samples};
 const struct op ISA(op_batch_norm_update) = {
-    .kind = {.name = "batch_norm_update", .help = "running statistics of batch_norm", .args = update_arg, .size = sizeof(struct update_args)}, .in_min = 4, .in_max = 4, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED, .shape = update_shape, .ref = update_ref, .samples = update_samples};
+    .kind = {.name = "batch_norm_update", .help = "running statistics of batch_norm", .args = update_arg, .size = sizeof(struct update_args)},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED,
+    .shape = update_shape,
+    .ref = update_ref,
+    .samples = update_samples};

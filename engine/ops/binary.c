@@ -44,7 +44,8 @@ static void binary_ref(const struct exec *x, fn_d f) {
     int64_t sa[TENSOR_DIMS] = {0}, sb[TENSOR_DIMS] = {0};
     strides(&x->in[0], &x->out[0], sa);
     strides(&x->in[1], &x->out[0], sb);
-    for (int64_t i = 0; i < x->out[0].len; i++) view_put(&x->out[0], i, f(view_get(&x->in[0], at(&x->out[0], sa, i)), view_get(&x->in[1], at(&x->out[0], sb, i))));
+    for (int64_t i = 0; i < x->out[0].len; i++)
+        view_put(&x->out[0], i, f(view_get(&x->in[0], at(&x->out[0], sa, i)), view_get(&x->in[1], at(&x->out[0], sb, i))));
 }
 static int64_t binary_tiles(const struct exec *x) { return kit_tiles(x->out[0].len, GRAIN); }
 
@@ -86,7 +87,7 @@ static double add_d(double a, double b) { return a + b; }
 static double sub_d(double a, double b) { return a - b; }
 static double mul_d(double a, double b) { return a * b; }
 static double div_d(double a, double b) { return a / b; }
-#define LOOPS(n) \
+#define LOOPS(n)                                                                                        \
     static void n##_run(const struct exec *x, int64_t lo, int64_t hi) { binary_run(x, lo, hi, n##_f); } \
     static void n##_ref(const struct exec *x) { binary_ref(x, n##_d); }
 LOOPS(add)
@@ -215,22 +216,49 @@ static void spread_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 static const struct arg dims_arg[] = {KIT_DIMS(struct kit_dims), {0}};
-static const struct sample binary_samples[] = {{NULL, "f(R,4) f(R,4)"}, {NULL, "f(R,3,5) f(5)"}, {NULL, "f(R,33) f(R,1)"}, {NULL, "f(2,1,3) f(R,1,4,1)"}, {NULL, "f(T0,7) s(0.5)"}, {0}};
-static const struct sample div_samples[] = {{NULL, "f(R,4) f(R,4)[0.5,2]"}, {NULL, "f(R,3,5) f(5)[0.5,2]"}, {NULL, "f(R,33) f(R,1)[-2,-0.5]"}, {NULL, "f(2,1,3) f(R,1,4,1)[0.5,2]"}, {0}};
+static const struct sample binary_samples[] = {
+    {NULL, "f(R,4) f(R,4)"}, {NULL, "f(R,3,5) f(5)"}, {NULL, "f(R,33) f(R,1)"}, {NULL, "f(2,1,3) f(R,1,4,1)"}, {NULL, "f(T0,7) s(0.5)"}, {0}};
+static const struct sample div_samples[] = {
+    {NULL, "f(R,4) f(R,4)[0.5,2]"}, {NULL, "f(R,3,5) f(5)[0.5,2]"}, {NULL, "f(R,33) f(R,1)[-2,-0.5]"}, {NULL, "f(2,1,3) f(R,1,4,1)[0.5,2]"}, {0}};
 static const struct sample sum_to_samples[] = {
     {"k={5} axis={0}", "f(R,3,5)"}, {"k={1,1} axis={1,0}", "f(R,33)"}, {"k={3,1} axis={0,0}", "f(R,3,7)"}, {"k={1,1,7} axis={1,0,0}", "f(R,3,7)"}, {0}};
-static const struct sample spread_samples[] = {{"k={1,3,5} axis={1,0,0}", "f(5)"}, {"k={1,33} axis={1,0}", "f(R,1)"}, {"k={1,3,7} axis={1,0,0}", "f(3,1)"}, {0}};
+static const struct sample spread_samples[] = {
+    {"k={1,3,5} axis={1,0,0}", "f(5)"}, {"k={1,33} axis={1,0}", "f(R,1)"}, {"k={1,3,7} axis={1,0,0}", "f(3,1)"}, {0}};
 
-#define BINARY(n, h, flags_, samples_) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h}, .in_min = 2, .in_max = 2, .n_out = 1, .flags = flags_, .shape = binary_shape, .grad = n##_grad, \
-                                   .ref = n##_ref, .tiles = binary_tiles, .run = n##_run, .samples = samples_};
+#define BINARY(n, h, flags_, samples_)                              \
+    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h}, \
+        .in_min = 2,                                                \
+        .in_max = 2,                                                \
+        .n_out = 1,                                                 \
+        .flags = flags_,                                            \
+        .shape = binary_shape,                                      \
+        .grad = n##_grad,                                           \
+        .ref = n##_ref,                                             \
+        .tiles = binary_tiles,                                      \
+        .run = n##_run,                                             \
+        .samples = samples_};
 BINARY(add, "a + b, repeated to one shape", OP_ELEMENTS, binary_samples)
 BINARY(sub, "a - b, repeated to one shape", OP_ELEMENTS, binary_samples)
 BINARY(mul, "a b, repeated to one shape", OP_ELEMENTS, binary_samples)
 BINARY(div, "a / b, repeated to one shape", OP_ELEMENTS, div_samples)
 const struct op ISA(op_sum_to) = {
-    .kind = {.name = "sum_to", .help = "sums repeated extents back to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .shape = sum_to_shape, .grad = sum_to_grad, .ref = sum_to_ref, .tiles = sum_to_tiles, .run = sum_to_run, .samples = sum_to_samples};
-const struct op ISA(op_spread) = {
-    .kind = {.name = "spread", .help = "repeats a tensor to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .shape = spread_shape, .grad = spread_grad, .ref = spread_ref, .tiles = binary_tiles, .run = spread_run, .samples = spread_samples};
+    .kind = {.name = "sum_to", .help = "sums repeated extents back to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .shape = sum_to_shape,
+    .grad = sum_to_grad,
+    .ref = sum_to_ref,
+    .tiles = sum_to_tiles,
+    .run = sum_to_run,
+    .samples = sum_to_samples};
+const struct op ISA(op_spread) = {.kind = {.name = "spread", .help = "repeats a tensor to a shape", .args = dims_arg, .size = sizeof(struct kit_dims)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .shape = spread_shape,
+    .grad = spread_grad,
+    .ref = spread_ref,
+    .tiles = binary_tiles,
+    .run = spread_run,
+    .samples = spread_samples};

@@ -7,11 +7,14 @@
 #include "engine/cpu/gemm.h"
 #include "engine/ops/conv_direct.h"
 
-#define TILES 16   /* groups of images in a forward pass */
+#define TILES 16 /* groups of images in a forward pass */
 #define DW_TILES 8 /* partial sums of the weight gradient */
-#define TAPS 1024  /* of the direct kernels */
+#define TAPS 1024 /* of the direct kernels */
 
-struct conv_args { struct arg_shape stride, pad, dilation, size; int64_t groups; }; /* size: what the gradients cannot know, the input's or the kernel's extents */
+struct conv_args {
+    struct arg_shape stride, pad, dilation, size;
+    int64_t groups;
+}; /* size: what the gradients cannot know, the input's or the kernel's extents */
 struct geo { /* of the forward convolution, whoever asks */
     int64_t n, c, h, w, o, kh, kw, oh, ow, s[2], p[2], d[2], g;
     bool direct;
@@ -35,8 +38,10 @@ static int fixed(const struct tensor *t, int from) {
 }
 static int geo_check(const struct geo *g, struct err *e) {
     for (int i = 0; i < 2; i++)
-        if (g->s[i] < 1 || g->s[i] > 4096 || g->p[i] < 0 || g->p[i] > 4096 || g->d[i] < 1 || g->d[i] > 4096) return err_set(e, "stride and dilation are 1 to 4096, padding 0 to 4096");
-    if (g->g < 1 || g->c % g->g || g->o % g->g) return err_set(e, "%lld groups do not divide %lld input and %lld output channels", (long long)g->g, (long long)g->c, (long long)g->o);
+        if (g->s[i] < 1 || g->s[i] > 4096 || g->p[i] < 0 || g->p[i] > 4096 || g->d[i] < 1 || g->d[i] > 4096)
+            return err_set(e, "stride and dilation are 1 to 4096, padding 0 to 4096");
+    if (g->g < 1 || g->c % g->g || g->o % g->g)
+        return err_set(e, "%lld groups do not divide %lld input and %lld output channels", (long long)g->g, (long long)g->c, (long long)g->o);
     if (g->kh < 1 || g->kw < 1 || g->h + 2 * g->p[0] < g->d[0] * (g->kh - 1) + 1 || g->w + 2 * g->p[1] < g->d[1] * (g->kw - 1) + 1)
         return err_set(e, "the kernel %lld x %lld is larger than the padded image", (long long)g->kh, (long long)g->kw);
     return 0;
@@ -55,12 +60,15 @@ static float *line_up(const struct exec *x) { return (float *)(((uintptr_t)x->sc
 static int conv_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *w = s->in[1], *b = s->n_in > 2 ? s->in[2] : NULL;
     struct geo g = {0};
-    if (!kit_float(s, 0) || !kit_float(s, 1) || x->ndim != 4 || w->ndim != 4 || !fixed(x, 1) || !fixed(w, 0)) return err_set(e, "needs images (R, C, H, W) and weight (out, C / groups, height, width)");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || x->ndim != 4 || w->ndim != 4 || !fixed(x, 1) || !fixed(w, 0))
+        return err_set(e, "needs images (R, C, H, W) and weight (out, C / groups, height, width)");
     geo_args(&g, s->attr);
     g.c = x->dim[1].k, g.h = x->dim[2].k, g.w = x->dim[3].k, g.o = w->dim[0].k, g.kh = w->dim[2].k, g.kw = w->dim[3].k;
     if (geo_check(&g, e) < 0) return -1;
-    if (w->dim[1].k * g.g != g.c) return err_set(e, "the weight is for %lld input channels, the image has %lld", (long long)(w->dim[1].k * g.g), (long long)g.c);
-    if (b && (!kit_float(s, 2) || b->ndim != 1 || b->dim[0].k != g.o || b->dim[0].axis)) return err_set(e, "the bias must have one value for each output channel");
+    if (w->dim[1].k * g.g != g.c)
+        return err_set(e, "the weight is for %lld input channels, the image has %lld", (long long)(w->dim[1].k * g.g), (long long)g.c);
+    if (b && (!kit_float(s, 2) || b->ndim != 1 || b->dim[0].k != g.o || b->dim[0].axis))
+        return err_set(e, "the bias must have one value for each output channel");
     geo_out(&g);
     image_shape(&s->out[0], x->dim[0], g.o, g.oh, g.ow);
     s->out[0].dtype = x->dtype;
@@ -147,7 +155,9 @@ static void conv_ref(const struct exec *x) {
 }
 
 /* One image with its zero border: x of `planes` blocks of `width` channels; `from` row-major or blocked. */
-struct border { int64_t planes, width, h, w, hp, wp, top, left; };
+struct border {
+    int64_t planes, width, h, w, hp, wp, top, left;
+};
 static void border_copy(const struct border *b, const struct view *v, int64_t n, float *to) {
     int64_t rows = kit_min(b->h, b->hp - b->top), cols = kit_min(b->w, b->wp - b->left), pixels = b->h * b->w, c = b->planes * b->width;
     const float *from = (const float *)v->data + n * c * pixels;
@@ -180,8 +190,18 @@ static void conv_direct(const struct exec *x, const struct geo *g, int64_t tile)
     const float *bias = kit_has(x, 2) ? x->in[2].data : NULL;
     struct border b = {planes, width, g->h, g->w, hp, wp, g->p[0], g->p[1]};
     for (int64_t t = 0; t < taps; t++) xoff[t] = (t / g->kw * g->d[0] * wp + t % g->kw * g->d[1]) * width, woff[t] = t * width * IMAGE_B;
-    struct direct d = {.planes = planes, .plane = hp * wp * width, .wplane = taps * width * IMAGE_B, .taps = taps, .width = width, .xoff = xoff, .woff = woff,
-                       .xs = g->s[1] * width, .xr = g->s[0] * wp * width, .ys = IMAGE_B, .yr = g->ow * IMAGE_B, .x = image};
+    struct direct d = {.planes = planes,
+        .plane = hp * wp * width,
+        .wplane = taps * width * IMAGE_B,
+        .taps = taps,
+        .width = width,
+        .xoff = xoff,
+        .woff = woff,
+        .xs = g->s[1] * width,
+        .xr = g->s[0] * wp * width,
+        .ys = IMAGE_B,
+        .yr = g->ow * IMAGE_B,
+        .x = image};
     memset(image, 0, (size_t)(g->c * hp * wp) * sizeof(float));
     for (int64_t n = image_from(g->n, tiles, tile); n < image_from(g->n, tiles, tile + 1); n++) {
         border_copy(&b, &x->in[0], n, image);
@@ -236,7 +256,8 @@ static int dx_shape(struct shaping *s, struct err *e) {
     const struct tensor *d = s->in[0], *w = s->in[1];
     const struct conv_args *a = s->attr;
     struct geo g = {0};
-    if (!kit_float(s, 0) || !kit_float(s, 1) || d->ndim != 4 || w->ndim != 4 || !fixed(d, 1) || !fixed(w, 0) || a->size.n != 2) return err_set(e, "needs dy (R, out, H, W), a weight and the size of the image");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || d->ndim != 4 || w->ndim != 4 || !fixed(d, 1) || !fixed(w, 0) || a->size.n != 2)
+        return err_set(e, "needs dy (R, out, H, W), a weight and the size of the image");
     geo_args(&g, a);
     g.c = w->dim[1].k * g.g, g.h = a->size.d[0], g.w = a->size.d[1], g.o = d->dim[1].k, g.kh = w->dim[2].k, g.kw = w->dim[3].k;
     if (g.h < 1 || g.w < 1 || geo_check(&g, e) < 0) return err_set(e, "the image and the kernel do not fit");
@@ -277,7 +298,9 @@ static void dx_begin(const struct exec *x) { /* weights to [block of c][block of
 static int64_t down(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 /* Along one axis: zero rows needed before the gradient's first, and rows in all. */
 static int64_t dx_before(const struct geo *g, int i, int64_t k) { return kit_max(0, -down(g->p[i] - (k - 1) * g->d[i], g->s[i])); }
-static int64_t dx_total(const struct geo *g, int i, int64_t k, int64_t n, int64_t out) { return dx_before(g, i, k) + kit_max(out, (n - 1) / g->s[i] + (g->s[i] - 1 + g->p[i]) / g->s[i] + 1); }
+static int64_t dx_total(const struct geo *g, int i, int64_t k, int64_t n, int64_t out) {
+    return dx_before(g, i, k) + kit_max(out, (n - 1) / g->s[i] + (g->s[i] - 1 + g->p[i]) / g->s[i] + 1);
+}
 /* Output pixels of one phase (ph, pw) of the stride: a convolution of stride 1 with the taps that meet them. */
 static void dx_phase(const struct exec *x, const struct geo *g, int64_t n, int64_t ph, int64_t pw, const float *image, int64_t wp, int64_t hp) {
     int64_t xoff[TAPS], woff[TAPS], taps = 0, top = dx_before(g, 0, g->kh), left = dx_before(g, 1, g->kw);
@@ -287,12 +310,24 @@ static void dx_phase(const struct exec *x, const struct geo *g, int64_t n, int64
         xoff[taps] = ((down(a, g->s[0]) + top) * wp + down(b, g->s[1]) + left) * IMAGE_B;
         woff[taps++] = t * IMAGE_B * IMAGE_B;
     }
-    struct direct d = {.planes = g->o / IMAGE_B, .plane = hp * wp * IMAGE_B, .wplane = g->kh * g->kw * IMAGE_B * IMAGE_B, .taps = taps, .width = IMAGE_B, .xoff = xoff, .woff = woff,
-                       .xs = IMAGE_B, .xr = wp * IMAGE_B, .ys = g->s[1] * IMAGE_B, .yr = g->s[0] * g->w * IMAGE_B, .x = image, .bias = (image_vec){0}};
+    struct direct d = {.planes = g->o / IMAGE_B,
+        .plane = hp * wp * IMAGE_B,
+        .wplane = g->kh * g->kw * IMAGE_B * IMAGE_B,
+        .taps = taps,
+        .width = IMAGE_B,
+        .xoff = xoff,
+        .woff = woff,
+        .xs = IMAGE_B,
+        .xr = wp * IMAGE_B,
+        .ys = g->s[1] * IMAGE_B,
+        .yr = g->s[0] * g->w * IMAGE_B,
+        .x = image,
+        .bias = (image_vec){0}};
     float *dx = x->out[0].data;
     for (int64_t c = 0; c < g->c; c += IMAGE_B) {
         d.w = line_up(x) + c * g->o * g->kh * g->kw;
-        direct_rows(&d, (g->h - ph + g->s[0] - 1) / g->s[0], (g->w - pw + g->s[1] - 1) / g->s[1], dx + (n * g->c + c) * g->h * g->w + (ph * g->w + pw) * IMAGE_B);
+        direct_rows(
+            &d, (g->h - ph + g->s[0] - 1) / g->s[0], (g->w - pw + g->s[1] - 1) / g->s[1], dx + (n * g->c + c) * g->h * g->w + (ph * g->w + pw) * IMAGE_B);
     }
 }
 static void dx_direct(const struct exec *x, const struct geo *g, int64_t tile) {
@@ -312,7 +347,8 @@ static void dx_columns(const struct exec *x, const struct geo *g, int64_t tile) 
     for (int64_t n = image_from(g->n, tiles, tile); n < image_from(g->n, tiles, tile + 1); n++)
         for (int64_t q = 0; q < g->g; q++) {
             float *dx = (float *)x->out[0].data + (n * g->c + q * cg) * g->h * g->w;
-            gemm_f32(true, false, k, p, og, 1, (const float *)x->in[1].data + q * og * k, k, (const float *)x->in[0].data + (n * g->o + q * og) * p, p, 0, col, p);
+            gemm_f32(
+                true, false, k, p, og, 1, (const float *)x->in[1].data + q * og * k, k, (const float *)x->in[0].data + (n * g->o + q * og) * p, p, 0, col, p);
             memset(dx, 0, (size_t)(cg * g->h * g->w) * sizeof(float));
             im2col(g, dx, col, true);
         }
@@ -334,7 +370,8 @@ static int dw_shape(struct shaping *s, struct err *e) {
     const struct tensor *d = s->in[0], *x = s->in[1];
     const struct conv_args *a = s->attr;
     struct geo g = {0};
-    if (!kit_float(s, 0) || !kit_float(s, 1) || d->ndim != 4 || x->ndim != 4 || !fixed(d, 1) || !fixed(x, 1) || a->size.n != 2 || !dim_same(d->dim[0], x->dim[0]))
+    if (!kit_float(s, 0) || !kit_float(s, 1) || d->ndim != 4 || x->ndim != 4 || !fixed(d, 1) || !fixed(x, 1) || a->size.n != 2 ||
+        !dim_same(d->dim[0], x->dim[0]))
         return err_set(e, "needs dy (R, out, H, W), images (R, C, H, W) and the size of the kernel");
     geo_args(&g, a);
     g.c = x->dim[1].k, g.h = x->dim[2].k, g.w = x->dim[3].k, g.o = d->dim[1].k, g.kh = a->size.d[0], g.kw = a->size.d[1];
@@ -383,7 +420,8 @@ static void dw_blocks(const struct geo *g, const float *x, const float *dy, floa
                     int64_t from = kit_max(rf, r0), to = kit_min(rf + rows, kit_min(g->oh, r0 + STRIP));
                     if (to <= from || cols <= 0) continue;
                     outer(IMAGE_B, x + ((c * g->h + from * g->s[0] + a) * g->w + cf * g->s[1] + b) * IMAGE_B, g->s[1] * IMAGE_B, g->s[0] * g->w * IMAGE_B,
-                          dy + ((o * g->oh + from) * g->ow + cf) * IMAGE_B, g->ow * IMAGE_B, to - from, cols, sum + ((o * (g->c / IMAGE_B) + c) * taps + t) * unit);
+                        dy + ((o * g->oh + from) * g->ow + cf) * IMAGE_B, g->ow * IMAGE_B, to - from, cols,
+                        sum + ((o * (g->c / IMAGE_B) + c) * taps + t) * unit);
                 }
 }
 /* Few input channels: a row of taps is one run of kw c values in the padded image. Partial: [o block][kh][kw][c][o]. */
@@ -393,8 +431,9 @@ static void dw_few(const struct geo *g, const float *image, int64_t wp, const fl
         for (int64_t r0 = 0; r0 < g->oh; r0 += STRIP)
             for (int64_t a = 0; a < g->kh; a++)
                 for (int64_t b = 0; b < runs; b++)
-                    outer(run, image + ((r0 * g->s[0] + a * g->d[0]) * wp + b * g->d[1]) * g->c, g->s[1] * g->c, g->s[0] * wp * g->c, dy + (o * g->oh + r0) * g->ow * IMAGE_B,
-                          g->ow * IMAGE_B, kit_min(STRIP, g->oh - r0), g->ow, sum + (((o * g->kh + a) * g->kw + b) * g->c) * IMAGE_B);
+                    outer(run, image + ((r0 * g->s[0] + a * g->d[0]) * wp + b * g->d[1]) * g->c, g->s[1] * g->c, g->s[0] * wp * g->c,
+                        dy + (o * g->oh + r0) * g->ow * IMAGE_B, g->ow * IMAGE_B, kit_min(STRIP, g->oh - r0), g->ow,
+                        sum + (((o * g->kh + a) * g->kw + b) * g->c) * IMAGE_B);
 }
 static void dw_tile(const struct exec *x, const struct geo *g, int64_t tile) {
     int64_t tiles = dw_tiles(x), n_out = g->oh * g->ow * g->o, hp = pad_h(g), wp = pad_w(g), k = col_rows(g), p = g->oh * g->ow;
@@ -445,21 +484,61 @@ static const struct arg conv_arg[] = {
     {.name = "pad", .help = "zero pixels at each side", .type = ARG_SHAPE, .offset = offsetof(struct conv_args, pad)},
     {.name = "dilation", .help = "pixels from one tap to the next", .type = ARG_SHAPE, .offset = offsetof(struct conv_args, dilation)},
     {.name = "size", .help = "extents that a gradient cannot see", .type = ARG_SHAPE, .offset = offsetof(struct conv_args, size)},
-    {.name = "groups", .help = "channel groups that do not see each other", .def = "1", .type = ARG_INT, .offset = offsetof(struct conv_args, groups), .lo = 1, .hi = 1 << 20},
+    {.name = "groups",
+        .help = "channel groups that do not see each other",
+        .def = "1",
+        .type = ARG_INT,
+        .offset = offsetof(struct conv_args, groups),
+        .lo = 1,
+        .hi = 1 << 20},
     {0}};
-static const struct sample conv_samples[] = {{"pad=1", "f(R,3,5,4) f(2,3,3,3) f(2)"}, {"stride=2 pad=1", "f(R,3,6,5) f(16,3,3,3) f(16)"}, {"pad=1", "f(R,16,8,8) f(16,16,3,3)"},
-    {"stride={2,1} pad={0,2} dilation={1,2}", "f(R,16,7,6) f(32,16,3,2) f(32)"}, {"groups=2 pad=1", "f(R,4,5,5) f(6,2,3,3) f(6)"}, {"stride=2", "f(R,16,7,7) f(16,16,1,1)"}, {"dilation=2", "f(R,5,9,7) f(16,5,3,3)"}, {0}};
-static const struct sample dx_samples[] = {{"pad=1 size={5,4}", "f(R,2,5,4) f(2,3,3,3)"}, {"stride=2 pad=1 size={8,8}", "f(R,16,4,4) f(16,16,3,3)"}, {"size={7,7} stride=2", "f(R,16,4,4) f(16,16,1,1)"},
-    {"stride={2,1} pad={0,2} dilation={1,2} size={7,6}", "f(R,32,3,8) f(32,16,3,2)"}, {"groups=2 pad=1 size={5,5}", "f(R,6,5,5) f(6,2,3,3)"}, {"stride=3 size={9,10}", "f(R,16,3,3) f(16,16,2,2)"}, {0}};
-static const struct sample dw_samples[] = {{"pad=1 size={3,3}", "f(R,2,5,4) f(R,3,5,4)"}, {"stride=2 pad=1 size={3,3}", "f(R,16,4,4) f(R,16,8,8)"}, {"pad=1 size={3,3}", "f(R,16,9,9) f(R,3,9,9)"},
-    {"stride={2,1} pad={0,2} dilation={1,2} size={3,2}", "f(R,32,3,8) f(R,16,7,6)"}, {"groups=2 pad=1 size={3,3}", "f(R,6,5,5) f(R,4,5,5)"}, {"dilation=2 size={3,3}", "f(R,16,5,3) f(R,5,9,7)"}, {0}};
+static const struct sample conv_samples[] = {{"pad=1", "f(R,3,5,4) f(2,3,3,3) f(2)"}, {"stride=2 pad=1", "f(R,3,6,5) f(16,3,3,3) f(16)"},
+    {"pad=1", "f(R,16,8,8) f(16,16,3,3)"}, {"stride={2,1} pad={0,2} dilation={1,2}", "f(R,16,7,6) f(32,16,3,2) f(32)"},
+    {"groups=2 pad=1", "f(R,4,5,5) f(6,2,3,3) f(6)"}, {"stride=2", "f(R,16,7,7) f(16,16,1,1)"}, {"dilation=2", "f(R,5,9,7) f(16,5,3,3)"}, {0}};
+static const struct sample dx_samples[] = {{"pad=1 size={5,4}", "f(R,2,5,4) f(2,3,3,3)"}, {"stride=2 pad=1 size={8,8}", "f(R,16,4,4) f(16,16,3,3)"},
+    {"size={7,7} stride=2", "f(R,16,4,4) f(16,16,1,1)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={7,6}", "f(R,32,3,8) f(32,16,3,2)"},
+    {"groups=2 pad=1 size={5,5}", "f(R,6,5,5) f(6,2,3,3)"}, {"stride=3 size={9,10}", "f(R,16,3,3) f(16,16,2,2)"}, {0}};
+static const struct sample dw_samples[] = {{"pad=1 size={3,3}", "f(R,2,5,4) f(R,3,5,4)"}, {"stride=2 pad=1 size={3,3}", "f(R,16,4,4) f(R,16,8,8)"},
+    {"pad=1 size={3,3}", "f(R,16,9,9) f(R,3,9,9)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={3,2}", "f(R,32,3,8) f(R,16,7,6)"},
+    {"groups=2 pad=1 size={3,3}", "f(R,6,5,5) f(R,4,5,5)"}, {"dilation=2 size={3,3}", "f(R,16,5,3) f(R,5,9,7)"}, {0}};
 
-const struct op ISA(op_conv2d) = {
-    .kind = {.name = "conv2d", .help = "convolution of images", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 2, .in_max = 3, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = conv_shape, .grad = conv_grad, .cost = conv_cost, .ref = conv_ref, .tiles = conv_tiles, .begin = conv_begin, .run = conv_run, .samples = conv_samples};
+const struct op ISA(op_conv2d) = {.kind = {.name = "conv2d", .help = "convolution of images", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 2,
+    .in_max = 3,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = conv_shape,
+    .grad = conv_grad,
+    .cost = conv_cost,
+    .ref = conv_ref,
+    .tiles = conv_tiles,
+    .begin = conv_begin,
+    .run = conv_run,
+    .samples = conv_samples};
 const struct op ISA(op_conv2d_dx) = {
-    .kind = {.name = "conv2d_dx", .help = "gradient of conv2d to its images", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = dx_shape, .cost = back_cost, .ref = dx_ref, .tiles = conv_tiles, .begin = dx_begin, .run = dx_run, .samples = dx_samples};
+    .kind = {.name = "conv2d_dx", .help = "gradient of conv2d to its images", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = dx_shape,
+    .cost = back_cost,
+    .ref = dx_ref,
+    .tiles = conv_tiles,
+    .begin = dx_begin,
+    .run = dx_run,
+    .samples = dx_samples};
 const struct op ISA(op_conv2d_dw) = {
-    .kind = {.name = "conv2d_dw", .help = "gradient of conv2d to its weight", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = dw_shape, .cost = back_cost, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .tiles2 = dw_tiles2, .run2 = dw_sum, .samples = dw_samples};
+    .kind = {.name = "conv2d_dw", .help = "gradient of conv2d to its weight", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = dw_shape,
+    .cost = back_cost,
+    .ref = dw_ref,
+    .tiles = dw_tiles,
+    .run = dw_run,
+    .tiles2 = dw_tiles2,
+    .run2 = dw_sum,
+    .samples = dw_samples};

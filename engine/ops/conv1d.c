@@ -9,18 +9,33 @@
 #include "engine/ops/kit.h"
 #include "engine/ops/packed.h"
 
-#define COL 65536   /* gathered values a thread holds */
-#define ROWS 96     /* outputs a tile */
-#define PIECES 8    /* of the gradient to the weight */
+#define COL 65536 /* gathered values a thread holds */
+#define ROWS 96 /* outputs a tile */
+#define PIECES 8 /* of the gradient to the weight */
 #define PIECE_ROWS 192
 
 enum { PAD_SAME, PAD_CAUSAL };
-struct conv_args { int64_t stride, dilation, groups, size, axis; int pad; };
-struct geo { int64_t c, o, k, g, cg, og, left, stride, dil; const int32_t *in, *out; int64_t rows; }; /* c, o: channels of x and y; offsets of both */
+struct conv_args {
+    int64_t stride, dilation, groups, size, axis;
+    int pad;
+};
+struct geo {
+    int64_t c, o, k, g, cg, og, left, stride, dil;
+    const int32_t *in, *out;
+    int64_t rows;
+}; /* c, o: channels of x and y; offsets of both */
 
 static struct geo geo_of(const struct conv_args *a, int64_t c, int64_t o, int64_t k) {
     int64_t all = a->dilation * (k - 1);
-    return (struct geo){.c = c, .o = o, .k = k, .g = a->groups, .cg = c / a->groups, .og = o / a->groups, .left = a->pad == PAD_CAUSAL ? all : all / 2, .stride = a->stride, .dil = a->dilation};
+    return (struct geo){.c = c,
+        .o = o,
+        .k = k,
+        .g = a->groups,
+        .cg = c / a->groups,
+        .og = o / a->groups,
+        .left = a->pad == PAD_CAUSAL ? all : all / 2,
+        .stride = a->stride,
+        .dil = a->dilation};
 }
 static struct geo geo_run(const struct exec *x, int64_t c, int64_t o, int64_t k, int in, int out) {
     struct geo g = geo_of(x->attr, c, o, k);
@@ -43,12 +58,18 @@ static int64_t pair(const struct geo *g, bool back, int64_t r, int64_t t, int64_
 /* ---- shapes */
 static int fits(const struct geo *g, const struct conv_args *a, struct err *e) {
     if (g->k < 1 || g->k > 4096 || a->stride > 4096 || a->dilation > 4096) return err_set(e, "taps, stride and dilation are 1 to 4096");
-    if (g->c % g->g || g->o % g->g) return err_set(e, "%lld groups do not divide %lld input and %lld output channels", (long long)g->g, (long long)g->c, (long long)g->o);
-    if (g->k * g->cg > COL || g->k * g->og > COL) return err_set(e, "%lld taps of this many channels are more than %d products an output", (long long)g->k, COL);
+    if (g->c % g->g || g->o % g->g)
+        return err_set(e, "%lld groups do not divide %lld input and %lld output channels", (long long)g->g, (long long)g->c, (long long)g->o);
+    if (g->k * g->cg > COL || g->k * g->og > COL)
+        return err_set(e, "%lld taps of this many channels are more than %d products an output", (long long)g->k, COL);
     return 0;
 }
-static bool tokens(const struct shaping *s, int i) { return kit_float(s, i) && s->in[i]->ndim == 2 && s->in[i]->dim[0].axis >= AXIS_T0 && s->in[i]->dim[1].axis == AXIS_ONE; }
-static bool ends(const struct shaping *s, int i) { return i >= s->n_in || !s->in[i] || (kit_int(s, i) && s->in[i]->ndim == 1 && s->in[i]->dim[0].axis == AXIS_R1); }
+static bool tokens(const struct shaping *s, int i) {
+    return kit_float(s, i) && s->in[i]->ndim == 2 && s->in[i]->dim[0].axis >= AXIS_T0 && s->in[i]->dim[1].axis == AXIS_ONE;
+}
+static bool ends(const struct shaping *s, int i) {
+    return i >= s->n_in || !s->in[i] || (kit_int(s, i) && s->in[i]->ndim == 1 && s->in[i]->dim[0].axis == AXIS_R1);
+}
 static void axis_of(const struct shaping *s, struct tensor *t, const struct tensor *like) { /* rows of an output: those of x, or of the axis named */
     const struct conv_args *a = s->attr;
     kit_like(t, like);
@@ -61,7 +82,8 @@ static void pack_room(struct shaping *s, const struct geo *g, bool back) {
 static int conv_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *w = s->in[1], *b = s->n_in > 3 ? s->in[3] : NULL;
     const struct conv_args *a = s->attr;
-    if (!tokens(s, 0) || !kit_float(s, 1) || w->ndim != 3 || !kit_int(s, 2) || !ends(s, 2) || !ends(s, 4) || (b && (b->ndim != 1 || !dim_same(b->dim[0], w->dim[0]))))
+    if (!tokens(s, 0) || !kit_float(s, 1) || w->ndim != 3 || !kit_int(s, 2) || !ends(s, 2) || !ends(s, 4) ||
+        (b && (b->ndim != 1 || !dim_same(b->dim[0], w->dim[0]))))
         return err_set(e, "needs tokens (T, C), weight (O, C / groups, K), offsets (R+1), optionally bias (O) and the offsets of the output");
     struct geo g = geo_of(a, x->dim[1].k, w->dim[0].k, w->dim[2].k);
     if (fits(&g, a, e) < 0) return -1;
@@ -76,7 +98,8 @@ static int conv_shape(struct shaping *s, struct err *e) {
 static int dx_shape(struct shaping *s, struct err *e) { /* (dy (U, O), weight, offsets, output offsets or none) */
     const struct tensor *d = s->in[0], *w = s->in[1];
     const struct conv_args *a = s->attr;
-    if (!tokens(s, 0) || !kit_float(s, 1) || w->ndim != 3 || !kit_int(s, 2) || !ends(s, 2) || !ends(s, 3)) return err_set(e, "needs dy (U, O), weight (O, C / groups, K) and offsets");
+    if (!tokens(s, 0) || !kit_float(s, 1) || w->ndim != 3 || !kit_int(s, 2) || !ends(s, 2) || !ends(s, 3))
+        return err_set(e, "needs dy (U, O), weight (O, C / groups, K) and offsets");
     struct geo g = geo_of(a, w->dim[1].k * a->groups, d->dim[1].k, w->dim[2].k);
     if (fits(&g, a, e) < 0) return -1;
     if (w->dim[0].k != g.o) return err_set(e, "the weight does not have the channels of the gradient");
@@ -166,7 +189,8 @@ static void pack(const struct exec *x, const struct geo *g, const float *w, bool
     for (int64_t q = 0; q < g->g; q++) {
         for (int64_t o = 0; o < g->og; o++)
             for (int64_t c = 0; c < g->cg; c++)
-                for (int64_t k = 0; k < g->k; k++) own[back ? (k * g->og + o) * g->cg + c : (k * g->cg + c) * g->og + o] = w[((q * g->og + o) * g->cg + c) * g->k + k];
+                for (int64_t k = 0; k < g->k; k++)
+                    own[back ? (k * g->og + o) * g->cg + c : (k * g->cg + c) * g->og + o] = w[((q * g->og + o) * g->cg + c) * g->k + k];
         int64_t rows = g->k * (back ? g->og : g->cg), cols = back ? g->cg : g->og;
         ISA(packed_put)(false, own, cols, rows, cols, to + (size_t)q * one);
     }
@@ -186,14 +210,16 @@ static void gather(const struct geo *g, bool back, int64_t q, int64_t from, int6
 }
 static void rows_run(const struct exec *x, const struct geo *g, bool back, int64_t lo, int64_t hi) {
     float col[COL] __attribute__((aligned(64)));
-    int64_t deep = g->k * (back ? g->og : g->cg), wide = back ? g->cg : g->og, pitch = back ? g->c : g->o, step = kit_min(ROWS, kit_max(1, COL / deep)), to = kit_min(x->out[0].n[0], hi * ROWS);
+    int64_t deep = g->k * (back ? g->og : g->cg), wide = back ? g->cg : g->og, pitch = back ? g->c : g->o, step = kit_min(ROWS, kit_max(1, COL / deep)),
+            to = kit_min(x->out[0].n[0], hi * ROWS);
     size_t one = ISA(packed_size)(deep, wide) + 16;
     const float *bias = !back && kit_has(x, 3) ? x->in[3].data : NULL;
     for (int64_t t = lo * ROWS; t < to; t += step)
         for (int64_t q = 0; q < g->g; q++) {
             int64_t n = kit_min(step, to - t);
             gather(g, back, q, t, n, x->in[0].data, col);
-            ISA(packed_gemm)(n, wide, deep, col, deep, line_up(x) + (size_t)q * one, bias ? bias + q * wide : NULL, (float *)x->out[0].data + t * pitch + q * wide, pitch);
+            ISA(packed_gemm)
+            (n, wide, deep, col, deep, line_up(x) + (size_t)q * one, bias ? bias + q * wide : NULL, (float *)x->out[0].data + t * pitch + q * wide, pitch);
         }
 }
 static int64_t row_tiles(const struct exec *x) { return kit_tiles(x->out[0].n[0], ROWS); }
@@ -225,7 +251,8 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) { /* pieces as 
         for (int64_t t = from; t < to; t += step)
             for (int64_t q = 0, n = kit_min(step, to - t); q < g.g; q++) {
                 gather(&g, false, q, t, n, x->in[1].data, col);
-                gemm_f32(true, false, g.og, deep, n, 1, (const float *)x->in[0].data + t * g.o + q * g.og, g.o, col, deep, t > from, sum + q * g.og * deep, deep);
+                gemm_f32(
+                    true, false, g.og, deep, n, 1, (const float *)x->in[0].data + t * g.o + q * g.og, g.o, col, deep, t > from, sum + q * g.og * deep, deep);
             }
     }
 }
@@ -264,30 +291,84 @@ static void offsets_run(const struct exec *x, int64_t lo, int64_t hi) { /* a sum
 }
 
 static const char *const pads[] = {"same", "causal", NULL};
-#define COUNT(n, h, d, most) {.name = #n, .help = h, .def = d, .type = ARG_INT, .offset = offsetof(struct conv_args, n), .lo = 1, .hi = most}
-static const struct arg conv_arg[] = {
-    COUNT(stride, "tokens from one output to the next", "1", 4096), COUNT(dilation, "tokens from one tap to the next", "1", 4096), COUNT(groups, "channel groups that do not see each other", "1", 1 << 20),
-    {.name = "pad", .help = "zeros at both ends, or all before the first token", .def = "same", .type = ARG_ENUM, .offset = offsetof(struct conv_args, pad), .names = pads},
-    {.name = "size", .help = "taps, for the gradient to the weight", .def = "1", .type = ARG_INT, .offset = offsetof(struct conv_args, size), .lo = 1, .hi = 4096},
-    {.name = "axis", .help = "axis symbol of an output of other lengths; 0: that of the input", .def = "0", .type = ARG_INT, .offset = offsetof(struct conv_args, axis), .hi = AXIS_N - 1},
+#define COUNT(n, h, d, most) \
+    { .name = #n, .help = h, .def = d, .type = ARG_INT, .offset = offsetof(struct conv_args, n), .lo = 1, .hi = most }
+static const struct arg conv_arg[] = {COUNT(stride, "tokens from one output to the next", "1", 4096),
+    COUNT(dilation, "tokens from one tap to the next", "1", 4096), COUNT(groups, "channel groups that do not see each other", "1", 1 << 20),
+    {.name = "pad",
+        .help = "zeros at both ends, or all before the first token",
+        .def = "same",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct conv_args, pad),
+        .names = pads},
+    {.name = "size",
+        .help = "taps, for the gradient to the weight",
+        .def = "1",
+        .type = ARG_INT,
+        .offset = offsetof(struct conv_args, size),
+        .lo = 1,
+        .hi = 4096},
+    {.name = "axis",
+        .help = "axis symbol of an output of other lengths; 0: that of the input",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct conv_args, axis),
+        .hi = AXIS_N - 1},
     {0}};
-static const struct sample conv_samples[] = {{NULL, "f(T0,3) f(4,3,3) o(T0) f(4)"}, {"pad=causal", "f(T0,5) f(2,5,2) o(T0)"}, {"dilation=2 groups=2", "f(T0,4) f(6,2,3) o(T0) f(6)"},
-    {NULL, "f(T0,33) f(17,33,5) o(T0) f(17)"}, {"stride=2 axis=4", "f(T0,3) f(4,3,3) o(T0) f(4) o(T1)"}, {"stride=3 axis=4 dilation=2 pad=causal", "f(T0,3) f(5,3,4) o(T0) - o(T1)"}, {0}};
-static const struct sample dx_samples[] = {{NULL, "f(T0,4) f(4,3,3) o(T0)"}, {"dilation=2 groups=2 pad=causal", "f(T0,6) f(6,2,4) o(T0)"}, {NULL, "f(T0,17) f(17,33,5) o(T0)"},
-    {"stride=2 axis=3", "f(T1,4) f(4,3,3) o(T0) o(T1)"}, {0}};
-static const struct sample dw_samples[] = {{"size=3", "f(T0,4) f(T0,3) o(T0)"}, {"size=4 dilation=2 groups=2 pad=causal", "f(T0,6) f(T0,4) o(T0)"}, {"size=5", "f(T0,17) f(T0,33) o(T0)"},
-    {"size=3 stride=2", "f(T1,4) f(T0,3) o(T0) o(T1)"}, {0}};
+static const struct sample conv_samples[] = {{NULL, "f(T0,3) f(4,3,3) o(T0) f(4)"}, {"pad=causal", "f(T0,5) f(2,5,2) o(T0)"},
+    {"dilation=2 groups=2", "f(T0,4) f(6,2,3) o(T0) f(6)"}, {NULL, "f(T0,33) f(17,33,5) o(T0) f(17)"}, {"stride=2 axis=4", "f(T0,3) f(4,3,3) o(T0) f(4) o(T1)"},
+    {"stride=3 axis=4 dilation=2 pad=causal", "f(T0,3) f(5,3,4) o(T0) - o(T1)"}, {0}};
+static const struct sample dx_samples[] = {{NULL, "f(T0,4) f(4,3,3) o(T0)"}, {"dilation=2 groups=2 pad=causal", "f(T0,6) f(6,2,4) o(T0)"},
+    {NULL, "f(T0,17) f(17,33,5) o(T0)"}, {"stride=2 axis=3", "f(T1,4) f(4,3,3) o(T0) o(T1)"}, {0}};
+static const struct sample dw_samples[] = {{"size=3", "f(T0,4) f(T0,3) o(T0)"}, {"size=4 dilation=2 groups=2 pad=causal", "f(T0,6) f(T0,4) o(T0)"},
+    {"size=5", "f(T0,17) f(T0,33) o(T0)"}, {"size=3 stride=2", "f(T1,4) f(T0,3) o(T0) o(T1)"}, {0}};
 static const struct sample offsets_samples[] = {{"stride=2", "o(T0)"}, {"stride=3", "o(T1)"}, {0}};
 
 const struct op ISA(op_conv1d) = {
-    .kind = {.name = "conv1d", .help = "convolution over the tokens of each text", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 3, .in_max = 5, .n_out = 1,
-    .shape = conv_shape, .grad = conv_grad, .cost = conv_cost, .ref = conv_ref, .tiles = row_tiles, .begin = conv_begin, .run = conv_run, .samples = conv_samples};
+    .kind = {.name = "conv1d", .help = "convolution over the tokens of each text", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 3,
+    .in_max = 5,
+    .n_out = 1,
+    .shape = conv_shape,
+    .grad = conv_grad,
+    .cost = conv_cost,
+    .ref = conv_ref,
+    .tiles = row_tiles,
+    .begin = conv_begin,
+    .run = conv_run,
+    .samples = conv_samples};
 const struct op ISA(op_conv1d_dx) = {
-    .kind = {.name = "conv1d_dx", .help = "gradient of conv1d to its tokens", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 3, .in_max = 4, .n_out = 1,
-    .shape = dx_shape, .cost = dx_cost, .ref = dx_ref, .tiles = row_tiles, .begin = dx_begin, .run = dx_run, .samples = dx_samples};
+    .kind = {.name = "conv1d_dx", .help = "gradient of conv1d to its tokens", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 3,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = dx_shape,
+    .cost = dx_cost,
+    .ref = dx_ref,
+    .tiles = row_tiles,
+    .begin = dx_begin,
+    .run = dx_run,
+    .samples = dx_samples};
 const struct op ISA(op_conv1d_dw) = {
-    .kind = {.name = "conv1d_dw", .help = "gradient of conv1d to its weight", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 3, .in_max = 4, .n_out = 1,
-    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .tiles2 = dw_tiles2, .run2 = dw_sum, .samples = dw_samples};
+    .kind = {.name = "conv1d_dw", .help = "gradient of conv1d to its weight", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 3,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = dw_shape,
+    .cost = dw_cost,
+    .ref = dw_ref,
+    .tiles = dw_tiles,
+    .run = dw_run,
+    .tiles2 = dw_tiles2,
+    .run2 = dw_sum,
+    .samples = dw_samples};
 const struct op ISA(op_strided_offsets) = {
-    .kind = {.name = "strided_offsets", .help = "offsets of every stride-th token", .args = conv_arg, .size = sizeof(struct conv_args)}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_NO_GRAD,
-    .shape = offsets_shape, .ref = offsets_ref, .run = offsets_run, .samples = offsets_samples};
+    .kind = {.name = "strided_offsets", .help = "offsets of every stride-th token", .args = conv_arg, .size = sizeof(struct conv_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = offsets_shape,
+    .ref = offsets_ref,
+    .run = offsets_run,
+    .samples = offsets_samples};

@@ -6,11 +6,11 @@
 #include "engine/ops/image.h"
 
 struct direct { /* one output row (or two) of one channel block */
-    const float *x, *w;       /* padded input at the row's first pixel; weights of this output block */
+    const float *x, *w; /* padded input at the row's first pixel; weights of this output block */
     int64_t planes, plane, wplane; /* input blocks, floats from one to the next, of the input and of the weights */
-    int64_t taps, width;      /* taps; input channels of a tap */
+    int64_t taps, width; /* taps; input channels of a tap */
     const int64_t *xoff, *woff; /* of each tap */
-    int64_t xs, xr, ys, yr;   /* floats from a pixel to the next in its row, and from a row to the next */
+    int64_t xs, xr, ys, yr; /* floats from a pixel to the next in its row, and from a row to the next */
     image_vec bias;
 };
 
@@ -56,7 +56,8 @@ static inline void direct_rows(const struct direct *d, int64_t rows, int64_t col
 }
 
 /* w[j] += sum over rows x cols pixels of x[pixel][j] dy[pixel], j < M: a rank-1 update a pixel, held in registers. */
-static inline __attribute__((always_inline)) void outer_tile(const int M, const float *x, int64_t xs, int64_t xr, const float *dy, int64_t dyr, int64_t rows, int64_t cols, float *w) {
+static inline __attribute__((always_inline)) void outer_tile(
+    const int M, const float *x, int64_t xs, int64_t xr, const float *dy, int64_t dyr, int64_t rows, int64_t cols, float *w) {
     image_vec acc[16];
 #pragma GCC unroll 16
     for (int j = 0; j < M; j++) acc[j] = *(image_vec *)(w + j * IMAGE_B);

@@ -43,8 +43,10 @@ static void dropout_run(const struct exec *x, int64_t lo, int64_t hi) {
 static int path_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *o = s->n_in > 2 ? s->in[2] : NULL;
     bool texts = kit_float(s, 0) && x->ndim >= 1 && x->dim[0].axis >= AXIS_T0;
-    if (!kit_float(s, 0) || !kit_float(s, 1) || s->in[1]->ndim != 0 || x->ndim < 1 || (!texts && x->dim[0].axis != AXIS_R)) return err_set(e, "needs values of examples (R, ..) or of tokens (T, ..) and one probability");
-    if (texts != (o != NULL) || (o && (!kit_int(s, 2) || o->ndim != 1 || o->dim[0].axis != AXIS_R1))) return err_set(e, "tokens, and only they, need the offsets (R+1) of their texts");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || s->in[1]->ndim != 0 || x->ndim < 1 || (!texts && x->dim[0].axis != AXIS_R))
+        return err_set(e, "needs values of examples (R, ..) or of tokens (T, ..) and one probability");
+    if (texts != (o != NULL) || (o && (!kit_int(s, 2) || o->ndim != 1 || o->dim[0].axis != AXIS_R1)))
+        return err_set(e, "tokens, and only they, need the offsets (R+1) of their texts");
     kit_like(&s->out[0], x);
     s->n_out = 1;
     return 0;
@@ -84,10 +86,26 @@ static void path_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 static const struct sample dropout_samples[] = {{NULL, "f(R,4) s(0.5)"}, {NULL, "f(R,3,5) s(0.1)"}, {NULL, "f(T0,33) s(0)"}, {NULL, "f(R,7) s(0.9)"}, {0}};
 
-const struct op ISA(op_dropout) = {
-    .kind = {.name = "dropout", .help = "sets a share p of the values to 0 and scales the rest by 1 / (1 - p)"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .flags = OP_RANDOM | OP_INPLACE, .shape = dropout_shape, .grad = dropout_grad, .ref = dropout_ref, .tiles = dropout_tiles, .run = dropout_run, .samples = dropout_samples};
+const struct op ISA(op_dropout) = {.kind = {.name = "dropout", .help = "sets a share p of the values to 0 and scales the rest by 1 / (1 - p)"},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .flags = OP_RANDOM | OP_INPLACE,
+    .shape = dropout_shape,
+    .grad = dropout_grad,
+    .ref = dropout_ref,
+    .tiles = dropout_tiles,
+    .run = dropout_run,
+    .samples = dropout_samples};
 static const struct sample path_samples[] = {{NULL, "f(R,4) s(0.5)"}, {NULL, "f(R,3,5) s(0.3)"}, {NULL, "f(T0,33) s(0.5) o(T0)"}, {NULL, "f(R,7) s(0)"}, {0}};
-const struct op ISA(op_drop_path) = {
-    .kind = {.name = "drop_path", .help = "sets a share p of the examples to 0 and scales the rest by 1 / (1 - p)"}, .in_min = 2, .in_max = 3, .n_out = 1,
-    .flags = OP_RANDOM | OP_INPLACE, .shape = path_shape, .grad = path_grad, .ref = path_ref, .tiles = path_tiles, .run = path_run, .samples = path_samples};
+const struct op ISA(op_drop_path) = {.kind = {.name = "drop_path", .help = "sets a share p of the examples to 0 and scales the rest by 1 / (1 - p)"},
+    .in_min = 2,
+    .in_max = 3,
+    .n_out = 1,
+    .flags = OP_RANDOM | OP_INPLACE,
+    .shape = path_shape,
+    .grad = path_grad,
+    .ref = path_ref,
+    .tiles = path_tiles,
+    .run = path_run,
+    .samples = path_samples};

@@ -9,8 +9,12 @@
 #define WORK 32768 /* values a tile */
 
 enum { MODE_MEAN, MODE_SUM };
-struct bag_args { int mode; };
-struct embed_args { int64_t start; };
+struct bag_args {
+    int mode;
+};
+struct embed_args {
+    int64_t start;
+};
 
 static bool is_table(const struct shaping *s, int table, int scale) {
     const struct tensor *w = s->in[table], *c = scale < s->n_in ? s->in[scale] : NULL;
@@ -29,7 +33,8 @@ static inline __attribute__((always_inline)) void row_add(float *y, const int8_t
 /* ---- lookup: (ids (..), table (V, D), scale (V)) -> (.., D) */
 static int embedding_i8_shape(struct shaping *s, struct err *e) {
     const struct tensor *ids = s->in[0];
-    if (!kit_int(s, 0) || !is_table(s, 1, 2) || ids->ndim >= TENSOR_DIMS) return err_set(e, "needs i32 ids (..), an i8 table (rows, width) and its scales (rows)");
+    if (!kit_int(s, 0) || !is_table(s, 1, 2) || ids->ndim >= TENSOR_DIMS)
+        return err_set(e, "needs i32 ids (..), an i8 table (rows, width) and its scales (rows)");
     kit_like(&s->out[0], ids);
     s->out[0].dim[s->out[0].ndim++] = s->in[1]->dim[1];
     s->out[0].dtype = DT_F32;
@@ -59,7 +64,8 @@ static void embedding_i8_ref(const struct exec *x) {
 /* ---- bag: (ids (T), table (V, D), offsets (R+1), scale (V), weight (T) or none) -> (R, D): sum w e / sum w (mean; 0 where the sum is 0) or sum w e */
 static int bag_i8_shape(struct shaping *s, struct err *e) {
     const struct tensor *ids = s->in[0], *o = s->in[2], *tw = s->n_in > 4 ? s->in[4] : NULL;
-    bool ok = kit_int(s, 0) && is_table(s, 1, 3) && kit_int(s, 2) && ids->ndim == 1 && o->ndim == 1 && o->dim[0].axis == AXIS_R1 && (!tw || (tw->dtype == DT_F32 && kit_same(tw, ids)));
+    bool ok = kit_int(s, 0) && is_table(s, 1, 3) && kit_int(s, 2) && ids->ndim == 1 && o->ndim == 1 && o->dim[0].axis == AXIS_R1 &&
+              (!tw || (tw->dtype == DT_F32 && kit_same(tw, ids)));
     if (!ok) return err_set(e, "needs i32 ids (T), an i8 table (rows, width), offsets (R+1), the scales (rows) and optionally a weight for each id");
     s->out[0].ndim = 2;
     s->out[0].dim[0] = (struct dim){1, AXIS_R};
@@ -117,7 +123,8 @@ static int embed_i8_shape(struct shaping *s, struct err *e) {
     const struct tensor *ids = s->in[0], *w = s->in[1], *o = s->in[2];
     bool ok = kit_int(s, 0) && is_table(s, 1, 5) && kit_int(s, 2) && ids->ndim == 1 && o->ndim == 1 && o->dim[0].axis == AXIS_R1;
     for (int i = 3; ok && i < 5; i++) ok = !s->in[i] || (s->in[i]->dtype == DT_F32 && s->in[i]->ndim == 2 && dim_same(s->in[i]->dim[1], w->dim[1]));
-    if (!ok) return err_set(e, "needs i32 ids (T), i8 words (rows, width), offsets (R+1), positions and types of that width or none, and the words' scales (rows)");
+    if (!ok)
+        return err_set(e, "needs i32 ids (T), i8 words (rows, width), offsets (R+1), positions and types of that width or none, and the words' scales (rows)");
     kit_like(&s->out[0], ids);
     s->out[0].dim[s->out[0].ndim++] = w->dim[1];
     s->out[0].dtype = DT_F32;
@@ -126,7 +133,8 @@ static int embed_i8_shape(struct shaping *s, struct err *e) {
 }
 static int64_t embed_i8_tiles(const struct exec *x) { return kit_tiles(x->out[0].n[0], kit_grain(WORK, kit_last(&x->out[0]))); }
 static void embed_i8_run(const struct exec *x, int64_t lo, int64_t hi) {
-    int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain), t = lo * grain;
+    int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain),
+            t = lo * grain;
     const int32_t *ids = x->in[0].data, *off = x->in[2].data;
     const int8_t *word = x->in[1].data;
     const float *pos = kit_has(x, 3) ? x->in[3].data : NULL, *type = kit_has(x, 4) ? x->in[4].data : NULL, *scale = x->in[5].data;
@@ -155,15 +163,50 @@ static void embed_i8_ref(const struct exec *x) {
 }
 
 static const char *const modes[] = {"mean", "sum", NULL};
-static const struct arg bag_arg[] = {{.name = "mode", .help = "mean or sum of the rows", .def = "mean", .type = ARG_ENUM, .offset = offsetof(struct bag_args, mode), .names = modes}, {0}};
-static const struct arg embed_arg[] = {{.name = "start", .help = "position of the first token", .def = "0", .type = ARG_INT, .offset = offsetof(struct embed_args, start), .lo = -1, .hi = 1 << 20}, {0}};
+static const struct arg bag_arg[] = {
+    {.name = "mode", .help = "mean or sum of the rows", .def = "mean", .type = ARG_ENUM, .offset = offsetof(struct bag_args, mode), .names = modes}, {0}};
+static const struct arg embed_arg[] = {{.name = "start",
+                                           .help = "position of the first token",
+                                           .def = "0",
+                                           .type = ARG_INT,
+                                           .offset = offsetof(struct embed_args, start),
+                                           .lo = -1,
+                                           .hi = 1 << 20},
+    {0}};
 static const struct sample none[] = {{0}}; /* tests/engine/int8_test.c */
-const struct op ISA(op_embedding_i8) = {
-    .kind = {.name = "embedding_i8", .help = "rows of a table in 8 bits"}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .shape = embedding_i8_shape, .grad = no_grad, .ref = embedding_i8_ref, .tiles = embedding_i8_tiles, .run = embedding_i8_run, .samples = none};
-const struct op ISA(op_embedding_bag_i8) = {
-    .kind = {.name = "embedding_bag_i8", .help = "mean or sum of the rows of each text, of a table in 8 bits", .args = bag_arg, .size = sizeof(struct bag_args)}, .in_min = 4, .in_max = 5, .n_out = 1,
-    .shape = bag_i8_shape, .grad = no_grad, .ref = bag_i8_ref, .tiles = bag_i8_tiles, .run = bag_i8_run, .samples = none};
-const struct op ISA(op_embed_i8) = {
-    .kind = {.name = "embed_i8", .help = "sum of the vectors of word, position and type, words in 8 bits", .args = embed_arg, .size = sizeof(struct embed_args)}, .in_min = 3, .in_max = 6, .n_out = 1,
-    .shape = embed_i8_shape, .grad = no_grad, .ref = embed_i8_ref, .tiles = embed_i8_tiles, .run = embed_i8_run, .samples = none};
+const struct op ISA(op_embedding_i8) = {.kind = {.name = "embedding_i8", .help = "rows of a table in 8 bits"},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = embedding_i8_shape,
+    .grad = no_grad,
+    .ref = embedding_i8_ref,
+    .tiles = embedding_i8_tiles,
+    .run = embedding_i8_run,
+    .samples = none};
+const struct op ISA(op_embedding_bag_i8) = {.kind = {.name = "embedding_bag_i8",
+                                                .help = "mean or sum of the rows of each text, of a table in 8 bits",
+                                                .args = bag_arg,
+                                                .size = sizeof(struct bag_args)},
+    .in_min = 4,
+    .in_max = 5,
+    .n_out = 1,
+    .shape = bag_i8_shape,
+    .grad = no_grad,
+    .ref = bag_i8_ref,
+    .tiles = bag_i8_tiles,
+    .run = bag_i8_run,
+    .samples = none};
+const struct op ISA(op_embed_i8) = {.kind = {.name = "embed_i8",
+                                        .help = "sum of the vectors of word, position and type, words in 8 bits",
+                                        .args = embed_arg,
+                                        .size = sizeof(struct embed_args)},
+    .in_min = 3,
+    .in_max = 6,
+    .n_out = 1,
+    .shape = embed_i8_shape,
+    .grad = no_grad,
+    .ref = embed_i8_ref,
+    .tiles = embed_i8_tiles,
+    .run = embed_i8_run,
+    .samples = none};

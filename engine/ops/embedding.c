@@ -9,7 +9,9 @@
 #define WORK 32768 /* values a tile */
 
 enum { MODE_MEAN, MODE_SUM };
-struct bag_args { int mode; };
+struct bag_args {
+    int mode;
+};
 static bool is_mean(const struct exec *x) { return ((const struct bag_args *)x->attr)->mode == MODE_MEAN; }
 
 /* ---- lookup: (ids (..), table (V, D)) -> (.., D) */
@@ -66,7 +68,10 @@ static int sparse_shape(struct shaping *s, const struct tensor *ids, const struc
     return 0;
 }
 /* Scratch: per slot its first list entry and then its end, per token its slot, the list of tokens (or texts) slot by slot. */
-struct lists { int32_t *end, *slot_of, *list, *count, *row, *slot; int64_t n; };
+struct lists {
+    int32_t *end, *slot_of, *list, *count, *row, *slot;
+    int64_t n;
+};
 static struct lists lists_of(const struct exec *x) {
     int64_t n = x->in[0].len;
     int32_t *s = x->scratch;
@@ -303,27 +308,70 @@ static void dense_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 static const char *const modes[] = {"mean", "sum", NULL};
 static const struct arg bag_arg[] = {
-    {.name = "mode", .help = "mean or sum of the rows of a text", .def = "mean", .type = ARG_ENUM, .offset = offsetof(struct bag_args, mode), .names = modes}, {0}};
+    {.name = "mode", .help = "mean or sum of the rows of a text", .def = "mean", .type = ARG_ENUM, .offset = offsetof(struct bag_args, mode), .names = modes},
+    {0}};
 static const struct sample embedding_samples[] = {{NULL, "i(T0)[0,4] f(5,3)"}, {NULL, "i(R)[-1,2] f(3,7)"}, {NULL, "i(R,3)[0,10] f(11,33)"}, {0}};
-static const struct sample egrad_samples[] = {{NULL, "i(T0)[0,4] f(5,3) f(T0,3)"}, {NULL, "i(R)[-1,2] f(3,7) f(R,7)"}, {NULL, "i(R,3)[0,10] f(11,33) f(R,3,33)"}, {0}};
-static const struct sample bag_samples[] = {
-    {NULL, "i(T0)[0,4] f(5,3) o(T0)"}, {"mode=sum", "i(T0)[-1,2] f(3,7) o(T0)"}, {NULL, "i(T0)[0,10] f(11,33) o(T0) c(T0)[0.1,2]"}, {"mode=sum", "i(T0)[0,1] f(2,1) o(T0) c(T0)"}, {0}};
+static const struct sample egrad_samples[] = {
+    {NULL, "i(T0)[0,4] f(5,3) f(T0,3)"}, {NULL, "i(R)[-1,2] f(3,7) f(R,7)"}, {NULL, "i(R,3)[0,10] f(11,33) f(R,3,33)"}, {0}};
+static const struct sample bag_samples[] = {{NULL, "i(T0)[0,4] f(5,3) o(T0)"}, {"mode=sum", "i(T0)[-1,2] f(3,7) o(T0)"},
+    {NULL, "i(T0)[0,10] f(11,33) o(T0) c(T0)[0.1,2]"}, {"mode=sum", "i(T0)[0,1] f(2,1) o(T0) c(T0)"}, {0}};
 static const struct sample bgrad_samples[] = {
     {NULL, "i(T0)[0,4] f(5,3) o(T0) f(R,3)"}, {"mode=sum", "i(T0)[-1,2] f(3,7) o(T0) f(R,7)"}, {NULL, "i(T0)[0,10] f(11,33) o(T0) f(R,33) c(T0)[0.1,2]"}, {0}};
-static const struct sample dense_samples[] = {{NULL, "f(3,4) i(3)[0,4] i(1)[3,3] i(5)[-1,2]"}, {NULL, "f(2,1) i(2)[0,4] i(1)[2,2] i(7)[-1,1]"}, {NULL, "f(9,33) i(9)[0,4] i(1)[9,9] i(3)[-1,8]"}, {0}};
+static const struct sample dense_samples[] = {
+    {NULL, "f(3,4) i(3)[0,4] i(1)[3,3] i(5)[-1,2]"}, {NULL, "f(2,1) i(2)[0,4] i(1)[2,2] i(7)[-1,1]"}, {NULL, "f(9,33) i(9)[0,4] i(1)[9,9] i(3)[-1,8]"}, {0}};
 
-const struct op ISA(op_embedding) = {
-    .kind = {.name = "embedding", .help = "rows of a table by id"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = embedding_shape, .grad = embedding_grad, .ref = embedding_ref, .tiles = embedding_tiles, .run = embedding_run, .samples = embedding_samples};
-const struct op ISA(op_embedding_grad) = {
-    .kind = {.name = "embedding_grad", .help = "row-sparse gradient of embedding"}, .in_min = 3, .in_max = 3, .n_out = 4, .flags = OP_NO_GRAD,
-    .shape = egrad_shape, .ref = egrad_ref, .tiles = slot_tiles, .begin = egrad_begin, .run = egrad_run, .samples = egrad_samples};
+const struct op ISA(op_embedding) = {.kind = {.name = "embedding", .help = "rows of a table by id"},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = embedding_shape,
+    .grad = embedding_grad,
+    .ref = embedding_ref,
+    .tiles = embedding_tiles,
+    .run = embedding_run,
+    .samples = embedding_samples};
+const struct op ISA(op_embedding_grad) = {.kind = {.name = "embedding_grad", .help = "row-sparse gradient of embedding"},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 4,
+    .flags = OP_NO_GRAD,
+    .shape = egrad_shape,
+    .ref = egrad_ref,
+    .tiles = slot_tiles,
+    .begin = egrad_begin,
+    .run = egrad_run,
+    .samples = egrad_samples};
 const struct op ISA(op_embedding_bag) = {
-    .kind = {.name = "embedding_bag", .help = "mean or sum of table rows over each text", .args = bag_arg, .size = sizeof(struct bag_args)}, .in_min = 3, .in_max = 4, .n_out = 1,
-    .shape = bag_shape, .grad = bag_grad, .cost = bag_cost, .ref = bag_ref, .tiles = bag_tiles, .run = bag_run, .samples = bag_samples};
+    .kind = {.name = "embedding_bag", .help = "mean or sum of table rows over each text", .args = bag_arg, .size = sizeof(struct bag_args)},
+    .in_min = 3,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = bag_shape,
+    .grad = bag_grad,
+    .cost = bag_cost,
+    .ref = bag_ref,
+    .tiles = bag_tiles,
+    .run = bag_run,
+    .samples = bag_samples};
 const struct op ISA(op_embedding_bag_grad) = {
-    .kind = {.name = "embedding_bag_grad", .help = "row-sparse gradient of embedding_bag", .args = bag_arg, .size = sizeof(struct bag_args)}, .in_min = 4, .in_max = 5, .n_out = 4,
-    .flags = OP_NO_GRAD, .shape = bgrad_shape, .ref = bgrad_ref, .tiles = slot_tiles, .begin = bgrad_begin, .run = bgrad_run, .samples = bgrad_samples};
-const struct op ISA(op_rows_dense) = {
-    .kind = {.name = "rows_dense", .help = "a row-sparse gradient as a whole table"}, .in_min = 4, .in_max = 4, .n_out = 1, .flags = OP_NO_GRAD,
-    .shape = dense_shape, .ref = dense_ref, .tiles = dense_tiles, .run = dense_run, .samples = dense_samples};
+    .kind = {.name = "embedding_bag_grad", .help = "row-sparse gradient of embedding_bag", .args = bag_arg, .size = sizeof(struct bag_args)},
+    .in_min = 4,
+    .in_max = 5,
+    .n_out = 4,
+    .flags = OP_NO_GRAD,
+    .shape = bgrad_shape,
+    .ref = bgrad_ref,
+    .tiles = slot_tiles,
+    .begin = bgrad_begin,
+    .run = bgrad_run,
+    .samples = bgrad_samples};
+const struct op ISA(op_rows_dense) = {.kind = {.name = "rows_dense", .help = "a row-sparse gradient as a whole table"},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = dense_shape,
+    .ref = dense_ref,
+    .tiles = dense_tiles,
+    .run = dense_run,
+    .samples = dense_samples};

@@ -5,12 +5,14 @@
 
 #define WORK 8192
 #define SQRT1_2 0.70710678118654752440
-#define SQRT_2_PI 0.79788456080286535588     /* sqrt(2 / pi) */
+#define SQRT_2_PI 0.79788456080286535588 /* sqrt(2 / pi) */
 #define INV_SQRT_2PI 0.39894228040143267794
 
 enum { SIGMOID, SILU, GELU, GELU_TANH, RELU, TANH };
 enum { SECOND, FIRST };
-struct glu_args { int act, gate; };
+struct glu_args {
+    int act, gate;
+};
 typedef float (*fn)(float);
 
 static int halves(const struct tensor *x, struct err *e) {
@@ -26,7 +28,8 @@ static int glu_shape(struct shaping *s, struct err *e) {
     return 0;
 }
 static int grad_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || halves(s->in[0], e) < 0 || s->in[1]->ndim != s->in[0]->ndim) return err_set(e, "needs values (.., 2 n) and a gradient (.., n)");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || halves(s->in[0], e) < 0 || s->in[1]->ndim != s->in[0]->ndim)
+        return err_set(e, "needs values (.., 2 n) and a gradient (.., n)");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
     return 0;
@@ -133,16 +136,40 @@ static int64_t glu_tiles(const struct exec *x) { return kit_tiles(kit_rows(&x->o
 static int64_t grad_tiles(const struct exec *x) { return kit_tiles(kit_rows(&x->in[1]), kit_grain(WORK, kit_last(&x->in[1]))); }
 
 static const char *const acts[] = {"sigmoid", "silu", "gelu", "gelu_tanh", "relu", "tanh", NULL}, *const gates[] = {"second", "first", NULL};
-static const struct arg glu_arg[] = {
-    {.name = "act", .help = "function of the gate", .def = "sigmoid", .type = ARG_ENUM, .flags = ARG_POSITIONAL, .offset = offsetof(struct glu_args, act), .names = acts},
+static const struct arg glu_arg[] = {{.name = "act",
+                                         .help = "function of the gate",
+                                         .def = "sigmoid",
+                                         .type = ARG_ENUM,
+                                         .flags = ARG_POSITIONAL,
+                                         .offset = offsetof(struct glu_args, act),
+                                         .names = acts},
     {.name = "gate", .help = "which half is the gate", .def = "second", .type = ARG_ENUM, .offset = offsetof(struct glu_args, gate), .names = gates}, {0}};
-static const struct sample glu_samples[] = {{NULL, "f(R,4)"}, {"act=silu gate=first", "f(R,3,6)[-3,3]"}, {"act=gelu gate=first", "f(T0,34)[-3,3]"}, {"act=gelu_tanh", "f(R,6)[-3,3]"},
-    {"act=relu gate=first", "f(R,8)"}, {"act=tanh", "f(R,66)[-2,2]"}, {0}};
-static const struct sample grad_samples[] = {{NULL, "f(R,4) f(R,2)"}, {"act=silu gate=first", "f(R,3,6)[-3,3] f(R,3,3)"}, {"act=gelu gate=first", "f(R,34)[-3,3] f(R,17)"}, {"act=relu", "f(R,6) f(R,3)"}, {0}};
+static const struct sample glu_samples[] = {{NULL, "f(R,4)"}, {"act=silu gate=first", "f(R,3,6)[-3,3]"}, {"act=gelu gate=first", "f(T0,34)[-3,3]"},
+    {"act=gelu_tanh", "f(R,6)[-3,3]"}, {"act=relu gate=first", "f(R,8)"}, {"act=tanh", "f(R,66)[-2,2]"}, {0}};
+static const struct sample grad_samples[] = {{NULL, "f(R,4) f(R,2)"}, {"act=silu gate=first", "f(R,3,6)[-3,3] f(R,3,3)"},
+    {"act=gelu gate=first", "f(R,34)[-3,3] f(R,17)"}, {"act=relu", "f(R,6) f(R,3)"}, {0}};
 
-const struct op ISA(op_glu) = {
-    .kind = {.name = "glu", .help = "one half of the values times a function of the other", .example = "nn.glu{}", .args = glu_arg, .size = sizeof(struct glu_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .flags = OP_LAYER, .shape = glu_shape, .grad = glu_grad, .ref = glu_ref, .tiles = glu_tiles, .run = glu_run, .samples = glu_samples};
-const struct op ISA(op_glu_grad) = {
-    .kind = {.name = "glu_grad", .help = "gradient of glu", .args = glu_arg, .size = sizeof(struct glu_args)}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = grad_shape, .ref = grad_ref, .tiles = grad_tiles, .run = grad_run, .samples = grad_samples};
+const struct op ISA(op_glu) = {.kind = {.name = "glu",
+                                   .help = "one half of the values times a function of the other",
+                                   .example = "nn.glu{}",
+                                   .args = glu_arg,
+                                   .size = sizeof(struct glu_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_LAYER,
+    .shape = glu_shape,
+    .grad = glu_grad,
+    .ref = glu_ref,
+    .tiles = glu_tiles,
+    .run = glu_run,
+    .samples = glu_samples};
+const struct op ISA(op_glu_grad) = {.kind = {.name = "glu_grad", .help = "gradient of glu", .args = glu_arg, .size = sizeof(struct glu_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = grad_shape,
+    .ref = grad_ref,
+    .tiles = grad_tiles,
+    .run = grad_run,
+    .samples = grad_samples};

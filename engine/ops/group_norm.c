@@ -9,8 +9,13 @@
 #define WORK 16384
 #define CHANNELS 16 /* a tile of the gradients to gain and bias */
 
-struct norm_args { int64_t groups; double eps; };
-struct geo { int64_t n, c, g, cg, p; }; /* examples, channels, groups, channels a group, pixels */
+struct norm_args {
+    int64_t groups;
+    double eps;
+};
+struct geo {
+    int64_t n, c, g, cg, p;
+}; /* examples, channels, groups, channels a group, pixels */
 
 static struct geo geo_of(const struct exec *x) {
     const struct view *v = &x->in[0];
@@ -99,7 +104,9 @@ static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* (x, dy, mean, r, gain) -> dx */
-static bool saved_ok(const struct shaping *s) { return kit_float(s, 1) && kit_same(s->in[0], s->in[1]) && kit_float(s, 2) && kit_float(s, 3) && kit_same(s->in[2], s->in[3]); }
+static bool saved_ok(const struct shaping *s) {
+    return kit_float(s, 1) && kit_same(s->in[0], s->in[1]) && kit_float(s, 2) && kit_float(s, 3) && kit_same(s->in[2], s->in[3]);
+}
 static int dx_shape(struct shaping *s, struct err *e) {
     if (!channels_ok(s, e)) return -1;
     if (!saved_ok(s) || !per_channel(s, 4)) return err_set(e, "needs x, dy of its shape, mean, 1/deviation and gain");
@@ -124,7 +131,8 @@ static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
     struct geo g = geo_of(x);
     int64_t len = g.cg * g.p;
     for (int64_t i = lo * grain(&g) * g.g; i < kit_min(g.n, hi * grain(&g)) * g.g; i++) {
-        const float *a = (const float *)x->in[0].data + i * len, *d = (const float *)x->in[1].data + i * len, *w = (const float *)x->in[4].data + i % g.g * g.cg;
+        const float *a = (const float *)x->in[0].data + i * len, *d = (const float *)x->in[1].data + i * len,
+                    *w = (const float *)x->in[4].data + i % g.g * g.cg;
         float *y = (float *)x->out[0].data + i * len, m = ((const float *)x->in[2].data)[i], k = ((const float *)x->in[3].data)[i], sg = 0, sn = 0;
         for (int64_t c = 0; c < g.cg; c += g.p == 1 ? g.cg : 1) { /* one pixel: along the channels; else along the pixels */
             float one_g = 0, one_n = 0;
@@ -190,12 +198,17 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
 static const struct arg norm_arg[] = {
     {.name = "groups", .help = "groups of channels", .def = "1", .type = ARG_INT, .offset = offsetof(struct norm_args, groups), .lo = 1, .hi = 1 << 20},
     {.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
-static const struct sample norm_samples[] = {{"groups=2", "f(R,4,3) f(4) f(4)"}, {"groups=3 eps=0.1", "f(R,6,3,5) f(6) f(6)"}, {"groups=2", "f(T0,34) f(34) f(34)"}, {"groups=1", "f(R,3,2,2) f(3) f(3)"}, {0}};
-static const struct sample dx_samples[] = {{"groups=2", "f(R,4,3) f(R,4,3) c(R,2) c(R,2)[0.5,2] f(4)"}, {"groups=2", "f(T0,34) f(T0,34) c(T0,2) c(T0,2)[0.5,2] f(34)"}, {0}};
-static const struct sample dw_samples[] = {{"groups=2", "f(R,4,3) f(R,4,3) c(R,2) c(R,2)[0.5,2]"}, {"groups=2", "f(T0,34) f(T0,34) c(T0,2) c(T0,2)[0.5,2]"}, {0}};
+static const struct sample norm_samples[] = {{"groups=2", "f(R,4,3) f(4) f(4)"}, {"groups=3 eps=0.1", "f(R,6,3,5) f(6) f(6)"},
+    {"groups=2", "f(T0,34) f(34) f(34)"}, {"groups=1", "f(R,3,2,2) f(3) f(3)"}, {0}};
+static const struct sample dx_samples[] = {
+    {"groups=2", "f(R,4,3) f(R,4,3) c(R,2) c(R,2)[0.5,2] f(4)"}, {"groups=2", "f(T0,34) f(T0,34) c(T0,2) c(T0,2)[0.5,2] f(34)"}, {0}};
+static const struct sample dw_samples[] = {
+    {"groups=2", "f(R,4,3) f(R,4,3) c(R,2) c(R,2)[0.5,2]"}, {"groups=2", "f(T0,34) f(T0,34) c(T0,2) c(T0,2)[0.5,2]"}, {0}};
 
-#define ROW(n, h, in_, out_, ...) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = norm_arg, .size = sizeof(struct norm_args)}, .in_min = in_, .in_max = in_, .n_out = out_, __VA_ARGS__};
-ROW(group_norm, "mean 0 and variance 1 over groups of channels, then gain and bias", 3, 3, .shape = norm_shape, .grad = norm_grad, .ref = norm_ref, .tiles = norm_tiles, .run = norm_run, .samples = norm_samples)
+#define ROW(n, h, in_, out_, ...)   \
+    const struct op ISA(op_##n) = { \
+        .kind = {.name = #n, .help = h, .args = norm_arg, .size = sizeof(struct norm_args)}, .in_min = in_, .in_max = in_, .n_out = out_, __VA_ARGS__};
+ROW(group_norm, "mean 0 and variance 1 over groups of channels, then gain and bias", 3, 3, .shape = norm_shape, .grad = norm_grad, .ref = norm_ref,
+    .tiles = norm_tiles, .run = norm_run, .samples = norm_samples)
 ROW(group_norm_dx, "gradient of group_norm to its input", 5, 1, .shape = dx_shape, .ref = dx_ref, .tiles = norm_tiles, .run = dx_run, .samples = dx_samples)
 ROW(group_norm_dw, "gradients of group_norm to gain and bias", 4, 2, .shape = dw_shape, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .samples = dw_samples)

@@ -27,8 +27,8 @@ static inline uint32_t half_bf16(float f) { /* in the low 16 bits */
 }
 static inline uint32_t half_f16(float f) {
     uint32_t u = half_bits(f), sign = u >> 31 << 15, a = u & 0x7fffffff;
-    uint32_t normal = (a - (112u << 23) + 0xfff + ((a >> 13) & 1)) >> 13;                      /* the exponent's offset is 112 less */
-    uint32_t small = half_bits(half_float(a) + half_float(126u << 23)) - (126u << 23);         /* the sum's unit in the last place is 2^-24 */
+    uint32_t normal = (a - (112u << 23) + 0xfff + ((a >> 13) & 1)) >> 13; /* the exponent's offset is 112 less */
+    uint32_t small = half_bits(half_float(a) + half_float(126u << 23)) - (126u << 23); /* the sum's unit in the last place is 2^-24 */
     return sign | (a > 0x7f800000 ? 0x7e00 : a >= 143u << 23 ? 0x7c00 : a < 113u << 23 ? small : normal);
 }
 static inline float half_from_f16(uint32_t h) {
@@ -53,7 +53,8 @@ static inline void half_up_bf16(const uint16_t *restrict x, int64_t n, float *re
 static inline void half_down_f16(const float *restrict x, int64_t n, uint16_t *restrict y) {
     int64_t i = 0;
 #if defined(__F16C__)
-    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #endif
     for (; i < n; i++) y[i] = (uint16_t)half_f16(x[i]);
 }

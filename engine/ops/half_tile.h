@@ -32,9 +32,13 @@ static inline void put_pair(enum dtype as, enum dtype type, const void *row0, co
             return;
         }
         const float *a = half_up(type, row0, w, even), *b = row1 ? half_up(type, row1, w, odd) : odd;
-        const __m512i mix = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+        const __m512i mix = _mm512_set_epi16(
+            31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
         for (int64_t j = 0; j < wide; j += 16) {
-            __mmask16 in = (__mmask16)(w - j >= 16 ? 0xffff : w > j ? (1u << (w - j)) - 1 : 0), all = (__mmask16)(wide - j >= 16 ? 0xffff : (1u << (wide - j)) - 1);
+            __mmask16 in = (__mmask16)(w - j >= 16 ? 0xffff
+                                       : w > j     ? (1u << (w - j)) - 1
+                                                   : 0),
+                      all = (__mmask16)(wide - j >= 16 ? 0xffff : (1u << (wide - j)) - 1);
             __m512i v = (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(in, b + j), _mm512_maskz_loadu_ps(in, a + j));
             _mm512_mask_storeu_epi32(out + j, all, _mm512_permutexvar_epi16(mix, v));
         }
@@ -93,7 +97,8 @@ static inline void put_columns(enum dtype as, struct half_mat a, int64_t k, int6
 
 #if PAIRED
 /* As mm_tile, on words of bf16 pairs. */
-static inline __attribute__((always_inline)) void pair_tile(int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, float *c, const int64_t ldc, const bool add) {
+static inline __attribute__((always_inline)) void pair_tile(
+    int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, float *c, const int64_t ldc, const bool add) {
     __m512 s[MM_MR][2];
 #pragma GCC unroll 12
     for (int r = 0; r < MM_MR; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
@@ -116,12 +121,14 @@ static inline __attribute__((always_inline)) void pair_tile(int64_t k, const flo
 #define pair_tile(k, a, ar, ak, b, c, ldc, add) mm_tile(k, a, ar, ak, b, MM_NR, c, ldc, add)
 #endif
 /* c (MM_MR, MM_NR) (+)= rows of words, pair_len ldp floats apart, times a right panel. */
-static inline __attribute__((always_inline)) void rows_tile(enum dtype as, int64_t words, const float *a, const int64_t ldp, const float *b, float *c, const int64_t ldc, const bool add) {
+static inline __attribute__((always_inline)) void rows_tile(
+    enum dtype as, int64_t words, const float *a, const int64_t ldp, const float *b, float *c, const int64_t ldc, const bool add) {
     if (PAIRED && as == DT_BF16) pair_tile(words, a, ldp, 1, b, c, ldc, add);
     else mm_tile(words, a, 2 * ldp, 1, b, MM_NR, c, ldc, add);
 }
 /* The same with a panel of put_columns. */
-static inline __attribute__((always_inline)) void columns_tile(enum dtype as, int64_t words, const float *a, const float *b, float *c, const int64_t ldc, const bool add) {
+static inline __attribute__((always_inline)) void columns_tile(
+    enum dtype as, int64_t words, const float *a, const float *b, float *c, const int64_t ldc, const bool add) {
     if (PAIRED && as == DT_BF16) pair_tile(words, a, 1, MM_MR, b, c, ldc, add);
     else mm_tile(words, a, 1, MM_MR, b, MM_NR, c, ldc, add);
 }

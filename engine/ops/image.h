@@ -14,7 +14,10 @@ typedef float image_vec_u __attribute__((vector_size(IMAGE_B * 4), aligned(4)));
 
 typedef int32_t image_int __attribute__((vector_size(IMAGE_B * 4)));
 static inline void image_where(const image_int *mask, image_vec *v) { /* v, or 0 where the comparison failed */
-    union { image_vec f; image_int i; } u = {.f = *v};
+    union {
+        image_vec f;
+        image_int i;
+    } u = {.f = *v};
     u.i &= *mask;
     *v = u.f;
 }

@@ -5,19 +5,22 @@
 
 #include "engine/graph/op.h"
 
-bool kit_float(const struct shaping *s, int i);                       /* input i is there and of a float type */
-bool kit_int(const struct shaping *s, int i);                         /* input i is there and i32 */
-bool kit_same(const struct tensor *a, const struct tensor *b);        /* shapes */
-void kit_like(struct tensor *out, const struct tensor *t);            /* shape, dtype, offsets */
-void kit_one(struct tensor *out, enum dtype d);                       /* () */
+bool kit_float(const struct shaping *s, int i); /* input i is there and of a float type */
+bool kit_int(const struct shaping *s, int i); /* input i is there and i32 */
+bool kit_same(const struct tensor *a, const struct tensor *b); /* shapes */
+void kit_like(struct tensor *out, const struct tensor *t); /* shape, dtype, offsets */
+void kit_one(struct tensor *out, enum dtype d); /* () */
 bool kit_flat(const struct tensor *t, int from, int to, struct dim *d); /* product of extents from..to-1; false: two symbols or too large */
 void kit_partials(struct shaping *s, const struct tensor *t, int64_t grain); /* scratch: one double a tile of `grain` elements, twice */
-bool kit_needs(const struct graph *g, tid t);                         /* wants a gradient */
+bool kit_needs(const struct graph *g, tid t); /* wants a gradient */
 /* A shape as arguments `k` and `axis`, for ops whose output shape no input has (gradients of pooling, slicing, sums). */
-struct kit_dims { struct arg_shape k, axis; };
-#define KIT_DIMS(T) \
-    {.name = "k", .help = "extents", .type = ARG_SHAPE, .offset = offsetof(T, k)}, \
-    {.name = "axis", .help = "axis symbols of the extents", .type = ARG_SHAPE, .offset = offsetof(T, axis)}
+struct kit_dims {
+    struct arg_shape k, axis;
+};
+#define KIT_DIMS(T)                                                                                           \
+    {.name = "k", .help = "extents", .type = ARG_SHAPE, .offset = offsetof(T, k)}, {                          \
+        .name = "axis", .help = "axis symbols of the extents", .type = ARG_SHAPE, .offset = offsetof(T, axis) \
+    }
 struct val *kit_dims_val(const struct tensor *t);
 void kit_dims_get(const struct kit_dims *d, struct tensor *out);
 /* graph_add with the attributes released afterwards; one output. */

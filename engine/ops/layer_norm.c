@@ -8,7 +8,9 @@
 #define WORK 16384
 #define COLS 64
 
-struct norm_args { double eps; };
+struct norm_args {
+    double eps;
+};
 
 static int norm_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
@@ -41,7 +43,8 @@ static void norm_ref(const struct exec *x) {
         m /= (double)n;
         for (int64_t i = 0; i < n; i++) v += (view_get(&x->in[0], r * n + i) - m) * (view_get(&x->in[0], r * n + i) - m);
         double k = 1 / sqrt(v / (double)n + ((const struct norm_args *)x->attr)->eps);
-        for (int64_t i = 0; i < n; i++) view_put(&x->out[0], r * n + i, (view_get(&x->in[0], r * n + i) - m) * k * view_get(&x->in[1], i) + view_get(&x->in[2], i));
+        for (int64_t i = 0; i < n; i++)
+            view_put(&x->out[0], r * n + i, (view_get(&x->in[0], r * n + i) - m) * k * view_get(&x->in[1], i) + view_get(&x->in[2], i));
         view_put(&x->out[1], r, m);
         view_put(&x->out[2], r, k);
     }
@@ -66,7 +69,8 @@ static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 /* (x, dy, mean, r, gain) -> dx */
 static int dx_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || !kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4)) return err_set(e, "needs x, dy of its shape, mean, 1/deviation and gain");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || !kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4))
+        return err_set(e, "needs x, dy of its shape, mean, 1/deviation and gain");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
     return 0;
@@ -105,7 +109,8 @@ static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 /* (x, dy, mean, r) -> dgain (n), dbias (n); tiles are columns */
 static int dw_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || s->in[0]->ndim < 1 || !kit_float(s, 2) || !kit_float(s, 3)) return err_set(e, "needs x, dy of its shape, mean and 1/deviation");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || s->in[0]->ndim < 1 || !kit_float(s, 2) || !kit_float(s, 3))
+        return err_set(e, "needs x, dy of its shape, mean and 1/deviation");
     for (int i = 0; i < 2; i++) {
         s->out[i].ndim = 1;
         s->out[i].dim[0] = s->in[0]->dim[s->in[0]->ndim - 1];
@@ -144,17 +149,40 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg norm_arg[] = {{.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
+static const struct arg norm_arg[] = {
+    {.name = "eps", .help = "added to the variance", .def = "1e-5", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
 static const struct sample norm_samples[] = {{NULL, "f(R,4) f(4) f(4)"}, {"eps=0.1", "f(R,3,5) f(5) f(5)"}, {NULL, "f(T0,33) f(33) f(33)"}, {0}};
-static const struct sample dx_samples[] = {{NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2] f(4)"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2] f(5)"}, {NULL, "f(R,33) f(R,33) c(R) c(R)[0.5,2] f(33)"}, {0}};
-static const struct sample dw_samples[] = {{NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2]"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2]"}, {NULL, "f(R,133) f(R,133) c(R) c(R)[0.5,2]"}, {0}};
+static const struct sample dx_samples[] = {{NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2] f(4)"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2] f(5)"},
+    {NULL, "f(R,33) f(R,33) c(R) c(R)[0.5,2] f(33)"}, {0}};
+static const struct sample dw_samples[] = {
+    {NULL, "f(R,4) f(R,4) c(R) c(R)[0.5,2]"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3) c(R,3)[0.5,2]"}, {NULL, "f(R,133) f(R,133) c(R) c(R)[0.5,2]"}, {0}};
 
 const struct op ISA(op_layer_norm) = {
-    .kind = {.name = "layer_norm", .help = "mean 0 and variance 1 over the last axis, then gain and bias", .args = norm_arg, .size = sizeof(struct norm_args)}, .in_min = 3, .in_max = 3, .n_out = 3,
-    .shape = norm_shape, .grad = norm_grad, .ref = norm_ref, .tiles = norm_tiles, .run = norm_run, .samples = norm_samples};
-const struct op ISA(op_layer_norm_dx) = {
-    .kind = {.name = "layer_norm_dx", .help = "gradient of layer_norm to its input"}, .in_min = 5, .in_max = 5, .n_out = 1,
-    .shape = dx_shape, .ref = dx_ref, .tiles = norm_tiles, .run = dx_run, .samples = dx_samples};
-const struct op ISA(op_layer_norm_dw) = {
-    .kind = {.name = "layer_norm_dw", .help = "gradients of layer_norm to gain and bias"}, .in_min = 4, .in_max = 4, .n_out = 2,
-    .shape = dw_shape, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .samples = dw_samples};
+    .kind = {.name = "layer_norm", .help = "mean 0 and variance 1 over the last axis, then gain and bias", .args = norm_arg, .size = sizeof(struct norm_args)},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 3,
+    .shape = norm_shape,
+    .grad = norm_grad,
+    .ref = norm_ref,
+    .tiles = norm_tiles,
+    .run = norm_run,
+    .samples = norm_samples};
+const struct op ISA(op_layer_norm_dx) = {.kind = {.name = "layer_norm_dx", .help = "gradient of layer_norm to its input"},
+    .in_min = 5,
+    .in_max = 5,
+    .n_out = 1,
+    .shape = dx_shape,
+    .ref = dx_ref,
+    .tiles = norm_tiles,
+    .run = dx_run,
+    .samples = dx_samples};
+const struct op ISA(op_layer_norm_dw) = {.kind = {.name = "layer_norm_dw", .help = "gradients of layer_norm to gain and bias"},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 2,
+    .shape = dw_shape,
+    .ref = dw_ref,
+    .tiles = dw_tiles,
+    .run = dw_run,
+    .samples = dw_samples};

@@ -3,7 +3,9 @@
 
 #include "engine/ops/image.h"
 
-struct layout_args { int64_t block; };
+struct layout_args {
+    int64_t block;
+};
 
 static int relayout_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
@@ -112,18 +114,45 @@ static void sum_finish(const struct exec *x) {
     }
 }
 
-static const struct arg layout_arg[] = {{.name = "block", .help = "channels of a block, 0: row-major", .def = "0", .type = ARG_INT, .offset = offsetof(struct layout_args, block), .lo = 0, .hi = 64}, {0}};
+static const struct arg layout_arg[] = {{.name = "block",
+                                            .help = "channels of a block, 0: row-major",
+                                            .def = "0",
+                                            .type = ARG_INT,
+                                            .offset = offsetof(struct layout_args, block),
+                                            .lo = 0,
+                                            .hi = 64},
+    {0}};
 static const struct sample layout_samples[] = {{NULL, "f(R,16,3,5)"}, {"block=16", "f(R,32,3,5)"}, {"block=8", "f(R,16,1,1)"}, {0}};
 static const struct sample sum_samples[] = {{NULL, "f(R,3,4,5)"}, {NULL, "f(R,7)"}, {NULL, "f(R,5,9)"}, {0}};
 const struct op ISA(op_relayout) = {
-    .kind = {.name = "relayout", .help = "the same images in another order in memory", .args = layout_arg, .size = sizeof(struct layout_args)}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = relayout_shape, .grad = relayout_grad, .ref = relayout_ref, .tiles = relayout_tiles, .run = relayout_run, .samples = layout_samples};
-const struct op ISA(op_channel_sum) = {
-    .kind = {.name = "channel_sum", .help = "sum over all but the channels"}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = sum_shape, .ref = sum_ref, .tiles = sum_tiles, .run = sum_run, .finish = sum_finish, .samples = sum_samples};
+    .kind = {.name = "relayout", .help = "the same images in another order in memory", .args = layout_arg, .size = sizeof(struct layout_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = relayout_shape,
+    .grad = relayout_grad,
+    .ref = relayout_ref,
+    .tiles = relayout_tiles,
+    .run = relayout_run,
+    .samples = layout_samples};
+const struct op ISA(op_channel_sum) = {.kind = {.name = "channel_sum", .help = "sum over all but the channels"},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = sum_shape,
+    .ref = sum_ref,
+    .tiles = sum_tiles,
+    .run = sum_run,
+    .finish = sum_finish,
+    .samples = sum_samples};
 
 /* ---- the shortcut without weights of He et al. 2015, option A: every stride-th pixel, zero channels at both sides: y[c] = x[c - (out - C) / 2] */
-struct short_args { int64_t out, stride; struct arg_shape size; }; /* size of the gradient's image */
+struct short_args {
+    int64_t out, stride;
+    struct arg_shape size;
+}; /* size of the gradient's image */
 
 static int short_shape(struct shaping *s, struct err *e) {
     const struct short_args *a = s->attr;
@@ -133,10 +162,12 @@ static int short_shape(struct shaping *s, struct err *e) {
     s->n_out = 1;
     s->out[0].dim[1].k = a->out;
     if (a->size.n == 2) { /* backwards: fewer channels, more pixels */
-        if (a->out > x->dim[1].k || (x->dim[1].k - a->out) % 2 || a->size.d[0] < 1 || a->size.d[1] < 1) return err_set(e, "the gradient does not have the output's shape");
+        if (a->out > x->dim[1].k || (x->dim[1].k - a->out) % 2 || a->size.d[0] < 1 || a->size.d[1] < 1)
+            return err_set(e, "the gradient does not have the output's shape");
         s->out[0].dim[2].k = a->size.d[0], s->out[0].dim[3].k = a->size.d[1];
     } else {
-        if (a->out < x->dim[1].k || (a->out - x->dim[1].k) % 2) return err_set(e, "%lld channels cannot be padded evenly to %lld", (long long)x->dim[1].k, (long long)a->out);
+        if (a->out < x->dim[1].k || (a->out - x->dim[1].k) % 2)
+            return err_set(e, "%lld channels cannot be padded evenly to %lld", (long long)x->dim[1].k, (long long)a->out);
         for (int i = 2; i < 4; i++) s->out[0].dim[i].k = (x->dim[i].k - 1) / a->stride + 1;
     }
     s->out[0].block = 0;
@@ -170,7 +201,8 @@ static void short_ref(const struct exec *x) {
     int64_t p = image_pixels(&x->out[0]), c = x->out[0].n[1];
     for (int64_t i = 0; i < x->out[0].len; i++) {
         int64_t from = short_channel(x, i / p % c), pixel = short_pixel(x, i % p);
-        view_put(&x->out[0], image_at(&x->out[0], i / (c * p), i / p % c, i % p), from < 0 || pixel < 0 ? 0 : view_get(&x->in[0], image_at(&x->in[0], i / (c * p), from, pixel)));
+        view_put(&x->out[0], image_at(&x->out[0], i / (c * p), i / p % c, i % p),
+            from < 0 || pixel < 0 ? 0 : view_get(&x->in[0], image_at(&x->in[0], i / (c * p), from, pixel)));
     }
 }
 static int64_t short_tiles(const struct exec *x) { return image_tiles(x->in[0].n[0], 32); }
@@ -187,12 +219,34 @@ static void short_run(const struct exec *x, int64_t lo, int64_t hi) {
             }
         }
 }
-static const struct arg short_arg[] = {
-    {.name = "out", .help = "output channels", .type = ARG_INT, .flags = ARG_POSITIONAL | ARG_REQUIRED, .offset = offsetof(struct short_args, out), .lo = 1, .hi = 1 << 24},
-    {.name = "stride", .help = "every stride-th pixel", .def = "2", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct short_args, stride), .lo = 1, .hi = 4096},
-    {.name = "size", .help = "backwards: extents of the image", .type = ARG_SHAPE, .offset = offsetof(struct short_args, size)},
-    {0}};
+static const struct arg short_arg[] = {{.name = "out",
+                                           .help = "output channels",
+                                           .type = ARG_INT,
+                                           .flags = ARG_POSITIONAL | ARG_REQUIRED,
+                                           .offset = offsetof(struct short_args, out),
+                                           .lo = 1,
+                                           .hi = 1 << 24},
+    {.name = "stride",
+        .help = "every stride-th pixel",
+        .def = "2",
+        .type = ARG_INT,
+        .flags = ARG_POSITIONAL,
+        .offset = offsetof(struct short_args, stride),
+        .lo = 1,
+        .hi = 4096},
+    {.name = "size", .help = "backwards: extents of the image", .type = ARG_SHAPE, .offset = offsetof(struct short_args, size)}, {0}};
 static const struct sample short_samples[] = {{"out=6", "f(R,4,5,4)"}, {"out=32", "f(R,16,4,4)"}, {"out=16 stride=2 size={5,6}", "f(R,32,3,3)"}, {0}};
-const struct op ISA(op_pad_shortcut) = {
-    .kind = {.name = "pad_shortcut", .help = "fewer pixels and zero channels at both sides: the residual path without weights", .args = short_arg, .size = sizeof(struct short_args)},
-    .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS, .shape = short_shape, .grad = short_grad, .ref = short_ref, .tiles = short_tiles, .run = short_run, .samples = short_samples};
+const struct op ISA(op_pad_shortcut) = {.kind = {.name = "pad_shortcut",
+                                            .help = "fewer pixels and zero channels at both sides: the residual path without weights",
+                                            .args = short_arg,
+                                            .size = sizeof(struct short_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = short_shape,
+    .grad = short_grad,
+    .ref = short_ref,
+    .tiles = short_tiles,
+    .run = short_run,
+    .samples = short_samples};

@@ -10,7 +10,9 @@
 #include "engine/ops/linear_half.h"
 #include "engine/ops/packed.h"
 
-struct linear_args { int act; };
+struct linear_args {
+    int act;
+};
 enum how { LIBRARY, FEW, MANY };
 /* (m, n) from k products each */
 static enum how how(int64_t m, int64_t n, int64_t k) {
@@ -19,7 +21,7 @@ static enum how how(int64_t m, int64_t n, int64_t k) {
 }
 static int64_t tile_rows(int64_t m) { return m >= 16 * 192 ? 192 : m >= 8 * 96 ? 96 : 48; } /* multiples of every MM_MR */
 #define FEW_TILE 48 /* rows of the weight in a tile of few rows of x */
-#define NN_TILE 96  /* columns in a tile of few rows of dy */
+#define NN_TILE 96 /* columns in a tile of few rows of dy */
 #define TN_TILE 192 /* rows and columns in a tile of dw */
 
 static int linear_shape(struct shaping *s, struct err *e) {
@@ -51,7 +53,9 @@ static void linear_cost(const struct exec *x, struct cost *c) {
     c->bytes = 4.0 * ((double)m * (double)k + (double)n * (double)k + (double)m * (double)n);
 }
 static double act_of(int act, double x) {
-    return act == PACKED_GELU ? 0.5 * x * (1 + erf(x * sqrt(0.5))) : act == PACKED_GELU_TANH ? 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) : x;
+    return act == PACKED_GELU        ? 0.5 * x * (1 + erf(x * sqrt(0.5)))
+           : act == PACKED_GELU_TANH ? 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)))
+                                     : x;
 }
 static void linear_ref(const struct exec *x) {
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
@@ -295,23 +299,66 @@ static void colsum_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 static const char *const act_names[] = {"none", "gelu", "gelu_tanh", NULL};
-static const struct arg linear_arg[] = {{.name = "act", .help = "activation joined with the product where no gradient is asked for", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct linear_args, act), .names = act_names}, {0}};
-static const struct sample linear_samples[] = {
-    {"act=gelu", "c(R,41) c(35,41) c(35) > 0"}, {"act=gelu_tanh", "c(R,13,41) c(77,41) > 0"}, {"act=gelu", "c(R,4) c(3,4) > 0"},
-    {NULL, "f(R,4) f(3,4) f(3)"}, {NULL, "f(R,7) f(1,7)"}, {NULL, "f(R,2,5) f(33,5) f(33)"}, {NULL, "f(T0,17) f(19,17) f(19)"}, {NULL, "f(R,97,37) f(45,37) f(45)"}, {0}};
+static const struct arg linear_arg[] = {{.name = "act",
+                                            .help = "activation joined with the product where no gradient is asked for",
+                                            .def = "none",
+                                            .type = ARG_ENUM,
+                                            .offset = offsetof(struct linear_args, act),
+                                            .names = act_names},
+    {0}};
+static const struct sample linear_samples[] = {{"act=gelu", "c(R,41) c(35,41) c(35) > 0"}, {"act=gelu_tanh", "c(R,13,41) c(77,41) > 0"},
+    {"act=gelu", "c(R,4) c(3,4) > 0"}, {NULL, "f(R,4) f(3,4) f(3)"}, {NULL, "f(R,7) f(1,7)"}, {NULL, "f(R,2,5) f(33,5) f(33)"},
+    {NULL, "f(T0,17) f(19,17) f(19)"}, {NULL, "f(R,97,37) f(45,37) f(45)"}, {0}};
 static const struct sample dx_samples[] = {{NULL, "f(R,3) f(3,4)"}, {NULL, "f(R,1) f(1,7)"}, {NULL, "f(R,2,33) f(33,5)"}, {NULL, "f(R,97,45) f(45,37)"}, {0}};
-static const struct sample dw_samples[] = {{NULL, "f(R,3) f(R,4)"}, {NULL, "f(R,1) f(R,7)"}, {NULL, "f(R,2,33) f(R,2,5)"}, {NULL, "f(R,97,45) f(R,97,37)"}, {0}};
+static const struct sample dw_samples[] = {
+    {NULL, "f(R,3) f(R,4)"}, {NULL, "f(R,1) f(R,7)"}, {NULL, "f(R,2,33) f(R,2,5)"}, {NULL, "f(R,97,45) f(R,97,37)"}, {0}};
 static const struct sample colsum_samples[] = {{NULL, "f(R,3)"}, {NULL, "f(R,65)"}, {NULL, "f(R,3,131)"}, {0}};
 
 const struct op ISA(op_linear) = {
-    .kind = {.name = "linear", .help = "x weight^T + bias, through an activation", .args = linear_arg, .size = sizeof(struct linear_args)}, .in_min = 2, .in_max = 3, .n_out = 1,
-    .shape = linear_shape, .grad = linear_grad, .cost = linear_cost, .ref = linear_ref, .tiles = linear_pack_tiles, .run = linear_pack, .tiles2 = linear_tiles, .run2 = linear_run, .samples = linear_samples};
-const struct op ISA(op_linear_dx) = {
-    .kind = {.name = "linear_dx", .help = "gradient of linear to its input"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = dx_shape, .cost = dx_cost, .ref = dx_ref, .tiles = dx_pack_tiles, .run = dx_pack, .tiles2 = dx_tiles, .run2 = dx_run, .samples = dx_samples};
-const struct op ISA(op_linear_dw) = {
-    .kind = {.name = "linear_dw", .help = "gradient of linear to its weight"}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = dw_shape, .cost = dw_cost, .ref = dw_ref, .tiles = dw_pack_tiles, .run = dw_pack, .tiles2 = dw_tiles, .run2 = dw_run, .samples = dw_samples};
-const struct op ISA(op_colsum) = {
-    .kind = {.name = "colsum", .help = "sum over all rows"}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .shape = colsum_shape, .grad = colsum_grad, .ref = colsum_ref, .tiles = colsum_tiles, .run = colsum_run, .samples = colsum_samples};
+    .kind = {.name = "linear", .help = "x weight^T + bias, through an activation", .args = linear_arg, .size = sizeof(struct linear_args)},
+    .in_min = 2,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = linear_shape,
+    .grad = linear_grad,
+    .cost = linear_cost,
+    .ref = linear_ref,
+    .tiles = linear_pack_tiles,
+    .run = linear_pack,
+    .tiles2 = linear_tiles,
+    .run2 = linear_run,
+    .samples = linear_samples};
+const struct op ISA(op_linear_dx) = {.kind = {.name = "linear_dx", .help = "gradient of linear to its input"},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = dx_shape,
+    .cost = dx_cost,
+    .ref = dx_ref,
+    .tiles = dx_pack_tiles,
+    .run = dx_pack,
+    .tiles2 = dx_tiles,
+    .run2 = dx_run,
+    .samples = dx_samples};
+const struct op ISA(op_linear_dw) = {.kind = {.name = "linear_dw", .help = "gradient of linear to its weight"},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = dw_shape,
+    .cost = dw_cost,
+    .ref = dw_ref,
+    .tiles = dw_pack_tiles,
+    .run = dw_pack,
+    .tiles2 = dw_tiles,
+    .run2 = dw_run,
+    .samples = dw_samples};
+const struct op ISA(op_colsum) = {.kind = {.name = "colsum", .help = "sum over all rows"},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .shape = colsum_shape,
+    .grad = colsum_grad,
+    .ref = colsum_ref,
+    .tiles = colsum_tiles,
+    .run = colsum_run,
+    .samples = colsum_samples};

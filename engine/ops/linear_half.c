@@ -7,9 +7,14 @@
 #include "engine/ops/packed_half.h"
 
 #define LEAST 32 /* outputs and inputs of a layer from which rounding pays: a head with fewer classes stays exact */
-#define COLS 64  /* columns packed in a tile: a multiple of every MM_NR */
+#define COLS 64 /* columns packed in a tile: a multiple of every MM_NR */
 
-struct mul { int64_t m, n, k; bool ta, tb; struct half_mat a, b, c; const float *bias; };
+struct mul {
+    int64_t m, n, k;
+    bool ta, tb;
+    struct half_mat a, b, c;
+    const float *bias;
+};
 
 static struct half_mat mat(const struct view *v, int64_t ld) { return (struct half_mat){v->data, ld, v->dtype}; }
 static struct mul mul_of(const struct exec *x, enum product what) {

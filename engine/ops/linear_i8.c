@@ -11,18 +11,22 @@
 
 enum { ACT_NONE, ACT_RELU, ACT_GELU };
 static const char *const acts[] = {"none", "relu", "gelu", NULL};
-struct i8_args { int act; };
+struct i8_args {
+    int act;
+};
 
-#define Q_WORK 65536      /* values a tile of the first pass */
+#define Q_WORK 65536 /* values a tile of the first pass */
 #define MACS_TILE 4194304 /* about, of the second */
 
 static int linear_i8_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0], *w = s->in[1], *c = s->in[2], *b = s->n_in > 3 ? s->in[3] : NULL;
     struct dim rows;
-    if (!kit_float(s, 0) || x->ndim < 1 || w->dtype != DT_I8 || w->ndim != 2 || !kit_float(s, 2)) return err_set(e, "needs x (.., in), an i8 weight (out, in), its scales (out) and optionally bias (out)");
+    if (!kit_float(s, 0) || x->ndim < 1 || w->dtype != DT_I8 || w->ndim != 2 || !kit_float(s, 2))
+        return err_set(e, "needs x (.., in), an i8 weight (out, in), its scales (out) and optionally bias (out)");
     if (x->dtype != DT_F32) return err_set(e, "an 8-bit layer works in f32 alone");
     if (!dim_same(x->dim[x->ndim - 1], w->dim[1])) return err_set(e, "the last extent of the input must be the second of the weight");
-    if (c->ndim != 1 || !dim_same(c->dim[0], w->dim[0]) || (b && (b->ndim != 1 || !dim_same(b->dim[0], w->dim[0])))) return err_set(e, "scales and bias must have one value for each row of the weight");
+    if (c->ndim != 1 || !dim_same(c->dim[0], w->dim[0]) || (b && (b->ndim != 1 || !dim_same(b->dim[0], w->dim[0]))))
+        return err_set(e, "scales and bias must have one value for each row of the weight");
     if (w->dim[1].axis != AXIS_ONE || w->dim[1].k > I8_MAX_IN) return err_set(e, "an 8-bit layer takes at most %d inputs", I8_MAX_IN);
     if (!kit_flat(x, 0, x->ndim - 1, &rows)) return err_set(e, "the leading extents have two axis symbols");
     kit_like(&s->out[0], x);
@@ -53,7 +57,9 @@ static void linear_i8_run(const struct exec *x, int64_t lo, int64_t hi) {
     for (int64_t i = lo * grain; i < to; i++) rows_of(x)[i] = quant8_row((const float *)x->in[0].data + i * k, k, values_of(x, m) + i * i8_in(k));
 }
 
-struct cut { int64_t rows, cols, nr, nc; };
+struct cut {
+    int64_t rows, cols, nr, nc;
+};
 static struct cut cut_of(const struct exec *x) {
     int64_t m = kit_rows(&x->in[0]), n = i8_out(x->in[1].n[0]), k = kit_max(1, kit_last(&x->in[0]));
     struct cut c = {.rows = m >= 1536 ? 96 : kit_max(1, kit_min(m, 192))};
@@ -82,7 +88,11 @@ static inline __attribute__((always_inline)) float gelu(float x) {
     return x > 0 ? x - x * half : x * half;
 }
 /* One row of a panel. */
-struct behind { const float *scale, *bias; const int32_t *sum; int act; };
+struct behind {
+    const float *scale, *bias;
+    const int32_t *sum;
+    int act;
+};
 static inline __attribute__((always_inline)) void finish(const int32_t *s, struct row8 r, const struct behind b, const int act, float *y, int64_t w) {
 #pragma omp simd
     for (int64_t j = 0; j < w; j++) {
@@ -140,9 +150,20 @@ static void linear_i8_ref(const struct exec *x) {
     }
 }
 
-static const struct arg i8_arg[] = {{.name = "act", .help = "activation joined in", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct i8_args, act), .names = acts}, {0}};
+static const struct arg i8_arg[] = {
+    {.name = "act", .help = "activation joined in", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct i8_args, act), .names = acts}, {0}};
 static const struct sample none[] = {{0}}; /* tests/engine/int8_test.c */
 const struct op ISA(op_linear_i8) = {
-    .kind = {.name = "linear_i8", .help = "x weight^T + bias with weights and inputs in 8 bits", .args = i8_arg, .size = sizeof(struct i8_args)}, .in_min = 3, .in_max = 4, .n_out = 1,
-    .shape = linear_i8_shape, .grad = linear_i8_grad, .cost = linear_i8_cost, .ref = linear_i8_ref, .tiles = linear_i8_tiles, .run = linear_i8_run,
-    .tiles2 = linear_i8_tiles2, .run2 = linear_i8_run2, .samples = none};
+    .kind = {.name = "linear_i8", .help = "x weight^T + bias with weights and inputs in 8 bits", .args = i8_arg, .size = sizeof(struct i8_args)},
+    .in_min = 3,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = linear_i8_shape,
+    .grad = linear_i8_grad,
+    .cost = linear_i8_cost,
+    .ref = linear_i8_ref,
+    .tiles = linear_i8_tiles,
+    .run = linear_i8_run,
+    .tiles2 = linear_i8_tiles2,
+    .run2 = linear_i8_run2,
+    .samples = none};

@@ -6,12 +6,18 @@
 
 #define WORK 8192 /* logits a tile */
 
-struct ce_args { double smooth; int64_t ignore; };
-struct top_args { int64_t k; };
+struct ce_args {
+    double smooth;
+    int64_t ignore;
+};
+struct top_args {
+    int64_t k;
+};
 
 static bool logits_labels(const struct shaping *s) {
     const struct tensor *z = s->in[0], *y = s->in[1];
-    if (!kit_float(s, 0) || !kit_int(s, 1) || z->ndim < 2 || y->ndim != z->ndim - 1 || z->dim[z->ndim - 1].axis != AXIS_ONE || z->dim[z->ndim - 1].k < 1) return false;
+    if (!kit_float(s, 0) || !kit_int(s, 1) || z->ndim < 2 || y->ndim != z->ndim - 1 || z->dim[z->ndim - 1].axis != AXIS_ONE || z->dim[z->ndim - 1].k < 1)
+        return false;
     for (int i = 0; i < y->ndim; i++)
         if (!dim_same(z->dim[i], y->dim[i])) return false;
     return true;
@@ -42,7 +48,8 @@ static int ce_grad(struct graph *g, const struct node *n, const tid *dout, tid *
     return din[0] < 0 ? -1 : 0;
 }
 static int ce_grad_shape(struct shaping *s, struct err *e) {
-    if (!logits_labels(s) || !kit_float(s, 2) || !class_weights(s, 3)) return err_set(e, "needs logits (.., classes), i32 labels (..) and the gradient of the sum");
+    if (!logits_labels(s) || !kit_float(s, 2) || !class_weights(s, 3))
+        return err_set(e, "needs logits (.., classes), i32 labels (..) and the gradient of the sum");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
     return 0;
@@ -210,24 +217,54 @@ static void top_finish(const struct exec *x) {
     view_put(&x->out[0], 0, n);
 }
 
-static const struct arg ce_arg[] = {
-    {.name = "label_smoothing", .help = "share of the target spread over all classes", .def = "0", .type = ARG_NUM, .offset = offsetof(struct ce_args, smooth), .hi = 1},
-    {.name = "ignore_index", .help = "rows with this label count nothing", .def = "-100", .type = ARG_INT, .offset = offsetof(struct ce_args, ignore)},
-    {0}};
-static const struct arg top_arg[] = {{.name = "k", .help = "how many guesses a row has", .def = "1", .type = ARG_INT, .offset = offsetof(struct top_args, k), .lo = 1, .hi = 1e6}, {0}};
-static const struct sample ce_samples[] = {
-    {NULL, "f(R,4) i(R)[0,3]"}, {"label_smoothing=0.1", "f(R,5)[-3,3] i(R)[0,4]"}, {"label_smoothing=0.2 ignore_index=-1", "f(R,7)[-3,3] i(R)[-1,6] c(7)[0.1,2]"},
-    {NULL, "f(R,2,33)[-3,3] i(R,2)[0,32]"}, {NULL, "f(R,1) i(R)[0,0]"}, {0}};
-static const struct sample ce_grad_samples[] = {
-    {NULL, "f(R,4) i(R)[0,3] s(0.5)"}, {"label_smoothing=0.1", "f(R,5) i(R)[0,4] s(1)"}, {"label_smoothing=0.2 ignore_index=-1", "f(R,7) i(R)[-1,6] s(2) c(7)[0.1,2]"}, {0}};
+static const struct arg ce_arg[] = {{.name = "label_smoothing",
+                                        .help = "share of the target spread over all classes",
+                                        .def = "0",
+                                        .type = ARG_NUM,
+                                        .offset = offsetof(struct ce_args, smooth),
+                                        .hi = 1},
+    {.name = "ignore_index", .help = "rows with this label count nothing", .def = "-100", .type = ARG_INT, .offset = offsetof(struct ce_args, ignore)}, {0}};
+static const struct arg top_arg[] = {
+    {.name = "k", .help = "how many guesses a row has", .def = "1", .type = ARG_INT, .offset = offsetof(struct top_args, k), .lo = 1, .hi = 1e6}, {0}};
+static const struct sample ce_samples[] = {{NULL, "f(R,4) i(R)[0,3]"}, {"label_smoothing=0.1", "f(R,5)[-3,3] i(R)[0,4]"},
+    {"label_smoothing=0.2 ignore_index=-1", "f(R,7)[-3,3] i(R)[-1,6] c(7)[0.1,2]"}, {NULL, "f(R,2,33)[-3,3] i(R,2)[0,32]"}, {NULL, "f(R,1) i(R)[0,0]"}, {0}};
+static const struct sample ce_grad_samples[] = {{NULL, "f(R,4) i(R)[0,3] s(0.5)"}, {"label_smoothing=0.1", "f(R,5) i(R)[0,4] s(1)"},
+    {"label_smoothing=0.2 ignore_index=-1", "f(R,7) i(R)[-1,6] s(2) c(7)[0.1,2]"}, {0}};
 static const struct sample top_samples[] = {{NULL, "f(R,4) i(R)[0,3]"}, {"k=2", "f(R,5) i(R)[0,4]"}, {"k=5", "f(R,33) i(R)[-1,32]"}, {0}};
 
 const struct op ISA(op_softmax_ce) = {
-    .kind = {.name = "softmax_ce", .help = "softmax cross-entropy: sum and weight", .args = ce_arg, .size = sizeof(struct ce_args)}, .in_min = 2, .in_max = 3, .n_out = 2,
-    .shape = ce_shape, .grad = ce_grad, .cost = ce_cost, .ref = ce_ref, .tiles = ce_tiles, .run = ce_run, .finish = ce_finish, .samples = ce_samples};
+    .kind = {.name = "softmax_ce", .help = "softmax cross-entropy: sum and weight", .args = ce_arg, .size = sizeof(struct ce_args)},
+    .in_min = 2,
+    .in_max = 3,
+    .n_out = 2,
+    .shape = ce_shape,
+    .grad = ce_grad,
+    .cost = ce_cost,
+    .ref = ce_ref,
+    .tiles = ce_tiles,
+    .run = ce_run,
+    .finish = ce_finish,
+    .samples = ce_samples};
 const struct op ISA(op_softmax_ce_grad) = {
-    .kind = {.name = "softmax_ce_grad", .help = "gradient of softmax_ce", .args = ce_arg, .size = sizeof(struct ce_args)}, .in_min = 3, .in_max = 4, .n_out = 1,
-    .shape = ce_grad_shape, .cost = ce_cost, .ref = ce_grad_ref, .tiles = ce_tiles, .run = ce_grad_run, .samples = ce_grad_samples};
+    .kind = {.name = "softmax_ce_grad", .help = "gradient of softmax_ce", .args = ce_arg, .size = sizeof(struct ce_args)},
+    .in_min = 3,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = ce_grad_shape,
+    .cost = ce_cost,
+    .ref = ce_grad_ref,
+    .tiles = ce_tiles,
+    .run = ce_grad_run,
+    .samples = ce_grad_samples};
 const struct op ISA(op_accuracy_count) = {
-    .kind = {.name = "accuracy_count", .help = "rows whose label is among the k largest", .args = top_arg, .size = sizeof(struct top_args)}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .flags = OP_NO_GRAD, .shape = top_shape, .ref = top_ref, .tiles = ce_tiles, .run = top_run, .finish = top_finish, .samples = top_samples};
+    .kind = {.name = "accuracy_count", .help = "rows whose label is among the k largest", .args = top_arg, .size = sizeof(struct top_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = top_shape,
+    .ref = top_ref,
+    .tiles = ce_tiles,
+    .run = top_run,
+    .finish = top_finish,
+    .samples = top_samples};

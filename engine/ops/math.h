@@ -16,7 +16,10 @@ static inline __attribute__((always_inline)) float math_fma(float a, float b, fl
 #endif
 }
 static inline __attribute__((always_inline)) float math_pow2(int n) { /* 2^n, n in -126..127 */
-    union { uint32_t u; float f; } v = {(uint32_t)(n + 127) << 23};
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)(n + 127) << 23};
     return v.f;
 }
 static inline __attribute__((always_inline)) float math_exp(float x) {
@@ -52,7 +55,10 @@ static inline __attribute__((always_inline)) float math_tanh(float x) {
 }
 /* log of a positive normal number (Cephes logf, Moshier); others: NaN below 0, anything at 0 and denormals */
 static inline __attribute__((always_inline)) float math_log(float x) {
-    union { float f; int32_t i; } v = {x};
+    union {
+        float f;
+        int32_t i;
+    } v = {x};
     int32_t n = (v.i - 0x3f3504f3) >> 23; /* x = m 2^n, m in [sqrt 1/2, sqrt 2) */
     v.i -= (int32_t)((uint32_t)n << 23);
     float f = v.f - 1.0f, z = f * f, fn = (float)n, p = 7.0376836292e-2f;

@@ -27,7 +27,8 @@ static inline __attribute__((always_inline)) void mm_products(const float *a, co
     for (int r = 0; r < MM_MR; r++) s[r][0] += a[r * ar] * b0, s[r][1] += a[r * ar] * b1;
 }
 /* c (+)= a b; element (i, p) of a at i ar + p ak; row p of b at p bk. Writes MR rows of NR. */
-static inline __attribute__((always_inline)) void mm_tile(int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, const int64_t bk, float *c, const int64_t ldc, const bool add) {
+static inline __attribute__((always_inline)) void mm_tile(
+    int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, const int64_t bk, float *c, const int64_t ldc, const bool add) {
     mm_vec s[MM_MR][2] = {{{0}}};
     for (int64_t p = 0; p < k; p++, a += ak, b += bk) mm_products(a, ar, b, s);
 #pragma GCC unroll 12

@@ -6,15 +6,28 @@
 
 #define GRAIN 32768
 
-struct concat_args { int64_t axis; };
-struct slice_args { int64_t axis, start, stop; };
-struct unslice_args { struct arg_shape k, axis; int64_t at, start; };
-struct transpose_args { struct arg_shape perm; };
-struct cast_args { int to; };
+struct concat_args {
+    int64_t axis;
+};
+struct slice_args {
+    int64_t axis, start, stop;
+};
+struct unslice_args {
+    struct arg_shape k, axis;
+    int64_t at, start;
+};
+struct transpose_args {
+    struct arg_shape perm;
+};
+struct cast_args {
+    int to;
+};
 
 static int axis_of(int64_t axis, int ndim) { return axis < 0 ? (int)axis + ndim : (int)axis; }
 /* Values before, along and behind an axis. */
-struct cut { int64_t outer, n, inner; };
+struct cut {
+    int64_t outer, n, inner;
+};
 static struct cut cut_of(const struct view *v, int axis) {
     struct cut c = {1, v->n[axis], 1};
     for (int i = 0; i < axis; i++) c.outer *= v->n[i];
@@ -62,7 +75,8 @@ static void concat_ref(const struct exec *x) {
     int64_t at = 0;
     for (int i = 0; i < x->n_in; i++) {
         int64_t k = x->in[i].n[axis] * o.inner;
-        for (int64_t r = 0; r < o.outer; r++) memcpy((char *)x->out[0].data + (size_t)(r * o.n * o.inner + at) * w, (const char *)x->in[i].data + (size_t)(r * k) * w, (size_t)k * w);
+        for (int64_t r = 0; r < o.outer; r++)
+            memcpy((char *)x->out[0].data + (size_t)(r * o.n * o.inner + at) * w, (const char *)x->in[i].data + (size_t)(r * k) * w, (size_t)k * w);
         at += k;
     }
 }
@@ -74,7 +88,8 @@ static int slice_shape(struct shaping *s, struct err *e) {
     int axis = axis_of(a->axis, x->ndim);
     if (axis < 0 || axis >= x->ndim || x->dim[axis].axis != AXIS_ONE) return err_set(e, "axis %lld is not there or has no fixed extent", (long long)a->axis);
     int64_t stop = a->stop == ARG_NONE_INT ? x->dim[axis].k : a->stop;
-    if (a->start < 0 || stop < a->start || stop > x->dim[axis].k) return err_set(e, "%lld..%lld does not lie in the extent %lld", (long long)a->start, (long long)stop, (long long)x->dim[axis].k);
+    if (a->start < 0 || stop < a->start || stop > x->dim[axis].k)
+        return err_set(e, "%lld..%lld does not lie in the extent %lld", (long long)a->start, (long long)stop, (long long)x->dim[axis].k);
     kit_like(&s->out[0], x);
     s->out[0].dim[axis].k = stop - a->start;
     s->n_out = 1;
@@ -94,14 +109,16 @@ static void slice_ref(const struct exec *x) {
     struct cut c = cut_of(&x->in[0], axis);
     int64_t k = x->out[0].n[axis] * c.inner;
     size_t w = item(&x->in[0]);
-    for (int64_t r = 0; r < c.outer; r++) memcpy((char *)x->out[0].data + (size_t)(r * k) * w, (const char *)x->in[0].data + (size_t)((r * c.n + a->start) * c.inner) * w, (size_t)k * w);
+    for (int64_t r = 0; r < c.outer; r++)
+        memcpy((char *)x->out[0].data + (size_t)(r * k) * w, (const char *)x->in[0].data + (size_t)((r * c.n + a->start) * c.inner) * w, (size_t)k * w);
 }
 static int unslice_shape(struct shaping *s, struct err *e) {
     const struct unslice_args *a = s->attr;
     struct kit_dims d = {a->k, a->axis};
     kit_dims_get(&d, &s->out[0]);
     s->out[0].dtype = s->in[0]->dtype;
-    if (a->at < 0 || a->at >= s->out[0].ndim || s->in[0]->ndim != s->out[0].ndim || a->start < 0 || a->start + s->in[0]->dim[a->at].k > s->out[0].dim[a->at].k) return err_set(e, "the slice does not lie in the shape asked for");
+    if (a->at < 0 || a->at >= s->out[0].ndim || s->in[0]->ndim != s->out[0].ndim || a->start < 0 || a->start + s->in[0]->dim[a->at].k > s->out[0].dim[a->at].k)
+        return err_set(e, "the slice does not lie in the shape asked for");
     s->n_out = 1;
     return 0;
 }
@@ -111,7 +128,8 @@ static void unslice_ref(const struct exec *x) {
     int64_t k = x->in[0].n[a->at] * c.inner;
     size_t w = item(&x->in[0]);
     memset(x->out[0].data, 0, (size_t)x->out[0].len * w);
-    for (int64_t r = 0; r < c.outer; r++) memcpy((char *)x->out[0].data + (size_t)((r * c.n + a->start) * c.inner) * w, (const char *)x->in[0].data + (size_t)(r * k) * w, (size_t)k * w);
+    for (int64_t r = 0; r < c.outer; r++)
+        memcpy((char *)x->out[0].data + (size_t)((r * c.n + a->start) * c.inner) * w, (const char *)x->in[0].data + (size_t)(r * k) * w, (size_t)k * w);
 }
 
 /* ---- transpose: out extent i is input extent perm[i] */
@@ -193,37 +211,74 @@ static void cast_ref(const struct exec *x) {
     }
 }
 
-static const struct arg concat_arg[] = {{.name = "axis", .help = "which axis grows, -1 the last", .def = "-1", .type = ARG_INT, .offset = offsetof(struct concat_args, axis), .lo = -6, .hi = 5}, {0}};
+static const struct arg concat_arg[] = {
+    {.name = "axis", .help = "which axis grows, -1 the last", .def = "-1", .type = ARG_INT, .offset = offsetof(struct concat_args, axis), .lo = -6, .hi = 5},
+    {0}};
 static const struct arg slice_arg[] = {
     {.name = "axis", .help = "which axis is cut, -1 the last", .def = "-1", .type = ARG_INT, .offset = offsetof(struct slice_args, axis), .lo = -6, .hi = 5},
     {.name = "start", .help = "first index", .def = "0", .type = ARG_INT, .offset = offsetof(struct slice_args, start)},
-    {.name = "stop", .help = "index after the last; default: all", .type = ARG_INT, .offset = offsetof(struct slice_args, stop)},
-    {0}};
-static const struct arg unslice_arg[] = {
-    KIT_DIMS(struct unslice_args),
+    {.name = "stop", .help = "index after the last; default: all", .type = ARG_INT, .offset = offsetof(struct slice_args, stop)}, {0}};
+static const struct arg unslice_arg[] = {KIT_DIMS(struct unslice_args),
     {.name = "at", .help = "which axis was cut", .def = "0", .type = ARG_INT, .offset = offsetof(struct unslice_args, at)},
-    {.name = "start", .help = "first index", .def = "0", .type = ARG_INT, .offset = offsetof(struct unslice_args, start)},
+    {.name = "start", .help = "first index", .def = "0", .type = ARG_INT, .offset = offsetof(struct unslice_args, start)}, {0}};
+static const struct arg transpose_arg[] = {{.name = "perm",
+                                               .help = "which extent comes first, second, ...; 0 is the batch",
+                                               .type = ARG_SHAPE,
+                                               .flags = ARG_REQUIRED,
+                                               .offset = offsetof(struct transpose_args, perm)},
     {0}};
-static const struct arg transpose_arg[] = {{.name = "perm", .help = "which extent comes first, second, ...; 0 is the batch", .type = ARG_SHAPE, .flags = ARG_REQUIRED, .offset = offsetof(struct transpose_args, perm)}, {0}};
-static const struct arg cast_arg[] = {{.name = "to", .help = "type", .def = "f32", .type = ARG_ENUM, .offset = offsetof(struct cast_args, to), .names = cast_names}, {0}};
+static const struct arg cast_arg[] = {
+    {.name = "to", .help = "type", .def = "f32", .type = ARG_ENUM, .offset = offsetof(struct cast_args, to), .names = cast_names}, {0}};
 static const struct sample concat_samples[] = {{NULL, "f(R,4) f(R,3)"}, {"axis=1", "f(R,3,5) f(R,1,5) f(R,2,5)"}, {"axis=-2", "f(R,1,7) f(R,2,7)"}, {0}};
 static const struct sample slice_samples[] = {{"start=1 stop=3", "f(R,4)"}, {"axis=1 start=2", "f(R,3,5)"}, {"stop=0", "f(R,7)"}, {0}};
-static const struct sample unslice_samples[] = {{"k={1,4} axis={1,0} at=1 start=1", "f(R,2)"}, {"k={1,3,5} axis={1,0,0} at=1 start=2", "f(R,1,5)"}, {"k={1,7} axis={1,0} at=1", "f(R,7)"}, {0}};
+static const struct sample unslice_samples[] = {
+    {"k={1,4} axis={1,0} at=1 start=1", "f(R,2)"}, {"k={1,3,5} axis={1,0,0} at=1 start=2", "f(R,1,5)"}, {"k={1,7} axis={1,0} at=1", "f(R,7)"}, {0}};
 static const struct sample transpose_samples[] = {{"perm={1,0}", "f(R,4)"}, {"perm={0,2,1}", "f(R,3,5)"}, {"perm={2,0,3,1}", "f(R,2,3,7)"}, {0}};
 static const struct sample cast_samples[] = {{"to=i32", "f(R,4)[-9,9] > 0"}, {"to=u8", "i(R,3,5)[0,255] > 0"}, {"to=i64", "f(R,7)[-9,9] > 0"}, {0}};
 
 const struct op ISA(op_concat) = {
-    .kind = {.name = "concat", .help = "inputs side by side along an axis", .args = concat_arg, .size = sizeof(struct concat_args)}, .in_min = 1, .in_max = OP_IN, .n_out = 1,
-    .shape = concat_shape, .grad = concat_grad, .ref = concat_ref, .samples = concat_samples};
-const struct op ISA(op_slice) = {
-    .kind = {.name = "slice", .help = "part of an axis", .args = slice_arg, .size = sizeof(struct slice_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .flags = OP_LAYER, .shape = slice_shape, .grad = slice_grad, .ref = slice_ref, .samples = slice_samples};
+    .kind = {.name = "concat", .help = "inputs side by side along an axis", .args = concat_arg, .size = sizeof(struct concat_args)},
+    .in_min = 1,
+    .in_max = OP_IN,
+    .n_out = 1,
+    .shape = concat_shape,
+    .grad = concat_grad,
+    .ref = concat_ref,
+    .samples = concat_samples};
+const struct op ISA(op_slice) = {.kind = {.name = "slice", .help = "part of an axis", .args = slice_arg, .size = sizeof(struct slice_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_LAYER,
+    .shape = slice_shape,
+    .grad = slice_grad,
+    .ref = slice_ref,
+    .samples = slice_samples};
 const struct op ISA(op_unslice) = {
-    .kind = {.name = "unslice", .help = "zeros around a slice: its gradient", .args = unslice_arg, .size = sizeof(struct unslice_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .shape = unslice_shape, .ref = unslice_ref, .samples = unslice_samples};
+    .kind = {.name = "unslice", .help = "zeros around a slice: its gradient", .args = unslice_arg, .size = sizeof(struct unslice_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .shape = unslice_shape,
+    .ref = unslice_ref,
+    .samples = unslice_samples};
 const struct op ISA(op_transpose) = {
-    .kind = {.name = "transpose", .help = "extents in another order", .args = transpose_arg, .size = sizeof(struct transpose_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .flags = OP_LAYER, .shape = transpose_shape, .grad = transpose_grad, .ref = transpose_ref, .tiles = move_tiles, .run = transpose_run, .samples = transpose_samples};
-const struct op ISA(op_cast) = {
-    .kind = {.name = "cast", .help = "another type", .args = cast_arg, .size = sizeof(struct cast_args)}, .in_min = 1, .in_max = 1, .n_out = 1,
-    .shape = cast_shape, .grad = cast_grad, .ref = cast_ref, .samples = cast_samples};
+    .kind = {.name = "transpose", .help = "extents in another order", .args = transpose_arg, .size = sizeof(struct transpose_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_LAYER,
+    .shape = transpose_shape,
+    .grad = transpose_grad,
+    .ref = transpose_ref,
+    .tiles = move_tiles,
+    .run = transpose_run,
+    .samples = transpose_samples};
+const struct op ISA(op_cast) = {.kind = {.name = "cast", .help = "another type", .args = cast_arg, .size = sizeof(struct cast_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .shape = cast_shape,
+    .grad = cast_grad,
+    .ref = cast_ref,
+    .samples = cast_samples};

@@ -10,7 +10,7 @@
 #include "engine/ops/turn.h"
 
 #define KC 384 /* products of a block */
-#define MC 96  /* rows of a block: a multiple of every MM_MR */
+#define MC 96 /* rows of a block: a multiple of every MM_MR */
 #define KT 128 /* of a block of packed_tn: it and the next of both operands, and the result, share the second cache */
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -33,7 +33,8 @@ void ISA(packed_put_tiles)(bool t, const float *b, int64_t ldb, int64_t k, int64
     for (int64_t p = 0; p < k; p += KC) {
         int64_t kc = least(KC, k - p);
         float *block = out + p * columns(n);
-        for (int64_t j = lo * PACKED_COLS; j < to; j += MM_NR) put_panel(t, t ? b + j * ldb + p : b + p * ldb + j, ldb, kc, least(MM_NR, n - j), block + j * kc);
+        for (int64_t j = lo * PACKED_COLS; j < to; j += MM_NR)
+            put_panel(t, t ? b + j * ldb + p : b + p * ldb + j, ldb, kc, least(MM_NR, n - j), block + j * kc);
     }
 }
 
@@ -42,10 +43,14 @@ void ISA(packed_put)(bool t, const float *b, int64_t ldb, int64_t k, int64_t n, 
 }
 
 /* What a tile fetches besides its result: two lines, `far` bytes apart and `step` further for each 8 products. */
-struct ahead { const char *at; int64_t step, far; };
+struct ahead {
+    const char *at;
+    int64_t step, far;
+};
 
 /* c = init + a b; element (i, p) of a at i ar + p ak, row p of b at p bk; rows of init at i li. */
-static inline __attribute__((always_inline)) void kernel(int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, const int64_t bk, const float *init, int64_t li, float *c, int64_t ldc, struct ahead f) {
+static inline __attribute__((always_inline)) void kernel(int64_t k, const float *a, const int64_t ar, const int64_t ak, const float *b, const int64_t bk,
+    const float *init, int64_t li, float *c, int64_t ldc, struct ahead f) {
     mm_vec s[MM_MR][2] = {{{0}}};
     for (int64_t r = 0; k >= 8; k -= 8, r++, f.at += f.step) {
         if (r < MM_MR) __builtin_prefetch(c + r * ldc, 1), __builtin_prefetch(c + r * ldc + MM_NR - 1, 1);
@@ -64,7 +69,7 @@ static inline __attribute__((always_inline)) void kernel(int64_t k, const float 
 
 struct tile { /* MM_MR x MM_NR of a product; what is not there of rows and columns is not written */
     const float *a, *b, *init; /* init: columns of row 0; li 0: the same for all rows */
-    int64_t as, bk, li;        /* as: stride of a that is not 1 */
+    int64_t as, bk, li; /* as: stride of a that is not 1 */
     float *c;
     int64_t ldc, rows, w;
 };
@@ -109,7 +114,8 @@ static const float *rows_at(const float *a, int64_t lda, int64_t rows, int64_t k
 }
 
 /* Rows of at most MC; b: packed, or where it lies. */
-static void rows_block(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool packed, const float *b, int64_t ldb, const float *bias, enum packed_act act, float *c, int64_t ldc) {
+static void rows_block(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool packed, const float *b, int64_t ldb, const float *bias,
+    enum packed_act act, float *c, int64_t ldc) {
     float copy[MC * KC] __attribute__((aligned(64))), edge[KC * MM_NR] __attribute__((aligned(64)));
     for (int64_t p = 0; p < k; p += KC) {
         int64_t kc = least(KC, k - p), as;
@@ -120,7 +126,8 @@ static void rows_block(int64_t m, int64_t n, int64_t k, const float *a, int64_t 
                 put_panel(false, t.b, ldb, kc, t.w, edge);
                 t.b = edge, t.bk = MM_NR;
             }
-            struct ahead f = packed ? (struct ahead){(const char *)(t.b + kc * MM_NR), 64, kc / 8 * 64} : (struct ahead){(const char *)(t.b + MM_NR), 4 * ldb, kc / 8 * 4 * ldb};
+            struct ahead f = packed ? (struct ahead){(const char *)(t.b + kc * MM_NR), 64, kc / 8 * 64}
+                                    : (struct ahead){(const char *)(t.b + MM_NR), 4 * ldb, kc / 8 * 4 * ldb};
             for (int64_t i = 0; i < m; i += MM_MR) {
                 bool last = i + MM_MR > m && rows == a + p;
                 t.a = last ? copy + i * kc : rows + i * as, t.as = last ? kc : as, t.rows = least(MM_MR, m - i);
@@ -133,7 +140,8 @@ static void rows_block(int64_t m, int64_t n, int64_t k, const float *a, int64_t 
         }
     }
 }
-void ISA(packed_gemm_act)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *bias, enum packed_act act, float *c, int64_t ldc) {
+void ISA(packed_gemm_act)(
+    int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *bias, enum packed_act act, float *c, int64_t ldc) {
     for (int64_t i = 0; i < m; i += MC) rows_block(least(MC, m - i), n, k, a + i * lda, lda, true, packed, 0, bias, act, c + i * ldc, ldc);
 }
 void ISA(packed_gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *packed, const float *bias, float *c, int64_t ldc) {
@@ -144,7 +152,8 @@ void ISA(packed_nn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda
 }
 
 /* Tiles of the transposed result: rows are weights, columns the packed rows. */
-void ISA(packed_few)(int64_t m, int64_t k, const float *packed, const float *w, const float *bias, enum packed_act act, float *c, int64_t ldc, int64_t lo, int64_t hi) {
+void ISA(packed_few)(
+    int64_t m, int64_t k, const float *packed, const float *w, const float *bias, enum packed_act act, float *c, int64_t ldc, int64_t lo, int64_t hi) {
     float copy[MM_MR * KC] __attribute__((aligned(64))), own[MM_MR * MM_NR] __attribute__((aligned(64))), back[MM_NR * MM_MR] __attribute__((aligned(64)));
     for (int64_t i = lo; i < hi; i += MM_MR) {
         int64_t rows = least(MM_MR, hi - i);
@@ -152,7 +161,8 @@ void ISA(packed_few)(int64_t m, int64_t k, const float *packed, const float *w, 
             int64_t cols = least(MM_NR, m - j);
             for (int64_t p = 0; p < k; p += KC) {
                 int64_t kc = least(KC, k - p), as;
-                struct tile t = {.b = packed + p * columns(m) + j * kc, .init = p ? own : zero, .li = p ? MM_NR : 0, .c = own, .ldc = MM_NR, .rows = MM_MR, .w = MM_NR};
+                struct tile t = {
+                    .b = packed + p * columns(m) + j * kc, .init = p ? own : zero, .li = p ? MM_NR : 0, .c = own, .ldc = MM_NR, .rows = MM_MR, .w = MM_NR};
                 t.a = rows_at(w + i * k + p, k, rows, kc, copy, &as), t.as = as;
                 tile_panel(kc, &t, (struct ahead){(const char *)(w + (i + MM_MR) * k) + (j / MM_NR * k + p) / 8 * 128, 128, 64});
             }
@@ -182,8 +192,10 @@ void ISA(packed_tn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda
         for (int64_t j = 0; j < n; j += MM_NR)
             for (int64_t i = 0; i < m; i += MM_MR, q++) {
                 int64_t u = q * groups * (la + lb) / calls, col = u / groups, row = KT + u % groups * each; /* each call fetches a piece of the next block */
-                struct ahead f = col < la ? (struct ahead){(const char *)(pa + row * lda + col * 16), 4 * lda, each * 2 * lda} : (struct ahead){(const char *)(pb + row * ldb + (col - la) * 16), 4 * ldb, each * 2 * ldb};
-                struct tile t = {.a = pa + i, .as = lda, .b = pb + j, .bk = ldb, .c = c + i * ldc + j, .ldc = ldc, .rows = least(MM_MR, m - i), .w = least(MM_NR, n - j)};
+                struct ahead f = col < la ? (struct ahead){(const char *)(pa + row * lda + col * 16), 4 * lda, each * 2 * lda}
+                                          : (struct ahead){(const char *)(pb + row * ldb + (col - la) * 16), 4 * ldb, each * 2 * ldb};
+                struct tile t = {
+                    .a = pa + i, .as = lda, .b = pb + j, .bk = ldb, .c = c + i * ldc + j, .ldc = ldc, .rows = least(MM_MR, m - i), .w = least(MM_NR, n - j)};
                 if (t.rows < MM_MR) t.a = ea, t.as = MM_MR;
                 if (t.w < MM_NR) t.b = eb, t.bk = MM_NR;
                 t.init = p ? t.c : zero, t.li = p ? ldc : 0;

@@ -74,7 +74,8 @@ void ISA(half_gemm)(enum dtype as, bool ta, int64_t m, int64_t n, int64_t k, str
             for (int64_t j = 0; j < n; j += MM_NR, b += words * MM_NR)
                 for (int64_t i = 0; i < mc; i += MM_MR) {
                     struct half_mat to = {half_at(c.type, c.data, (i0 + i) * c.ld + j), c.ld, c.type};
-                    tile(as, ta, words, left + (ta ? i * words : i * left_ld(as)), b, bias ? bias + j : NULL, p == 0, to, least(MM_MR, mc - i), least(MM_NR, n - j));
+                    tile(as, ta, words, left + (ta ? i * words : i * left_ld(as)), b, bias ? bias + j : NULL, p == 0, to, least(MM_MR, mc - i),
+                        least(MM_NR, n - j));
                 }
         }
     }

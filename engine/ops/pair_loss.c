@@ -15,7 +15,9 @@
 #define EPS 1e-12
 
 /* ---- cosine_loss: (x (.., n), y (.., n), marks (..) or none) */
-struct cos_args { double margin; };
+struct cos_args {
+    double margin;
+};
 
 static bool vectors(const struct shaping *s, int mark) {
     const struct tensor *x = s->in[0], *m = mark < s->n_in ? s->in[mark] : NULL;
@@ -23,7 +25,8 @@ static bool vectors(const struct shaping *s, int mark) {
 }
 static int cos_shape(struct shaping *s, struct err *e) {
     struct dim rows;
-    if (!vectors(s, 2) || !kit_flat(s->in[0], 0, s->in[0]->ndim - 1, &rows)) return err_set(e, "needs two tensors of vectors (.., n) of one shape and optionally a mark for each pair");
+    if (!vectors(s, 2) || !kit_flat(s->in[0], 0, s->in[0]->ndim - 1, &rows))
+        return err_set(e, "needs two tensors of vectors (.., n) of one shape and optionally a mark for each pair");
     kit_one(&s->out[0], s->in[0]->dtype);
     kit_one(&s->out[1], s->in[0]->dtype);
     s->scratch = (struct dim){(int64_t)sizeof(double) * (rows.k / kit_grain(WORK, s->in[0]->dim[s->in[0]->ndim - 1].k) + 1), rows.axis};
@@ -62,7 +65,8 @@ static double cos_ref_of(const struct exec *x, int64_t at, int64_t n, double *xx
 static void cos_ref(const struct exec *x) {
     int64_t n = kit_last(&x->in[0]);
     double sum = 0, xx, yy, slope;
-    for (int64_t r = 0; r < kit_rows(&x->in[0]); r++) sum += pair_loss(x, cos_ref_of(x, r * n, n, &xx, &yy), kit_has(x, 2) ? view_get(&x->in[2], r) : 1, &slope);
+    for (int64_t r = 0; r < kit_rows(&x->in[0]); r++)
+        sum += pair_loss(x, cos_ref_of(x, r * n, n, &xx, &yy), kit_has(x, 2) ? view_get(&x->in[2], r) : 1, &slope);
     view_put(&x->out[0], 0, sum);
     view_put(&x->out[1], 0, (double)kit_rows(&x->in[0]));
 }
@@ -94,7 +98,8 @@ static void cos_run(const struct exec *x, int64_t lo, int64_t hi) {
     for (int64_t t = lo; t < hi; t++) {
         double sum = 0, slope;
         float xx, yy;
-        for (int64_t r = t * grain; r < kit_min(kit_rows(&x->in[0]), (t + 1) * grain); r++) sum += pair_loss(x, (double)cos_of(a + r * n, b + r * n, n, &xx, &yy), mark ? (double)mark[r] : 1, &slope);
+        for (int64_t r = t * grain; r < kit_min(kit_rows(&x->in[0]), (t + 1) * grain); r++)
+            sum += pair_loss(x, (double)cos_of(a + r * n, b + r * n, n, &xx, &yy), mark ? (double)mark[r] : 1, &slope);
         ((double *)x->scratch)[t] = sum;
     }
 }
@@ -123,9 +128,14 @@ static void cos_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* ---- contrastive: (a (R, n), b (R, n)) -> sum, rows, row sums (R), column sums (R) as logarithms */
-struct nce_args { double temperature; bool symmetric; };
+struct nce_args {
+    double temperature;
+    bool symmetric;
+};
 
-static bool towers(const struct shaping *s) { return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim == 2 && kit_same(s->in[0], s->in[1]) && s->in[0]->dim[1].axis == AXIS_ONE; }
+static bool towers(const struct shaping *s) {
+    return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim == 2 && kit_same(s->in[0], s->in[1]) && s->in[0]->dim[1].axis == AXIS_ONE;
+}
 static int nce_shape(struct shaping *s, struct err *e) {
     if (!towers(s)) return err_set(e, "needs two tensors of vectors (R, n) of one shape");
     for (int i = 0; i < 4; i++) {
@@ -138,7 +148,8 @@ static int nce_shape(struct shaping *s, struct err *e) {
     return 0;
 }
 static int nce_grad_shape(struct shaping *s, struct err *e) {
-    if (!towers(s) || !kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4)) return err_set(e, "needs two tensors of vectors (R, n), their row and column sums and the gradient of the sum");
+    if (!towers(s) || !kit_float(s, 2) || !kit_float(s, 3) || !kit_float(s, 4))
+        return err_set(e, "needs two tensors of vectors (R, n), their row and column sums and the gradient of the sum");
     kit_like(&s->out[0], s->in[0]);
     kit_like(&s->out[1], s->in[1]);
     s->n_out = 2;
@@ -192,11 +203,17 @@ static void nce_grad_ref(const struct exec *x) {
 }
 /* Tiles: ROWS rows of a against all b, then ROWS rows of b against all a. */
 static int64_t nce_tiles(const struct exec *x) { return 2 * kit_tiles(x->in[0].n[0], ROWS); }
-struct piece { const float *own, *other; int side; int64_t from, n, rows, width; float k; };
+struct piece {
+    const float *own, *other;
+    int side;
+    int64_t from, n, rows, width;
+    float k;
+};
 static struct piece piece_of(const struct exec *x, int64_t tile) {
     int64_t rows = x->in[0].n[0], half = kit_tiles(rows, ROWS), from = tile % half * ROWS;
     int side = tile >= half;
-    return (struct piece){x->in[side].data, x->in[!side].data, side, from, kit_min(ROWS, rows - from), rows, x->in[0].n[1], (float)(1 / ((const struct nce_args *)x->attr)->temperature)};
+    return (struct piece){x->in[side].data, x->in[!side].data, side, from, kit_min(ROWS, rows - from), rows, x->in[0].n[1],
+        (float)(1 / ((const struct nce_args *)x->attr)->temperature)};
 }
 static int64_t scores(const struct piece *p, int64_t j, float *s) { /* (n, COLS) of columns j.. */
     int64_t cols = kit_min(COLS, p->rows - j);
@@ -249,7 +266,8 @@ static void nce_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
             for (int64_t i = 0; i < p.n; i++) {
                 float *v = s + i * COLS;
 #pragma omp simd
-                for (int64_t c = 0; c < cols; c++) v[c] = d * ((w_own > 0 ? w_own * math_exp(v[c] - own[i]) : 0) + (w_other > 0 ? w_other * math_exp(v[c] - other[j + c]) : 0));
+                for (int64_t c = 0; c < cols; c++)
+                    v[c] = d * ((w_own > 0 ? w_own * math_exp(v[c] - own[i]) : 0) + (w_other > 0 ? w_other * math_exp(v[c] - other[j + c]) : 0));
                 if (p.from + i >= j && p.from + i < j + cols) v[p.from + i - j] -= d;
             }
             gemm_f32(false, false, p.n, p.width, cols, 1, s, COLS, p.other + j * p.width, p.width, j > 0, y, p.width);
@@ -259,20 +277,42 @@ static void nce_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 static void nce_cost(const struct exec *x, struct cost *c) { c->flop = 4.0 * (double)x->in[0].len * (double)x->in[0].n[0]; }
 static void nce_grad_cost(const struct exec *x, struct cost *c) { c->flop = 8.0 * (double)x->in[0].len * (double)x->in[0].n[0]; }
 
-static const struct arg cos_arg[] = {
-    {.name = "margin", .help = "cosine up to which a pair that does not belong together costs nothing", .def = "0", .type = ARG_NUM, .offset = offsetof(struct cos_args, margin), .lo = -1, .hi = 1}, {0}};
-static const struct arg nce_arg[] = {
-    {.name = "temperature", .help = "products are divided by it", .def = "0.07", .type = ARG_NUM, .offset = offsetof(struct nce_args, temperature), .lo = 1e-3, .hi = 1e3},
-    {.name = "symmetric", .help = "both ways: the mean over rows and columns", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct nce_args, symmetric)}, {0}};
+static const struct arg cos_arg[] = {{.name = "margin",
+                                         .help = "cosine up to which a pair that does not belong together costs nothing",
+                                         .def = "0",
+                                         .type = ARG_NUM,
+                                         .offset = offsetof(struct cos_args, margin),
+                                         .lo = -1,
+                                         .hi = 1},
+    {0}};
+static const struct arg nce_arg[] = {{.name = "temperature",
+                                         .help = "products are divided by it",
+                                         .def = "0.07",
+                                         .type = ARG_NUM,
+                                         .offset = offsetof(struct nce_args, temperature),
+                                         .lo = 1e-3,
+                                         .hi = 1e3},
+    {.name = "symmetric",
+        .help = "both ways: the mean over rows and columns",
+        .def = "false",
+        .type = ARG_BOOL,
+        .offset = offsetof(struct nce_args, symmetric)},
+    {0}};
 static const struct sample cos_samples[] = {{NULL, "f(R,4) f(R,4)"}, {"margin=-0.9", "f(R,3,33) f(R,3,33) c(R,3)"}, {"margin=0.5", "f(R,5) f(R,5) c(R)"}, {0}};
 static const struct sample cos_grad_samples[] = {{NULL, "f(R,4) f(R,4) s(0.5)"}, {"margin=-0.9", "f(R,33) f(R,33) s(1) c(R)"}, {0}};
-static const struct sample nce_samples[] = {{"temperature=0.5", "f(R,4) f(R,4)"}, {"temperature=2 symmetric=true", "f(R,33) f(R,33)"}, {NULL, "f(R,3) f(R,3)"}, {0}};
-static const struct sample nce_grad_samples[] = {{"temperature=0.5", "f(R,4) f(R,4) c(R)[1,2] c(R)[1,2] s(0.5)"}, {"temperature=2 symmetric=true", "f(R,33) f(R,33) c(R)[1,2] c(R)[1,2] s(1)"}, {0}};
+static const struct sample nce_samples[] = {
+    {"temperature=0.5", "f(R,4) f(R,4)"}, {"temperature=2 symmetric=true", "f(R,33) f(R,33)"}, {NULL, "f(R,3) f(R,3)"}, {0}};
+static const struct sample nce_grad_samples[] = {
+    {"temperature=0.5", "f(R,4) f(R,4) c(R)[1,2] c(R)[1,2] s(0.5)"}, {"temperature=2 symmetric=true", "f(R,33) f(R,33) c(R)[1,2] c(R)[1,2] s(1)"}, {0}};
 
 #define ROW(n, h, lo, hi, outs, args_, T, ...) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = args_, .size = sizeof(struct T)}, .in_min = lo, .in_max = hi, .n_out = outs, __VA_ARGS__};
-ROW(cosine_loss, "loss of the angle between pairs: sum and rows", 2, 3, 2, cos_arg, cos_args, .shape = cos_shape, .grad = cos_grad, .ref = cos_ref, .tiles = cos_tiles, .run = cos_run, .finish = cos_finish, .samples = cos_samples)
-ROW(cosine_loss_grad, "gradients of cosine_loss", 3, 4, 2, cos_arg, cos_args, .shape = cos_grad_shape, .ref = cos_grad_ref, .tiles = cos_tiles, .run = cos_grad_run, .samples = cos_grad_samples)
-ROW(contrastive, "each vector must pick its partner among those of the batch: sum and rows", 2, 2, 4, nce_arg, nce_args, .shape = nce_shape, .grad = nce_grad, .cost = nce_cost, .ref = nce_ref, .tiles = nce_tiles,
-    .run = nce_run, .finish = nce_finish, .samples = nce_samples)
-ROW(contrastive_grad, "gradients of contrastive", 5, 5, 2, nce_arg, nce_args, .shape = nce_grad_shape, .cost = nce_grad_cost, .ref = nce_grad_ref, .tiles = nce_tiles, .run = nce_grad_run, .samples = nce_grad_samples)
+    const struct op ISA(op_##n) = {            \
+        .kind = {.name = #n, .help = h, .args = args_, .size = sizeof(struct T)}, .in_min = lo, .in_max = hi, .n_out = outs, __VA_ARGS__};
+ROW(cosine_loss, "loss of the angle between pairs: sum and rows", 2, 3, 2, cos_arg, cos_args, .shape = cos_shape, .grad = cos_grad, .ref = cos_ref,
+    .tiles = cos_tiles, .run = cos_run, .finish = cos_finish, .samples = cos_samples)
+ROW(cosine_loss_grad, "gradients of cosine_loss", 3, 4, 2, cos_arg, cos_args, .shape = cos_grad_shape, .ref = cos_grad_ref, .tiles = cos_tiles,
+    .run = cos_grad_run, .samples = cos_grad_samples)
+ROW(contrastive, "each vector must pick its partner among those of the batch: sum and rows", 2, 2, 4, nce_arg, nce_args, .shape = nce_shape, .grad = nce_grad,
+    .cost = nce_cost, .ref = nce_ref, .tiles = nce_tiles, .run = nce_run, .finish = nce_finish, .samples = nce_samples)
+ROW(contrastive_grad, "gradients of contrastive", 5, 5, 2, nce_arg, nce_args, .shape = nce_grad_shape, .cost = nce_grad_cost, .ref = nce_grad_ref,
+    .tiles = nce_tiles, .run = nce_grad_run, .samples = nce_grad_samples)

@@ -15,10 +15,10 @@
 #define LANES 4
 #define MR 4
 #endif
-#define NV 2            /* vectors across */
+#define NV 2 /* vectors across */
 #define NR (NV * LANES)
 #define KC 128
-#define MC 48           /* a multiple of every MR */
+#define MC 48 /* a multiple of every MR */
 #define NC 128
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef float vec_u __attribute__((vector_size(LANES * 4), aligned(4)));
@@ -48,7 +48,8 @@ static void micro(int64_t k, const float *a, const float *b, float alpha, float 
         for (int r = 0; r < MR; r++) s[r][0] += a[r] * b0, s[r][1] += a[r] * b1;
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < MR; r++) *(vec *)(out + r * NR) = s[r][0], *(vec *)(out + r * NR + LANES) = s[r][1]; /* indexing s by a variable would keep it in memory */
+    for (int r = 0; r < MR; r++)
+        *(vec *)(out + r * NR) = s[r][0], *(vec *)(out + r * NR + LANES) = s[r][1]; /* indexing s by a variable would keep it in memory */
     for (int64_t r = 0; r < m; r++)
         for (int64_t j = 0; j < n; j++) c[r * ldc + j] = alpha * out[r * NR + j] + (beta == 0 ? 0 : beta * c[r * ldc + j]);
 }
@@ -58,7 +59,8 @@ static void scale(float *c, int64_t ldc, int64_t m, int64_t n, float beta) {
         for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-void ISA(plain_gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+void ISA(plain_gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+    float *c, int64_t ldc) {
     float pa[MC * KC] __attribute__((aligned(64))), pb[NC * KC] __attribute__((aligned(64)));
     if (k == 0 || alpha == 0) scale(c, ldc, m, n, beta);
     if (alpha == 0) return;
@@ -91,8 +93,18 @@ double ISA(plain_fma)(int64_t rounds) {
         HOLD(x);
         HOLD(y);
         a += x * y, b += x * y, c += x * y, d += x * y, e += x * y, f += x * y, g += x * y, h += x * y, i += x * y, j += x * y, k += x * y, l += x * y;
-        HOLD(a); HOLD(b); HOLD(c); HOLD(d); HOLD(e); HOLD(f);
-        HOLD(g); HOLD(h); HOLD(i); HOLD(j); HOLD(k); HOLD(l);
+        HOLD(a);
+        HOLD(b);
+        HOLD(c);
+        HOLD(d);
+        HOLD(e);
+        HOLD(f);
+        HOLD(g);
+        HOLD(h);
+        HOLD(i);
+        HOLD(j);
+        HOLD(k);
+        HOLD(l);
     }
     return (double)rounds * 12 * LANES * 2;
 }

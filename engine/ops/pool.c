@@ -50,15 +50,15 @@ static int pgrad_shape(struct shaping *s, struct err *e) {
     return 0;
 }
 
-struct span { int64_t from, to, d; }; /* texts of these tiles; values a token */
+struct span {
+    int64_t from, to, d;
+}; /* texts of these tiles; values a token */
 static int64_t width(const struct view *v) {
     int64_t n = 1;
     for (int i = 1; i < v->ndim; i++) n *= v->n[i];
     return n;
 }
-static int64_t grain(const struct view *tokens, const struct view *texts) {
-    return kit_grain(WORK, tokens->n[0] / kit_max(1, texts->n[0]) * width(texts));
-}
+static int64_t grain(const struct view *tokens, const struct view *texts) { return kit_grain(WORK, tokens->n[0] / kit_max(1, texts->n[0]) * width(texts)); }
 static struct span span_of(const struct view *tokens, const struct view *texts, int64_t lo, int64_t hi) {
     int64_t k = grain(tokens, texts);
     return (struct span){lo * k, kit_min(texts->n[0], hi * k), width(texts)};
@@ -187,18 +187,35 @@ static void max_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 static const struct arg pool_arg[] = {KIT_DIMS(struct kit_dims), {0}};
-static const struct sample pool_samples[] = {{NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {NULL, "f(T0,2,5) o(T0) c(T0)[0.1,2]"}, {NULL, "f(T0) o(T0)"}, {0}};
+static const struct sample pool_samples[] = {
+    {NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {NULL, "f(T0,2,5) o(T0) c(T0)[0.1,2]"}, {NULL, "f(T0) o(T0)"}, {0}};
 static const struct sample max_samples[] = {{NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {NULL, "f(T0,2,5) o(T0)"}, {NULL, "f(T0) o(T0)"}, {0}};
 static const struct sample pgrad_samples[] = {
     {"k={1,3} axis={3,0}", "f(R,3) o(T0)"}, {"k={1,33} axis={3,0}", "f(R,33) o(T0)"}, {"k={1,2,5} axis={3,0,0}", "f(R,2,5) o(T0) c(T0)[0.1,2]"}, {0}};
-static const struct sample max_grad_samples[] = {{"k={1,3} axis={3,0}", "f(R,3) o(T0) i(R,3)[-1,-1]"}, {"k={1} axis={3}", "f(R) o(T0) i(R)[-1,-1]"}, {"k={1,5} axis={3,0}", "f(R,5) o(T0) i(R,5)[0,0]"}, {0}};
+static const struct sample max_grad_samples[] = {{"k={1,3} axis={3,0}", "f(R,3) o(T0) i(R,3)[-1,-1]"}, {"k={1} axis={3}", "f(R) o(T0) i(R)[-1,-1]"},
+    {"k={1,5} axis={3,0}", "f(R,5) o(T0) i(R,5)[0,0]"}, {0}};
 
-#define POOL(n, h, shape_, outs, in_max_, samples_, grad_samples_) \
-    const struct op ISA(op_##n##_pool) = {.kind = {.name = #n "_pool", .help = h}, .in_min = 2, .in_max = in_max_, .n_out = outs, .shape = shape_, .grad = n##_grad, \
-                                          .ref = n##_ref, .tiles = pool_tiles, .run = n##_run, .samples = samples_}; \
-    const struct op ISA(op_##n##_pool_grad) = {.kind = {.name = #n "_pool_grad", .help = "gradient of " #n "_pool", .args = pool_arg, .size = sizeof(struct kit_dims)}, \
-                                               .in_min = 2, .in_max = 3, .n_out = 1, .shape = pgrad_shape, .ref = n##_grad_ref, .tiles = pgrad_tiles, \
-                                               .run = n##_grad_run, .samples = grad_samples_};
+#define POOL(n, h, shape_, outs, in_max_, samples_, grad_samples_)                                                               \
+    const struct op ISA(op_##n##_pool) = {.kind = {.name = #n "_pool", .help = h},                                               \
+        .in_min = 2,                                                                                                             \
+        .in_max = in_max_,                                                                                                       \
+        .n_out = outs,                                                                                                           \
+        .shape = shape_,                                                                                                         \
+        .grad = n##_grad,                                                                                                        \
+        .ref = n##_ref,                                                                                                          \
+        .tiles = pool_tiles,                                                                                                     \
+        .run = n##_run,                                                                                                          \
+        .samples = samples_};                                                                                                    \
+    const struct op ISA(op_##n##_pool_grad) = {                                                                                  \
+        .kind = {.name = #n "_pool_grad", .help = "gradient of " #n "_pool", .args = pool_arg, .size = sizeof(struct kit_dims)}, \
+        .in_min = 2,                                                                                                             \
+        .in_max = 3,                                                                                                             \
+        .n_out = 1,                                                                                                              \
+        .shape = pgrad_shape,                                                                                                    \
+        .ref = n##_grad_ref,                                                                                                     \
+        .tiles = pgrad_tiles,                                                                                                    \
+        .run = n##_grad_run,                                                                                                     \
+        .samples = grad_samples_};
 POOL(mean, "mean over the tokens of each text", pool_shape, 1, 3, pool_samples, pgrad_samples)
 POOL(sum, "sum over the tokens of each text", pool_shape, 1, 3, pool_samples, pgrad_samples)
 POOL(max, "maximum over the tokens of each text", max_shape, 2, 2, max_samples, max_grad_samples)

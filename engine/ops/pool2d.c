@@ -4,8 +4,12 @@
 
 #include "engine/ops/image.h"
 
-struct pool_args { struct arg_shape k, stride, pad, size; };
-struct win { int64_t h, w, oh, ow, k[2], s[2], p[2]; };
+struct pool_args {
+    struct arg_shape k, stride, pad, size;
+};
+struct win {
+    int64_t h, w, oh, ow, k[2], s[2], p[2];
+};
 
 static int64_t pick(const struct arg_shape *a, int i, int64_t def) { return a->n < 1 ? def : a->d[i < a->n ? i : 0]; }
 static struct win win_of(const struct pool_args *a, int64_t h, int64_t w) {
@@ -18,12 +22,15 @@ static struct win win_of(const struct pool_args *a, int64_t h, int64_t w) {
 }
 static int win_check(const struct win *g, struct err *e) {
     for (int i = 0; i < 2; i++)
-        if (g->k[i] < 1 || g->k[i] > 4096 || g->s[i] < 1 || g->s[i] > 4096 || g->p[i] < 0 || 2 * g->p[i] > g->k[i]) return err_set(e, "window and stride are 1 to 4096, padding at most half the window");
-    if (g->h + 2 * g->p[0] < g->k[0] || g->w + 2 * g->p[1] < g->k[1]) return err_set(e, "the window %lld x %lld is larger than the padded image", (long long)g->k[0], (long long)g->k[1]);
+        if (g->k[i] < 1 || g->k[i] > 4096 || g->s[i] < 1 || g->s[i] > 4096 || g->p[i] < 0 || 2 * g->p[i] > g->k[i])
+            return err_set(e, "window and stride are 1 to 4096, padding at most half the window");
+    if (g->h + 2 * g->p[0] < g->k[0] || g->w + 2 * g->p[1] < g->k[1])
+        return err_set(e, "the window %lld x %lld is larger than the padded image", (long long)g->k[0], (long long)g->k[1]);
     return 0;
 }
 static bool image_ok(const struct shaping *s, int i) {
-    return kit_float(s, i) && s->in[i]->ndim == 4 && s->in[i]->dim[1].axis == AXIS_ONE && s->in[i]->dim[2].axis == AXIS_ONE && s->in[i]->dim[3].axis == AXIS_ONE;
+    return kit_float(s, i) && s->in[i]->ndim == 4 && s->in[i]->dim[1].axis == AXIS_ONE && s->in[i]->dim[2].axis == AXIS_ONE &&
+           s->in[i]->dim[3].axis == AXIS_ONE;
 }
 static int pool_shape(struct shaping *s, struct err *e) {
     if (!image_ok(s, 0)) return err_set(e, "needs images (R, C, H, W)");
@@ -138,7 +145,8 @@ static int pgrad_shape(struct shaping *s, struct err *e) {
     if (win_check(&g, e) < 0) return -1;
     kit_like(&s->out[0], d);
     s->out[0].dim[2].k = g.h, s->out[0].dim[3].k = g.w;
-    if (g.oh != d->dim[2].k || g.ow != d->dim[3].k || (s->n_in > 1 && (!image_ok(s, 1) || !kit_same(s->in[1], &s->out[0])))) return err_set(e, "the gradient does not have the pooled shape");
+    if (g.oh != d->dim[2].k || g.ow != d->dim[3].k || (s->n_in > 1 && (!image_ok(s, 1) || !kit_same(s->in[1], &s->out[0]))))
+        return err_set(e, "the gradient does not have the pooled shape");
     int b = s->n_in > 1 ? s->in[1]->block : d->block;
     s->want[0] = s->want[1] = s->out[0].block = b;
     s->n_out = 1;
@@ -172,11 +180,15 @@ static int global_grad(struct graph *g, const struct node *n, const tid *dout, t
     din[0] = kit_add_take(g, "global_pool_grad", v, dout, 1, NULL, e);
     return din[0] < 0 ? -1 : 0;
 }
-struct global_args { struct arg_shape size; int64_t block; };
+struct global_args {
+    struct arg_shape size;
+    int64_t block;
+};
 static int gback_shape(struct shaping *s, struct err *e) {
     const struct global_args *a = s->attr;
     const struct tensor *d = s->in[0];
-    if (!kit_float(s, 0) || d->ndim != 2 || d->dim[1].axis != AXIS_ONE || a->size.n != 2 || (a->block && d->dim[1].k % a->block)) return err_set(e, "needs a gradient (R, C) and the size of the image");
+    if (!kit_float(s, 0) || d->ndim != 2 || d->dim[1].axis != AXIS_ONE || a->size.n != 2 || (a->block && d->dim[1].k % a->block))
+        return err_set(e, "needs a gradient (R, C) and the size of the image");
     s->out[0].ndim = 4, s->out[0].dim[0] = d->dim[0], s->out[0].dim[1] = d->dim[1];
     for (int i = 0; i < 2; i++) s->out[0].dim[2 + i] = (struct dim){a->size.d[i], AXIS_ONE};
     s->out[0].dtype = d->dtype, s->out[0].block = (int)a->block;
@@ -220,25 +232,68 @@ static void gback_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-#define SHAPE(n, h) {.name = #n, .help = h, .type = ARG_SHAPE, .offset = offsetof(struct pool_args, n)}
-static const struct arg pool_arg[] = {SHAPE(k, "window, default 2"), SHAPE(stride, "step of the window, default its size"), SHAPE(pad, "pixels added at each side"), SHAPE(size, "extents of the image"), {0}};
+#define SHAPE(n, h) \
+    { .name = #n, .help = h, .type = ARG_SHAPE, .offset = offsetof(struct pool_args, n) }
+static const struct arg pool_arg[] = {SHAPE(k, "window, default 2"), SHAPE(stride, "step of the window, default its size"),
+    SHAPE(pad, "pixels added at each side"), SHAPE(size, "extents of the image"), {0}};
 static const struct arg global_arg[] = {{.name = "size", .help = "extents of the image", .type = ARG_SHAPE, .offset = offsetof(struct global_args, size)},
-    {.name = "block", .help = "channels of a block, 0: row-major", .def = "0", .type = ARG_INT, .offset = offsetof(struct global_args, block), .lo = 0, .hi = 64}, {0}};
+    {.name = "block",
+        .help = "channels of a block, 0: row-major",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct global_args, block),
+        .lo = 0,
+        .hi = 64},
+    {0}};
 static const struct sample pool_samples[] = {{"k=2", "f(R,3,4,6)"}, {"k=3 stride=2 pad=1", "f(R,2,7,6)"}, {"k={2,3} stride={1,2}", "f(R,16,5,7)"}, {0}};
 static const struct sample max_back_samples[] = {{"k=2 size={4,6}", "f(R,3,2,3) f(R,3,4,6)"}, {"k=3 stride=2 pad=1 size={7,6}", "f(R,2,4,3) f(R,2,7,6)"}, {0}};
 static const struct sample avg_back_samples[] = {{"k=2 size={4,6}", "f(R,3,2,3)"}, {"k=3 stride=2 pad=1 size={7,6}", "f(R,2,4,3)"}, {0}};
 static const struct sample global_samples[] = {{NULL, "f(R,3,4,5)"}, {NULL, "f(R,16,1,3)"}, {0}};
 static const struct sample gback_samples[] = {{"size={4,5}", "f(R,3)"}, {"size={2,2} block=8", "f(R,16)"}, {0}};
-#define POOL(n, h, g_, lo, back_, bs) \
-    const struct op ISA(op_##n##_pool2d) = {.kind = {.name = #n "_pool2d", .help = h, .args = pool_arg, .size = sizeof(struct pool_args)}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS, \
-                                            .shape = pool_shape, .grad = g_, .ref = n##_ref, .tiles = pool_tiles, .run = n##_run, .samples = pool_samples}; \
-    const struct op ISA(op_##n##_pool2d_grad) = {.kind = {.name = #n "_pool2d_grad", .help = "gradient of " #n "_pool2d", .args = pool_arg, .size = sizeof(struct pool_args)}, .in_min = lo, .in_max = lo, \
-                                                 .n_out = 1, .flags = OP_BLOCKS, .shape = pgrad_shape, .ref = back_##_ref, .tiles = pool_tiles, .run = back_, .samples = bs};
+#define POOL(n, h, g_, lo, back_, bs)                                                                                                      \
+    const struct op ISA(op_##n##_pool2d) = {.kind = {.name = #n "_pool2d", .help = h, .args = pool_arg, .size = sizeof(struct pool_args)}, \
+        .in_min = 1,                                                                                                                       \
+        .in_max = 1,                                                                                                                       \
+        .n_out = 1,                                                                                                                        \
+        .flags = OP_BLOCKS,                                                                                                                \
+        .shape = pool_shape,                                                                                                               \
+        .grad = g_,                                                                                                                        \
+        .ref = n##_ref,                                                                                                                    \
+        .tiles = pool_tiles,                                                                                                               \
+        .run = n##_run,                                                                                                                    \
+        .samples = pool_samples};                                                                                                          \
+    const struct op ISA(op_##n##_pool2d_grad) = {                                                                                          \
+        .kind = {.name = #n "_pool2d_grad", .help = "gradient of " #n "_pool2d", .args = pool_arg, .size = sizeof(struct pool_args)},      \
+        .in_min = lo,                                                                                                                      \
+        .in_max = lo,                                                                                                                      \
+        .n_out = 1,                                                                                                                        \
+        .flags = OP_BLOCKS,                                                                                                                \
+        .shape = pgrad_shape,                                                                                                              \
+        .ref = back_##_ref,                                                                                                                \
+        .tiles = pool_tiles,                                                                                                               \
+        .run = back_,                                                                                                                      \
+        .samples = bs};
 POOL(max, "maximum over windows of images", max_grad, 2, max_back, max_back_samples)
 POOL(avg, "mean over windows of images", avg_grad, 1, avg_back, avg_back_samples)
-const struct op ISA(op_global_pool) = {
-    .kind = {.name = "global_pool", .help = "mean over all pixels of each channel"}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS | OP_LAYER,
-    .shape = global_shape, .grad = global_grad, .ref = global_ref, .tiles = global_tiles, .run = global_run, .samples = global_samples};
+const struct op ISA(op_global_pool) = {.kind = {.name = "global_pool", .help = "mean over all pixels of each channel"},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_BLOCKS | OP_LAYER,
+    .shape = global_shape,
+    .grad = global_grad,
+    .ref = global_ref,
+    .tiles = global_tiles,
+    .run = global_run,
+    .samples = global_samples};
 const struct op ISA(op_global_pool_grad) = {
-    .kind = {.name = "global_pool_grad", .help = "gradient of global_pool", .args = global_arg, .size = sizeof(struct global_args)}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_BLOCKS,
-    .shape = gback_shape, .ref = gback_ref, .tiles = global_tiles, .run = gback_run, .samples = gback_samples};
+    .kind = {.name = "global_pool_grad", .help = "gradient of global_pool", .args = global_arg, .size = sizeof(struct global_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_BLOCKS,
+    .shape = gback_shape,
+    .ref = gback_ref,
+    .tiles = global_tiles,
+    .run = gback_run,
+    .samples = gback_samples};

@@ -7,7 +7,10 @@
 
 #include "engine/ops/dot8.h"
 
-struct row8 { float scale; int32_t zero; };
+struct row8 {
+    float scale;
+    int32_t zero;
+};
 
 /* q gets i8_in(k) values, zeros behind the k. A row that holds something not finite gets the scale NaN. */
 static inline struct row8 quant8_row(const float *x, int64_t k, dot8_in *q) {

@@ -14,7 +14,10 @@
 
 #define GROUP 48 /* texts a tile of two directions; half of it with one */
 
-struct rnn { int64_t dirs, h, g, rows, groups; const int32_t *off; }; /* h units, g gates with weights: 4 lstm, 3 gru */
+struct rnn {
+    int64_t dirs, h, g, rows, groups;
+    const int32_t *off;
+}; /* h units, g gates with weights: 4 lstm, 3 gru */
 
 static struct rnn rnn_of(const struct exec *x, const struct view *y, int64_t g) {
     struct rnn r = {.g = g, .h = x->in[x->n_in > 4 ? 5 : 2].n[1], .rows = x->in[0].len - 1, .off = x->in[0].data};
@@ -33,8 +36,8 @@ static void ragged(struct tensor *t, const struct tensor *like, int64_t width) {
 }
 static bool direction_ok(const struct shaping *s, int i, int64_t g, int64_t h) {
     const struct tensor *x = s->in[i], *w = s->in[i + 1], *b = i + 2 < s->n_in ? s->in[i + 2] : NULL;
-    return kit_float(s, i) && kit_float(s, i + 1) && x->ndim == 2 && x->dim[0].axis >= AXIS_T0 && w->ndim == 2 && w->dim[1].k == h && w->dim[0].k == g * h && dim_same(x->dim[1], w->dim[0]) &&
-           (!b || (b->ndim == 1 && dim_same(b->dim[0], w->dim[0])));
+    return kit_float(s, i) && kit_float(s, i + 1) && x->ndim == 2 && x->dim[0].axis >= AXIS_T0 && w->ndim == 2 && w->dim[1].k == h && w->dim[0].k == g * h &&
+           dim_same(x->dim[1], w->dim[0]) && (!b || (b->ndim == 1 && dim_same(b->dim[0], w->dim[0])));
 }
 static void room(struct shaping *s, int64_t dirs, int64_t h, int64_t g) { /* keys, packed weights, per text: state, carried, products */
     s->scratch_fixed = (size_t)dirs * sizeof(float) * (ISA(packed_size)(h, g * h) + ISA(packed_size)(g * h, h) + 4 * (size_t)h + 64) + 256;
@@ -43,8 +46,10 @@ static void room(struct shaping *s, int64_t dirs, int64_t h, int64_t g) { /* key
 static int cell_shape(struct shaping *s, int64_t g, struct err *e) {
     const struct tensor *x = s->in[1];
     int64_t dirs = s->n_in > 4 ? 2 : 1, h = s->in[2]->ndim == 2 ? s->in[2]->dim[1].k : 0;
-    if (!kit_int(s, 0) || s->in[0]->ndim != 1 || s->in[0]->dim[0].axis != AXIS_R1 || h < 1 || !direction_ok(s, 1, g, h) || (dirs == 2 && (s->n_in < 6 || !direction_ok(s, 4, g, h))))
-        return err_set(e, "needs offsets (R+1) and, a direction, products (T, %lld h), weight (%lld h, h) and optionally bias (%lld h)", (long long)g, (long long)g, (long long)g);
+    if (!kit_int(s, 0) || s->in[0]->ndim != 1 || s->in[0]->dim[0].axis != AXIS_R1 || h < 1 || !direction_ok(s, 1, g, h) ||
+        (dirs == 2 && (s->n_in < 6 || !direction_ok(s, 4, g, h))))
+        return err_set(e, "needs offsets (R+1) and, a direction, products (T, %lld h), weight (%lld h, h) and optionally bias (%lld h)", (long long)g,
+            (long long)g, (long long)g);
     ragged(&s->out[0], x, dirs * h);
     ragged(&s->out[1], x, dirs * 4 * h);
     ragged(&s->out[2], x, dirs * h);
@@ -58,10 +63,12 @@ static int gru_shape(struct shaping *s, struct err *e) { return cell_shape(s, 3,
 /* (offsets, dy, y, gates, c or the gates again, weight, weight 2 or none) -> for each direction: lstm dz, h'; gru dx, dg, h' */
 static int back_shape(struct shaping *s, int64_t g, struct err *e) {
     const struct tensor *y = s->in[2], *w = s->n_in > 5 ? s->in[5] : NULL;
-    if (!kit_int(s, 0) || !kit_float(s, 1) || !kit_float(s, 2) || !kit_same(s->in[1], y) || y->ndim != 2 || !w || w->ndim != 2 || w->dim[0].k != g * w->dim[1].k)
+    if (!kit_int(s, 0) || !kit_float(s, 1) || !kit_float(s, 2) || !kit_same(s->in[1], y) || y->ndim != 2 || !w || w->ndim != 2 ||
+        w->dim[0].k != g * w->dim[1].k)
         return err_set(e, "needs offsets, the gradient of h, h, gates, c and the weight of each direction");
     int64_t h = w->dim[1].k, dirs = y->dim[1].k / h, per = g == 4 ? 2 : 3;
-    if (dirs * h != y->dim[1].k || dirs != s->n_in - 5 || s->in[3]->dim[1].k != dirs * 4 * h) return err_set(e, "h and gates do not have the width of the weights");
+    if (dirs * h != y->dim[1].k || dirs != s->n_in - 5 || s->in[3]->dim[1].k != dirs * 4 * h)
+        return err_set(e, "h and gates do not have the width of the weights");
     for (int64_t d = 0; d < dirs; d++)
         for (int64_t k = 0; k < per; k++) ragged(&s->out[d * per + k], y, k + 1 < per ? g * h : h);
     s->n_out = (int)(dirs * per);
@@ -98,11 +105,13 @@ static void back_cost(const struct exec *x, struct cost *c) {
 
 /* ---- reference */
 static double sig(double v) { return 1 / (1 + exp(-v)); }
-static double hidden(const struct exec *x, const struct rnn *r, int64_t d, int64_t gate, int64_t j, int64_t before) { /* (W h' + b) of a gate's unit; before: token of h', -1: zeros */
+static double hidden(const struct exec *x, const struct rnn *r, int64_t d, int64_t gate, int64_t j,
+    int64_t before) { /* (W h' + b) of a gate's unit; before: token of h', -1: zeros */
     int64_t row = gate * r->h + j;
     int in = 1 + 3 * (int)d;
     double s = kit_has(x, in + 2) ? view_get(&x->in[in + 2], row) : 0;
-    for (int64_t i = 0; before >= 0 && i < r->h; i++) s += view_get(&x->in[in + 1], row * r->h + i) * view_get(&x->out[0], before * r->dirs * r->h + d * r->h + i);
+    for (int64_t i = 0; before >= 0 && i < r->h; i++)
+        s += view_get(&x->in[in + 1], row * r->h + i) * view_get(&x->out[0], before * r->dirs * r->h + d * r->h + i);
     return s;
 }
 static void unit_ref(const struct exec *x, const struct rnn *r, int64_t d, int64_t j, int64_t t, int64_t before) {
@@ -136,7 +145,8 @@ static void gru_ref(const struct exec *x) { fwd_ref(x, 3); }
 
 /* One unit of one token; dh: gradient of its h; keep: in, dc carried back (lstm); out, what goes straight to h' (gru) or c' (lstm). */
 static void unit_back(const struct exec *x, const struct rnn *r, int64_t d, int64_t j, int64_t t, int64_t before, double dh, double *keep) {
-    int64_t h = r->h, at = t * r->dirs * h + d * h + j, ga = t * r->dirs * 4 * h + d * 4 * h + j, o = t * r->g * h + j, per = r->g == 4 ? 2 : 3, old = before * r->dirs * h + d * h + j;
+    int64_t h = r->h, at = t * r->dirs * h + d * h + j, ga = t * r->dirs * 4 * h + d * 4 * h + j, o = t * r->g * h + j, per = r->g == 4 ? 2 : 3,
+            old = before * r->dirs * h + d * h + j;
     const struct view *out = &x->out[d * per];
     double a[4];
     for (int k = 0; k < 4; k++) a[k] = view_get(&x->in[3], ga + k * h);
@@ -166,7 +176,8 @@ static void back_ref(const struct exec *x, int64_t g) {
                 int64_t t = token(&r, d, row, s);
                 const struct view *dg = &x->out[d * per + per - 2], *w = &x->in[5 + d];
                 for (int64_t j = 0; j < r.h; j++)
-                    unit_back(x, &r, d, j, t, s ? token(&r, d, row, s - 1) : -1, view_get(&x->in[1], t * r.dirs * r.h + d * r.h + j) + carry[j] + (g == 3 ? keep[j] : 0), &keep[j]);
+                    unit_back(x, &r, d, j, t, s ? token(&r, d, row, s - 1) : -1,
+                        view_get(&x->in[1], t * r.dirs * r.h + d * r.h + j) + carry[j] + (g == 3 ? keep[j] : 0), &keep[j]);
                 for (int64_t j = 0; j < r.h; j++) {
                     carry[j] = 0;
                     for (int64_t i = 0; i < g * r.h; i++) carry[j] += view_get(w, i * r.h + j) * view_get(dg, t * g * r.h + i);
@@ -178,7 +189,13 @@ static void lstm_back_ref(const struct exec *x) { back_ref(x, 4); }
 static void gru_back_ref(const struct exec *x) { back_ref(x, 3); }
 
 /* ---- fast: a tile's memory */
-struct team { int64_t n; const uint64_t *key; int64_t stride; float *state, *keep, *prod; const float *packed; }; /* n texts, the i-th is key[i stride] */
+struct team {
+    int64_t n;
+    const uint64_t *key;
+    int64_t stride;
+    float *state, *keep, *prod;
+    const float *packed;
+}; /* n texts, the i-th is key[i stride] */
 static float *line_up(void *p) { return (float *)(((uintptr_t)p + 63) & ~(uintptr_t)63); }
 static int longer(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -201,7 +218,8 @@ static struct team team_of(const struct exec *x, const struct rnn *r, int64_t ti
     int64_t d = tile / r->groups, g = tile % r->groups, per = r->rows / r->groups, more = r->rows % r->groups, first = d * r->rows + g * per + kit_min(g, more);
     const uint64_t *key = x->scratch;
     float *packed = line_up((void *)(uintptr_t)(key + r->rows)), *mem = packed + (size_t)r->dirs * packed_room(r, back), *keep = mem + r->dirs * r->rows * r->h;
-    return (struct team){per + (g < more), key + g, r->groups, mem + first * r->h, keep + first * r->h, keep + r->dirs * r->rows * r->h + first * r->g * r->h, packed + (size_t)d * packed_room(r, back)};
+    return (struct team){per + (g < more), key + g, r->groups, mem + first * r->h, keep + first * r->h, keep + r->dirs * r->rows * r->h + first * r->g * r->h,
+        packed + (size_t)d * packed_room(r, back)};
 }
 static int64_t fwd_tiles(const struct exec *x) {
     struct rnn r = rnn_of(x, &x->out[0], 4);
@@ -213,10 +231,12 @@ static int64_t back_tiles(const struct exec *x) {
 }
 
 /* ---- fast: one token. x: products with the input, z: with the state; a: gates out; *was: c' or h'. */
-static void lstm_cell(int64_t h, const float *restrict x, const float *restrict z, const float *restrict was, float *restrict a, float *restrict c, float *restrict y, float *restrict state) {
+static void lstm_cell(int64_t h, const float *restrict x, const float *restrict z, const float *restrict was, float *restrict a, float *restrict c,
+    float *restrict y, float *restrict state) {
 #pragma omp simd
     for (int64_t j = 0; j < h; j++) {
-        float i = math_sigmoid(x[j] + z[j]), f = math_sigmoid(x[j + h] + z[j + h]), g = math_tanh(x[j + 2 * h] + z[j + 2 * h]), o = math_sigmoid(x[j + 3 * h] + z[j + 3 * h]);
+        float i = math_sigmoid(x[j] + z[j]), f = math_sigmoid(x[j + h] + z[j + h]), g = math_tanh(x[j + 2 * h] + z[j + 2 * h]),
+              o = math_sigmoid(x[j + 3 * h] + z[j + 3 * h]);
         float v = f * was[j] + i * g, out = o * math_tanh(v);
         a[j] = i, a[j + h] = f, a[j + 2 * h] = g, a[j + 3 * h] = o;
         c[j] = v, y[j] = out, state[j] = out;
@@ -225,7 +245,8 @@ static void lstm_cell(int64_t h, const float *restrict x, const float *restrict 
 static void gru_cell(int64_t h, const float *restrict x, const float *restrict z, float *restrict a, float *restrict y, float *restrict state) {
 #pragma omp simd
     for (int64_t j = 0; j < h; j++) {
-        float r = math_sigmoid(x[j] + z[j]), u = math_sigmoid(x[j + h] + z[j + h]), q = z[j + 2 * h], n = math_tanh(x[j + 2 * h] + r * q), out = (1 - u) * n + u * state[j];
+        float r = math_sigmoid(x[j] + z[j]), u = math_sigmoid(x[j + h] + z[j + h]), q = z[j + 2 * h], n = math_tanh(x[j + 2 * h] + r * q),
+              out = (1 - u) * n + u * state[j];
         a[j] = r, a[j + h] = u, a[j + 2 * h] = n, a[j + 3 * h] = q;
         y[j] = out, state[j] = out;
     }
@@ -270,8 +291,8 @@ static void gru_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* ---- fast: backward. dh: carried through the product; keep: as in unit_back. Writes dz in order of the texts and at its token. */
-static void lstm_cell_back(int64_t h, const float *restrict a, const float *restrict c, const float *restrict was, const float *restrict dy, const float *restrict dh, float *restrict keep,
-                           float *restrict dz, float *restrict out) {
+static void lstm_cell_back(int64_t h, const float *restrict a, const float *restrict c, const float *restrict was, const float *restrict dy,
+    const float *restrict dh, float *restrict keep, float *restrict dz, float *restrict out) {
 #pragma omp simd
     for (int64_t j = 0; j < h; j++) {
         float i = a[j], f = a[j + h], g = a[j + 2 * h], o = a[j + 3 * h], tc = math_tanh(c[j]), d = dy[j] + dh[j], dc = keep[j] + d * o * (1 - tc * tc);
@@ -281,8 +302,8 @@ static void lstm_cell_back(int64_t h, const float *restrict a, const float *rest
         keep[j] = dc * f;
     }
 }
-static void gru_cell_back(int64_t h, const float *restrict a, const float *restrict was, const float *restrict dy, const float *restrict dh, float *restrict keep, float *restrict dz,
-                          float *restrict dx, float *restrict out) {
+static void gru_cell_back(int64_t h, const float *restrict a, const float *restrict was, const float *restrict dy, const float *restrict dh,
+    float *restrict keep, float *restrict dz, float *restrict dx, float *restrict out) {
 #pragma omp simd
     for (int64_t j = 0; j < h; j++) {
         float r = a[j], z = a[j + h], n = a[j + 2 * h], d = dy[j] + dh[j] + keep[j];
@@ -310,7 +331,8 @@ static void back_tile(const struct exec *x, const struct rnn *r, int64_t tile) {
             float *h0 = prev + t * h, *dz = m.prod + i * gh;
             if (s) memcpy(h0, y + old * wide, (size_t)h * sizeof(float));
             else memset(h0, 0, (size_t)h * sizeof(float));
-            if (r->g == 4) lstm_cell_back(h, gates + t * 4 * wide, c + t * wide, s ? c + old * wide : h0, dy + t * wide, m.state + i * h, m.keep + i * h, dz, dg + t * gh);
+            if (r->g == 4)
+                lstm_cell_back(h, gates + t * 4 * wide, c + t * wide, s ? c + old * wide : h0, dy + t * wide, m.state + i * h, m.keep + i * h, dz, dg + t * gh);
             else gru_cell_back(h, gates + t * 4 * wide, h0, dy + t * wide, m.state + i * h, m.keep + i * h, dz, dx + t * gh, dg + t * gh);
         }
         if (s) ISA(packed_gemm)(live, h, gh, m.prod, gh, m.packed, NULL, m.state, h);
@@ -334,7 +356,9 @@ static void gru_back_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* ---- last_state: (x (T, D h), offsets) -> (R, D h): what each direction ends with: the last token, of the second direction the first; zeros for an empty text */
-struct last_args { int64_t dirs; };
+struct last_args {
+    int64_t dirs;
+};
 static int last_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
     if (!kit_float(s, 0) || !kit_int(s, 1) || x->ndim != 2 || x->dim[0].axis < AXIS_T0 || s->in[1]->ndim != 1 || s->in[1]->dim[0].axis != AXIS_R1 ||
@@ -398,24 +422,63 @@ static void last_back_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg last_arg[] = {{.name = "dirs", .help = "directions side by side", .def = "1", .type = ARG_INT, .offset = offsetof(struct last_args, dirs), .lo = 1, .hi = 2}, {0}};
-static const struct sample lstm_samples[] = {{NULL, "o(T0) f(T0,12) f(12,3) f(12)"}, {NULL, "o(T0) f(T0,20) f(20,5)"}, {NULL, "o(T0) f(T0,16) f(16,4) f(16) f(T0,16) f(16,4) f(16)"},
-    {NULL, "o(T0) f(T0,68)[-3,3] f(68,17) - f(T0,68)[-3,3] f(68,17) -"}, {0}};
-static const struct sample gru_samples[] = {{NULL, "o(T0) f(T0,9) f(9,3) f(9)"}, {NULL, "o(T0) f(T0,15) f(15,5)"}, {NULL, "o(T0) f(T0,12) f(12,4) f(12) f(T0,12) f(12,4) f(12)"},
-    {NULL, "o(T0) f(T0,51)[-3,3] f(51,17) - f(T0,51)[-3,3] f(51,17) -"}, {0}};
-static const struct sample lstm_back_samples[] = {{NULL, "o(T0) f(T0,3) f(T0,3) f(T0,12) f(T0,3) f(12,3) > 0"}, {NULL, "o(T0) f(T0,34) f(T0,34) f(T0,136) f(T0,34) f(68,17) f(68,17) > 0"}, {0}};
-static const struct sample gru_back_samples[] = {{NULL, "o(T0) f(T0,3) f(T0,3) f(T0,12) f(T0,12) f(9,3) > 0"}, {NULL, "o(T0) f(T0,34) f(T0,34) f(T0,136) f(T0,136) f(51,17) f(51,17) > 0"}, {0}};
+static const struct arg last_arg[] = {
+    {.name = "dirs", .help = "directions side by side", .def = "1", .type = ARG_INT, .offset = offsetof(struct last_args, dirs), .lo = 1, .hi = 2}, {0}};
+static const struct sample lstm_samples[] = {{NULL, "o(T0) f(T0,12) f(12,3) f(12)"}, {NULL, "o(T0) f(T0,20) f(20,5)"},
+    {NULL, "o(T0) f(T0,16) f(16,4) f(16) f(T0,16) f(16,4) f(16)"}, {NULL, "o(T0) f(T0,68)[-3,3] f(68,17) - f(T0,68)[-3,3] f(68,17) -"}, {0}};
+static const struct sample gru_samples[] = {{NULL, "o(T0) f(T0,9) f(9,3) f(9)"}, {NULL, "o(T0) f(T0,15) f(15,5)"},
+    {NULL, "o(T0) f(T0,12) f(12,4) f(12) f(T0,12) f(12,4) f(12)"}, {NULL, "o(T0) f(T0,51)[-3,3] f(51,17) - f(T0,51)[-3,3] f(51,17) -"}, {0}};
+static const struct sample lstm_back_samples[] = {
+    {NULL, "o(T0) f(T0,3) f(T0,3) f(T0,12) f(T0,3) f(12,3) > 0"}, {NULL, "o(T0) f(T0,34) f(T0,34) f(T0,136) f(T0,34) f(68,17) f(68,17) > 0"}, {0}};
+static const struct sample gru_back_samples[] = {
+    {NULL, "o(T0) f(T0,3) f(T0,3) f(T0,12) f(T0,12) f(9,3) > 0"}, {NULL, "o(T0) f(T0,34) f(T0,34) f(T0,136) f(T0,136) f(51,17) f(51,17) > 0"}, {0}};
 static const struct sample last_samples[] = {{NULL, "f(T0,3) o(T0)"}, {"dirs=2", "f(T0,8) o(T0)"}, {0}};
 static const struct sample last_back_samples[] = {{NULL, "f(R,3) o(T0) c(T0,3) > 0"}, {"dirs=2", "f(R,8) o(T0) c(T0,8) > 0"}, {0}};
 
-#define CELL(n, h, text_) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = text_}, .in_min = 3, .in_max = 7, .n_out = h, .shape = n##_shape, .grad = n##_grad, .cost = fwd_cost, .ref = n##_ref, \
-                                   .tiles = fwd_tiles, .begin = n##_begin, .run = n##_run, .samples = n##_samples}; \
-    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradients of " #n}, .in_min = 6, .in_max = 7, .n_out = 2 * (5 - h), .shape = n##_back_shape, .cost = back_cost, \
-                                          .ref = n##_back_ref, .tiles = back_tiles, .begin = n##_back_begin, .run = n##_back_run, .samples = n##_back_samples};
+#define CELL(n, h, text_)                                                                           \
+    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = text_},                             \
+        .in_min = 3,                                                                                \
+        .in_max = 7,                                                                                \
+        .n_out = h,                                                                                 \
+        .shape = n##_shape,                                                                         \
+        .grad = n##_grad,                                                                           \
+        .cost = fwd_cost,                                                                           \
+        .ref = n##_ref,                                                                             \
+        .tiles = fwd_tiles,                                                                         \
+        .begin = n##_begin,                                                                         \
+        .run = n##_run,                                                                             \
+        .samples = n##_samples};                                                                    \
+    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradients of " #n}, \
+        .in_min = 6,                                                                                \
+        .in_max = 7,                                                                                \
+        .n_out = 2 * (5 - h),                                                                       \
+        .shape = n##_back_shape,                                                                    \
+        .cost = back_cost,                                                                          \
+        .ref = n##_back_ref,                                                                        \
+        .tiles = back_tiles,                                                                        \
+        .begin = n##_back_begin,                                                                    \
+        .run = n##_back_run,                                                                        \
+        .samples = n##_back_samples};
 CELL(lstm, 3, "long short-term memory over the tokens of each text")
 CELL(gru, 2, "gated recurrent unit over the tokens of each text")
-const struct op ISA(op_last_state) = {.kind = {.name = "last_state", .help = "what each direction ends with", .args = last_arg, .size = sizeof(struct last_args)}, .in_min = 2, .in_max = 2, .n_out = 1,
-    .shape = last_shape, .grad = last_grad, .ref = last_ref, .tiles = last_tiles, .run = last_run, .samples = last_samples};
-const struct op ISA(op_last_state_grad) = {.kind = {.name = "last_state_grad", .help = "gradient of last_state", .args = last_arg, .size = sizeof(struct last_args)}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .shape = last_back_shape, .ref = last_back_ref, .tiles = last_tiles, .run = last_back_run, .samples = last_back_samples};
+const struct op ISA(op_last_state) = {
+    .kind = {.name = "last_state", .help = "what each direction ends with", .args = last_arg, .size = sizeof(struct last_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .shape = last_shape,
+    .grad = last_grad,
+    .ref = last_ref,
+    .tiles = last_tiles,
+    .run = last_run,
+    .samples = last_samples};
+const struct op ISA(op_last_state_grad) = {
+    .kind = {.name = "last_state_grad", .help = "gradient of last_state", .args = last_arg, .size = sizeof(struct last_args)},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = last_back_shape,
+    .ref = last_back_ref,
+    .tiles = last_tiles,
+    .run = last_back_run,
+    .samples = last_back_samples};

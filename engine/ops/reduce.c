@@ -6,9 +6,17 @@
 
 #define WORK 16384
 
-struct reduce_args { int64_t axis; bool keep; };
-struct undo_args { struct arg_shape k, axis; int64_t at; };
-struct cut { int64_t outer, n, inner; };
+struct reduce_args {
+    int64_t axis;
+    bool keep;
+};
+struct undo_args {
+    struct arg_shape k, axis;
+    int64_t at;
+};
+struct cut {
+    int64_t outer, n, inner;
+};
 
 static int axis_of(int64_t axis, int ndim) { return axis < 0 ? (int)axis + ndim : (int)axis; }
 static struct cut cut_of(const struct view *v, int axis) {
@@ -22,7 +30,8 @@ static int reduce_shape(struct shaping *s, struct err *e) {
     const struct reduce_args *a = s->attr;
     const struct tensor *x = s->in[0];
     int axis = axis_of(a->axis, x->ndim), n = 0;
-    if (!kit_float(s, 0) || axis < 0 || axis >= x->ndim || x->dim[axis].axis != AXIS_ONE) return err_set(e, "axis %lld is not there or has no fixed extent", (long long)a->axis);
+    if (!kit_float(s, 0) || axis < 0 || axis >= x->ndim || x->dim[axis].axis != AXIS_ONE)
+        return err_set(e, "axis %lld is not there or has no fixed extent", (long long)a->axis);
     if (x->dim[axis].k < 1) return err_set(e, "axis %d is empty", axis);
     kit_like(&s->out[0], x);
     for (int i = 0; i < x->ndim; i++)
@@ -62,7 +71,8 @@ static int undo_shape(struct shaping *s, struct err *e) {
     if (a->at < 0 || a->at >= s->out[0].ndim) return err_set(e, "there is no axis %lld", (long long)a->at);
     struct tensor t = s->out[0];
     t.dim[a->at] = (struct dim){1, AXIS_ONE};
-    if (!kit_flat(s->in[0], 0, s->in[0]->ndim, &have) || !kit_flat(&t, 0, t.ndim, &want) || !dim_same(have, want)) return err_set(e, "the gradient does not have the reduced shape");
+    if (!kit_flat(s->in[0], 0, s->in[0]->ndim, &have) || !kit_flat(&t, 0, t.ndim, &want) || !dim_same(have, want))
+        return err_set(e, "the gradient does not have the reduced shape");
     s->n_out = 1;
     return 0;
 }
@@ -149,23 +159,53 @@ static void sum_grad_ref(const struct exec *x) { back(x, BACK_SUM); }
 static void mean_grad_ref(const struct exec *x) { back(x, BACK_MEAN); }
 static void max_grad_ref(const struct exec *x) { back(x, BACK_MAX); }
 
-static const struct arg reduce_arg[] = {
-    {.name = "axis", .help = "which axis, -1 the last", .def = "-1", .type = ARG_INT, .flags = ARG_POSITIONAL, .offset = offsetof(struct reduce_args, axis), .lo = -6, .hi = 5},
-    {.name = "keep", .help = "leaves an extent of 1", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct reduce_args, keep)},
-    {0}};
-static const struct arg undo_arg[] = {KIT_DIMS(struct undo_args), {.name = "at", .help = "which axis was reduced", .def = "0", .type = ARG_INT, .offset = offsetof(struct undo_args, at)}, {0}};
+static const struct arg reduce_arg[] = {{.name = "axis",
+                                            .help = "which axis, -1 the last",
+                                            .def = "-1",
+                                            .type = ARG_INT,
+                                            .flags = ARG_POSITIONAL,
+                                            .offset = offsetof(struct reduce_args, axis),
+                                            .lo = -6,
+                                            .hi = 5},
+    {.name = "keep", .help = "leaves an extent of 1", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct reduce_args, keep)}, {0}};
+static const struct arg undo_arg[] = {
+    KIT_DIMS(struct undo_args), {.name = "at", .help = "which axis was reduced", .def = "0", .type = ARG_INT, .offset = offsetof(struct undo_args, at)}, {0}};
 static const struct sample reduce_samples[] = {{NULL, "f(R,4)"}, {"axis=1", "f(R,3,5)"}, {"axis=-2 keep=true", "f(R,33,7)"}, {0}};
-static const struct sample undo_samples[] = {{"k={1,4} axis={1,0} at=1", "f(R)"}, {"k={1,3,5} axis={1,0,0} at=1", "f(R,5)"}, {"k={1,3,7} axis={1,0,0} at=2", "f(R,3,1)"}, {0}};
-static const struct sample undo_max_samples[] = {{"k={1,4} axis={1,0} at=1", "f(R) i(R)[0,3]"}, {"k={1,3,5} axis={1,0,0} at=1", "f(R,5) i(R,5)[0,2]"}, {"k={1,3,7} axis={1,0,0} at=2", "f(R,3,1) i(R,3,1)[0,6]"}, {0}};
+static const struct sample undo_samples[] = {
+    {"k={1,4} axis={1,0} at=1", "f(R)"}, {"k={1,3,5} axis={1,0,0} at=1", "f(R,5)"}, {"k={1,3,7} axis={1,0,0} at=2", "f(R,3,1)"}, {0}};
+static const struct sample undo_max_samples[] = {{"k={1,4} axis={1,0} at=1", "f(R) i(R)[0,3]"}, {"k={1,3,5} axis={1,0,0} at=1", "f(R,5) i(R,5)[0,2]"},
+    {"k={1,3,7} axis={1,0,0} at=2", "f(R,3,1) i(R,3,1)[0,6]"}, {0}};
 
-#define REDUCE(n, h, outs, shape_, undo_s) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = reduce_arg, .size = sizeof(struct reduce_args)}, .in_min = 1, .in_max = 1, .n_out = outs, .flags = OP_LAYER, \
-                                   .shape = shape_, .grad = n##_grad, .ref = n##_ref, .tiles = reduce_tiles, .run = n##_run, .samples = reduce_samples}; \
-    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n, .args = undo_arg, .size = sizeof(struct undo_args)}, .in_min = 1, .in_max = 2, .n_out = 1, \
-                                          .shape = undo_shape, .ref = n##_grad_ref, .samples = undo_s};
+#define REDUCE(n, h, outs, shape_, undo_s)                                                                                                             \
+    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = reduce_arg, .size = sizeof(struct reduce_args)},                            \
+        .in_min = 1,                                                                                                                                   \
+        .in_max = 1,                                                                                                                                   \
+        .n_out = outs,                                                                                                                                 \
+        .flags = OP_LAYER,                                                                                                                             \
+        .shape = shape_,                                                                                                                               \
+        .grad = n##_grad,                                                                                                                              \
+        .ref = n##_ref,                                                                                                                                \
+        .tiles = reduce_tiles,                                                                                                                         \
+        .run = n##_run,                                                                                                                                \
+        .samples = reduce_samples};                                                                                                                    \
+    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n, .args = undo_arg, .size = sizeof(struct undo_args)}, \
+        .in_min = 1,                                                                                                                                   \
+        .in_max = 2,                                                                                                                                   \
+        .n_out = 1,                                                                                                                                    \
+        .shape = undo_shape,                                                                                                                           \
+        .ref = n##_grad_ref,                                                                                                                           \
+        .samples = undo_s};
 REDUCE(sum, "sum over an axis", 1, reduce_shape, undo_samples)
 REDUCE(mean, "mean over an axis", 1, reduce_shape, undo_samples)
 REDUCE(max, "maximum over an axis and its index", 2, max_shape, undo_max_samples)
 const struct op ISA(op_argmax) = {
-    .kind = {.name = "argmax", .help = "index of the maximum over an axis", .args = reduce_arg, .size = sizeof(struct reduce_args)}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_NO_GRAD,
-    .shape = argmax_shape, .ref = argmax_ref, .tiles = reduce_tiles, .run = argmax_run, .samples = reduce_samples};
+    .kind = {.name = "argmax", .help = "index of the maximum over an axis", .args = reduce_arg, .size = sizeof(struct reduce_args)},
+    .in_min = 1,
+    .in_max = 1,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = argmax_shape,
+    .ref = argmax_ref,
+    .tiles = reduce_tiles,
+    .run = argmax_run,
+    .samples = reduce_samples};

@@ -8,11 +8,14 @@
 #define WORK 16384
 #define COLS 64
 
-struct norm_args { double eps; };
+struct norm_args {
+    double eps;
+};
 
 static int norm_shape(struct shaping *s, struct err *e) {
     const struct tensor *x = s->in[0];
-    if (!kit_float(s, 0) || x->ndim < 1 || !kit_float(s, 1) || s->in[1]->ndim != 1 || !dim_same(s->in[1]->dim[0], x->dim[x->ndim - 1])) return err_set(e, "needs x (.., n) and gain (n)");
+    if (!kit_float(s, 0) || x->ndim < 1 || !kit_float(s, 1) || s->in[1]->ndim != 1 || !dim_same(s->in[1]->dim[0], x->dim[x->ndim - 1]))
+        return err_set(e, "needs x (.., n) and gain (n)");
     kit_like(&s->out[0], x);
     kit_like(&s->out[1], x);
     s->out[1].ndim = x->ndim - 1;
@@ -54,7 +57,9 @@ static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 /* (x, dy, r, gain) -> dx */
-static bool saved_ok(const struct shaping *s) { return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim >= 1 && kit_same(s->in[0], s->in[1]) && kit_float(s, 2) && s->in[2]->ndim == s->in[0]->ndim - 1; }
+static bool saved_ok(const struct shaping *s) {
+    return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim >= 1 && kit_same(s->in[0], s->in[1]) && kit_float(s, 2) && s->in[2]->ndim == s->in[0]->ndim - 1;
+}
 static int dx_shape(struct shaping *s, struct err *e) {
     if (!saved_ok(s) || !kit_float(s, 3)) return err_set(e, "needs x, dy of its shape, 1/deviation and gain");
     kit_like(&s->out[0], s->in[0]);
@@ -66,7 +71,9 @@ static void dx_ref(const struct exec *x) {
     for (int64_t r = 0; r < rows_of(x); r++) {
         double k = view_get(&x->in[2], r), s = 0;
         for (int64_t i = 0; i < n; i++) s += view_get(&x->in[1], r * n + i) * view_get(&x->in[3], i) * view_get(&x->in[0], r * n + i);
-        for (int64_t i = 0; i < n; i++) view_put(&x->out[0], r * n + i, k * (view_get(&x->in[1], r * n + i) * view_get(&x->in[3], i) - view_get(&x->in[0], r * n + i) * k * k * s / (double)n));
+        for (int64_t i = 0; i < n; i++)
+            view_put(
+                &x->out[0], r * n + i, k * (view_get(&x->in[1], r * n + i) * view_get(&x->in[3], i) - view_get(&x->in[0], r * n + i) * k * k * s / (double)n));
     }
 }
 static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
@@ -110,17 +117,40 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg norm_arg[] = {{.name = "eps", .help = "added to the mean square", .def = "1e-6", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
+static const struct arg norm_arg[] = {
+    {.name = "eps", .help = "added to the mean square", .def = "1e-6", .type = ARG_NUM, .offset = offsetof(struct norm_args, eps), .lo = 0, .hi = 1}, {0}};
 static const struct sample norm_samples[] = {{NULL, "f(R,4) f(4)"}, {"eps=0.1", "f(R,3,5) f(5)"}, {NULL, "f(T0,33) f(33)"}, {0}};
-static const struct sample dx_samples[] = {{NULL, "f(R,4) f(R,4) c(R)[0.5,2] f(4)"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3)[0.5,2] f(5)"}, {NULL, "f(R,33) f(R,33) c(R)[0.5,2] f(33)"}, {0}};
-static const struct sample dw_samples[] = {{NULL, "f(R,4) f(R,4) c(R)[0.5,2]"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3)[0.5,2]"}, {NULL, "f(R,133) f(R,133) c(R)[0.5,2]"}, {0}};
+static const struct sample dx_samples[] = {
+    {NULL, "f(R,4) f(R,4) c(R)[0.5,2] f(4)"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3)[0.5,2] f(5)"}, {NULL, "f(R,33) f(R,33) c(R)[0.5,2] f(33)"}, {0}};
+static const struct sample dw_samples[] = {
+    {NULL, "f(R,4) f(R,4) c(R)[0.5,2]"}, {NULL, "f(R,3,5) f(R,3,5) c(R,3)[0.5,2]"}, {NULL, "f(R,133) f(R,133) c(R)[0.5,2]"}, {0}};
 
 const struct op ISA(op_rms_norm) = {
-    .kind = {.name = "rms_norm", .help = "mean square 1 over the last axis, then gain", .args = norm_arg, .size = sizeof(struct norm_args)}, .in_min = 2, .in_max = 2, .n_out = 2,
-    .shape = norm_shape, .grad = norm_grad, .ref = norm_ref, .tiles = norm_tiles, .run = norm_run, .samples = norm_samples};
-const struct op ISA(op_rms_norm_dx) = {
-    .kind = {.name = "rms_norm_dx", .help = "gradient of rms_norm to its input"}, .in_min = 4, .in_max = 4, .n_out = 1,
-    .shape = dx_shape, .ref = dx_ref, .tiles = norm_tiles, .run = dx_run, .samples = dx_samples};
-const struct op ISA(op_rms_norm_dw) = {
-    .kind = {.name = "rms_norm_dw", .help = "gradient of rms_norm to its gain"}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .shape = dw_shape, .ref = dw_ref, .tiles = dw_tiles, .run = dw_run, .samples = dw_samples};
+    .kind = {.name = "rms_norm", .help = "mean square 1 over the last axis, then gain", .args = norm_arg, .size = sizeof(struct norm_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 2,
+    .shape = norm_shape,
+    .grad = norm_grad,
+    .ref = norm_ref,
+    .tiles = norm_tiles,
+    .run = norm_run,
+    .samples = norm_samples};
+const struct op ISA(op_rms_norm_dx) = {.kind = {.name = "rms_norm_dx", .help = "gradient of rms_norm to its input"},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 1,
+    .shape = dx_shape,
+    .ref = dx_ref,
+    .tiles = norm_tiles,
+    .run = dx_run,
+    .samples = dx_samples};
+const struct op ISA(op_rms_norm_dw) = {.kind = {.name = "rms_norm_dw", .help = "gradient of rms_norm to its gain"},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = dw_shape,
+    .ref = dw_ref,
+    .tiles = dw_tiles,
+    .run = dw_run,
+    .samples = dw_samples};

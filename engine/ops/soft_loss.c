@@ -7,10 +7,14 @@
 #define WORK 8192 /* logits a tile */
 
 enum { PROBS, LOGITS };
-struct kl_args { double temperature; int target; };
+struct kl_args {
+    double temperature;
+    int target;
+};
 
 static bool pair_ok(const struct shaping *s) {
-    return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim >= 2 && kit_same(s->in[0], s->in[1]) && s->in[0]->dim[s->in[0]->ndim - 1].axis == AXIS_ONE && s->in[0]->dim[s->in[0]->ndim - 1].k > 0;
+    return kit_float(s, 0) && kit_float(s, 1) && s->in[0]->ndim >= 2 && kit_same(s->in[0], s->in[1]) && s->in[0]->dim[s->in[0]->ndim - 1].axis == AXIS_ONE &&
+           s->in[0]->dim[s->in[0]->ndim - 1].k > 0;
 }
 static int kl_shape(struct shaping *s, struct err *e) {
     struct dim rows;
@@ -66,7 +70,8 @@ static void kl_grad_ref(const struct exec *x) {
     for (int64_t r = 0; r < kit_rows(&x->in[0]); r++) {
         double lz = lse_ref(&x->in[0], r * c, c, a->temperature), lt = a->target == LOGITS ? lse_ref(&x->in[1], r * c, c, a->temperature) : 0, lq, all = 0;
         for (int64_t i = r * c; i < (r + 1) * c; i++) all += target_ref(x, i, lt, &lq);
-        for (int64_t i = r * c; i < (r + 1) * c; i++) view_put(&x->out[0], i, d * (exp(view_get(&x->in[0], i) / a->temperature - lz) * all - target_ref(x, i, lt, &lq)));
+        for (int64_t i = r * c; i < (r + 1) * c; i++)
+            view_put(&x->out[0], i, d * (exp(view_get(&x->in[0], i) / a->temperature - lz) * all - target_ref(x, i, lt, &lq)));
     }
 }
 
@@ -130,15 +135,36 @@ static void kl_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 }
 
 static const char *const targets[] = {"probs", "logits", NULL};
-static const struct arg kl_arg[] = {
-    {.name = "temperature", .help = "logits are divided by it", .def = "1", .type = ARG_NUM, .offset = offsetof(struct kl_args, temperature), .lo = 1e-3, .hi = 1e3},
+static const struct arg kl_arg[] = {{.name = "temperature",
+                                        .help = "logits are divided by it",
+                                        .def = "1",
+                                        .type = ARG_NUM,
+                                        .offset = offsetof(struct kl_args, temperature),
+                                        .lo = 1e-3,
+                                        .hi = 1e3},
     {.name = "target", .help = "what the target holds", .def = "probs", .type = ARG_ENUM, .offset = offsetof(struct kl_args, target), .names = targets}, {0}};
-static const struct sample kl_samples[] = {{NULL, "f(R,4)[-3,3] q(R,4)"}, {"temperature=3", "f(R,3,5)[-3,3] q(R,3,5)"}, {"temperature=2 target=logits", "f(R,33)[-3,3] c(R,33)[-2,2]"}, {NULL, "f(R,2) m(R,2)"}, {0}};
+static const struct sample kl_samples[] = {{NULL, "f(R,4)[-3,3] q(R,4)"}, {"temperature=3", "f(R,3,5)[-3,3] q(R,3,5)"},
+    {"temperature=2 target=logits", "f(R,33)[-3,3] c(R,33)[-2,2]"}, {NULL, "f(R,2) m(R,2)"}, {0}};
 static const struct sample kl_grad_samples[] = {{NULL, "f(R,4)[-3,3] q(R,4) s(0.5)"}, {"temperature=2 target=logits", "f(R,33)[-3,3] c(R,33)[-2,2] s(2)"}, {0}};
 
 const struct op ISA(op_kl_div) = {
-    .kind = {.name = "kl_div", .help = "divergence of a softmax from a distribution: sum and rows", .args = kl_arg, .size = sizeof(struct kl_args)}, .in_min = 2, .in_max = 2, .n_out = 2,
-    .shape = kl_shape, .grad = kl_grad, .ref = kl_ref, .tiles = kl_tiles, .run = kl_run, .finish = kl_finish, .samples = kl_samples};
-const struct op ISA(op_kl_div_grad) = {
-    .kind = {.name = "kl_div_grad", .help = "gradient of kl_div", .args = kl_arg, .size = sizeof(struct kl_args)}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .shape = kl_grad_shape, .ref = kl_grad_ref, .tiles = kl_tiles, .run = kl_grad_run, .samples = kl_grad_samples};
+    .kind = {.name = "kl_div", .help = "divergence of a softmax from a distribution: sum and rows", .args = kl_arg, .size = sizeof(struct kl_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 2,
+    .shape = kl_shape,
+    .grad = kl_grad,
+    .ref = kl_ref,
+    .tiles = kl_tiles,
+    .run = kl_run,
+    .finish = kl_finish,
+    .samples = kl_samples};
+const struct op ISA(op_kl_div_grad) = {.kind = {.name = "kl_div_grad", .help = "gradient of kl_div", .args = kl_arg, .size = sizeof(struct kl_args)},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = kl_grad_shape,
+    .ref = kl_grad_ref,
+    .tiles = kl_tiles,
+    .run = kl_grad_run,
+    .samples = kl_grad_samples};

@@ -12,7 +12,8 @@ static int soft_shape(struct shaping *s, struct err *e) {
     return 0;
 }
 static int soft_grad_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || s->in[0]->ndim < 1 || !kit_same(s->in[0], s->in[1])) return err_set(e, "output and gradient must have one shape");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || s->in[0]->ndim < 1 || !kit_same(s->in[0], s->in[1]))
+        return err_set(e, "output and gradient must have one shape");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
     return 0;
@@ -24,7 +25,9 @@ static int log_softmax_grad(struct graph *g, const struct node *n, const tid *do
     return (din[0] = graph_add2(g, "log_softmax_grad", n->out[0], dout[0], e)) < 0 ? -1 : 0;
 }
 static int64_t soft_tiles(const struct exec *x) { return kit_tiles(kit_rows(&x->in[0]), kit_grain(WORK, kit_last(&x->in[0]))); }
-struct rows { int64_t c, from, to; };
+struct rows {
+    int64_t c, from, to;
+};
 static struct rows soft_rows(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t c = kit_last(&x->in[0]), grain = kit_grain(WORK, c);
     return (struct rows){c, lo * grain, kit_min(kit_rows(&x->in[0]), hi * grain)};
@@ -108,10 +111,26 @@ static void log_softmax_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 static const struct sample soft_samples[] = {{NULL, "f(R,4)"}, {NULL, "f(R,3,5)[-9,9]"}, {NULL, "f(T0,131)[-20,20]"}, {NULL, "f(R,1)"}, {0}};
 static const struct sample grad_samples[] = {{NULL, "q(R,4) f(R,4)"}, {NULL, "q(R,3,5) f(R,3,5)"}, {NULL, "q(R,131) f(R,131)"}, {0}};
-#define SOFT(n, h) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h}, .in_min = 1, .in_max = 1, .n_out = 1, .flags = OP_LAYER | OP_INPLACE, \
-                                   .shape = soft_shape, .grad = n##_grad, .ref = n##_ref, .tiles = soft_tiles, .run = n##_run, .samples = soft_samples}; \
-    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n}, .in_min = 2, .in_max = 2, .n_out = 1, \
-                                          .shape = soft_grad_shape, .ref = n##_grad_ref, .tiles = soft_tiles, .run = n##_grad_run, .samples = grad_samples};
+#define SOFT(n, h)                                                                                 \
+    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h},                                \
+        .in_min = 1,                                                                               \
+        .in_max = 1,                                                                               \
+        .n_out = 1,                                                                                \
+        .flags = OP_LAYER | OP_INPLACE,                                                            \
+        .shape = soft_shape,                                                                       \
+        .grad = n##_grad,                                                                          \
+        .ref = n##_ref,                                                                            \
+        .tiles = soft_tiles,                                                                       \
+        .run = n##_run,                                                                            \
+        .samples = soft_samples};                                                                  \
+    const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n}, \
+        .in_min = 2,                                                                               \
+        .in_max = 2,                                                                               \
+        .n_out = 1,                                                                                \
+        .shape = soft_grad_shape,                                                                  \
+        .ref = n##_grad_ref,                                                                       \
+        .tiles = soft_tiles,                                                                       \
+        .run = n##_grad_run,                                                                       \
+        .samples = grad_samples};
 SOFT(softmax, "exp(x) / sum exp(x) over the last axis")
 SOFT(log_softmax, "logarithm of softmax over the last axis")

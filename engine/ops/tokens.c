@@ -8,9 +8,17 @@
 
 #define WORK 32768 /* values a tile */
 
-struct embed_args { int64_t start; };
-struct rope_args { int64_t heads; double base; bool back; };
-struct l2_args { double eps; };
+struct embed_args {
+    int64_t start;
+};
+struct rope_args {
+    int64_t heads;
+    double base;
+    bool back;
+};
+struct l2_args {
+    double eps;
+};
 
 static int64_t start_of(const struct exec *x) { return ((const struct embed_args *)x->attr)->start; }
 
@@ -57,7 +65,8 @@ static void embed_ref(const struct exec *x) {
 }
 static int64_t token_tiles(const struct exec *x) { return kit_tiles(x->out[0].n[0], kit_grain(WORK, kit_last(&x->out[0]))); }
 static void embed_run(const struct exec *x, int64_t lo, int64_t hi) {
-    int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain), t = lo * grain;
+    int64_t d = kit_last(&x->in[1]), v = x->in[1].n[0], rows = x->in[2].len - 1, grain = kit_grain(WORK, d), to = kit_min(x->in[0].len, hi * grain),
+            t = lo * grain;
     const int32_t *ids = x->in[0].data, *off = x->in[2].data;
     const float *word = x->in[1].data, *pos = kit_has(x, 3) ? x->in[3].data : NULL, *type = kit_has(x, 4) ? x->in[4].data : NULL;
     int64_t r = t < to ? kit_text(off, rows, t) : 0;
@@ -120,7 +129,8 @@ static void egrad_run(const struct exec *x, int64_t lo, int64_t hi) {
 
 /* ---- first_token: (x (T, D), offsets) -> (R, D), zeros for an empty text; back: (dy (R, D), offsets, x) -> (T, D) */
 static int first_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_int(s, 1) || s->in[0]->ndim != 2 || s->in[1]->ndim != 1 || s->in[1]->dim[0].axis != AXIS_R1) return err_set(e, "needs tokens (T, width) and offsets (R+1)");
+    if (!kit_float(s, 0) || !kit_int(s, 1) || s->in[0]->ndim != 2 || s->in[1]->ndim != 1 || s->in[1]->dim[0].axis != AXIS_R1)
+        return err_set(e, "needs tokens (T, width) and offsets (R+1)");
     s->out[0] = (struct tensor){.ndim = 2, .dim = {{1, AXIS_R}, s->in[0]->dim[1]}, .dtype = s->in[0]->dtype, .offsets = -1};
     s->n_out = 1;
     return 0;
@@ -143,7 +153,8 @@ static void first_run(const struct exec *x, int64_t lo, int64_t hi) {
     first_ref(x);
 }
 static int fgrad_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_int(s, 1) || !kit_float(s, 2) || s->in[0]->ndim != 2 || s->in[2]->ndim != 2) return err_set(e, "needs a gradient (R, width), offsets (R+1) and the tokens (T, width)");
+    if (!kit_float(s, 0) || !kit_int(s, 1) || !kit_float(s, 2) || s->in[0]->ndim != 2 || s->in[2]->ndim != 2)
+        return err_set(e, "needs a gradient (R, width), offsets (R+1) and the tokens (T, width)");
     kit_like(&s->out[0], s->in[2]);
     s->n_out = 1;
     return 0;
@@ -169,7 +180,8 @@ static void fgrad_run(const struct exec *x, int64_t lo, int64_t hi) {
 /* ---- rope: rotates the queries and keys in (T, 3 n) by their position; the gradient turns back */
 static int rope_shape(struct shaping *s, struct err *e) {
     int64_t h = ((const struct rope_args *)s->attr)->heads;
-    if (!kit_float(s, 0) || !kit_int(s, 1) || s->in[0]->ndim != 2 || s->in[1]->ndim != 1 || s->in[1]->dim[0].axis != AXIS_R1 || s->in[0]->dim[1].k % (6 * h) != 0)
+    if (!kit_float(s, 0) || !kit_int(s, 1) || s->in[0]->ndim != 2 || s->in[1]->ndim != 1 || s->in[1]->dim[0].axis != AXIS_R1 ||
+        s->in[0]->dim[1].k % (6 * h) != 0)
         return err_set(e, "needs queries, keys and values side by side (T, 3 n) with an even number of values a head, and offsets (R+1)");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
@@ -210,7 +222,8 @@ static void rope_row(const float *in, float *out, int64_t heads, int64_t half, c
 #define HALF_MAX 512
 static void rope_run(const struct exec *x, int64_t lo, int64_t hi) {
     const struct rope_args *a = x->attr;
-    int64_t w = x->in[0].n[1], n = w / 3, half = n / a->heads / 2, grain = kit_grain(WORK, w), to = kit_min(x->in[0].n[0], hi * grain), rows = x->in[1].len - 1, t = lo * grain;
+    int64_t w = x->in[0].n[1], n = w / 3, half = n / a->heads / 2, grain = kit_grain(WORK, w), to = kit_min(x->in[0].n[0], hi * grain), rows = x->in[1].len - 1,
+            t = lo * grain;
     const int32_t *off = x->in[1].data;
     float c[HALF_MAX], s[HALF_MAX];
     double rate[HALF_MAX];
@@ -270,7 +283,8 @@ static void l2_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 static int l2g_shape(struct shaping *s, struct err *e) {
-    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_float(s, 2) || !kit_same(s->in[0], s->in[2])) return err_set(e, "needs y, 1/length and dy of the shape of y");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_float(s, 2) || !kit_same(s->in[0], s->in[2]))
+        return err_set(e, "needs y, 1/length and dy of the shape of y");
     kit_like(&s->out[0], s->in[0]);
     s->n_out = 1;
     return 0;
@@ -293,29 +307,68 @@ static void l2g_run(const struct exec *x, int64_t lo, int64_t hi) {
     }
 }
 
-static const struct arg embed_arg[] = {{.name = "start", .help = "position of the first token", .def = "0", .type = ARG_INT, .offset = offsetof(struct embed_args, start), .lo = -1, .hi = 1 << 20}, {0}};
+static const struct arg embed_arg[] = {{.name = "start",
+                                           .help = "position of the first token",
+                                           .def = "0",
+                                           .type = ARG_INT,
+                                           .offset = offsetof(struct embed_args, start),
+                                           .lo = -1,
+                                           .hi = 1 << 20},
+    {0}};
 static const struct arg rope_arg[] = {
     {.name = "heads", .help = "heads", .def = "1", .type = ARG_INT, .offset = offsetof(struct rope_args, heads), .lo = 1, .hi = 4096},
-    {.name = "base", .help = "wave length of the slowest pair, as a factor", .def = "10000", .type = ARG_NUM, .offset = offsetof(struct rope_args, base), .lo = 1, .hi = 1e9},
+    {.name = "base",
+        .help = "wave length of the slowest pair, as a factor",
+        .def = "10000",
+        .type = ARG_NUM,
+        .offset = offsetof(struct rope_args, base),
+        .lo = 1,
+        .hi = 1e9},
     {.name = "back", .help = "turns back", .def = "false", .type = ARG_BOOL, .offset = offsetof(struct rope_args, back)}, {0}};
-static const struct arg l2_arg[] = {{.name = "eps", .help = "the least length", .def = "1e-12", .type = ARG_NUM, .offset = offsetof(struct l2_args, eps), .lo = 0, .hi = 1}, {0}};
-static const struct sample embed_samples[] = {{NULL, "i(T0)[0,4] f(5,3) o(T0)"}, {"start=2", "i(T0)[0,2] f(3,7) o(T0) f(9,7) f(2,7)"}, {NULL, "i(T0)[-1,10] f(11,33) o(T0) f(3,33)"}, {0}};
-static const struct sample egrad_samples[] = {{NULL, "f(T0,3) o(T0) f(5,3)"}, {"start=2", "f(T0,7) o(T0) f(11,7)"}, {"start=-1", "f(T0,97) o(T0) f(2,97)"}, {0}};
+static const struct arg l2_arg[] = {
+    {.name = "eps", .help = "the least length", .def = "1e-12", .type = ARG_NUM, .offset = offsetof(struct l2_args, eps), .lo = 0, .hi = 1}, {0}};
+static const struct sample embed_samples[] = {
+    {NULL, "i(T0)[0,4] f(5,3) o(T0)"}, {"start=2", "i(T0)[0,2] f(3,7) o(T0) f(9,7) f(2,7)"}, {NULL, "i(T0)[-1,10] f(11,33) o(T0) f(3,33)"}, {0}};
+static const struct sample egrad_samples[] = {
+    {NULL, "f(T0,3) o(T0) f(5,3)"}, {"start=2", "f(T0,7) o(T0) f(11,7)"}, {"start=-1", "f(T0,97) o(T0) f(2,97)"}, {0}};
 static const struct sample first_samples[] = {{NULL, "f(T0,3) o(T0)"}, {NULL, "f(T0,33) o(T0)"}, {0}};
 static const struct sample fgrad_samples[] = {{NULL, "f(R,3) o(T0) c(T0,3)"}, {NULL, "f(R,33) o(T0) c(T0,33)"}, {0}};
-static const struct sample rope_samples[] = {{"heads=2", "f(T0,24) o(T0)"}, {"heads=1 base=100 back=true", "f(T0,18) o(T0)"}, {"heads=3", "f(T0,36) o(T0)"}, {0}};
+static const struct sample rope_samples[] = {
+    {"heads=2", "f(T0,24) o(T0)"}, {"heads=1 base=100 back=true", "f(T0,18) o(T0)"}, {"heads=3", "f(T0,36) o(T0)"}, {0}};
 static const struct sample l2_samples[] = {{NULL, "f(R,4)"}, {NULL, "f(R,3,5)"}, {NULL, "f(R,33)"}, {0}};
 static const struct sample l2g_samples[] = {{NULL, "f(R,4) c(R)[0.5,2] f(R,4) > 0"}, {NULL, "f(R,3,5) c(R,3)[0.5,2] f(R,3,5) > 0"}, {0}};
 
 #define OP_ROW(n, h, lo, hi, outs, ...) const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, __VA_ARGS__}, .in_min = lo, .in_max = hi, .n_out = outs,
-OP_ROW(embed, "sum of the vectors of word, position and type", 3, 5, 1, .args = embed_arg, .size = sizeof(struct embed_args))
-    .shape = embed_shape, .grad = embed_grad, .ref = embed_ref, .tiles = token_tiles, .run = embed_run, .samples = embed_samples};
-OP_ROW(embed_grad, "gradient of embed to its positions or types", 3, 3, 1, .args = embed_arg, .size = sizeof(struct embed_args))
-    .shape = egrad_shape, .ref = egrad_ref, .tiles = egrad_tiles, .run = egrad_run, .samples = egrad_samples};
-OP_ROW(first_token, "the first token of each text", 2, 2, 1, .args = NULL) .shape = first_shape, .grad = first_grad, .ref = first_ref, .run = first_run, .samples = first_samples};
-OP_ROW(first_token_grad, "gradient of first_token", 3, 3, 1, .args = NULL) .shape = fgrad_shape, .ref = fgrad_ref, .tiles = token_tiles, .run = fgrad_run, .samples = fgrad_samples};
-OP_ROW(rope, "rotates queries and keys by their position", 2, 2, 1, .args = rope_arg, .size = sizeof(struct rope_args))
-    .flags = OP_INPLACE, .shape = rope_shape, .grad = rope_grad, .ref = rope_ref, .tiles = token_tiles, .run = rope_run, .samples = rope_samples};
-OP_ROW(l2_norm, "each row scaled to length 1", 1, 1, 2, .args = l2_arg, .size = sizeof(struct l2_args))
-    .flags = OP_LAYER, .shape = l2_shape, .grad = l2_grad, .ref = l2_ref, .tiles = l2_tiles, .run = l2_run, .samples = l2_samples};
-OP_ROW(l2_norm_grad, "gradient of l2_norm", 3, 3, 1, .args = NULL) .shape = l2g_shape, .ref = l2g_ref, .tiles = l2_tiles, .run = l2g_run, .samples = l2g_samples};
+OP_ROW(embed, "sum of the vectors of word, position and type", 3, 5, 1, .args = embed_arg, .size = sizeof(struct embed_args)).shape = embed_shape,
+                                                                                                                 .grad = embed_grad, .ref = embed_ref,
+                                                                                                                 .tiles = token_tiles, .run = embed_run,
+                                                                                                                 .samples = embed_samples
+}
+;
+OP_ROW(embed_grad, "gradient of embed to its positions or types", 3, 3, 1, .args = embed_arg, .size = sizeof(struct embed_args)).shape = egrad_shape,
+                                                                                                                    .ref = egrad_ref, .tiles = egrad_tiles,
+                                                                                                                    .run = egrad_run, .samples = egrad_samples
+}
+;
+OP_ROW(first_token, "the first token of each text", 2, 2, 1, .args = NULL).shape = first_shape, .grad = first_grad, .ref = first_ref, .run = first_run,
+                                                                     .samples = first_samples
+}
+;
+OP_ROW(first_token_grad, "gradient of first_token", 3, 3, 1, .args = NULL).shape = fgrad_shape, .ref = fgrad_ref, .tiles = token_tiles, .run = fgrad_run,
+                                                                     .samples = fgrad_samples
+}
+;
+OP_ROW(rope, "rotates queries and keys by their position", 2, 2, 1, .args = rope_arg, .size = sizeof(struct rope_args)).flags = OP_INPLACE, .shape = rope_shape,
+                                                                                                            .grad = rope_grad, .ref = rope_ref,
+                                                                                                            .tiles = token_tiles, .run = rope_run,
+                                                                                                            .samples = rope_samples
+}
+;
+OP_ROW(l2_norm, "each row scaled to length 1", 1, 1, 2, .args = l2_arg, .size = sizeof(struct l2_args)).flags = OP_LAYER, .shape = l2_shape, .grad = l2_grad,
+                                                                                              .ref = l2_ref, .tiles = l2_tiles, .run = l2_run,
+                                                                                              .samples = l2_samples
+}
+;
+OP_ROW(l2_norm_grad, "gradient of l2_norm", 3, 3, 1, .args = NULL).shape = l2g_shape, .ref = l2g_ref, .tiles = l2_tiles, .run = l2g_run, .samples = l2g_samples
+}
+;

@@ -11,7 +11,10 @@
 #define SQRT_2_PI 0.79788456080286535588 /* sqrt(2 / pi) */
 #define INV_SQRT_2PI 0.39894228040143267794
 
-struct unary_args { double a; int approx; };
+struct unary_args {
+    double a;
+    int approx;
+};
 typedef float (*fn_f)(float x, float a);
 typedef double (*fn_d)(double x, double a);
 static double unary_a(const struct exec *x) { return ((const struct unary_args *)x->attr)->a; }
@@ -84,22 +87,72 @@ static int grad_x(struct graph *g, const struct node *n, const tid *dout, tid *d
 static int grad_y(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) { return unary_grad(g, n, dout, din, true, e); }
 
 /* f and f' in float and double; the second argument is slope, alpha or beta where there is one */
-static inline float relu_f(float x, float a) { (void)a; return x > 0 ? x : x != x ? x : 0; }
-static double relu_d(double x, double a) { (void)a; return x > 0 ? x : isnan(x) ? x : 0; }
-static inline float relu_gf(float y, float a) { (void)a; return y > 0 ? 1.0f : 0.0f; }
-static double relu_gd(double y, double a) { (void)a; return y > 0 ? 1 : 0; }
-static inline float tanh_f(float x, float a) { (void)a; return math_tanh(x); }
-static double tanh_d(double x, double a) { (void)a; return tanh(x); }
-static inline float tanh_gf(float y, float a) { (void)a; return 1.0f - y * y; }
-static double tanh_gd(double y, double a) { (void)a; return 1 - y * y; }
-static inline float sigmoid_f(float x, float a) { (void)a; return math_sigmoid(x); }
-static double sigmoid_d(double x, double a) { (void)a; return 1 / (1 + exp(-x)); }
-static inline float sigmoid_gf(float y, float a) { (void)a; return y * (1.0f - y); }
-static double sigmoid_gd(double y, double a) { (void)a; return y * (1 - y); }
-static inline float silu_f(float x, float a) { (void)a; return x * math_sigmoid(x); }
-static double silu_d(double x, double a) { (void)a; return x / (1 + exp(-x)); }
-static inline float silu_gf(float x, float a) { (void)a; float s = math_sigmoid(x); return s * (1.0f + x * (1.0f - s)); }
-static double silu_gd(double x, double a) { (void)a; double s = 1 / (1 + exp(-x)); return s * (1 + x * (1 - s)); }
+static inline float relu_f(float x, float a) {
+    (void)a;
+    return x > 0 ? x : x != x ? x : 0;
+}
+static double relu_d(double x, double a) {
+    (void)a;
+    return x > 0 ? x : isnan(x) ? x : 0;
+}
+static inline float relu_gf(float y, float a) {
+    (void)a;
+    return y > 0 ? 1.0f : 0.0f;
+}
+static double relu_gd(double y, double a) {
+    (void)a;
+    return y > 0 ? 1 : 0;
+}
+static inline float tanh_f(float x, float a) {
+    (void)a;
+    return math_tanh(x);
+}
+static double tanh_d(double x, double a) {
+    (void)a;
+    return tanh(x);
+}
+static inline float tanh_gf(float y, float a) {
+    (void)a;
+    return 1.0f - y * y;
+}
+static double tanh_gd(double y, double a) {
+    (void)a;
+    return 1 - y * y;
+}
+static inline float sigmoid_f(float x, float a) {
+    (void)a;
+    return math_sigmoid(x);
+}
+static double sigmoid_d(double x, double a) {
+    (void)a;
+    return 1 / (1 + exp(-x));
+}
+static inline float sigmoid_gf(float y, float a) {
+    (void)a;
+    return y * (1.0f - y);
+}
+static double sigmoid_gd(double y, double a) {
+    (void)a;
+    return y * (1 - y);
+}
+static inline float silu_f(float x, float a) {
+    (void)a;
+    return x * math_sigmoid(x);
+}
+static double silu_d(double x, double a) {
+    (void)a;
+    return x / (1 + exp(-x));
+}
+static inline float silu_gf(float x, float a) {
+    (void)a;
+    float s = math_sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+static double silu_gd(double x, double a) {
+    (void)a;
+    double s = 1 / (1 + exp(-x));
+    return s * (1 + x * (1 - s));
+}
 static inline float leaky_relu_f(float x, float a) { return x > 0 ? x : a * x; }
 static double leaky_relu_d(double x, double a) { return x > 0 ? x : a * x; }
 static inline float leaky_relu_gf(float x, float a) { return x > 0 ? 1.0f : a; }
@@ -115,41 +168,122 @@ static inline float softplus_f(float x, float a) { return (x > 0 ? x : 0) + log1
 static double softplus_d(double x, double a) { return (x > 0 ? x : 0) + log1p(exp(-fabs(a * x))) / a; }
 static inline float softplus_gf(float x, float a) { return math_sigmoid(a * x); }
 static double softplus_gd(double x, double a) { return 1 / (1 + exp(-a * x)); }
-static inline float exp_f(float x, float a) { (void)a; return math_exp(x); }
-static double exp_d(double x, double a) { (void)a; return exp(x); }
-static inline float exp_gf(float y, float a) { (void)a; return y; }
-static double exp_gd(double y, double a) { (void)a; return y; }
-static inline float log_f(float x, float a) { (void)a; return logf(x); }
-static double log_d(double x, double a) { (void)a; return log(x); }
-static inline float log_gf(float x, float a) { (void)a; return 1.0f / x; }
-static double log_gd(double x, double a) { (void)a; return 1 / x; }
-static inline float sqrt_f(float x, float a) { (void)a; return sqrtf(x); }
-static double sqrt_d(double x, double a) { (void)a; return sqrt(x); }
-static inline float sqrt_gf(float y, float a) { (void)a; return 0.5f / y; }
-static double sqrt_gd(double y, double a) { (void)a; return 0.5 / y; }
-static inline float square_f(float x, float a) { (void)a; return x * x; }
-static double square_d(double x, double a) { (void)a; return x * x; }
-static inline float square_gf(float x, float a) { (void)a; return 2.0f * x; }
-static double square_gd(double x, double a) { (void)a; return 2 * x; }
-static inline float abs_f(float x, float a) { (void)a; return fabsf(x); }
-static double abs_d(double x, double a) { (void)a; return fabs(x); }
-static inline float abs_gf(float x, float a) { (void)a; return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f; }
-static double abs_gd(double x, double a) { (void)a; return x > 0 ? 1 : x < 0 ? -1 : 0; }
-static inline float neg_f(float x, float a) { (void)a; return -x; }
-static double neg_d(double x, double a) { (void)a; return -x; }
+static inline float exp_f(float x, float a) {
+    (void)a;
+    return math_exp(x);
+}
+static double exp_d(double x, double a) {
+    (void)a;
+    return exp(x);
+}
+static inline float exp_gf(float y, float a) {
+    (void)a;
+    return y;
+}
+static double exp_gd(double y, double a) {
+    (void)a;
+    return y;
+}
+static inline float log_f(float x, float a) {
+    (void)a;
+    return logf(x);
+}
+static double log_d(double x, double a) {
+    (void)a;
+    return log(x);
+}
+static inline float log_gf(float x, float a) {
+    (void)a;
+    return 1.0f / x;
+}
+static double log_gd(double x, double a) {
+    (void)a;
+    return 1 / x;
+}
+static inline float sqrt_f(float x, float a) {
+    (void)a;
+    return sqrtf(x);
+}
+static double sqrt_d(double x, double a) {
+    (void)a;
+    return sqrt(x);
+}
+static inline float sqrt_gf(float y, float a) {
+    (void)a;
+    return 0.5f / y;
+}
+static double sqrt_gd(double y, double a) {
+    (void)a;
+    return 0.5 / y;
+}
+static inline float square_f(float x, float a) {
+    (void)a;
+    return x * x;
+}
+static double square_d(double x, double a) {
+    (void)a;
+    return x * x;
+}
+static inline float square_gf(float x, float a) {
+    (void)a;
+    return 2.0f * x;
+}
+static double square_gd(double x, double a) {
+    (void)a;
+    return 2 * x;
+}
+static inline float abs_f(float x, float a) {
+    (void)a;
+    return fabsf(x);
+}
+static double abs_d(double x, double a) {
+    (void)a;
+    return fabs(x);
+}
+static inline float abs_gf(float x, float a) {
+    (void)a;
+    return x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f;
+}
+static double abs_gd(double x, double a) {
+    (void)a;
+    return x > 0 ? 1 : x < 0 ? -1 : 0;
+}
+static inline float neg_f(float x, float a) {
+    (void)a;
+    return -x;
+}
+static double neg_d(double x, double a) {
+    (void)a;
+    return -x;
+}
 static inline float scale_f(float x, float a) { return a * x; }
 static double scale_d(double x, double a) { return a * x; }
 
 /* GELU (Hendrycks & Gimpel 2016): x Phi(x), or its tanh form */
-static inline float gelu_f(float x, float a) { (void)a; return math_gelu(x); }
-static double gelu_d(double x, double a) { (void)a; return 0.5 * x * (1 + erf(x * SQRT1_2)); }
+static inline float gelu_f(float x, float a) {
+    (void)a;
+    return math_gelu(x);
+}
+static double gelu_d(double x, double a) {
+    (void)a;
+    return 0.5 * x * (1 + erf(x * SQRT1_2));
+}
 static inline float gelu_gf(float x, float a) {
     (void)a;
     return 0.5f * (1.0f + math_erf(x * (float)SQRT1_2)) + x * (float)INV_SQRT_2PI * math_exp(-0.5f * x * x);
 }
-static double gelu_gd(double x, double a) { (void)a; return 0.5 * (1 + erf(x * SQRT1_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x); }
-static inline float gelut_f(float x, float a) { (void)a; return math_gelu_tanh(x); }
-static double gelut_d(double x, double a) { (void)a; return 0.5 * x * (1 + tanh(SQRT_2_PI * (x + 0.044715 * x * x * x))); }
+static double gelu_gd(double x, double a) {
+    (void)a;
+    return 0.5 * (1 + erf(x * SQRT1_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x);
+}
+static inline float gelut_f(float x, float a) {
+    (void)a;
+    return math_gelu_tanh(x);
+}
+static double gelut_d(double x, double a) {
+    (void)a;
+    return 0.5 * x * (1 + tanh(SQRT_2_PI * (x + 0.044715 * x * x * x)));
+}
 static inline float gelut_gf(float x, float a) {
     (void)a;
     float t = math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x));
@@ -173,11 +307,11 @@ static void gelu_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 static void gelu_grad_ref(const struct exec *x) { map_grad_ref(x, is_tanh(x) ? gelut_gd : gelu_gd); }
 
 /* One line a function: its loops with f put in. */
-#define LOOPS(n) \
+#define LOOPS(n)                                                                                 \
     static void n##_run(const struct exec *x, int64_t lo, int64_t hi) { map(x, lo, hi, n##_f); } \
     static void n##_ref(const struct exec *x) { map_ref(x, n##_d); }
-#define LOOPS_GRAD(n) \
-    LOOPS(n) \
+#define LOOPS_GRAD(n)                                                                                       \
+    LOOPS(n)                                                                                                \
     static void n##_grad_run(const struct exec *x, int64_t lo, int64_t hi) { map_grad(x, lo, hi, n##_gf); } \
     static void n##_grad_ref(const struct exec *x) { map_grad_ref(x, n##_gd); }
 LOOPS_GRAD(relu)
@@ -204,10 +338,16 @@ static int scale_grad(struct graph *g, const struct node *n, const tid *dout, ti
 }
 
 static const char *const approx_names[] = {"none", "tanh", NULL};
-#define A(n, d, h, low, high) {.name = n, .help = h, .def = d, .type = ARG_NUM, .flags = ARG_POSITIONAL, .offset = offsetof(struct unary_args, a), .lo = low, .hi = high}
+#define A(n, d, h, low, high) \
+    { .name = n, .help = h, .def = d, .type = ARG_NUM, .flags = ARG_POSITIONAL, .offset = offsetof(struct unary_args, a), .lo = low, .hi = high }
 static const struct arg no_args[] = {{0}};
-static const struct arg gelu_args[] = {
-    {.name = "approx", .help = "none: by the error function; tanh: the tanh formula", .def = "none", .type = ARG_ENUM, .offset = offsetof(struct unary_args, approx), .names = approx_names}, {0}};
+static const struct arg gelu_args[] = {{.name = "approx",
+                                           .help = "none: by the error function; tanh: the tanh formula",
+                                           .def = "none",
+                                           .type = ARG_ENUM,
+                                           .offset = offsetof(struct unary_args, approx),
+                                           .names = approx_names},
+    {0}};
 static const struct arg leaky_args[] = {A("slope", "0.01", "slope below zero", -1e6, 1e6), {0}};
 static const struct arg elu_args[] = {A("alpha", "1", "minus the limit at minus infinity", 0, 1e6), {0}};
 static const struct arg softplus_args[] = {A("beta", "1", "sharpness", 1e-6, 1e6), {0}};
@@ -229,12 +369,29 @@ static const struct sample softplus_s[] = {{NULL, F}, {"beta=0.5", "f(R,3,5)"}, 
 static const struct sample softplus_gs[] = {{NULL, F " " F}, {"beta=0.5", "f(R,3,5) f(R,3,5)"}, {"beta=3", "f(R,33)[-5,5] f(R,33)"}, {0}};
 static const struct sample scale_s[] = {{"by=2", F}, {"by=-0.5", "f(R,3,5)"}, {"by=0", "f(R,33)"}, {0}};
 
-#define UNARY(n, g, h, args_, samples_) \
-    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = args_, .size = sizeof(struct unary_args)}, .in_min = 1, .in_max = 1, .n_out = 1, \
-                                   .flags = OP_LAYER | OP_INPLACE | OP_ELEMENTS, .shape = unary_shape, .grad = g, .ref = n##_ref, .tiles = unary_tiles, .run = n##_run, .samples = samples_};
-#define UNARY_GRAD(n, args_, samples_) \
+#define UNARY(n, g, h, args_, samples_)                                                                               \
+    const struct op ISA(op_##n) = {.kind = {.name = #n, .help = h, .args = args_, .size = sizeof(struct unary_args)}, \
+        .in_min = 1,                                                                                                  \
+        .in_max = 1,                                                                                                  \
+        .n_out = 1,                                                                                                   \
+        .flags = OP_LAYER | OP_INPLACE | OP_ELEMENTS,                                                                 \
+        .shape = unary_shape,                                                                                         \
+        .grad = g,                                                                                                    \
+        .ref = n##_ref,                                                                                               \
+        .tiles = unary_tiles,                                                                                         \
+        .run = n##_run,                                                                                               \
+        .samples = samples_};
+#define UNARY_GRAD(n, args_, samples_)                                                                                                               \
     const struct op ISA(op_##n##_grad) = {.kind = {.name = #n "_grad", .help = "gradient of " #n, .args = args_, .size = sizeof(struct unary_args)}, \
-                                          .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_ELEMENTS | OP_INPLACE, .shape = pair_shape, .ref = n##_grad_ref, .tiles = unary_tiles, .run = n##_grad_run, .samples = samples_};
+        .in_min = 2,                                                                                                                                 \
+        .in_max = 2,                                                                                                                                 \
+        .n_out = 1,                                                                                                                                  \
+        .flags = OP_ELEMENTS | OP_INPLACE,                                                                                                           \
+        .shape = pair_shape,                                                                                                                         \
+        .ref = n##_grad_ref,                                                                                                                         \
+        .tiles = unary_tiles,                                                                                                                        \
+        .run = n##_grad_run,                                                                                                                         \
+        .samples = samples_};
 UNARY(relu, grad_y, "max(x, 0)", no_args, any)
 UNARY_GRAD(relu, no_args, pair)
 UNARY(tanh, grad_y, "hyperbolic tangent", no_args, any)

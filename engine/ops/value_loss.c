@@ -7,11 +7,15 @@
 #define GRAIN 8192
 
 enum { SQUARED, ABSOLUTE, HUBER, LOGISTIC };
-struct value_args { int form; double delta; };
+struct value_args {
+    int form;
+    double delta;
+};
 
 static int value_shape(struct shaping *s, struct err *e) {
     struct dim all;
-    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || !kit_flat(s->in[0], 0, s->in[0]->ndim, &all)) return err_set(e, "values and targets must be floats of one shape");
+    if (!kit_float(s, 0) || !kit_float(s, 1) || !kit_same(s->in[0], s->in[1]) || !kit_flat(s->in[0], 0, s->in[0]->ndim, &all))
+        return err_set(e, "values and targets must be floats of one shape");
     kit_one(&s->out[0], s->in[0]->dtype);
     kit_one(&s->out[1], s->in[0]->dtype);
     s->scratch = (struct dim){(int64_t)sizeof(double) * (all.k / GRAIN + 1), all.axis};
@@ -80,14 +84,37 @@ static void value_grad_run(const struct exec *x, int64_t lo, int64_t hi) {
 static const char *const forms[] = {"squared", "absolute", "huber", "logistic", NULL};
 static const struct arg value_arg[] = {
     {.name = "form", .help = "which loss", .def = "squared", .type = ARG_ENUM, .offset = offsetof(struct value_args, form), .names = forms},
-    {.name = "delta", .help = "huber: where squared becomes absolute", .def = "1", .type = ARG_NUM, .offset = offsetof(struct value_args, delta), .lo = 1e-9, .hi = 1e9},
+    {.name = "delta",
+        .help = "huber: where squared becomes absolute",
+        .def = "1",
+        .type = ARG_NUM,
+        .offset = offsetof(struct value_args, delta),
+        .lo = 1e-9,
+        .hi = 1e9},
     {0}};
-static const struct sample value_samples[] = {{NULL, "f(R,4) c(R,4)[2,3]"}, {"form=absolute", "f(R,3,5) c(R,3,5)[2,3]"}, {"form=huber delta=0.7", "f(R,5) c(R,5)[3,4]"}, {"form=logistic", "f(R,9)[-3,3] c(R,9)[0,1]"}, {0}};
+static const struct sample value_samples[] = {{NULL, "f(R,4) c(R,4)[2,3]"}, {"form=absolute", "f(R,3,5) c(R,3,5)[2,3]"},
+    {"form=huber delta=0.7", "f(R,5) c(R,5)[3,4]"}, {"form=logistic", "f(R,9)[-3,3] c(R,9)[0,1]"}, {0}};
 static const struct sample value_grad_samples[] = {{NULL, "f(R,4) f(R,4) s(0.5)"}, {"form=logistic", "f(R,9) c(R,9)[0,1] s(1)"}, {0}};
 
 const struct op ISA(op_value_loss) = {
-    .kind = {.name = "value_loss", .help = "loss of values against values: sum and number", .args = value_arg, .size = sizeof(struct value_args)}, .in_min = 2, .in_max = 2, .n_out = 2,
-    .shape = value_shape, .grad = value_grad, .ref = value_ref, .tiles = value_tiles, .run = value_run, .finish = value_finish, .samples = value_samples};
+    .kind = {.name = "value_loss", .help = "loss of values against values: sum and number", .args = value_arg, .size = sizeof(struct value_args)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 2,
+    .shape = value_shape,
+    .grad = value_grad,
+    .ref = value_ref,
+    .tiles = value_tiles,
+    .run = value_run,
+    .finish = value_finish,
+    .samples = value_samples};
 const struct op ISA(op_value_loss_grad) = {
-    .kind = {.name = "value_loss_grad", .help = "gradient of value_loss", .args = value_arg, .size = sizeof(struct value_args)}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .shape = value_grad_shape, .ref = value_grad_ref, .tiles = value_tiles, .run = value_grad_run, .samples = value_grad_samples};
+    .kind = {.name = "value_loss_grad", .help = "gradient of value_loss", .args = value_arg, .size = sizeof(struct value_args)},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .shape = value_grad_shape,
+    .ref = value_grad_ref,
+    .tiles = value_tiles,
+    .run = value_grad_run,
+    .samples = value_grad_samples};

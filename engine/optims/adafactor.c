@@ -18,7 +18,9 @@ enum { C_NEW, C_RHO, C_SHRINK, C_EPS1, C_EPS2, C_D };
 #define PARTS 64 /* most pieces that the rows of one matrix are cut into */
 
 /* A tensor as matrices (batch, rows, cols), and how it is cut: many matrices by matrix, one by rows. */
-struct matrices { int64_t batch, rows, cols, len, tiles, per; };
+struct matrices {
+    int64_t batch, rows, cols, len, tiles, per;
+};
 
 static struct matrices matrices_of(const int64_t *n, int ndim) {
     struct matrices m = {1, 1, 1, 1, 0, 0};
@@ -42,9 +44,7 @@ static struct matrices matrices_of(const int64_t *n, int ndim) {
 
 static struct matrices matrices_in(const struct exec *x, int i) { return matrices_of(x->in[i].n, x->in[i].ndim); }
 
-static const float *ctl_of(const struct exec *x, int i) {
-    return (const float *)x->in[i].data + ((const struct update_attr *)x->attr)->group * CTL_N;
-}
+static const float *ctl_of(const struct exec *x, int i) { return (const float *)x->in[i].data + ((const struct update_attr *)x->attr)->group * CTL_N; }
 
 static double ctl_ref(const struct exec *x, int i, double *ctl) {
     for (int k = 0; k < CTL_N; k++) ctl[k] = view_get(&x->in[i], ((const struct update_attr *)x->attr)->group * CTL_N + k);
@@ -82,13 +82,13 @@ static void squares(const float *p, const float *g, int64_t lo, int64_t hi, int6
             s += q;
             sum[i] += q;
         }
-        row[r] += new * (s / (float)cols - row[r]);
+        row[r] += new *(s / (float)cols - row[r]);
     }
 }
 
 static void to_mean(float *restrict col, const float *restrict sum, int64_t cols, float new, float per) {
 #pragma omp simd
-    for (int64_t i = 0; i < cols; i++) col[i] += new * (sum[i] * per - col[i]);
+    for (int64_t i = 0; i < cols; i++) col[i] += new *(sum[i] * per - col[i]);
 }
 
 static int64_t moments_tiles(const struct exec *x) { return matrices_in(x, 2).tiles; }
@@ -178,8 +178,8 @@ static void factor_begin(const struct exec *x) {
 }
 
 /* One row: u = g / sqrt(max(v, eps^2)), v = row scale col. add: adds squares of p and u; else p = p shrink - rate u. */
-static inline __attribute__((always_inline)) void factor_row(float *restrict p, const float *restrict g, const float *restrict col, float r, int64_t n, struct update_grad h, float floor, float shrink,
-                                                             float rate, double *pp, double *uu) {
+static inline __attribute__((always_inline)) void factor_row(float *restrict p, const float *restrict g, const float *restrict col, float r, int64_t n,
+    struct update_grad h, float floor, float shrink, float rate, double *pp, double *uu) {
     float a = 0, b = 0;
     if (pp) {
 #pragma omp simd reduction(+ : a, b)
@@ -201,7 +201,8 @@ static inline __attribute__((always_inline)) void factor_row(float *restrict p, 
 
 static void factor_tile(const struct exec *x, int64_t t, float rate, double *pp, double *uu) {
     struct matrices m = matrices_in(x, 0);
-    const float *ctl = ctl_of(x, in_ctl(x)), *c = ctl + CTL_COEF, *g = x->in[in_grad(x)].data, *row = x->in[1].data, *col = x->in[2].data, *scale = row_scale(x, &m);
+    const float *ctl = ctl_of(x, in_ctl(x)), *c = ctl + CTL_COEF, *g = x->in[in_grad(x)].data, *row = x->in[1].data, *col = x->in[2].data,
+                *scale = row_scale(x, &m);
     float *p = x->in[0].data, floor = c[C_EPS1] * c[C_EPS1];
     if (is_vector(x)) {
         float *v = x->in[1].data;
@@ -307,23 +308,51 @@ static int adafactor_build(struct graph *g, const struct optim_update *u, struct
 
 static const struct arg adafactor_table[] = {
     OPTIM_ARGS(adafactor_args, "0.01", "0"),
-    {"beta2_decay", "the second moment takes t^beta2_decay of the new squares", NULL, "-0.8", ARG_NUM, offsetof(struct adafactor_args, beta2_decay), ARG_LIVE, AT_STEP, -10, -1e-6},
-    {"eps1", "floor of the root of the second moment", NULL, "1.1920928955078125e-7", ARG_NUM, offsetof(struct adafactor_args, eps1), ARG_LIVE, AT_STEP, 1e-30, 1},
-    {"eps2", "floor of the root mean square of the weights, to which steps are relative", NULL, "1e-3", ARG_NUM, offsetof(struct adafactor_args, eps2), ARG_LIVE, AT_STEP, 0, 1},
+    {"beta2_decay", "the second moment takes t^beta2_decay of the new squares", NULL, "-0.8", ARG_NUM, offsetof(struct adafactor_args, beta2_decay), ARG_LIVE,
+        AT_STEP, -10, -1e-6},
+    {"eps1", "floor of the root of the second moment", NULL, "1.1920928955078125e-7", ARG_NUM, offsetof(struct adafactor_args, eps1), ARG_LIVE, AT_STEP, 1e-30,
+        1},
+    {"eps2", "floor of the root mean square of the weights, to which steps are relative", NULL, "1e-3", ARG_NUM, offsetof(struct adafactor_args, eps2),
+        ARG_LIVE, AT_STEP, 0, 1},
     {"d", "largest root mean square of a step before the rate", NULL, "1", ARG_NUM, offsetof(struct adafactor_args, d), ARG_LIVE, AT_STEP, 1, 1e6},
     {NULL},
 };
 
 const struct optim ISA(optim_adafactor) = {
-    .kind = {"adafactor", "second moment as row and column means, little state (Shazeer and Stern 2018)", "optim.adafactor{lr=0.01}", adafactor_table, sizeof(struct adafactor_args)},
-    .op = "adafactor_update", .decoupled = true, .coef = adafactor_coef, .shapes = adafactor_shapes, .build = adafactor_build,
+    .kind = {"adafactor", "second moment as row and column means, little state (Shazeer and Stern 2018)", "optim.adafactor{lr=0.01}", adafactor_table,
+        sizeof(struct adafactor_args)},
+    .op = "adafactor_update",
+    .decoupled = true,
+    .coef = adafactor_coef,
+    .shapes = adafactor_shapes,
+    .build = adafactor_build,
 };
 const struct op ISA(op_adafactor_moments) = {
-    .kind = {"adafactor_moments", "row and column means of squares", NULL, update_args, sizeof(struct update_attr)}, .in_min = 5, .in_max = 5, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = moments_shape, .ref = moments_ref, .tiles = moments_tiles, .run = moments_run, .finish = moments_finish, .samples = update_samples,
+    .kind = {"adafactor_moments", "row and column means of squares", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 5,
+    .in_max = 5,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = moments_shape,
+    .ref = moments_ref,
+    .tiles = moments_tiles,
+    .run = moments_run,
+    .finish = moments_finish,
+    .samples = update_samples,
 };
 const struct op ISA(op_adafactor_update) = {
-    .kind = {"adafactor_update", "one step of adafactor", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 5, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = factor_shape, .ref = factor_ref, .tiles = factor_tiles, .begin = factor_begin, .run = factor_run, .mid = factor_mid,
-    .tiles2 = factor_tiles, .run2 = factor_run2, .samples = update_samples,
+    .kind = {"adafactor_update", "one step of adafactor", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 5,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = factor_shape,
+    .ref = factor_ref,
+    .tiles = factor_tiles,
+    .begin = factor_begin,
+    .run = factor_run,
+    .mid = factor_mid,
+    .tiles2 = factor_tiles,
+    .run2 = factor_run2,
+    .samples = update_samples,
 };

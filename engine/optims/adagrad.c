@@ -34,13 +34,9 @@ static double adagrad_one(double p, double *s, double g, const double *c, int64_
     return p - c[C_LR] * g / (sqrt(s[0]) + c[C_EPS]);
 }
 
-static void adagrad_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, adagrad_step);
-}
+static void adagrad_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, adagrad_step); }
 
-static void adagrad_ref(const struct exec *x) {
-    update_ref(x, adagrad_one);
-}
+static void adagrad_ref(const struct exec *x) { update_ref(x, adagrad_one); }
 
 /* s = rho s + (1 - rho) g^2;  d = sqrt(u + eps) / sqrt(s + eps) g;  u = rho u + (1 - rho) d^2;  p = p - lr d */
 static void adadelta_step(float *restrict p, float *const *st, const float *restrict g, int64_t n, struct update_grad h, const float *c, int64_t variant) {
@@ -64,13 +60,9 @@ static double adadelta_one(double p, double *s, double g, const double *c, int64
     return p - c[C_LR] * d;
 }
 
-static void adadelta_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, adadelta_step);
-}
+static void adadelta_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, adadelta_step); }
 
-static void adadelta_ref(const struct exec *x) {
-    update_ref(x, adadelta_one);
-}
+static void adadelta_ref(const struct exec *x) { update_ref(x, adadelta_one); }
 
 static void adagrad_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
     const struct adagrad_args *a = args;
@@ -114,18 +106,40 @@ static const struct arg adadelta_table[] = {
 };
 
 const struct optim ISA(optim_adagrad) = {
-    .kind = {"adagrad", "Adagrad (Duchi et al. 2011)", "optim.adagrad{lr=0.01}", adagrad_table, sizeof(struct adagrad_args)}, .op = "adagrad_update",
-    .states = adagrad_states, .coef = adagrad_coef,
+    .kind = {"adagrad", "Adagrad (Duchi et al. 2011)", "optim.adagrad{lr=0.01}", adagrad_table, sizeof(struct adagrad_args)},
+    .op = "adagrad_update",
+    .states = adagrad_states,
+    .coef = adagrad_coef,
 };
 const struct optim ISA(optim_adadelta) = {
-    .kind = {"adadelta", "Adadelta (Zeiler 2012)", "optim.adadelta{lr=1}", adadelta_table, sizeof(struct adadelta_args)}, .op = "adadelta_update",
-    .states = adadelta_states, .coef = adadelta_coef,
+    .kind = {"adadelta", "Adadelta (Zeiler 2012)", "optim.adadelta{lr=1}", adadelta_table, sizeof(struct adadelta_args)},
+    .op = "adadelta_update",
+    .states = adadelta_states,
+    .coef = adadelta_coef,
 };
 const struct op ISA(op_adagrad_update) = {
-    .kind = {"adagrad_update", "one step of adagrad", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 6, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = adagrad_ref, .tiles = update_tiles, .run = adagrad_run, .samples = update_samples,
+    .kind = {"adagrad_update", "one step of adagrad", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 6,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = adagrad_ref,
+    .tiles = update_tiles,
+    .run = adagrad_run,
+    .samples = update_samples,
 };
 const struct op ISA(op_adadelta_update) = {
-    .kind = {"adadelta_update", "one step of adadelta", NULL, update_args, sizeof(struct update_attr)}, .in_min = 5, .in_max = 7, .n_out = 3,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = adadelta_ref, .tiles = update_tiles, .run = adadelta_run, .samples = update_samples,
+    .kind = {"adadelta_update", "one step of adadelta", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 5,
+    .in_max = 7,
+    .n_out = 3,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = adadelta_ref,
+    .tiles = update_tiles,
+    .run = adadelta_run,
+    .samples = update_samples,
 };

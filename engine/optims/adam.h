@@ -12,7 +12,7 @@ struct adam_args {
     double beta1, beta2, eps;
     bool amsgrad;
     double momentum_decay; /* nadam */
-    int64_t bits;          /* of a moment: 32 or 8 */
+    int64_t bits; /* of a moment: 32 or 8 */
 };
 void ISA(adam_numbers)(double beta1, double beta2, double eps, int64_t t, double lr, double *c);
 extern const struct optim ISA(optim_adam), ISA(optim_adamw);

@@ -31,8 +31,13 @@ static double value_of(int k, int shift) {
 
 /* What coding needs. In decade i with n cells of 0.9 decade(i) / n the code is n - shift + floor(x mul - n / 9), at most 2 n - 1 - shift; the next decade
  * begins where its first value is the nearer one. */
-struct coder { float n[DECADES], mul[DECADES], above[DECADES], zero, shift; };
-struct book { float value[256]; struct coder c; };
+struct coder {
+    float n[DECADES], mul[DECADES], above[DECADES], zero, shift;
+};
+struct book {
+    float value[256];
+    struct coder c;
+};
 
 static void book_init(struct book *b, int shift) {
     for (int c = 0; c < 256; c++) b->value[c] = (float)value_of(shift ? c : c - 127, shift);
@@ -206,17 +211,37 @@ static int adam8_build(struct graph *g, const struct optim_update *u, struct err
     tid grad = optim_dense_grad(g, u, e);
     char attr[32];
     snprintf(attr, sizeof attr, "group=%d", u->slot->group);
-    return grad < 0 ? -1 : graph_attr(g, "adam8_update", attr, (tid[]){u->param, u->state[0], u->state[1], u->state[2], u->state[3], grad, u->ctl}, 7, NULL, e) < 0 ? -1 : 0;
+    return grad < 0                                                                                                                                   ? -1
+           : graph_attr(g, "adam8_update", attr, (tid[]){u->param, u->state[0], u->state[1], u->state[2], u->state[3], grad, u->ctl}, 7, NULL, e) < 0 ? -1
+                                                                                                                                                      : 0;
 }
 
 /* Not rows that a user names: adam and adamw give them to the parameters that they suit. */
 const struct optim ISA(optim_adam8) = {
-    .kind = {.name = "adam8"}, .op = "adam8_update", .coef = adam8_coef, .shapes = adam8_shapes, .build = adam8_build,
+    .kind = {.name = "adam8"},
+    .op = "adam8_update",
+    .coef = adam8_coef,
+    .shapes = adam8_shapes,
+    .build = adam8_build,
 };
 const struct optim ISA(optim_adamw8) = {
-    .kind = {.name = "adamw8"}, .op = "adam8_update", .decoupled = true, .coef = adamw8_coef, .shapes = adam8_shapes, .build = adam8_build,
+    .kind = {.name = "adamw8"},
+    .op = "adam8_update",
+    .decoupled = true,
+    .coef = adamw8_coef,
+    .shapes = adam8_shapes,
+    .build = adam8_build,
 };
 const struct op ISA(op_adam8_update) = {
-    .kind = {"adam8_update", "one step of adam or adamw with moments of 8 bits", NULL, update_args, sizeof(struct update_attr)}, .in_min = 7, .in_max = 7, .n_out = 5,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = adam8_shape, .ref = adam8_ref, .tiles = adam8_tiles, .begin = adam8_begin, .run = adam8_run, .samples = update_samples,
+    .kind = {"adam8_update", "one step of adam or adamw with moments of 8 bits", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 7,
+    .in_max = 7,
+    .n_out = 5,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = adam8_shape,
+    .ref = adam8_ref,
+    .tiles = adam8_tiles,
+    .begin = adam8_begin,
+    .run = adam8_run,
+    .samples = update_samples,
 };

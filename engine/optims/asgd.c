@@ -32,13 +32,9 @@ static double asgd_one(double p, double *s, double g, const double *c, int64_t v
     return q;
 }
 
-static void asgd_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, asgd_step);
-}
+static void asgd_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, asgd_step); }
 
-static void asgd_ref(const struct exec *x) {
-    update_ref(x, asgd_one);
-}
+static void asgd_ref(const struct exec *x) { update_ref(x, asgd_one); }
 
 /* The rates that step t - 1 left: eta = lr / (1 + lambd lr (t - 1))^alpha, mu = 1 / max(1, t - 1 - t0) */
 static void asgd_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
@@ -60,15 +56,27 @@ static const struct arg asgd_table[] = {
     OPTIM_ARGS(asgd_args, "0.01", "0"),
     {"lambd", "decay of weights and rate", NULL, "1e-4", ARG_NUM, offsetof(struct asgd_args, lambd), ARG_LIVE, AT_STEP, 0, 1e6},
     {"alpha", "power of the falling rate", NULL, "0.75", ARG_NUM, offsetof(struct asgd_args, alpha), ARG_LIVE, AT_STEP, 0, 10},
-    {"t0", "step from which the average is taken; it stands in checkpoints as NAME/ax", NULL, "1e6", ARG_NUM, offsetof(struct asgd_args, t0), ARG_LIVE, AT_STEP, 0, 1e15},
+    {"t0", "step from which the average is taken; it stands in checkpoints as NAME/ax", NULL, "1e6", ARG_NUM, offsetof(struct asgd_args, t0), ARG_LIVE, AT_STEP,
+        0, 1e15},
     {NULL},
 };
 
 const struct optim ISA(optim_asgd) = {
     .kind = {"asgd", "averaged stochastic gradient descent (Polyak and Juditsky 1992)", "optim.asgd{lr=0.01, t0=1000}", asgd_table, sizeof(struct asgd_args)},
-    .op = "asgd_update", .states = asgd_states, .coef = asgd_coef,
+    .op = "asgd_update",
+    .states = asgd_states,
+    .coef = asgd_coef,
 };
 const struct op ISA(op_asgd_update) = {
-    .kind = {"asgd_update", "one step of asgd", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 6, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = asgd_ref, .tiles = update_tiles, .run = asgd_run, .samples = update_samples,
+    .kind = {"asgd_update", "one step of asgd", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 6,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = asgd_ref,
+    .tiles = update_tiles,
+    .run = asgd_run,
+    .samples = update_samples,
 };

@@ -47,9 +47,7 @@ static void norm_ref(const struct exec *x) {
     view_put(&x->out[0], 0, sqrt(s));
 }
 
-static int64_t norm_tiles(const struct exec *x) {
-    return (x->in[0].len + NORM_TILE - 1) / NORM_TILE;
-}
+static int64_t norm_tiles(const struct exec *x) { return (x->in[0].len + NORM_TILE - 1) / NORM_TILE; }
 
 static void norm_run(const struct exec *x, int64_t lo, int64_t hi) {
     const float *g = x->in[0].data;
@@ -110,10 +108,25 @@ static void gate_ref(const struct exec *x) {
 static const struct sample none[] = {{NULL, NULL}};
 
 const struct op ISA(op_grad_norm) = {
-    .kind = {"grad_norm", "norm over all gradients: sqrt(so far^2 + sum of squares)"}, .in_min = 1, .in_max = 3, .n_out = 1, .flags = OP_NO_GRAD, .shape = norm_shape,
-    .ref = norm_ref, .tiles = norm_tiles, .run = norm_run, .finish = norm_finish, .samples = none,
+    .kind = {"grad_norm", "norm over all gradients: sqrt(so far^2 + sum of squares)"},
+    .in_min = 1,
+    .in_max = 3,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = norm_shape,
+    .ref = norm_ref,
+    .tiles = norm_tiles,
+    .run = norm_run,
+    .finish = norm_finish,
+    .samples = none,
 };
 const struct op ISA(op_update_gate) = {
-    .kind = {"update_gate", "whether a step is applied, and the factor of its gradients"}, .in_min = 4, .in_max = 4, .n_out = 1, .flags = OP_NO_GRAD, .shape = gate_shape,
-    .ref = gate_ref, .samples = none,
+    .kind = {"update_gate", "whether a step is applied, and the factor of its gradients"},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = gate_shape,
+    .ref = gate_ref,
+    .samples = none,
 };

@@ -38,14 +38,21 @@ static void nothing_matches(const char *pattern, const char *what, const struct 
         if (dot) *dot = 0;
     }
     const char *near = args_nearest(pattern, (const char *const *)names, (size_t)n);
-    err_code(e, ERR_USAGE, "%s: no parameter matches \"%s\"%s%s%s", what, pattern, near ? "; did you mean \"" : "; model:summary() lists the layers, one of whose parameters is ", near ? near : n ? p[0].name : "none", near ? "\"?" : "");
+    err_code(e, ERR_USAGE, "%s: no parameter matches \"%s\"%s%s%s", what, pattern,
+        near ? "; did you mean \"" : "; model:summary() lists the layers, one of whose parameters is ",
+        near ? near
+        : n  ? p[0].name
+             : "none",
+        near ? "\"?" : "");
     for (int i = 0; i < n; i++) free(names[i]);
     free(names);
 }
 
 static int match_one(const struct val *pattern, const char *what, const struct optim_param *p, int n, bool *hit, struct err *e) {
     bool any = false;
-    if (!pattern || pattern->type != VAL_STR) return err_code(e, ERR_USAGE, "%s must be a name of a layer or parameter like \"block1\" or \"*.bias\", or a list of them, not a %s", what, pattern ? val_type_name(pattern) : "nil");
+    if (!pattern || pattern->type != VAL_STR)
+        return err_code(e, ERR_USAGE, "%s must be a name of a layer or parameter like \"block1\" or \"*.bias\", or a list of them, not a %s", what,
+            pattern ? val_type_name(pattern) : "nil");
     for (int i = 0; i < n; i++)
         if (optim_match(pattern->u.s.p, p[i].name)) hit[i] = any = true;
     if (any) return 0;
@@ -62,21 +69,28 @@ int optim_match_list(const struct val *patterns, const char *what, const struct 
     return 0;
 }
 
-struct group_args { struct val *match; double lr_scale, weight_decay; };
+struct group_args {
+    struct val *match;
+    double lr_scale, weight_decay;
+};
 static const struct arg group_table[] = {
-    {"match", "name of a layer or parameter, with * and ?, or a list of names", NULL, NULL, ARG_VAL, offsetof(struct group_args, match), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN},
+    {"match", "name of a layer or parameter, with * and ?, or a list of names", NULL, NULL, ARG_VAL, offsetof(struct group_args, match),
+        ARG_POSITIONAL | ARG_REQUIRED, AT_RUN},
     {"lr_scale", "factor on the learning rate", NULL, "1", ARG_NUM, offsetof(struct group_args, lr_scale), 0, AT_RUN, 0, 1e6},
     {"weight_decay", "instead of the optimiser's", NULL, NULL, ARG_NUM, offsetof(struct group_args, weight_decay), 0, AT_RUN, 0, 1e6},
     {NULL},
 };
-static const struct kind group_kind = {"group", "parameters with numbers of their own", "optim.adamw{lr=1e-3, groups={{match=\"embed*\", lr_scale=0.1, weight_decay=0}}}", group_table, sizeof(struct group_args)};
+static const struct kind group_kind = {"group", "parameters with numbers of their own",
+    "optim.adamw{lr=1e-3, groups={{match=\"embed*\", lr_scale=0.1, weight_decay=0}}}", group_table, sizeof(struct group_args)};
 
 /* One entry of groups: parameters that an earlier one has are left to it. */
-static int take_entry(const struct val *entry, size_t i, const struct optim_param *p, int n, bool *taken, bool *hit, double *lr_scale, double *weight_decay, struct err *e) {
+static int take_entry(
+    const struct val *entry, size_t i, const struct optim_param *p, int n, bool *taken, bool *hit, double *lr_scale, double *weight_decay, struct err *e) {
     struct group_args a = {0};
     char what[32];
     snprintf(what, sizeof what, "groups[%zu]", i + 1);
-    if (!entry || entry->type != VAL_TABLE) return err_code(e, ERR_USAGE, "%s must be a table like {match=\"embed*\", lr_scale=0.1}, not a %s", what, entry ? val_type_name(entry) : "nil");
+    if (!entry || entry->type != VAL_TABLE)
+        return err_code(e, ERR_USAGE, "%s must be a table like {match=\"embed*\", lr_scale=0.1}, not a %s", what, entry ? val_type_name(entry) : "nil");
     if (args_parse(&group_kind, entry, &a, e) < 0) return err_wrap(e, "%s", what);
     int rc = optim_match_list(a.match, what, p, n, hit, e);
     for (int k = 0; rc == 0 && k < n; k++)

@@ -23,9 +23,7 @@ static int lamb_shape(struct shaping *s, struct err *e) {
     return 0;
 }
 
-static const float *lamb_ctl(const struct exec *x) {
-    return (const float *)x->in[IN_CTL].data + ((const struct update_attr *)x->attr)->group * CTL_N;
-}
+static const float *lamb_ctl(const struct exec *x) { return (const float *)x->in[IN_CTL].data + ((const struct update_attr *)x->attr)->group * CTL_N; }
 
 static void lamb_moments(const struct exec *x, int64_t from, int64_t to, double *pp, double *uu) {
     const float *ctl = lamb_ctl(x), *c = ctl + CTL_COEF, *restrict p = x->in[IN_P].data, *restrict g = x->in[IN_G].data;
@@ -38,7 +36,8 @@ static void lamb_moments(const struct exec *x, int64_t from, int64_t to, double 
         float a = 0, b = 0;
 #pragma omp simd reduction(+ : a, b)
         for (int64_t i = at; i < end; i++) {
-            float y = update_g(h, g[i], p[i]), mi = m[i] + n1 * (y - m[i]), vi = b2 * v[i] + n2 * y * y, u = mi * step / (sqrtf(vi) * root + eps) + decay * p[i];
+            float y = update_g(h, g[i], p[i]), mi = m[i] + n1 * (y - m[i]), vi = b2 * v[i] + n2 * y * y,
+                  u = mi * step / (sqrtf(vi) * root + eps) + decay * p[i];
             m[i] = mi;
             v[i] = vi;
             a += p[i] * p[i];
@@ -49,9 +48,7 @@ static void lamb_moments(const struct exec *x, int64_t from, int64_t to, double 
     }
 }
 
-static int64_t lamb_end(const struct exec *x, int64_t tile) {
-    return (tile + 1) * UPDATE_TILE < x->in[IN_P].len ? (tile + 1) * UPDATE_TILE : x->in[IN_P].len;
-}
+static int64_t lamb_end(const struct exec *x, int64_t tile) { return (tile + 1) * UPDATE_TILE < x->in[IN_P].len ? (tile + 1) * UPDATE_TILE : x->in[IN_P].len; }
 
 static void lamb_run(const struct exec *x, int64_t lo, int64_t hi) {
     double *part = x->scratch;
@@ -135,11 +132,27 @@ static const struct arg lamb_table[] = {
 };
 
 const struct optim ISA(optim_lamb) = {
-    .kind = {"lamb", "Adam for large batches, a rate for each tensor (You et al. 2020)", "optim.lamb{lr=2e-3, weight_decay=0.01}", lamb_table, sizeof(struct lamb_args)}, .op = "lamb_update",
-    .decoupled = true, .states = lamb_states, .coef = lamb_coef, .build = lamb_build,
+    .kind = {"lamb", "Adam for large batches, a rate for each tensor (You et al. 2020)", "optim.lamb{lr=2e-3, weight_decay=0.01}", lamb_table,
+        sizeof(struct lamb_args)},
+    .op = "lamb_update",
+    .decoupled = true,
+    .states = lamb_states,
+    .coef = lamb_coef,
+    .build = lamb_build,
 };
 const struct op ISA(op_lamb_update) = {
-    .kind = {"lamb_update", "one step of lamb", NULL, update_args, sizeof(struct update_attr)}, .in_min = 5, .in_max = 5, .n_out = 3,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = lamb_shape, .cost = update_cost, .ref = lamb_ref, .tiles = update_tiles, .run = lamb_run, .mid = lamb_mid,
-    .tiles2 = update_tiles, .run2 = lamb_run2, .samples = update_samples,
+    .kind = {"lamb_update", "one step of lamb", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 5,
+    .in_max = 5,
+    .n_out = 3,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = lamb_shape,
+    .cost = update_cost,
+    .ref = lamb_ref,
+    .tiles = update_tiles,
+    .run = lamb_run,
+    .mid = lamb_mid,
+    .tiles2 = update_tiles,
+    .run2 = lamb_run2,
+    .samples = update_samples,
 };

@@ -38,7 +38,9 @@ static bool same_number(double a, double b) { return a == b || (isnan(a) && isna
 
 static int find_group(struct optim_layout *o, const struct optim_group *g, struct err *e) {
     for (int i = 0; i < o->n_group; i++)
-        if (o->group[i].rule == g->rule && o->group[i].lr_scale == g->lr_scale && same_number(o->group[i].weight_decay, g->weight_decay) && o->group[i].born == g->born) return i;
+        if (o->group[i].rule == g->rule && o->group[i].lr_scale == g->lr_scale && same_number(o->group[i].weight_decay, g->weight_decay) &&
+            o->group[i].born == g->born)
+            return i;
     if (o->n_group == OPTIM_GROUPS) return err_set(e, "the parameters fall into more than %d groups of equal rate and decay", OPTIM_GROUPS);
     o->group = X_GROW(o->group, struct optim_group, (size_t)o->n_group + 1);
     o->group[o->n_group] = *g;
@@ -93,7 +95,8 @@ static int fill_slots(struct optimiser *o, const struct optim_param *p, int n, e
         if ((s->group = find_group(l, &g, e)) < 0) return -1;
     }
     if (l->n_group == 0) find_group(l, &(struct optim_group){.rule = o->row, .lr_scale = 1, .weight_decay = NAN}, e);
-    if (o->row->build_all && l->n_group > 1) return err_code(e, ERR_USAGE, "%s takes all parameters as one: groups, layer_decay and decay_bias cannot be given", o->row->kind.name);
+    if (o->row->build_all && l->n_group > 1)
+        return err_code(e, ERR_USAGE, "%s takes all parameters as one: groups, layer_decay and decay_bias cannot be given", o->row->kind.name);
     l->bytes = at;
     return 0;
 }
@@ -125,7 +128,7 @@ int optimiser_layout(struct optimiser *o, const struct optim_param *p, int n, en
     bool same = rc == 0 && same_layout(&o->old, l);
     if (same) l->state = o->old.state;
     else if (rc == 0 && !(l->state = mem_try(l->bytes ? l->bytes : 1, 1, "optimiser state", e))) rc = -1;
-    if (rc == 0) l->hyper = X_NEW(double, (size_t)l->n_group * CTL_N);
+    if (rc == 0) l->hyper = X_NEW(double, (size_t)l->n_group *CTL_N);
     if (rc == 0 && !same && o->old.state) take_over(o);
     o->unsettled = true;
     if (rc < 0) optimiser_settle(o, false);

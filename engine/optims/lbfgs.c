@@ -302,38 +302,73 @@ static int lbfgs_build(struct graph *g, const struct optim_update *u, int n, con
     for (int i = 0; i < n; i++) {
         const struct optim_update *v = &u[i];
         tid grad = optim_dense_grad(g, v, e);
-        if (grad < 0 || (dots = graph_attr(g, "lbfgs_dots", NULL, (tid[]){v->param, v->state[0], v->state[1], v->state[2], v->state[3], grad, v->ctl, dots}, i ? 8 : 7, NULL, e)) < 0) return -1;
+        if (grad < 0 || (dots = graph_attr(g, "lbfgs_dots", NULL, (tid[]){v->param, v->state[0], v->state[1], v->state[2], v->state[3], grad, v->ctl, dots},
+                             i ? 8 : 7, NULL, e)) < 0)
+            return -1;
     }
     tid w = graph_attr(g, "lbfgs_solve", NULL, (tid[]){shared[0], dots, u[0].ctl}, 3, NULL, e);
     for (int i = 0; i < n && w >= 0; i++) {
         const struct optim_update *v = &u[i];
         tid grad = optim_dense_grad(g, v, e);
-        if (grad < 0 || graph_attr(g, "lbfgs_apply", NULL, (tid[]){v->param, v->state[0], v->state[1], v->state[2], v->state[3], grad, w, v->ctl}, 8, NULL, e) < 0) return -1;
+        if (grad < 0 ||
+            graph_attr(g, "lbfgs_apply", NULL, (tid[]){v->param, v->state[0], v->state[1], v->state[2], v->state[3], grad, w, v->ctl}, 8, NULL, e) < 0)
+            return -1;
     }
     return w < 0 ? -1 : 0;
 }
 
 static const struct arg lbfgs_table[] = {
     OPTIM_ARGS(lbfgs_args, "1", "0"),
-    {"history", "pairs of steps and differences kept; two copies of the weights each", NULL, "10", ARG_INT, offsetof(struct lbfgs_args, history), 0, AT_RUN, 1, 100},
-    {"tolerance_grad", "the step is left out while no element of the gradient is larger", NULL, "1e-7", ARG_NUM, offsetof(struct lbfgs_args, tolerance_grad), ARG_LIVE, AT_STEP, 0, 1e6},
-    {"tolerance_change", "the step is left out while the slope along it is less", NULL, "1e-9", ARG_NUM, offsetof(struct lbfgs_args, tolerance_change), ARG_LIVE, AT_STEP, 0, 1e6},
+    {"history", "pairs of steps and differences kept; two copies of the weights each", NULL, "10", ARG_INT, offsetof(struct lbfgs_args, history), 0, AT_RUN, 1,
+        100},
+    {"tolerance_grad", "the step is left out while no element of the gradient is larger", NULL, "1e-7", ARG_NUM, offsetof(struct lbfgs_args, tolerance_grad),
+        ARG_LIVE, AT_STEP, 0, 1e6},
+    {"tolerance_change", "the step is left out while the slope along it is less", NULL, "1e-9", ARG_NUM, offsetof(struct lbfgs_args, tolerance_change),
+        ARG_LIVE, AT_STEP, 0, 1e6},
     {NULL},
 };
 
 const struct optim ISA(optim_lbfgs) = {
-    .kind = {"lbfgs", "L-BFGS without line search (Nocedal 1980); for whole batches, an iteration a step", "optim.lbfgs{lr=1, history=10}", lbfgs_table, sizeof(struct lbfgs_args)}, .op = "lbfgs_apply",
-    .coef = lbfgs_coef, .shapes = lbfgs_shapes, .shared = lbfgs_shared, .build_all = lbfgs_build,
+    .kind = {"lbfgs", "L-BFGS without line search (Nocedal 1980); for whole batches, an iteration a step", "optim.lbfgs{lr=1, history=10}", lbfgs_table,
+        sizeof(struct lbfgs_args)},
+    .op = "lbfgs_apply",
+    .coef = lbfgs_coef,
+    .shapes = lbfgs_shapes,
+    .shared = lbfgs_shared,
+    .build_all = lbfgs_build,
 };
 const struct op ISA(op_lbfgs_dots) = {
-    .kind = {"lbfgs_dots", "inner products of a new pair and the gradient with the stored pairs", NULL, update_args, sizeof(struct update_attr)}, .in_min = 7, .in_max = 8, .n_out = 1, .flags = OP_NO_GRAD,
-    .shape = dots_shape, .ref = dots_ref, .tiles = dots_tiles, .run = dots_run, .finish = dots_finish, .samples = update_samples,
+    .kind = {"lbfgs_dots", "inner products of a new pair and the gradient with the stored pairs", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 7,
+    .in_max = 8,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = dots_shape,
+    .ref = dots_ref,
+    .tiles = dots_tiles,
+    .run = dots_run,
+    .finish = dots_finish,
+    .samples = update_samples,
 };
 const struct op ISA(op_lbfgs_solve) = {
-    .kind = {"lbfgs_solve", "the direction of L-BFGS as factors of what is stored", NULL, update_args, sizeof(struct update_attr)}, .in_min = 3, .in_max = 3, .n_out = 1,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = solve_shape, .ref = solve_ref, .samples = update_samples,
+    .kind = {"lbfgs_solve", "the direction of L-BFGS as factors of what is stored", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 3,
+    .in_max = 3,
+    .n_out = 1,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = solve_shape,
+    .ref = solve_ref,
+    .samples = update_samples,
 };
 const struct op ISA(op_lbfgs_apply) = {
-    .kind = {"lbfgs_apply", "one step of L-BFGS", NULL, update_args, sizeof(struct update_attr)}, .in_min = 8, .in_max = 8, .n_out = 5,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = apply_shape, .ref = apply_ref, .tiles = dots_tiles, .run = apply_run, .samples = update_samples,
+    .kind = {"lbfgs_apply", "one step of L-BFGS", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 8,
+    .in_max = 8,
+    .n_out = 5,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = apply_shape,
+    .ref = apply_ref,
+    .tiles = dots_tiles,
+    .run = apply_run,
+    .samples = update_samples,
 };

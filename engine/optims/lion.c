@@ -29,13 +29,9 @@ static double lion_one(double p, double *s, double g, const double *c, int64_t v
     return p * c[C_SHRINK] - c[C_LR] * ((d > 0) - (d < 0));
 }
 
-static void lion_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, lion_step);
-}
+static void lion_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, lion_step); }
 
-static void lion_ref(const struct exec *x) {
-    update_ref(x, lion_one);
-}
+static void lion_ref(const struct exec *x) { update_ref(x, lion_one); }
 
 static void lion_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
     const struct lion_args *a = args;
@@ -60,10 +56,22 @@ static const struct arg lion_table[] = {
 };
 
 const struct optim ISA(optim_lion) = {
-    .kind = {"lion", "sign of the momentum (Chen et al. 2023)", "optim.lion{lr=1e-4, weight_decay=0.1}", lion_table, sizeof(struct lion_args)}, .op = "lion_update",
-    .decoupled = true, .states = lion_states, .coef = lion_coef,
+    .kind = {"lion", "sign of the momentum (Chen et al. 2023)", "optim.lion{lr=1e-4, weight_decay=0.1}", lion_table, sizeof(struct lion_args)},
+    .op = "lion_update",
+    .decoupled = true,
+    .states = lion_states,
+    .coef = lion_coef,
 };
 const struct op ISA(op_lion_update) = {
-    .kind = {"lion_update", "one step of lion", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 6, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = lion_ref, .tiles = update_tiles, .run = lion_run, .samples = update_samples,
+    .kind = {"lion_update", "one step of lion", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 6,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = lion_ref,
+    .tiles = update_tiles,
+    .run = lion_run,
+    .samples = update_samples,
 };

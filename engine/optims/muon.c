@@ -92,9 +92,11 @@ static void direction_ref(const struct exec *x) {
 }
 
 /* ---- muon_mix: a x + b y ---- */
-struct mix_attr { double a, b; };
-static const struct arg mix_args[] = {
-    {"a", "factor of the first", NULL, "1", ARG_NUM, offsetof(struct mix_attr, a), 0, AT_REBUILD}, {"b", "factor of the second", NULL, "1", ARG_NUM, offsetof(struct mix_attr, b), 0, AT_REBUILD}, {NULL}};
+struct mix_attr {
+    double a, b;
+};
+static const struct arg mix_args[] = {{"a", "factor of the first", NULL, "1", ARG_NUM, offsetof(struct mix_attr, a), 0, AT_REBUILD},
+    {"b", "factor of the second", NULL, "1", ARG_NUM, offsetof(struct mix_attr, b), 0, AT_REBUILD}, {NULL}};
 
 static int mix_shape(struct shaping *s, struct err *e) {
     if (s->in[0]->ndim != s->in[1]->ndim) return err_set(e, "needs two tensors of one shape");
@@ -218,7 +220,11 @@ static int muon_build(struct graph *g, const struct optim_update *u, struct err 
 }
 
 static const struct optim muon_rest = {
-    .kind = {.name = "muon_rest"}, .op = "adam_update", .decoupled = true, .states = rest_states, .coef = rest_coef,
+    .kind = {.name = "muon_rest"},
+    .op = "adam_update",
+    .decoupled = true,
+    .states = rest_states,
+    .coef = rest_coef,
 };
 
 static bool named(const struct val *rest, const char *name) {
@@ -246,10 +252,12 @@ static const struct arg muon_table[] = {
     {"momentum", "share of the momentum kept", NULL, "0.95", ARG_NUM, offsetof(struct muon_args, momentum), ARG_LIVE, AT_STEP, 0, 0.999999},
     {"nesterov", "look ahead by one momentum step", NULL, "true", ARG_BOOL, offsetof(struct muon_args, nesterov), 0, AT_RUN},
     {"ns_steps", "Newton-Schulz steps", NULL, "5", ARG_INT, offsetof(struct muon_args, ns_steps), 0, AT_RUN, 1, 20},
-    {"adjust", "of the rate to the shape: sqrt(max(1, rows / columns)), or 0.2 sqrt(max(rows, columns)), with which rates of AdamW can be kept", NULL, "original", ARG_ENUM, offsetof(struct muon_args, adjust), 0, AT_RUN, 0, 0,
-     adjust_names},
-    {"rest", "layers or parameters that AdamW trains as it does vectors and embedding tables: a name or a list; the output layer is best there", NULL, NULL, ARG_VAL, offsetof(struct muon_args, rest), 0, AT_RUN},
-    {"adam_lr", "learning rate of AdamW; follows the schedule", NULL, "3e-4", ARG_NUM, offsetof(struct muon_args, adam_lr), ARG_LIVE | ARG_LOG, AT_STEP, 0, 1e6},
+    {"adjust", "of the rate to the shape: sqrt(max(1, rows / columns)), or 0.2 sqrt(max(rows, columns)), with which rates of AdamW can be kept", NULL,
+        "original", ARG_ENUM, offsetof(struct muon_args, adjust), 0, AT_RUN, 0, 0, adjust_names},
+    {"rest", "layers or parameters that AdamW trains as it does vectors and embedding tables: a name or a list; the output layer is best there", NULL, NULL,
+        ARG_VAL, offsetof(struct muon_args, rest), 0, AT_RUN},
+    {"adam_lr", "learning rate of AdamW; follows the schedule", NULL, "3e-4", ARG_NUM, offsetof(struct muon_args, adam_lr), ARG_LIVE | ARG_LOG, AT_STEP, 0,
+        1e6},
     {"beta1", "AdamW: decay of the first moment", NULL, "0.9", ARG_NUM, offsetof(struct muon_args, beta1), ARG_LIVE, AT_STEP, 0, 0.999999},
     {"beta2", "AdamW: decay of the second moment", NULL, "0.999", ARG_NUM, offsetof(struct muon_args, beta2), ARG_LIVE, AT_STEP, 0, 0.9999999},
     {"eps", "AdamW: added to the denominator", NULL, "1e-8", ARG_NUM, offsetof(struct muon_args, eps), ARG_LIVE, AT_STEP, 0, 1},
@@ -259,18 +267,53 @@ static const struct arg muon_table[] = {
 static const struct sample mix_samples[] = {{"a=2 b=-3", "c(3,5) c(3,5) > 0"}, {"a=1 b=0.5", "c(150,131) c(150,131) > 0"}, {NULL, NULL}};
 
 const struct optim ISA(optim_muon) = {
-    .kind = {"muon", "momentum made orthogonal for matrices, AdamW for the rest (Jordan et al. 2024)", "optim.muon{lr=0.02, rest=\"head\"}", muon_table, sizeof(struct muon_args)}, .op = "muon_update",
-    .decoupled = true, .states = muon_states, .variant = muon_variant, .coef = muon_coef, .check = muon_check, .rule = muon_rule, .build = muon_build,
+    .kind = {"muon", "momentum made orthogonal for matrices, AdamW for the rest (Jordan et al. 2024)", "optim.muon{lr=0.02, rest=\"head\"}", muon_table,
+        sizeof(struct muon_args)},
+    .op = "muon_update",
+    .decoupled = true,
+    .states = muon_states,
+    .variant = muon_variant,
+    .coef = muon_coef,
+    .check = muon_check,
+    .rule = muon_rule,
+    .build = muon_build,
 };
 const struct op ISA(op_muon_direction) = {
-    .kind = {"muon_direction", "the step of muon before it is made orthogonal, of norm 1", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 4, .n_out = 1, .flags = OP_NO_GRAD,
-    .shape = direction_shape, .ref = direction_ref, .tiles = grains, .run = direction_run, .mid = direction_mid, .tiles2 = grains, .run2 = direction_run2, .samples = update_samples,
+    .kind = {"muon_direction", "the step of muon before it is made orthogonal, of norm 1", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 4,
+    .n_out = 1,
+    .flags = OP_NO_GRAD,
+    .shape = direction_shape,
+    .ref = direction_ref,
+    .tiles = grains,
+    .run = direction_run,
+    .mid = direction_mid,
+    .tiles2 = grains,
+    .run2 = direction_run2,
+    .samples = update_samples,
 };
 const struct op ISA(op_muon_mix) = {
-    .kind = {"muon_mix", "a x + b y", NULL, mix_args, sizeof(struct mix_attr)}, .in_min = 2, .in_max = 2, .n_out = 1, .flags = OP_NO_GRAD | OP_INPLACE,
-    .shape = mix_shape, .ref = mix_ref, .tiles = grains, .run = mix_run, .samples = mix_samples,
+    .kind = {"muon_mix", "a x + b y", NULL, mix_args, sizeof(struct mix_attr)},
+    .in_min = 2,
+    .in_max = 2,
+    .n_out = 1,
+    .flags = OP_NO_GRAD | OP_INPLACE,
+    .shape = mix_shape,
+    .ref = mix_ref,
+    .tiles = grains,
+    .run = mix_run,
+    .samples = mix_samples,
 };
 const struct op ISA(op_muon_update) = {
-    .kind = {"muon_update", "one step of muon", NULL, update_args, sizeof(struct update_attr)}, .in_min = 5, .in_max = 5, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = muon_shape, .ref = muon_ref, .tiles = grains, .run = muon_run, .samples = update_samples,
+    .kind = {"muon_update", "one step of muon", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 5,
+    .in_max = 5,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = muon_shape,
+    .ref = muon_ref,
+    .tiles = grains,
+    .run = muon_run,
+    .samples = update_samples,
 };

@@ -40,7 +40,8 @@ static int unknown(const char *name, struct err *e) {
     size_t n = 0;
     for (; optims[n]; n++) names[n] = optims[n]->kind.name;
     const char *near = args_nearest(name, names, n);
-    return err_code(e, ERR_USAGE, "there is no optimiser \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; `optim.` and Tab lists them", near ? near : "", near ? "\"?" : "");
+    return err_code(e, ERR_USAGE, "there is no optimiser \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; `optim.` and Tab lists them", near ? near : "",
+        near ? "\"?" : "");
 }
 
 struct optimiser *optimiser_new(const struct val *spec, struct err *e) {
@@ -122,7 +123,11 @@ static int add_update(struct graph *g, const struct optim_update *u, struct err 
     else if (sparse) in[++n] = rows[2];
     const struct optim *r = u->slot->rule;
     char attr[96];
-    snprintf(attr, sizeof attr, "rows=%s variant=%d group=%d", !sparse ? "all" : lazy ? "lazy" : "sweep", r->variant ? r->variant(u->o->args) : 0, u->slot->group);
+    snprintf(attr, sizeof attr, "rows=%s variant=%d group=%d",
+        !sparse ? "all"
+        : lazy  ? "lazy"
+                : "sweep",
+        r->variant ? r->variant(u->o->args) : 0, u->slot->group);
     return graph_attr(g, r->op, attr, in, n + 1, NULL, e) < 0 ? -1 : 0;
 }
 
@@ -145,7 +150,8 @@ static int add_all(const struct optimiser *o, struct graph *g, const tid *param,
         graph_path(g, graph_tensor(g, param[i])->name);
         add_states(g, graph_tensor(g, param[i])->name, s, v->state);
         if (optimiser_common(o)->lazy && (s->rule->build || s->rule->build_all) && grad_rows(g, grad[i], rows)) {
-            rc = err_code(e, ERR_USAGE, "%s looks at whole tensors, so it cannot leave rows of %s alone: leave out lazy", o->row->kind.name, graph_tensor(g, param[i])->name);
+            rc = err_code(e, ERR_USAGE, "%s looks at whole tensors, so it cannot leave rows of %s alone: leave out lazy", o->row->kind.name,
+                graph_tensor(g, param[i])->name);
             break;
         }
         if (!o->row->build_all) rc = s->rule->build ? s->rule->build(g, v, e) : add_update(g, v, e);
@@ -155,7 +161,8 @@ static int add_all(const struct optimiser *o, struct graph *g, const tid *param,
     return rc;
 }
 
-int optimiser_build(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid hyper, tid loss, tid weight, tid *ctl, struct err *e) {
+int optimiser_build(
+    const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid hyper, tid loss, tid weight, tid *ctl, struct err *e) {
     tid norm = -1;
     g->phase = PHASE_UPDATE;
     for (int i = 0; i < n; i++) {

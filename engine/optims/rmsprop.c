@@ -14,8 +14,8 @@ struct rmsprop_args {
 enum { C_LR, C_ALPHA, C_EPS, C_MOMENTUM };
 enum { V_CENTERED = 1, V_MOMENTUM = 2 };
 
-static inline __attribute__((always_inline)) void rmsprop_loop(float *restrict p, float *restrict sq, float *restrict mean, float *restrict buf, const float *restrict g, int64_t n,
-                                                               struct update_grad h, const float *c, bool centered, bool momentum) {
+static inline __attribute__((always_inline)) void rmsprop_loop(float *restrict p, float *restrict sq, float *restrict mean, float *restrict buf,
+    const float *restrict g, int64_t n, struct update_grad h, const float *c, bool centered, bool momentum) {
     const float lr = c[C_LR], alpha = c[C_ALPHA], eps = c[C_EPS], mu = c[C_MOMENTUM];
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -52,13 +52,9 @@ static double rmsprop_one(double p, double *s, double g, const double *c, int64_
     return p - c[C_LR] * d;
 }
 
-static void rmsprop_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, rmsprop_step);
-}
+static void rmsprop_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, rmsprop_step); }
 
-static void rmsprop_ref(const struct exec *x) {
-    update_ref(x, rmsprop_one);
-}
+static void rmsprop_ref(const struct exec *x) { update_ref(x, rmsprop_one); }
 
 static void rmsprop_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
     const struct rmsprop_args *a = args;
@@ -92,10 +88,22 @@ static const struct arg rmsprop_table[] = {
 };
 
 const struct optim ISA(optim_rmsprop) = {
-    .kind = {"rmsprop", "RMSprop (Tieleman and Hinton 2012)", "optim.rmsprop{lr=0.01, momentum=0.9}", rmsprop_table, sizeof(struct rmsprop_args)}, .op = "rmsprop_update",
-    .states = rmsprop_states, .variant = rmsprop_variant, .coef = rmsprop_coef,
+    .kind = {"rmsprop", "RMSprop (Tieleman and Hinton 2012)", "optim.rmsprop{lr=0.01, momentum=0.9}", rmsprop_table, sizeof(struct rmsprop_args)},
+    .op = "rmsprop_update",
+    .states = rmsprop_states,
+    .variant = rmsprop_variant,
+    .coef = rmsprop_coef,
 };
 const struct op ISA(op_rmsprop_update) = {
-    .kind = {"rmsprop_update", "one step of rmsprop", NULL, update_args, sizeof(struct update_attr)}, .in_min = 4, .in_max = 8, .n_out = 4,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = rmsprop_ref, .tiles = update_tiles, .run = rmsprop_run, .samples = update_samples,
+    .kind = {"rmsprop_update", "one step of rmsprop", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 4,
+    .in_max = 8,
+    .n_out = 4,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = rmsprop_ref,
+    .tiles = update_tiles,
+    .run = rmsprop_run,
+    .samples = update_samples,
 };

@@ -39,13 +39,9 @@ static double rprop_one(double p, double *s, double g, const double *c, int64_t 
     return p - ((s[0] > 0) - (s[0] < 0)) * s[1];
 }
 
-static void rprop_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, rprop_step);
-}
+static void rprop_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, rprop_step); }
 
-static void rprop_ref(const struct exec *x) {
-    update_ref(x, rprop_one);
-}
+static void rprop_ref(const struct exec *x) { update_ref(x, rprop_one); }
 
 static void rprop_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
     const struct rprop_args *a = args;
@@ -74,10 +70,22 @@ static const struct arg rprop_table[] = {
 };
 
 const struct optim ISA(optim_rprop) = {
-    .kind = {"rprop", "sign of the gradient, a step size a weight (Riedmiller and Braun 1993); for whole batches, lr is the first step", "optim.rprop{lr=0.01}", rprop_table, sizeof(struct rprop_args)},
-    .op = "rprop_update", .states = rprop_states, .coef = rprop_coef,
+    .kind = {"rprop", "sign of the gradient, a step size a weight (Riedmiller and Braun 1993); for whole batches, lr is the first step", "optim.rprop{lr=0.01}",
+        rprop_table, sizeof(struct rprop_args)},
+    .op = "rprop_update",
+    .states = rprop_states,
+    .coef = rprop_coef,
 };
 const struct op ISA(op_rprop_update) = {
-    .kind = {"rprop_update", "one step of rprop", NULL, update_args, sizeof(struct update_attr)}, .in_min = 5, .in_max = 7, .n_out = 3,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = rprop_ref, .tiles = update_tiles, .run = rprop_run, .samples = update_samples,
+    .kind = {"rprop_update", "one step of rprop", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 5,
+    .in_max = 7,
+    .n_out = 3,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = rprop_ref,
+    .tiles = update_tiles,
+    .run = rprop_run,
+    .samples = update_samples,
 };

@@ -32,9 +32,7 @@ static void sgd_step(float *restrict p, float *const *s, const float *restrict g
     }
 }
 
-static void sgd_run(const struct exec *x, int64_t lo, int64_t hi) {
-    update_run(x, lo, hi, sgd_step);
-}
+static void sgd_run(const struct exec *x, int64_t lo, int64_t hi) { update_run(x, lo, hi, sgd_step); }
 
 static double plain_one(double p, double *s, double g, const double *c, int64_t variant) {
     (void)s, (void)variant;
@@ -46,9 +44,7 @@ static double momentum_one(double p, double *s, double g, const double *c, int64
     return p - c[C_LR] * (variant & V_NESTEROV ? g + c[C_MOMENTUM] * s[0] : s[0]);
 }
 
-static void sgd_ref(const struct exec *x) {
-    update_ref(x, update_states(x) ? momentum_one : plain_one);
-}
+static void sgd_ref(const struct exec *x) { update_ref(x, update_states(x) ? momentum_one : plain_one); }
 
 static void sgd_coef(const void *args, int64_t t, double lr, double *memory, double *c) {
     const struct sgd_args *a = args;
@@ -63,9 +59,7 @@ static int sgd_states(const void *args, const char *names[OPTIM_STATES]) {
     return ((const struct sgd_args *)args)->momentum > 0;
 }
 
-static int sgd_variant(const void *args) {
-    return ((const struct sgd_args *)args)->nesterov ? V_NESTEROV : 0;
-}
+static int sgd_variant(const void *args) { return ((const struct sgd_args *)args)->nesterov ? V_NESTEROV : 0; }
 
 static const struct arg sgd_table[] = {
     OPTIM_ARGS(sgd_args, "0.01", "0"),
@@ -76,10 +70,23 @@ static const struct arg sgd_table[] = {
 };
 
 const struct optim ISA(optim_sgd) = {
-    .kind = {"sgd", "stochastic gradient descent, with momentum if given", "optim.sgd{lr=0.1, momentum=0.9, nesterov=true}", sgd_table, sizeof(struct sgd_args)},
-    .op = "sgd_update", .states = sgd_states, .variant = sgd_variant, .coef = sgd_coef,
+    .kind = {"sgd", "stochastic gradient descent, with momentum if given", "optim.sgd{lr=0.1, momentum=0.9, nesterov=true}", sgd_table,
+        sizeof(struct sgd_args)},
+    .op = "sgd_update",
+    .states = sgd_states,
+    .variant = sgd_variant,
+    .coef = sgd_coef,
 };
 const struct op ISA(op_sgd_update) = {
-    .kind = {"sgd_update", "one step of sgd", NULL, update_args, sizeof(struct update_attr)}, .in_min = 3, .in_max = 6, .n_out = 2,
-    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD, .shape = update_shape, .cost = update_cost, .ref = sgd_ref, .tiles = update_tiles, .run = sgd_run, .samples = update_samples,
+    .kind = {"sgd_update", "one step of sgd", NULL, update_args, sizeof(struct update_attr)},
+    .in_min = 3,
+    .in_max = 6,
+    .n_out = 2,
+    .flags = OP_UPDATE | OP_TIED | OP_NO_GRAD,
+    .shape = update_shape,
+    .cost = update_cost,
+    .ref = sgd_ref,
+    .tiles = update_tiles,
+    .run = sgd_run,
+    .samples = update_samples,
 };

@@ -18,20 +18,23 @@
 
 enum update_rows { ROWS_ALL, ROWS_SWEEP, ROWS_LAZY };
 struct update_attr {
-    int rows;        /* enum update_rows */
+    int rows; /* enum update_rows */
     int64_t variant; /* bits that the optimiser gives a meaning */
-    int64_t group;   /* which CTL_N of the control numbers */
+    int64_t group; /* which CTL_N of the control numbers */
 };
 static const char *const update_row_names[] = {"all", "sweep", "lazy", NULL};
 static const struct arg update_args[] = {
-    {"rows", "rows of a row-sparse gradient that are updated", NULL, "all", ARG_ENUM, offsetof(struct update_attr, rows), 0, AT_REBUILD, 0, 0, update_row_names},
+    {"rows", "rows of a row-sparse gradient that are updated", NULL, "all", ARG_ENUM, offsetof(struct update_attr, rows), 0, AT_REBUILD, 0, 0,
+        update_row_names},
     {"variant", "bits that choose a form of the rule", NULL, "0", ARG_INT, offsetof(struct update_attr, variant), 0, AT_REBUILD, 0, 255},
     {"group", "which row of the control numbers", NULL, "0", ARG_INT, offsetof(struct update_attr, group), 0, AT_REBUILD, 0, 1e6},
     {NULL},
 };
 
 /* Learning rate and the like for the fast path: the gradient that a rule sees is clamp(g * scale, -clip, clip) + l2 p + l1 sign(p). */
-struct update_grad { float scale, clip, l1, l2; };
+struct update_grad {
+    float scale, clip, l1, l2;
+};
 
 static inline float update_g(struct update_grad h, float g, float p) {
     float s = g * h.scale;
@@ -41,9 +44,7 @@ static inline float update_g(struct update_grad h, float g, float p) {
 }
 
 /* The same for a gradient of zero. */
-static inline float update_g0(struct update_grad h, float p) {
-    return h.l2 * p + (p > 0 ? h.l1 : 0.0f) - (p < 0 ? h.l1 : 0.0f);
-}
+static inline float update_g0(struct update_grad h, float p) { return h.l2 * p + (p > 0 ? h.l1 : 0.0f) - (p < 0 ? h.l1 : 0.0f); }
 
 static inline int update_states(const struct exec *x) {
     const struct update_attr *a = x->attr;

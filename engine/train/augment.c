@@ -15,7 +15,7 @@ struct augment {
     struct augment_spec s;
     const struct part *part;
     uint64_t seed;
-    float *copy;      /* one picture, or the batch of a column if rows are mixed */
+    float *copy; /* one picture, or the batch of a column if rows are mixed */
     int64_t *perm;
 };
 
@@ -26,7 +26,8 @@ int augment_check(const struct augment_spec *s, const struct part *p, struct err
     bool any = false;
     for (int i = 0; i + 1 < p->n_col; i++) {
         any |= is_picture(&p->col[i]);
-        if (is_picture(&p->col[i]) && s->crop > p->col[i].dim[1]) return err_code(e, ERR_USAGE, "crop=%" PRId64 " is more than the %" PRId64 " rows of a picture", s->crop, p->col[i].dim[1]);
+        if (is_picture(&p->col[i]) && s->crop > p->col[i].dim[1])
+            return err_code(e, ERR_USAGE, "crop=%" PRId64 " is more than the %" PRId64 " rows of a picture", s->crop, p->col[i].dim[1]);
         if (s->mixup > 0 && p->col[i].type != COL_U8 && p->col[i].type != COL_F32)
             return err_code(e, ERR_USAGE, "mixup mixes numbers, but the input \"%s\" holds %s", p->col[i].name, p->col[i].type == COL_I32 ? "ids" : "texts");
     }

@@ -9,10 +9,10 @@
 #include "datasets/dataset.h"
 
 struct augment_spec {
-    int64_t crop;     /* pixels added around a picture, of which a window of its size is taken anywhere; 0: not */
-    int64_t cutout;   /* side of a square set to 0 (DeVries and Taylor 2017); 0: not */
-    double mixup;     /* alpha of Beta(alpha, alpha) (Zhang et al. 2018, mixup); 0: not */
-    bool flip;        /* mirrored left to right, every second time */
+    int64_t crop; /* pixels added around a picture, of which a window of its size is taken anywhere; 0: not */
+    int64_t cutout; /* side of a square set to 0 (DeVries and Taylor 2017); 0: not */
+    double mixup; /* alpha of Beta(alpha, alpha) (Zhang et al. 2018, mixup); 0: not */
+    bool flip; /* mirrored left to right, every second time */
 };
 static inline bool augment_any(const struct augment_spec *s) { return s->crop > 0 || s->cutout > 0 || s->mixup > 0 || s->flip; }
 int augment_check(const struct augment_spec *s, const struct part *p, struct err *e); /* what the data must have */

@@ -27,7 +27,12 @@ void average_free(struct average *a) {
     free(a);
 }
 
-struct adding { float *a; const float *p; int64_t n; float share; };
+struct adding {
+    float *a;
+    const float *p;
+    int64_t n;
+    float share;
+};
 static void add_tiles(void *ctx, int64_t lo, int64_t hi) {
     const struct adding *d = ctx;
     int64_t to = hi * TILE < d->n ? hi * TILE : d->n;
@@ -52,11 +57,17 @@ void average_add(struct average *a, const struct model *m, struct pool *pool) {
 
 /* ---- running statistics ---- */
 
-struct statistic { float *to; const float *from; int64_t n; double *sum; }; /* a running mean or variance and the batch's */
+struct statistic {
+    float *to;
+    const float *from;
+    int64_t n;
+    double *sum;
+}; /* a running mean or variance and the batch's */
 
 static struct step *statistics_step(struct average *a, const struct model *m, struct pool *pool, const int64_t *tokens, int64_t rows, struct err *e) {
     struct step *s = X_NEW(struct step, 1);
-    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = s->other = s->share = s->rest = -1;
+    s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = s->other =
+        s->share = s->rest = -1;
     s->g = graph_new(DT_F32, true, 0);
     int rc = model_build(m, s->g, &s->io, e);
     if (rc == 0) rc = fuse_forward(s->g, e);
@@ -87,7 +98,8 @@ static int find_statistics(const struct step *s, struct statistic **out) {
     return n;
 }
 
-int average_statistics(struct average *a, const struct model *m, const struct part *part, struct pool *pool, int64_t batch, int64_t batch_tokens, eval_stop stop, void *ctx, struct err *e) {
+int average_statistics(struct average *a, const struct model *m, const struct part *part, struct pool *pool, int64_t batch, int64_t batch_tokens,
+    eval_stop stop, void *ctx, struct err *e) {
     int64_t rows, tokens[LOADER_COLS], batches = 0;
     bool any = false;
     for (int i = 0; i < m->n_param; i++) any |= strstr(m->param[i].name, ".running_") != NULL;
@@ -109,7 +121,8 @@ int average_statistics(struct average *a, const struct model *m, const struct pa
         for (int k = 0; rc == 0 && k < n; k++)
             for (int64_t i = 0; i < st[k].n; i++) st[k].sum[i] += (double)st[k].from[i];
         batches++;
-        if (rc == 0 && stop && stop(ctx, b->start + b->rows, part->n)) rc = err_code(e, ERR_STOPPED, "the running statistics were stopped after %lld of %lld rows", (long long)(b->start + b->rows), (long long)part->n);
+        if (rc == 0 && stop && stop(ctx, b->start + b->rows, part->n))
+            rc = err_code(e, ERR_STOPPED, "the running statistics were stopped after %lld of %lld rows", (long long)(b->start + b->rows), (long long)part->n);
     }
     for (int k = 0; k < n; k++) {
         for (int64_t i = 0; rc == 0 && batches && i < st[k].n; i++) st[k].to[i] = (float)(st[k].sum[i] / (double)batches);
@@ -147,6 +160,4 @@ int train_average_ready(struct train *t, eval_stop stop, struct err *e) {
     return average_statistics(a, t->model, t->part, t->pool, t->a.batch, t->a.batch_tokens, stop, t, e);
 }
 
-const float *train_weights(const struct train *t) {
-    return t->average && t->average->n > 0 ? t->average->data : t->model->data;
-}
+const float *train_weights(const struct train *t) { return t->average && t->average->n > 0 ? t->average->data : t->model->data; }

@@ -8,10 +8,10 @@
 #include "engine/train/eval.h"
 
 struct average {
-    double decay;    /* of the moving average; 0: plain mean */
-    int64_t n;       /* weights taken in so far; 0: there is no average yet */
-    float *data;     /* laid out as model->data */
-    bool stale;      /* plain mean: running statistics were not taken since */
+    double decay; /* of the moving average; 0: plain mean */
+    int64_t n; /* weights taken in so far; 0: there is no average yet */
+    float *data; /* laid out as model->data */
+    bool stale; /* plain mean: running statistics were not taken since */
 };
 struct average *average_new(const struct model *m, double decay, struct err *e);
 void average_free(struct average *a);
@@ -20,6 +20,7 @@ void average_free(struct average *a);
 void average_add(struct average *a, const struct model *m, struct pool *pool);
 /* Running statistics of batch normalisation for the averaged weights: the mean of those of all batches of the part (as torch.optim.swa_utils.update_bn, but
  * nothing is dropped out). A model without any: nothing to do. */
-int average_statistics(struct average *a, const struct model *m, const struct part *part, struct pool *pool, int64_t batch, int64_t batch_tokens, eval_stop stop, void *ctx, struct err *e);
+int average_statistics(struct average *a, const struct model *m, const struct part *part, struct pool *pool, int64_t batch, int64_t batch_tokens,
+    eval_stop stop, void *ctx, struct err *e);
 
 #endif

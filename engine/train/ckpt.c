@@ -22,28 +22,28 @@
 #include "src/base/thread.h"
 
 enum { COPY_PIECE = 1 << 20 };
-#define STAGES 2                         /* saves that may be under way or waiting, so that the loop need not wait for the disk .. */
-#define SECOND_MAX ((size_t)128 << 20)   /* .. where a copy is no larger than this */
+#define STAGES 2 /* saves that may be under way or waiting, so that the loop need not wait for the disk .. */
+#define SECOND_MAX ((size_t)128 << 20) /* .. where a copy is no larger than this */
 static const char *const parts[] = {"model.json", "model.safetensors", "state.safetensors"};
 
-struct stage {                 /* copies of one moment */
+struct stage { /* copies of one moment */
     struct model *model;
-    char *state, *raw;         /* raw: the weights that training goes on from, where the model's are averaged; n_raw bytes */
+    char *state, *raw; /* raw: the weights that training goes on from, where the model's are averaged; n_raw bytes */
     size_t bytes, n_raw;
-    struct st_tensor *tensor;  /* of the state, pointing into `state`; names owned */
+    struct st_tensor *tensor; /* of the state, pointing into `state`; names owned */
     size_t n;
     struct val *meta;
     int64_t step;
     bool best;
 };
 struct ckpt_writer {
-    char *dir;                 /* immutable: RUN/ckpt */
+    char *dir; /* immutable: RUN/ckpt */
     pthread_t thread;
     bool started;
     struct stage stage[STAGES]; /* [first, first + queued) round the ring are the writer's, the others the engine thread's */
-    int64_t kept_best;         /* writer thread */
+    int64_t kept_best; /* writer thread */
     char *best_name;
-    pthread_mutex_t lock;      /* protects everything below */
+    pthread_mutex_t lock; /* protects everything below */
     pthread_cond_t changed;
     bool quit;
     int first, queued, n_done;
@@ -66,7 +66,8 @@ static void name_slot(struct stage *s, const char *owner, const struct optim_slo
         buf_addf(&b, "%s/%s", owner, slot->state[k].name);
         s->tensor = X_GROW(s->tensor, struct st_tensor, s->n + 1);
         struct st_tensor *t = &s->tensor[s->n++];
-        *t = (struct st_tensor){.name = buf_take(&b), .dtype = slot->state[k].dtype, .ndim = slot->state[k].ndim, .data = s->state + slot->at[k], .bytes = slot->bytes[k]};
+        *t = (struct st_tensor){
+            .name = buf_take(&b), .dtype = slot->state[k].dtype, .ndim = slot->state[k].ndim, .data = s->state + slot->at[k], .bytes = slot->bytes[k]};
         memcpy(t->dim, slot->state[k].dim, sizeof t->dim);
     }
 }
@@ -238,7 +239,8 @@ static int stage(struct stage *s, const struct model *m, const struct optimiser 
     return 0;
 }
 
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step, bool best, struct err *e) {
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step,
+    bool best, struct err *e) {
     int most = m->bytes + o->l.bytes <= SECOND_MAX ? STAGES : 1;
     pthread_mutex_lock(&w->lock);
     while (w->queued >= most) pthread_cond_wait(&w->changed, &w->lock);
@@ -349,8 +351,10 @@ static int check_part(const char *folder, const char *name, const struct val *wa
     char *path = io_join(folder, name), hex[65];
     int64_t n = 0;
     int rc = io_sha256_file(path, hex, &n, e);
-    if (rc == 0 && n != val_get_int(want, "bytes", -1)) rc = err_set(e, "%s has %" PRId64 " bytes, its commit record says %" PRId64, path, n, val_get_int(want, "bytes", -1));
-    else if (rc == 0 && strcmp(hex, val_get_str(want, "sha256", "")) != 0) rc = err_set(e, "%s does not have the SHA-256 of its commit record: it is damaged", path);
+    if (rc == 0 && n != val_get_int(want, "bytes", -1))
+        rc = err_set(e, "%s has %" PRId64 " bytes, its commit record says %" PRId64, path, n, val_get_int(want, "bytes", -1));
+    else if (rc == 0 && strcmp(hex, val_get_str(want, "sha256", "")) != 0)
+        rc = err_set(e, "%s does not have the SHA-256 of its commit record: it is damaged", path);
     free(path);
     return rc;
 }
@@ -382,7 +386,11 @@ static int check_folder(const char *folder, struct val **meta, struct err *e) {
     return rc;
 }
 
-struct entry { int64_t step; int turn; char name[64]; };
+struct entry {
+    int64_t step;
+    int turn;
+    char name[64];
+};
 static int newest_first(const void *a, const void *b) {
     const struct entry *x = a, *y = b;
     if (x->step != y->step) return (x->step < y->step) - (x->step > y->step);
@@ -440,7 +448,8 @@ out:
     return found;
 }
 
-static int take(const struct st_file *f, const char *name, enum dtype d, int ndim, const int64_t *dim, size_t bytes, void *to, const char *path, struct err *e) {
+static int take(
+    const struct st_file *f, const char *name, enum dtype d, int ndim, const int64_t *dim, size_t bytes, void *to, const char *path, struct err *e) {
     const struct st_tensor *t = st_find(f, name);
     bool same = t && t->dtype == d && t->ndim == ndim && t->bytes == bytes;
     for (int i = 0; same && i < ndim; i++) same = t->dim[i] == dim[i];

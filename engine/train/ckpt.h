@@ -7,11 +7,11 @@
 #include "engine/model/model.h"
 #include "engine/optims/optim.h"
 
-struct ckpt_done {             /* how a save ended */
+struct ckpt_done { /* how a save ended */
     int64_t step, bytes;
     bool best, ok;
     double seconds;
-    char text[ERR_TEXT];       /* path, or the sentence of the error */
+    char text[ERR_TEXT]; /* path, or the sentence of the error */
 };
 struct ckpt_writer;
 /* dir: the run's folder. Nothing is staged before the first put. */
@@ -19,11 +19,12 @@ struct ckpt_writer *ckpt_writer_new(const char *dir, struct err *e);
 /* average: weights that are saved as the model's, while those that training goes on from lie in the state as NAME/raw; NULL: none.
  * Stages a copy and returns; waits while one save goes on and another is staged (a large model: while one goes on).
  * meta_take: the training state. */
-int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step, bool best, struct err *e);
+int ckpt_writer_put(struct ckpt_writer *w, const struct model *m, const struct optimiser *o, const float *average, struct val *meta_take, int64_t step,
+    bool best, struct err *e);
 bool ckpt_writer_done(struct ckpt_writer *w, struct ckpt_done *out); /* true: a save ended that was not told yet, oldest first */
-void ckpt_writer_wait(struct ckpt_writer *w);                        /* until nothing is being written */
-size_t ckpt_writer_bytes(const struct ckpt_writer *w);               /* staging memory */
-void ckpt_writer_free(struct ckpt_writer *w);                        /* waits first */
+void ckpt_writer_wait(struct ckpt_writer *w); /* until nothing is being written */
+size_t ckpt_writer_bytes(const struct ckpt_writer *w); /* staging memory */
+void ckpt_writer_free(struct ckpt_writer *w); /* waits first */
 
 /* Another run's checkpoint becomes the best one of this folder (hard links, or copies on another file system). Before the first put. */
 int ckpt_writer_adopt(struct ckpt_writer *w, const char *folder, struct err *e);

@@ -30,10 +30,13 @@ static int check_input(const struct step *s, int i, const struct column *c, stru
     bool ragged = s->io.in[i].axis >= AXIS_T0, ids = graph_tensor(s->g, t)->dtype == DT_I32;
     if (c->type == COL_TEXT) return err_set(e, "column \"%s\" is text that was not turned into tokens: load the data with vocab=N", c->name);
     if (ragged != (c->type == COL_TOKENS))
-        return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ragged ? "texts" : "values", c->name, ragged ? "values" : "texts");
-    if (!ragged && ids != (c->type == COL_I32)) return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ids ? "ids" : "numbers", c->name, ids ? "numbers" : "ids");
+        return err_set(
+            e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ragged ? "texts" : "values", c->name, ragged ? "values" : "texts");
+    if (!ragged && ids != (c->type == COL_I32))
+        return err_set(e, "the model's input %d takes %s, but column \"%s\" holds %s", i + 1, ids ? "ids" : "numbers", c->name, ids ? "numbers" : "ids");
     int64_t w = c->width > 0 ? c->width : 1;
-    if (!ragged && row_width(s, t) != w) return err_set(e, "the model's input %d has %" PRId64 " values a row, but column \"%s\" has %" PRId64, i + 1, row_width(s, t), c->name, w);
+    if (!ragged && row_width(s, t) != w)
+        return err_set(e, "the model's input %d has %" PRId64 " values a row, but column \"%s\" has %" PRId64, i + 1, row_width(s, t), c->name, w);
     return 0;
 }
 
@@ -47,13 +50,20 @@ int step_check(const struct step *s, const struct part *part, const struct loss_
     int64_t w = y->width > 0 ? y->width : 1, out = o->ndim ? o->dim[o->ndim - 1].k : 1;
     bool ragged = graph_tensor(s->g, s->target)->dim[0].axis >= AXIS_T0;
     if (loss->row->labels) {
-        if (y->type != COL_I32 && y->type != COL_TOKENS) return err_set(e, "loss %s needs class labels, but \"%s\" holds numbers: use loss=\"mse\"", loss->row->kind.name, y->name);
-        if (ragged != (y->type == COL_TOKENS)) return err_set(e, "the model gives one answer for each %s, but \"%s\" has one for each %s", ragged ? "token" : "row", y->name, ragged ? "row" : "token");
-        if (y->max_id > out) return err_set(e, "the model has %" PRId64 " outputs, but the data %" PRId64 " classes: make the last layer linear{%" PRId64 "}", out, y->max_id, y->max_id);
+        if (y->type != COL_I32 && y->type != COL_TOKENS)
+            return err_set(e, "loss %s needs class labels, but \"%s\" holds numbers: use loss=\"mse\"", loss->row->kind.name, y->name);
+        if (ragged != (y->type == COL_TOKENS))
+            return err_set(
+                e, "the model gives one answer for each %s, but \"%s\" has one for each %s", ragged ? "token" : "row", y->name, ragged ? "row" : "token");
+        if (y->max_id > out)
+            return err_set(
+                e, "the model has %" PRId64 " outputs, but the data %" PRId64 " classes: make the last layer linear{%" PRId64 "}", out, y->max_id, y->max_id);
         return 0;
     }
-    if (y->type != COL_F32 && y->type != COL_U8) return err_set(e, "loss %s needs numbers, but \"%s\" holds classes: use loss=\"cross_entropy\"", loss->row->kind.name, y->name);
-    if (row_width(s, s->target) != w) return err_set(e, "the model gives %" PRId64 " values a row, but the target \"%s\" has %" PRId64, row_width(s, s->target), y->name, w);
+    if (y->type != COL_F32 && y->type != COL_U8)
+        return err_set(e, "loss %s needs numbers, but \"%s\" holds classes: use loss=\"cross_entropy\"", loss->row->kind.name, y->name);
+    if (row_width(s, s->target) != w)
+        return err_set(e, "the model gives %" PRId64 " values a row, but the target \"%s\" has %" PRId64, row_width(s, s->target), y->name, w);
     return 0;
 }
 
@@ -130,9 +140,7 @@ static void count(struct eval *v, const struct extents *x, const struct batch *b
     else tally_values(&v->tally, out, step_target(v->step), rows * width);
 }
 
-void eval_weights(struct eval *v, const float *data) {
-    plan_bind(v->step->plan, (void *)(uintptr_t)data, NULL); /* a forward pass only reads them */
-}
+void eval_weights(struct eval *v, const float *data) { plan_bind(v->step->plan, (void *)(uintptr_t)data, NULL); /* a forward pass only reads them */ }
 
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
     const struct part *p = v->spec.part;
@@ -147,20 +155,15 @@ int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
         rc = step_run(v->step, &x, 0, NULL, &r, e);
         if (rc < 0) break;
         count(v, &x, b, &r);
-        if (stop && stop(ctx, b->start + b->rows, p->n)) rc = err_code(e, ERR_STOPPED, "the evaluation was stopped after %" PRId64 " of %" PRId64 " rows", b->start + b->rows, p->n);
+        if (stop && stop(ctx, b->start + b->rows, p->n))
+            rc = err_code(e, ERR_STOPPED, "the evaluation was stopped after %" PRId64 " of %" PRId64 " rows", b->start + b->rows, p->n);
     }
     loader_free(l);
     return rc;
 }
 
-const struct tally *eval_tally(const struct eval *v) {
-    return &v->tally;
-}
+const struct tally *eval_tally(const struct eval *v) { return &v->tally; }
 
-const int32_t *eval_guesses(const struct eval *v) {
-    return v->guess;
-}
+const int32_t *eval_guesses(const struct eval *v) { return v->guess; }
 
-size_t eval_memory(const struct eval *v) {
-    return step_memory(v->step, NULL);
-}
+size_t eval_memory(const struct eval *v) { return step_memory(v->step, NULL); }

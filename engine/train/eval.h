@@ -7,14 +7,14 @@
 #include "engine/train/step.h"
 
 struct eval_spec {
-    const struct model *model;     /* borrowed */
-    const struct part *part;       /* borrowed */
-    const struct loss_spec *loss;  /* borrowed */
+    const struct model *model; /* borrowed */
+    const struct part *part; /* borrowed */
+    const struct loss_spec *loss; /* borrowed */
     struct pool *pool;
-    enum dtype half;               /* as step_spec.half */
-    int64_t batch, batch_tokens;   /* batch 0: 256, fewer where texts are long */
-    bool probabilities;            /* keep them, for auroc, ap, log_loss, brier, ece */
-    bool guesses;                  /* keep the guess of every row */
+    enum dtype half; /* as step_spec.half */
+    int64_t batch, batch_tokens; /* batch 0: 256, fewer where texts are long */
+    bool probabilities; /* keep them, for auroc, ap, log_loss, brier, ece */
+    bool guesses; /* keep the guess of every row */
 };
 struct eval;
 struct eval *eval_new(const struct eval_spec *spec, struct err *e);
@@ -25,7 +25,7 @@ void eval_weights(struct eval *v, const float *data);
 typedef bool (*eval_stop)(void *ctx, int64_t done, int64_t total);
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e);
 const struct tally *eval_tally(const struct eval *v);
-const int32_t *eval_guesses(const struct eval *v);     /* (part->n), in the order of the part; NULL if not kept */
+const int32_t *eval_guesses(const struct eval *v); /* (part->n), in the order of the part; NULL if not kept */
 size_t eval_memory(const struct eval *v);
 /* Copies a batch to where a step reads it; its extents. */
 struct extents step_load(const struct step *s, const struct part *part, const struct batch *b);

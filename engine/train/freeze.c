@@ -19,7 +19,8 @@ static int mark(struct train *t, const struct val *patterns, struct err *e) {
         all += m->param[i].trainable;
         left += m->param[i].trainable && !hit[i];
     }
-    if (rc == 0 && left == 0 && all > 0) rc = err_code(e, ERR_USAGE, "freeze: all %d trainable parameters would be frozen, so there would be nothing to train; leave out a layer", all);
+    if (rc == 0 && left == 0 && all > 0)
+        rc = err_code(e, ERR_USAGE, "freeze: all %d trainable parameters would be frozen, so there would be nothing to train; leave out a layer", all);
     for (int i = 0; rc == 0 && i < m->n_param; i++) m->param[i].frozen = hit[i];
     free(hit);
     free(p);

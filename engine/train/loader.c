@@ -15,19 +15,19 @@
 #define SLOTS 3
 
 struct loader {
-    struct loader_spec spec;          /* immutable but for batch, which the lock protects */
+    struct loader_spec spec; /* immutable but for batch, which the lock protects */
     int64_t max_rows, max_tokens[LOADER_COLS];
     pthread_t thread;
     bool started;
-    struct batch slot[SLOTS];         /* a slot belongs to the engine thread while taken, to the loader thread while it fills it */
-    struct order *order;              /* loader thread */
-    struct augment *augment;          /* loader thread; NULL: batches stay as they are */
-    pthread_mutex_t lock;             /* protects everything below */
+    struct batch slot[SLOTS]; /* a slot belongs to the engine thread while taken, to the loader thread while it fills it */
+    struct order *order; /* loader thread */
+    struct augment *augment; /* loader thread; NULL: batches stay as they are */
+    pthread_mutex_t lock; /* protects everything below */
     pthread_cond_t changed;
-    int64_t made, taken;              /* batches filled and handed out so far; slot of batch i: i % SLOTS */
-    int64_t epoch, start;             /* of the next batch to fill */
-    int64_t generation;               /* counts seeks */
-    bool held, quit, ended;           /* held: batch taken - 1 is in use by the engine */
+    int64_t made, taken; /* batches filled and handed out so far; slot of batch i: i % SLOTS */
+    int64_t epoch, start; /* of the next batch to fill */
+    int64_t generation; /* counts seeks */
+    bool held, quit, ended; /* held: batch taken - 1 is in use by the engine */
 };
 
 static int by_size(const void *a, const void *b) {

@@ -12,24 +12,24 @@
 
 #define LOADER_COLS 6
 struct batch {
-    int64_t epoch, start, rows;      /* rows [start, start + rows) of the epoch's order */
-    int64_t tokens[LOADER_COLS];     /* of each column; 0: dense */
+    int64_t epoch, start, rows; /* rows [start, start + rows) of the epoch's order */
+    int64_t tokens[LOADER_COLS]; /* of each column; 0: dense */
     int64_t total_tokens;
-    bool last;                       /* ends the epoch */
+    bool last; /* ends the epoch */
     struct batch_col col[LOADER_COLS];
-    int64_t *index;                  /* rows of the part, in order */
-    float share;                     /* mixup: of the row itself; 1: rows are not mixed */
-    int32_t *other;                  /* mixup: classes of the rows mixed in; NULL: not asked for */
+    int64_t *index; /* rows of the part, in order */
+    float share; /* mixup: of the row itself; 1: rows are not mixed */
+    int32_t *other; /* mixup: classes of the rows mixed in; NULL: not asked for */
 };
 struct loader_spec {
-    const struct part *part;         /* borrowed; must outlive the loader */
+    const struct part *part; /* borrowed; must outlive the loader */
     uint64_t seed;
-    bool shuffle, weights;           /* weights: token weights are wanted (1 where the data has none) */
-    int64_t batch, batch_tokens;     /* batch_tokens 0: no bound */
-    int64_t epochs;                  /* passes to offer; 0: without end */
+    bool shuffle, weights; /* weights: token weights are wanted (1 where the data has none) */
+    int64_t batch, batch_tokens; /* batch_tokens 0: no bound */
+    int64_t epochs; /* passes to offer; 0: without end */
     struct augment_spec augment;
-    bool balanced;                   /* every class equally often */
-    int64_t bucket, block;           /* as in struct order_spec */
+    bool balanced; /* every class equally often */
+    int64_t bucket, block; /* as in struct order_spec */
 };
 /* The largest batch: rows, and tokens of each column. again: a row may come several times (balanced). */
 void loader_limits(const struct part *p, int64_t batch, int64_t batch_tokens, bool again, int64_t *rows, int64_t tokens[LOADER_COLS]);

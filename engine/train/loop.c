@@ -47,9 +47,24 @@ int train_choose_precision(struct train *t, struct err *e) {
 }
 
 int train_build_step(struct train *t, struct err *e) {
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .accum = t->a.accum > 1, .recompute = (enum recompute)t->a.recompute, .mixed = t->a.mixup > 0, .half = t->precision.half};
-    struct loader_spec ls = {.part = t->part, .seed = (uint64_t)t->a.seed, .shuffle = t->a.shuffle, .batch = t->a.batch, .batch_tokens = t->a.batch_tokens,
-                             .augment = {t->a.crop, t->a.cutout, t->a.mixup, t->a.flip}, .balanced = t->a.balanced, .bucket = t->a.buckets, .block = t->block};
+    struct step_spec ss = {.model = t->model,
+        .loss = &t->loss,
+        .optim = t->optim,
+        .pool = t->pool,
+        .seed = (uint64_t)t->a.seed,
+        .accum = t->a.accum > 1,
+        .recompute = (enum recompute)t->a.recompute,
+        .mixed = t->a.mixup > 0,
+        .half = t->precision.half};
+    struct loader_spec ls = {.part = t->part,
+        .seed = (uint64_t)t->a.seed,
+        .shuffle = t->a.shuffle,
+        .batch = t->a.batch,
+        .batch_tokens = t->a.batch_tokens,
+        .augment = {t->a.crop, t->a.cutout, t->a.mixup, t->a.flip},
+        .balanced = t->a.balanced,
+        .bucket = t->a.buckets,
+        .block = t->block};
     loader_limits(t->part, t->a.batch, t->a.batch_tokens, t->a.balanced, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);
     if (!s) return -1;
@@ -71,7 +86,8 @@ int train_build_step(struct train *t, struct err *e) {
     t->step = s;
     t->loader = l;
     t->planned_batch = t->a.batch;
-    if (!(t->loss_unit > 0)) t->loss_unit = exp2(round(log2((double)(s->target >= 0 ? dim_value(graph_tensor(s->g, s->target)->dim[0], &s->max) * t->a.accum : 1))));
+    if (!(t->loss_unit > 0))
+        t->loss_unit = exp2(round(log2((double)(s->target >= 0 ? dim_value(graph_tensor(s->g, s->target)->dim[0], &s->max) * t->a.accum : 1))));
     return 0;
 }
 
@@ -253,7 +269,8 @@ static void rates(struct train *t, const struct group *g, double now) {
 static void publish(struct train *t, const struct step_result *r, double lr, double seconds) {
     static const char *const names[] = {"loss", "acc", "lr", "grad_norm", "examples_s", "step_ms", "tokens_s", "loss_scale"};
     bool labels = t->loss.row->labels;
-    double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s, t->a.loss_scale}, v[LEN(all)];
+    double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s, t->a.loss_scale},
+           v[LEN(all)];
     const char *use[LEN(all)];
     size_t n = 0;
     for (size_t i = 0; i < LEN(all); i++) {
@@ -334,7 +351,8 @@ static int after_step(struct train *t, struct err *e) {
     if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
         struct val *v = val_table();
         struct buf b = BUF_INIT;
-        buf_addf(&b, "stopped early: %s did not improve in %" PRId64 " evaluations; the best was %.6g at step %" PRId64, t->metric->name, t->waited, t->best, t->best_step);
+        buf_addf(&b, "stopped early: %s did not improve in %" PRId64 " evaluations; the best was %.6g at step %" PRId64, t->metric->name, t->waited, t->best,
+            t->best_step);
         val_set_str(v, "level", "info");
         val_set_str(v, "text", b.data);
         run_event(t->run, "notice", t->n_step, v);
@@ -344,9 +362,7 @@ static int after_step(struct train *t, struct err *e) {
     return epoch_end ? 2 : 0;
 }
 
-static bool finished(const struct train *t) {
-    return t->a.steps > 0 ? t->n_step >= t->a.steps : t->epoch >= t->a.epochs;
-}
+static bool finished(const struct train *t) { return t->a.steps > 0 ? t->n_step >= t->a.steps : t->epoch >= t->a.epochs; }
 
 /* 0: the planned end; -1: error or stop. */
 static int loop(struct train *t, struct err *e) {
@@ -356,8 +372,9 @@ static int loop(struct train *t, struct err *e) {
         int how = job_boundary(t->j);
         if (t->j->unanswered) return err_code(e, ERR_GOAL, "%s; nobody here can resume a pause, so it stops: the state before it is saved", t->refused);
         if (how == STOP_AFTER_EPOCH) after_epoch = true;
-        else if (how != STOP_NONE) return how == STOP_PREEMPT ? err_code(e, ERR_PREEMPTED, "preempted at step %" PRId64 "; start again to go on", t->n_step)
-                                                              : err_code(e, ERR_STOPPED, "stopped at step %" PRId64, t->n_step);
+        else if (how != STOP_NONE)
+            return how == STOP_PREEMPT ? err_code(e, ERR_PREEMPTED, "preempted at step %" PRId64 "; start again to go on", t->n_step)
+                                       : err_code(e, ERR_STOPPED, "stopped at step %" PRId64, t->n_step);
         if (finished(t)) break;
         if (one_step(t, e) < 0) return -1;
         int rc = after_step(t, e);
@@ -381,7 +398,8 @@ static void asked_for(const struct train *t, struct val *config) {
         static const char *const elsewhere[] = {"seed", "lr", "epochs", "steps"};
         bool own = false;
         for (size_t k = 0; k < LEN(elsewhere); k++) own |= strcmp(f->name, elsewhere[k]) == 0;
-        if (scalar && !own && !val_get(config, f->name) && f->v->type != VAL_NIL && !(usual && val_equal(usual, f->v))) val_set(config, f->name, val_copy(f->v));
+        if (scalar && !own && !val_get(config, f->name) && f->v->type != VAL_NIL && !(usual && val_equal(usual, f->v)))
+            val_set(config, f->name, val_copy(f->v));
         val_free(usual);
     }
     val_free(given);
@@ -426,9 +444,12 @@ static void emit_start(struct train *t) {
 /* What the run will take must be there: parameters and optimiser exist already, the plan has been granted; the system must not be about to swap. */
 static int check_memory(const struct train *t, struct err *e) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    double need = (double)step_memory(t->step, NULL) + (t->average ? (double)t->model->bytes : 0) + (t->writer ? (double)t->model->bytes + (double)t->optim->l.bytes : 0), have = (double)pages * (double)size;
+    double need = (double)step_memory(t->step, NULL) + (t->average ? (double)t->model->bytes : 0) +
+                  (t->writer ? (double)t->model->bytes + (double)t->optim->l.bytes : 0),
+           have = (double)pages * (double)size;
     if (pages <= 0 || need < have) return 0;
-    return err_set(e, "training needs %.0f MiB, this machine has %.0f MiB: use a smaller batch than %" PRId64 " or a smaller model", need / 1048576, have / 1048576, t->a.batch);
+    return err_set(e, "training needs %.0f MiB, this machine has %.0f MiB: use a smaller batch than %" PRId64 " or a smaller model", need / 1048576,
+        have / 1048576, t->a.batch);
 }
 
 static int setup(struct train *t, struct err *e) {
@@ -478,7 +499,8 @@ static int begin(struct train *t, struct err *e) {
     }
     emit_start(t);
     t->j->step = t->n_step;
-    if (t->n_step > 0) run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), (double)t->epoch + (double)t->pos / (double)t->part->n, (double)t->a.epochs);
+    if (t->n_step > 0)
+        run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), (double)t->epoch + (double)t->pos / (double)t->part->n, (double)t->a.epochs);
     t->last_ckpt = -1;
     t->t_rate = clock_now();
     run_set_state(t->run, RUN_TRAINING);
@@ -534,8 +556,16 @@ static struct run *new_run(struct runs *rs, const char *name) {
 
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e) {
     struct train *t = X_NEW(struct train, 1);
-    *t = (struct train){.j = j, .a = *a, .model = m, .data = d, .part = &d->part[PART_TRAIN], .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
-                        .lr_scale = 1, .best_step = -1, .last_ckpt = -1, .last_eval = -1};
+    *t = (struct train){.j = j,
+        .a = *a,
+        .model = m,
+        .data = d,
+        .part = &d->part[PART_TRAIN],
+        .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
+        .lr_scale = 1,
+        .best_step = -1,
+        .last_ckpt = -1,
+        .last_eval = -1};
     t->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
     j->run = t->run;
     j->data = t;

@@ -10,10 +10,21 @@
 
 #include "src/base/mem.h"
 
-struct ce_args { double label_smoothing; int64_t ignore_index; struct val *class_weights; };
-struct value_args { double delta; };
-struct kl_args { double temperature; };
-struct contrastive_args { double temperature; bool symmetric; };
+struct ce_args {
+    double label_smoothing;
+    int64_t ignore_index;
+    struct val *class_weights;
+};
+struct value_args {
+    double delta;
+};
+struct kl_args {
+    double temperature;
+};
+struct contrastive_args {
+    double temperature;
+    bool symmetric;
+};
 
 static int ce_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
     const struct ce_args *a = args;
@@ -102,7 +113,8 @@ static const struct loss *find(const char *name, struct err *e) {
         names[n] = losses[n].kind.name;
     }
     const char *near = args_nearest(name, names, n);
-    err_code(e, ERR_USAGE, "there is no loss \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce, kl, cosine, contrastive", near ? near : "", near ? "\"?" : "");
+    err_code(e, ERR_USAGE, "there is no loss \"%s\"%s%s%s", name,
+        near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce, kl, cosine, contrastive", near ? near : "", near ? "\"?" : "");
     return NULL;
 }
 
@@ -117,7 +129,8 @@ int loss_init(struct loss_spec *l, const struct val *spec, bool has_classes, str
     const char *def = has_classes ? "cross_entropy" : "mse";
     bool none = !spec || spec->type == VAL_NIL;
     *l = (struct loss_spec){0};
-    if (!none && spec->type != VAL_STR && spec->type != VAL_TABLE) return err_code(e, ERR_USAGE, "loss is a name or a table like loss.mse{}, not a %s", val_type_name(spec));
+    if (!none && spec->type != VAL_STR && spec->type != VAL_TABLE)
+        return err_code(e, ERR_USAGE, "loss is a name or a table like loss.mse{}, not a %s", val_type_name(spec));
     l->row = find(none ? def : spec->type == VAL_STR ? spec->u.s.p : val_get_str(spec, "loss", def), e);
     if (!l->row) return -1;
     struct val *t = !none && spec->type == VAL_TABLE ? val_copy(spec) : val_table();
@@ -153,9 +166,7 @@ struct val *loss_val(const struct loss_spec *l) {
     return v;
 }
 
-int loss_set(struct loss_spec *l, const char *name, const struct val *v, struct err *e) {
-    return args_set(&l->row->kind, l->args, name, v, e);
-}
+int loss_set(struct loss_spec *l, const char *name, const struct val *v, struct err *e) { return args_set(&l->row->kind, l->args, name, v, e); }
 
 int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target, tid *class_weight, tid *sum, tid *weight, struct err *e) {
     const struct tensor o = *graph_tensor(g, out);
@@ -165,11 +176,13 @@ int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target,
         *target = graph_input(g, "y", g->real, o.dim, o.ndim, o.offsets);
         return l->row->build(g, l->args, out, *target, -1, sum, weight, e);
     }
-    if (o.ndim < 2) return err_set(e, "the model gives one number a row; loss %s needs one for each class: let the last layer be linear{classes}", l->row->kind.name);
+    if (o.ndim < 2)
+        return err_set(e, "the model gives one number a row; loss %s needs one for each class: let the last layer be linear{classes}", l->row->kind.name);
     int64_t classes = o.dim[o.ndim - 1].k;
     *target = graph_input(g, "y", DT_I32, o.dim, o.ndim - 1, o.offsets);
     if (l->weights) {
-        if ((int64_t)val_len(l->weights) != classes) return err_set(e, "class_weights has %zu numbers, the model %" PRId64 " classes", val_len(l->weights), classes);
+        if ((int64_t)val_len(l->weights) != classes)
+            return err_set(e, "class_weights has %zu numbers, the model %" PRId64 " classes", val_len(l->weights), classes);
         *class_weight = graph_input(g, "class_weights", g->real, &o.dim[o.ndim - 1], 1, -1);
     }
     return l->row->build(g, l->args, out, *target, *class_weight, sum, weight, e);
@@ -187,10 +200,13 @@ static const struct arg ce_table[] = {
     {"ignore_index", "rows with this label count nothing", NULL, "-100", ARG_INT, offsetof(struct ce_args, ignore_index), 0, AT_RUN},
     {NULL},
 };
-static const struct arg value_table[] = {{"delta", "huber: where squared becomes absolute", NULL, "1", ARG_NUM, offsetof(struct value_args, delta), 0, AT_RUN, 1e-9, 1e9}, {NULL}};
+static const struct arg value_table[] = {
+    {"delta", "huber: where squared becomes absolute", NULL, "1", ARG_NUM, offsetof(struct value_args, delta), 0, AT_RUN, 1e-9, 1e9}, {NULL}};
 
 static const struct arg none_table[] = {{NULL}};
-static const struct arg kl_table[] = {{"temperature", "outputs are divided by it; the loss is multiplied by its square", NULL, "1", ARG_NUM, offsetof(struct kl_args, temperature), 0, AT_RUN, 1e-3, 1e3}, {NULL}};
+static const struct arg kl_table[] = {{"temperature", "outputs are divided by it; the loss is multiplied by its square", NULL, "1", ARG_NUM,
+                                          offsetof(struct kl_args, temperature), 0, AT_RUN, 1e-3, 1e3},
+    {NULL}};
 static const struct arg contrastive_table[] = {
     {"temperature", "cosines are divided by it", NULL, "0.07", ARG_NUM, offsetof(struct contrastive_args, temperature), 0, AT_RUN, 1e-3, 1e3},
     {"symmetric", "targets must pick their outputs as well (CLIP)", NULL, "false", ARG_BOOL, offsetof(struct contrastive_args, symmetric), 0, AT_RUN},
@@ -204,8 +220,10 @@ static const struct loss losses[] = {
     {{"bce", "logistic loss of targets in 0..1 from logits", "loss.bce{}", value_table, sizeof(struct value_args)}, false, bce_build},
     {{"kl", "divergence of the softmax of the outputs from target probabilities", "loss.kl{temperature=2}", kl_table, sizeof(struct kl_args)}, false, kl_build},
     {{"cosine", "1 - cosine between output and target vectors", "loss.cosine{}", none_table, sizeof(struct value_args)}, false, cosine_build},
-    {{"contrastive", "each output vector must pick its own target among those of the batch (InfoNCE)", "loss.contrastive{temperature=0.07}", contrastive_table, sizeof(struct contrastive_args)},
-     false, contrastive_build},
+    {{"contrastive", "each output vector must pick its own target among those of the batch (InfoNCE)", "loss.contrastive{temperature=0.07}", contrastive_table,
+         sizeof(struct contrastive_args)},
+        false, contrastive_build},
     {{NULL}},
 };
-const struct kind *const loss_kinds[] = {&losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, &losses[5].kind, &losses[6].kind, &losses[7].kind, NULL};
+const struct kind *const loss_kinds[] = {
+    &losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, &losses[5].kind, &losses[6].kind, &losses[7].kind, NULL};

@@ -6,14 +6,14 @@
 #include "src/base/args.h"
 
 struct loss {
-    struct kind kind;       /* first */
-    bool labels;            /* the target is one label a row (i32); else values of the output's shape */
+    struct kind kind; /* first */
+    bool labels; /* the target is one label a row (i32); else values of the output's shape */
     int (*build)(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e);
 };
-struct loss_spec {          /* a loss with its arguments */
+struct loss_spec { /* a loss with its arguments */
     const struct loss *row;
     void *args;
-    struct val *weights;    /* class weights, a list of numbers, borrowed from args; NULL: none */
+    struct val *weights; /* class weights, a list of numbers, borrowed from args; NULL: none */
 };
 /* spec: NULL (by the data: cross_entropy with classes, else mse), "mse", {loss="cross_entropy", label_smoothing=0.1}. */
 int loss_init(struct loss_spec *l, const struct val *spec, bool has_classes, struct err *e);

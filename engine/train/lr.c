@@ -39,7 +39,10 @@ void train_lr_step(struct train *t) {
 
 /* ---- edits ---- */
 
-struct ramp_args { double to, from; int64_t steps, at; };
+struct ramp_args {
+    double to, from;
+    int64_t steps, at;
+};
 static const struct arg ramp_table[] = {
     {"to", "learning rate at its end", NULL, NULL, ARG_NUM, offsetof(struct ramp_args, to), ARG_POSITIONAL | ARG_REQUIRED, AT_STEP, 0, 1e6},
     {"steps", "how long it takes; 0: at once", "steps", NULL, ARG_INT, offsetof(struct ramp_args, steps), ARG_POSITIONAL | ARG_REQUIRED, AT_STEP, 0, 1e15},
@@ -47,7 +50,8 @@ static const struct arg ramp_table[] = {
     {"at", "step of its beginning; the next one if not given", NULL, NULL, ARG_INT, offsetof(struct ramp_args, at), 0, AT_STEP, 0, 1e15},
     {NULL},
 };
-static const struct kind ramp_kind = {"lr_ramp", "a straight ramp of the learning rate", "run:set(\"lr_ramp\", {to=1e-4, steps=200})", ramp_table, sizeof(struct ramp_args)};
+static const struct kind ramp_kind = {
+    "lr_ramp", "a straight ramp of the learning rate", "run:set(\"lr_ramp\", {to=1e-4, steps=200})", ramp_table, sizeof(struct ramp_args)};
 
 static struct val *ramp_val(const struct train *t) {
     const struct lr_ramp *r = &t->ramp;
@@ -142,7 +146,9 @@ struct val *train_lr_back(const struct train *t, const char *name) {
     return list;
 }
 
-struct val *train_lr_state(const struct train *t) { return t->ramp.steps > 0 ? ramp_val(t) : NULL; }
+struct val *train_lr_state(const struct train *t) {
+    return t->ramp.steps > 0 ? ramp_val(t) : NULL;
+}
 
 int train_lr_start(struct train *t, struct err *e) {
     t->lr_scale = t->a.lr_scale;

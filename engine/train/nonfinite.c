@@ -35,7 +35,15 @@ static bool find_first(struct train *t, const struct batch *b, int64_t number, c
             snprintf(out, size, "%s", t->model->param[i].name);
             return true;
         }
-    struct step_spec ss = {.model = t->model, .loss = &t->loss, .optim = t->optim, .pool = t->pool, .seed = (uint64_t)t->a.seed, .scan = true, .mixed = t->a.mixup > 0, .half = t->precision.half, .rows = b->rows};
+    struct step_spec ss = {.model = t->model,
+        .loss = &t->loss,
+        .optim = t->optim,
+        .pool = t->pool,
+        .seed = (uint64_t)t->a.seed,
+        .scan = true,
+        .mixed = t->a.mixup > 0,
+        .half = t->precision.half,
+        .rows = b->rows};
     memcpy(ss.tokens, b->tokens, sizeof b->tokens);
     struct err e = {0};
     struct step *s = step_new(&ss, &e);
@@ -78,7 +86,7 @@ int train_not_finite(struct train *t, const struct batch *b, const struct group 
     t->bad_row++;
     struct buf text = BUF_INIT;
     buf_addf(&text, "step %" PRId64 " was not applied: %s is not finite, first in %s (epoch %" PRId64 ", rows %" PRId64 " to %" PRId64 ")", t->n_step + 1,
-             isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, g->start, g->start + g->rows - 1);
+        isfinite(r->loss) ? "the gradient" : "the loss", layer, t->epoch + 1, g->start, g->start + g->rows - 1);
     struct val *v = val_table();
     val_set_str(v, "level", policy == 2 ? "warn" : "error");
     val_set_str(v, "text", text.data);
@@ -95,7 +103,8 @@ int train_not_finite(struct train *t, const struct batch *b, const struct group 
     if (t->bad_row == 1 && train_checkpoint(t, false, e) < 0) log_write(LOG_ERROR, "%s", e->text);
     int rc = 0;
     if (policy == 1) rc = err_code(e, ERR_GOAL, "%s; stopped by nonfinite=stop, the state before it is saved", text.data);
-    else if (policy == 2 && t->bad_row >= BAD_ROW) rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
+    else if (policy == 2 && t->bad_row >= BAD_ROW)
+        rc = err_code(e, ERR_GOAL, "%s; this was the %dth refused step in a row: lower the learning rate or clip the gradient", text.data, BAD_ROW);
     buf_release(&text);
     return rc;
 }
@@ -104,7 +113,9 @@ int train_not_finite(struct train *t, const struct batch *b, const struct group 
 int train_overflow(struct train *t, struct err *e) {
     t->skipped++;
     t->bad_row++;
-    log_write(LOG_INFO, "step %" PRId64 " was not applied: its gradient left the range of fp16 at loss_scale %g; it is %g now", t->n_step + 1, t->a.loss_scale * 2, t->a.loss_scale);
+    log_write(LOG_INFO, "step %" PRId64 " was not applied: its gradient left the range of fp16 at loss_scale %g; it is %g now", t->n_step + 1,
+        t->a.loss_scale * 2, t->a.loss_scale);
     if (t->bad_row < BAD_ROW) return 0;
-    return err_code(e, ERR_GOAL, "step %" PRId64 " was the %dth in a row whose gradient left the range of fp16: lower the learning rate or use precision=bf16", t->n_step + 1, BAD_ROW);
+    return err_code(e, ERR_GOAL, "step %" PRId64 " was the %dth in a row whose gradient left the range of fp16: lower the learning rate or use precision=bf16",
+        t->n_step + 1, BAD_ROW);
 }

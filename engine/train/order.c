@@ -12,18 +12,20 @@
 
 struct order {
     struct order_spec s;
-    int64_t *row, *spare;      /* (n) */
+    int64_t *row, *spare; /* (n) */
     int64_t *by_class, *first; /* balanced: rows grouped by class; where each class begins, n_class + 1 */
-    int64_t n_class, *key;     /* bucketed: (length, place) of a run of rows, in one number */
-    int64_t made;              /* epoch in row; -1: none */
+    int64_t n_class, *key; /* bucketed: (length, place) of a run of rows, in one number */
+    int64_t made; /* epoch in row; -1: none */
 };
 
 static const struct column *target(const struct part *p) { return &p->col[p->n_col - 1]; }
 
 int order_check(const struct order_spec *s, struct err *e) {
     const struct column *y = s->part->n_col ? target(s->part) : NULL;
-    if (s->balanced && (!y || y->type != COL_I32 || y->width != 1)) return err_code(e, ERR_USAGE, "balanced draws every class equally often, but this data has no class for each row");
-    if (s->bucket > 0 && (!s->part->n || !part_tokens(s->part, 0))) return err_code(e, ERR_USAGE, "buckets=%" PRId64 " sorts texts by their length, but this data holds no texts", s->bucket);
+    if (s->balanced && (!y || y->type != COL_I32 || y->width != 1))
+        return err_code(e, ERR_USAGE, "balanced draws every class equally often, but this data has no class for each row");
+    if (s->bucket > 0 && (!s->part->n || !part_tokens(s->part, 0)))
+        return err_code(e, ERR_USAGE, "buckets=%" PRId64 " sorts texts by their length, but this data holds no texts", s->bucket);
     if ((s->balanced || s->bucket > 0) && !s->shuffle) return err_code(e, ERR_USAGE, "%s needs shuffle=true", s->balanced ? "balanced" : "buckets");
     return 0;
 }

@@ -14,10 +14,10 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
-#define PAYS 0.95     /* of the time of fp32, or it is not worth the rounding */
-#define LEAST 32      /* as engine/ops/linear_half.c: smaller products stay exact */
+#define PAYS 0.95 /* of the time of fp32, or it is not worth the rounding */
+#define LEAST 32 /* as engine/ops/linear_half.c: smaller products stay exact */
 #define ROWS_MAX 1024 /* of a timed product: rates do not change beyond */
-#define WORK 3e8      /* multiply-adds of a timed product, about */
+#define WORK 3e8 /* multiply-adds of a timed product, about */
 #define ROUNDS 7
 #define SCALE_EVERY 2000
 
@@ -51,12 +51,17 @@ static int timed_run(struct timed *t, double *ms, struct err *e) {
 }
 
 /* Measured before in this process. */
-static struct known { const char *isa; int threads; struct precision p; } known[32];
+static struct known {
+    const char *isa;
+    int threads;
+    struct precision p;
+} known[32];
 static int n_known;
 
 static const struct known *recall(int64_t m, int64_t n, int64_t k, int threads) {
     for (int i = 0; i < n_known; i++)
-        if (known[i].p.m == m && known[i].p.n == n && known[i].p.k == k && known[i].threads == threads && strcmp(known[i].isa, ops_isa()) == 0) return &known[i];
+        if (known[i].p.m == m && known[i].p.n == n && known[i].p.k == k && known[i].threads == threads && strcmp(known[i].isa, ops_isa()) == 0)
+            return &known[i];
     return NULL;
 }
 
@@ -106,8 +111,9 @@ bool precision_say(const struct precision *p, int asked, bool force, struct buf 
     if (force || (asked != PRECISION_BF16 && asked != PRECISION_AUTO)) return false;
     if (!p->m) buf_adds(out, "no product of this model is large enough for bf16 to pay: computing in fp32");
     else
-        buf_addf(out, "a product of %" PRId64 " x %" PRId64 " x %" PRId64 " takes %.2f ms in bf16 and %.2f in fp32 on this machine: computing in %s%s", p->m, p->n, p->k, p->ms_bf16, p->ms_fp32,
-                 precision_name(p), asked == PRECISION_BF16 && p->half == DT_F32 ? "; force_precision=true computes in bf16 all the same" : "");
+        buf_addf(out, "a product of %" PRId64 " x %" PRId64 " x %" PRId64 " takes %.2f ms in bf16 and %.2f in fp32 on this machine: computing in %s%s", p->m,
+            p->n, p->k, p->ms_bf16, p->ms_fp32, precision_name(p),
+            asked == PRECISION_BF16 && p->half == DT_F32 ? "; force_precision=true computes in bf16 all the same" : "");
     return true;
 }
 
@@ -125,7 +131,8 @@ struct val *precision_val(const struct precision *p) {
 
 int precision_from(struct precision *p, const struct val *v, struct err *e) {
     const char *name = v ? val_get_str(v, "name", "") : "fp32";
-    *p = (struct precision){DT_F32, val_get_int(v, "m", 0), val_get_int(v, "n", 0), val_get_int(v, "k", 0), val_get_num(v, "ms_fp32", 0), val_get_num(v, "ms_bf16", 0)};
+    *p = (struct precision){
+        DT_F32, val_get_int(v, "m", 0), val_get_int(v, "n", 0), val_get_int(v, "k", 0), val_get_num(v, "ms_fp32", 0), val_get_num(v, "ms_bf16", 0)};
     if (strcmp(name, "bf16") == 0) p->half = DT_BF16;
     else if (strcmp(name, "fp16") == 0) p->half = DT_F16;
     else if (strcmp(name, "fp32") != 0) return err_set(e, "it was computed in \"%s\", which this version does not know", name);

@@ -8,12 +8,13 @@
 struct pool;
 enum precision_asked { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISION_AUTO };
 extern const char *const precision_names[]; /* "fp32", "bf16", "fp16", "auto", NULL */
-#define PRECISION_HELP "what products and attention are computed in; norms, losses and updates stay fp32. bf16, and auto, are fp32 where that is measured faster"
+#define PRECISION_HELP \
+    "what products and attention are computed in; norms, losses and updates stay fp32. bf16, and auto, are fp32 where that is measured faster"
 #define PRECISION_FORCE_HELP "precision=bf16 even where fp32 is measured faster"
 
 struct precision {
-    enum dtype half;         /* as step_spec.half */
-    int64_t m, n, k;         /* the product that was timed; 0: none */
+    enum dtype half; /* as step_spec.half */
+    int64_t m, n, k; /* the product that was timed; 0: none */
     double ms_fp32, ms_bf16;
 };
 /* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16 where it is faster. */

@@ -13,7 +13,11 @@
 enum { BY_STEP, BY_EPOCH };
 static const char *const by_units[] = {"step", "epoch", NULL};
 
-struct plateau { double best, scale; int64_t bad, cool; bool seen; };
+struct plateau {
+    double best, scale;
+    int64_t bad, cool;
+    bool seen;
+};
 struct row;
 struct sched {
     const struct row *row;
@@ -30,17 +34,57 @@ struct row {
 };
 
 /* All arguments begin with what is counted. */
-struct counted { int by; };
-struct constant_args { struct counted c; };
-struct step_args { struct counted c; int64_t every; double gamma; };
-struct multi_args { struct counted c; struct val *at; double gamma; };
-struct exp_args { struct counted c; double gamma; };
-struct cosine_args { struct counted c; double min; int64_t total; double restarts, mult; };
-struct warmup_args { struct counted c; int64_t steps; double from; struct val *then; };
-struct poly_args { struct counted c; int64_t total; double power, end; };
-struct cycle_args { struct counted c; int64_t total; double rise, div, final_div; };
-struct plateau_args { struct counted c; double factor, threshold, min; int64_t patience, cooldown; };
-struct chain_args { struct counted c; struct val *parts, *at; };
+struct counted {
+    int by;
+};
+struct constant_args {
+    struct counted c;
+};
+struct step_args {
+    struct counted c;
+    int64_t every;
+    double gamma;
+};
+struct multi_args {
+    struct counted c;
+    struct val *at;
+    double gamma;
+};
+struct exp_args {
+    struct counted c;
+    double gamma;
+};
+struct cosine_args {
+    struct counted c;
+    double min;
+    int64_t total;
+    double restarts, mult;
+};
+struct warmup_args {
+    struct counted c;
+    int64_t steps;
+    double from;
+    struct val *then;
+};
+struct poly_args {
+    struct counted c;
+    int64_t total;
+    double power, end;
+};
+struct cycle_args {
+    struct counted c;
+    int64_t total;
+    double rise, div, final_div;
+};
+struct plateau_args {
+    struct counted c;
+    double factor, threshold, min;
+    int64_t patience, cooldown;
+};
+struct chain_args {
+    struct counted c;
+    struct val *parts, *at;
+};
 
 static double at_lr(const struct sched *s, double base, double step, double epoch, double steps, double epochs) {
     bool by_epoch = ((const struct counted *)s->args)->by == BY_EPOCH;
@@ -106,9 +150,7 @@ static double poly_lr(const struct sched *s, double base, double x, double total
     return a->end + (base - a->end) * pow(1 - fmin(x, n) / n, a->power);
 }
 
-static double anneal(double from, double to, double share) {
-    return to + (from - to) / 2 * (1 + cos(M_PI * share));
-}
+static double anneal(double from, double to, double share) { return to + (from - to) / 2 * (1 + cos(M_PI * share)); }
 
 /* OneCycleLR, cosine, two phases: base is the highest rate; from base / div up over `rise` of the run, then down to base / div / final_div. */
 static double cycle_lr(const struct sched *s, double base, double x, double total) {
@@ -162,7 +204,8 @@ static int add_kid(struct sched *s, const struct val *spec, struct err *e) {
 static int cosine_init(struct sched *s, struct err *e) {
     const struct cosine_args *a = s->args;
     if (a->mult <= 1 || a->restarts * log(a->mult) < 30) return 0;
-    return err_code(e, ERR_USAGE, "%g restarts of sched.cosine, each %g times as long as the one before, leave no length for the first: give fewer", a->restarts, a->mult);
+    return err_code(
+        e, ERR_USAGE, "%g restarts of sched.cosine, each %g times as long as the one before, leave no length for the first: give fewer", a->restarts, a->mult);
 }
 
 static int warmup_init(struct sched *s, struct err *e) {
@@ -175,7 +218,8 @@ static int chain_init(struct sched *s, struct err *e) {
     double last = 0, m;
     size_t n = val_len(a->parts);
     if (n == 0) return err_code(e, ERR_USAGE, "sched.chain needs schedules: sched.chain{sched.warmup{100}, sched.cosine{}, at={100}}");
-    if (val_len(a->at) != n - 1) return err_code(e, ERR_USAGE, "sched.chain of %zu schedules needs at={..} with %zu positions, not %zu", n, n - 1, val_len(a->at));
+    if (val_len(a->at) != n - 1)
+        return err_code(e, ERR_USAGE, "sched.chain of %zu schedules needs at={..} with %zu positions, not %zu", n, n - 1, val_len(a->at));
     for (size_t i = 0; i + 1 < n; i++) {
         if (!val_as_num(val_at(a->at, i), &m) || m <= last) return err_code(e, ERR_USAGE, "at[%zu] of sched.chain must be a number above %g", i + 1, last);
         last = m;
@@ -201,7 +245,8 @@ static const struct row *find(const char *name, struct err *e) {
         names[n] = rows[n].kind.name;
     }
     const char *near = args_nearest(name, names, n);
-    err_code(e, ERR_USAGE, "there is no schedule \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; `sched.` and Tab lists them", near ? near : "", near ? "\"?" : "");
+    err_code(e, ERR_USAGE, "there is no schedule \"%s\"%s%s%s", name, near ? "; did you mean \"" : "; `sched.` and Tab lists them", near ? near : "",
+        near ? "\"?" : "");
     return NULL;
 }
 
@@ -293,53 +338,77 @@ struct val *sched_state(const struct sched *s) {
 void sched_restore(struct sched *s, const struct val *t) {
     if (!t || t->type != VAL_TABLE) return;
     if (s->row->lr == plateau_lr)
-        s->p = (struct plateau){val_get_num(t, "best", 0), val_get_num(t, "scale", 1), val_get_int(t, "bad", 0), val_get_int(t, "cool", 0), val_get_bool(t, "seen", false)};
+        s->p = (struct plateau){
+            val_get_num(t, "best", 0), val_get_num(t, "scale", 1), val_get_int(t, "bad", 0), val_get_int(t, "cool", 0), val_get_bool(t, "seen", false)};
     for (int i = 0; i < s->n_kid; i++) sched_restore(s->kid[i], val_at(t, (size_t)i));
 }
 
-#define BY(type, def) {"by", "what is counted", NULL, def, ARG_ENUM, offsetof(struct type, c.by), 0, AT_RUN, 0, 0, by_units}
-#define TOTAL(type) {"total", "length; the whole run if not given", NULL, NULL, ARG_INT, offsetof(struct type, total), ARG_POSITIONAL, AT_RUN, 1, 1e15}
+#define BY(type, def) \
+    { "by", "what is counted", NULL, def, ARG_ENUM, offsetof(struct type, c.by), 0, AT_RUN, 0, 0, by_units }
+#define TOTAL(type) \
+    { "total", "length; the whole run if not given", NULL, NULL, ARG_INT, offsetof(struct type, total), ARG_POSITIONAL, AT_RUN, 1, 1e15 }
 static const struct arg constant_table[] = {BY(constant_args, "step"), {NULL}};
 static const struct arg step_table[] = {
     {"every", "steps or epochs between two cuts", NULL, NULL, ARG_INT, offsetof(struct step_args, every), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 1, 1e15},
-    {"gamma", "factor of a cut", NULL, "0.1", ARG_NUM, offsetof(struct step_args, gamma), ARG_POSITIONAL, AT_RUN, 0, 1e6}, BY(step_args, "epoch"), {NULL},
+    {"gamma", "factor of a cut", NULL, "0.1", ARG_NUM, offsetof(struct step_args, gamma), ARG_POSITIONAL, AT_RUN, 0, 1e6},
+    BY(step_args, "epoch"),
+    {NULL},
 };
 static const struct arg multi_table[] = {
     {"at", "positions of the cuts, a list", NULL, NULL, ARG_TABLE, offsetof(struct multi_args, at), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN},
-    {"gamma", "factor of a cut", NULL, "0.1", ARG_NUM, offsetof(struct multi_args, gamma), 0, AT_RUN, 0, 1e6}, BY(multi_args, "epoch"), {NULL},
+    {"gamma", "factor of a cut", NULL, "0.1", ARG_NUM, offsetof(struct multi_args, gamma), 0, AT_RUN, 0, 1e6},
+    BY(multi_args, "epoch"),
+    {NULL},
 };
 static const struct arg exp_table[] = {
-    {"gamma", "factor of each step or epoch", NULL, NULL, ARG_NUM, offsetof(struct exp_args, gamma), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 10}, BY(exp_args, "epoch"), {NULL},
+    {"gamma", "factor of each step or epoch", NULL, NULL, ARG_NUM, offsetof(struct exp_args, gamma), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 0, 10},
+    BY(exp_args, "epoch"),
+    {NULL},
 };
 static const struct arg cosine_table[] = {
-    TOTAL(cosine_args), {"min", "learning rate at the end", NULL, "0", ARG_NUM, offsetof(struct cosine_args, min), 0, AT_RUN, 0, 1e6},
+    TOTAL(cosine_args),
+    {"min", "learning rate at the end", NULL, "0", ARG_NUM, offsetof(struct cosine_args, min), 0, AT_RUN, 0, 1e6},
     {"restarts", "number of cosine pieces", NULL, "1", ARG_NUM, offsetof(struct cosine_args, restarts), 0, AT_RUN, 1, 1e6},
-    {"mult", "each piece is so many times as long as the one before", NULL, "1", ARG_NUM, offsetof(struct cosine_args, mult), 0, AT_RUN, 1, 1e3}, BY(cosine_args, "step"), {NULL},
+    {"mult", "each piece is so many times as long as the one before", NULL, "1", ARG_NUM, offsetof(struct cosine_args, mult), 0, AT_RUN, 1, 1e3},
+    BY(cosine_args, "step"),
+    {NULL},
 };
 static const struct arg warmup_table[] = {
     {"steps", "length of the rise", NULL, NULL, ARG_INT, offsetof(struct warmup_args, steps), ARG_POSITIONAL | ARG_REQUIRED, AT_RUN, 1, 1e15},
     {"next", "schedule that follows", NULL, NULL, ARG_VAL, offsetof(struct warmup_args, then), ARG_POSITIONAL, AT_RUN},
-    {"from", "share of the learning rate at the first step", NULL, "0.01", ARG_NUM, offsetof(struct warmup_args, from), 0, AT_RUN, 0, 1}, BY(warmup_args, "step"), {NULL},
+    {"from", "share of the learning rate at the first step", NULL, "0.01", ARG_NUM, offsetof(struct warmup_args, from), 0, AT_RUN, 0, 1},
+    BY(warmup_args, "step"),
+    {NULL},
 };
 static const struct arg poly_table[] = {
-    TOTAL(poly_args), {"power", "exponent", NULL, "1", ARG_NUM, offsetof(struct poly_args, power), 0, AT_RUN, 0, 100},
-    {"min", "learning rate at the end", NULL, "0", ARG_NUM, offsetof(struct poly_args, end), 0, AT_RUN, 0, 1e6}, BY(poly_args, "step"), {NULL},
+    TOTAL(poly_args),
+    {"power", "exponent", NULL, "1", ARG_NUM, offsetof(struct poly_args, power), 0, AT_RUN, 0, 100},
+    {"min", "learning rate at the end", NULL, "0", ARG_NUM, offsetof(struct poly_args, end), 0, AT_RUN, 0, 1e6},
+    BY(poly_args, "step"),
+    {NULL},
 };
 static const struct arg cycle_table[] = {
-    TOTAL(cycle_args), {"rise", "share of the run that rises", NULL, "0.3", ARG_NUM, offsetof(struct cycle_args, rise), 0, AT_RUN, 0, 1},
+    TOTAL(cycle_args),
+    {"rise", "share of the run that rises", NULL, "0.3", ARG_NUM, offsetof(struct cycle_args, rise), 0, AT_RUN, 0, 1},
     {"div", "the first rate is lr / div", NULL, "25", ARG_NUM, offsetof(struct cycle_args, div), 0, AT_RUN, 1, 1e9},
-    {"final_div", "the last rate is lr / div / final_div", NULL, "1e4", ARG_NUM, offsetof(struct cycle_args, final_div), 0, AT_RUN, 1, 1e12}, BY(cycle_args, "step"), {NULL},
+    {"final_div", "the last rate is lr / div / final_div", NULL, "1e4", ARG_NUM, offsetof(struct cycle_args, final_div), 0, AT_RUN, 1, 1e12},
+    BY(cycle_args, "step"),
+    {NULL},
 };
 static const struct arg plateau_table[] = {
     {"factor", "factor of a cut", NULL, "0.1", ARG_NUM, offsetof(struct plateau_args, factor), ARG_POSITIONAL, AT_RUN, 0, 1},
     {"patience", "evaluations without progress before a cut", NULL, "10", ARG_INT, offsetof(struct plateau_args, patience), ARG_POSITIONAL, AT_RUN, 0, 1e9},
     {"threshold", "relative progress that counts", NULL, "1e-4", ARG_NUM, offsetof(struct plateau_args, threshold), 0, AT_RUN, 0, 1},
     {"cooldown", "evaluations to wait after a cut", NULL, "0", ARG_INT, offsetof(struct plateau_args, cooldown), 0, AT_RUN, 0, 1e9},
-    {"min", "smallest learning rate", NULL, "0", ARG_NUM, offsetof(struct plateau_args, min), 0, AT_RUN, 0, 1e6}, BY(plateau_args, "epoch"), {NULL},
+    {"min", "smallest learning rate", NULL, "0", ARG_NUM, offsetof(struct plateau_args, min), 0, AT_RUN, 0, 1e6},
+    BY(plateau_args, "epoch"),
+    {NULL},
 };
 static const struct arg chain_table[] = {
     {"schedules", "one after another", NULL, NULL, ARG_TABLE, offsetof(struct chain_args, parts), ARG_POSITIONAL | ARG_REST, AT_RUN},
-    {"at", "positions where the next one begins, a list", NULL, NULL, ARG_TABLE, offsetof(struct chain_args, at), 0, AT_RUN}, BY(chain_args, "step"), {NULL},
+    {"at", "positions where the next one begins, a list", NULL, NULL, ARG_TABLE, offsetof(struct chain_args, at), 0, AT_RUN},
+    BY(chain_args, "step"),
+    {NULL},
 };
 
 static const struct row rows[] = {
@@ -351,10 +420,22 @@ static const struct row rows[] = {
     {{"warmup", "a linear rise, then another schedule", "sched.warmup{500, sched.cosine{}}", warmup_table, sizeof(struct warmup_args)}, warmup_lr, warmup_init},
     {{"polynomial", "a polynomial down to min", "sched.polynomial{power=2}", poly_table, sizeof(struct poly_args)}, poly_lr},
     {{"one_cycle", "up and down once (Smith and Topin 2017)", "sched.one_cycle{}", cycle_table, sizeof(struct cycle_args)}, cycle_lr},
-    {{"plateau", "a cut when the validation metric stops improving", "sched.plateau{0.5, patience=2}", plateau_table, sizeof(struct plateau_args)}, plateau_lr, plateau_init},
-    {{"chain", "schedules one after another", "sched.chain{sched.warmup{100}, sched.cosine{}, at={100}}", chain_table, sizeof(struct chain_args)}, chain_lr, chain_init},
+    {{"plateau", "a cut when the validation metric stops improving", "sched.plateau{0.5, patience=2}", plateau_table, sizeof(struct plateau_args)}, plateau_lr,
+        plateau_init},
+    {{"chain", "schedules one after another", "sched.chain{sched.warmup{100}, sched.cosine{}, at={100}}", chain_table, sizeof(struct chain_args)}, chain_lr,
+        chain_init},
     {{NULL}},
 };
 const struct kind *const sched_kinds[] = {
-    &rows[0].kind, &rows[1].kind, &rows[2].kind, &rows[3].kind, &rows[4].kind, &rows[5].kind, &rows[6].kind, &rows[7].kind, &rows[8].kind, &rows[9].kind, NULL,
+    &rows[0].kind,
+    &rows[1].kind,
+    &rows[2].kind,
+    &rows[3].kind,
+    &rows[4].kind,
+    &rows[5].kind,
+    &rows[6].kind,
+    &rows[7].kind,
+    &rows[8].kind,
+    &rows[9].kind,
+    NULL,
 };

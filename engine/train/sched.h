@@ -8,8 +8,8 @@
 struct sched;
 /* Where a run is. x counts what the schedule counts: steps or epochs done, since its own beginning; total: of the run, 0: unknown. */
 struct sched_at {
-    int64_t step, steps;    /* steps done, planned */
-    int64_t epoch, epochs;  /* whole epochs done, planned */
+    int64_t step, steps; /* steps done, planned */
+    int64_t epoch, epochs; /* whole epochs done, planned */
 };
 /* spec: NULL or nil (constant), "cosine", {sched="cosine", ...}; a field `state` is what sched_state gave. */
 struct sched *sched_new(const struct val *spec, struct err *e);
@@ -17,9 +17,9 @@ void sched_free(struct sched *s);
 double sched_lr(const struct sched *s, double base, const struct sched_at *at);
 void sched_metric(struct sched *s, double value, bool higher_is_better); /* after each evaluation: plateau looks at it */
 bool sched_wants_metric(const struct sched *s);
-struct val *sched_state(const struct sched *s);               /* NULL: none */
+struct val *sched_state(const struct sched *s); /* NULL: none */
 void sched_restore(struct sched *s, const struct val *state);
-struct val *sched_val(const struct sched *s);                 /* as written */
-extern const struct kind *const sched_kinds[];                /* for the catalogue "sched", NULL-terminated */
+struct val *sched_val(const struct sched *s); /* as written */
+extern const struct kind *const sched_kinds[]; /* for the catalogue "sched", NULL-terminated */
 
 #endif

@@ -72,7 +72,8 @@ struct val *train_state(const struct train *t) {
 /* A number the run was asked for again may differ (more epochs); what decides the bits comes from the checkpoint. */
 static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     if (val_get_int(v, "rows", -1) != t->part->n)
-        return err_set(e, "the checkpoint was made with %" PRId64 " training rows of %s, this data has %" PRId64 ": give the same data", val_get_int(v, "rows", -1), val_get_str(v, "data", "?"), t->part->n);
+        return err_set(e, "the checkpoint was made with %" PRId64 " training rows of %s, this data has %" PRId64 ": give the same data",
+            val_get_int(v, "rows", -1), val_get_str(v, "data", "?"), t->part->n);
     struct optimiser *o = optimiser_new(val_get(v, "optim"), e);
     if (!o) return -1;
     optimiser_free(t->optim);
@@ -136,7 +137,8 @@ static int take_position(struct train *t, const struct val *v, struct err *e) {
     t->sum_weight = val_get_num(v, "sum_weight", 0);
     t->sum_hits = val_get_num(v, "sum_hits", 0);
     t->skipped = val_get_int(v, "skipped", 0);
-    if (t->n_step < 0 || t->epoch < 0 || t->pos < 0 || t->pos >= t->part->n || t->due < 0 || t->due > DUE_EPOCH || t->a.batch < 1 || t->a.accum < 1 || t->n_micro < 0)
+    if (t->n_step < 0 || t->epoch < 0 || t->pos < 0 || t->pos >= t->part->n || t->due < 0 || t->due > DUE_EPOCH || t->a.batch < 1 || t->a.accum < 1 ||
+        t->n_micro < 0)
         return err_set(e, "its training state is not sound: step %" PRId64 ", epoch %" PRId64 ", row %" PRId64, t->n_step, t->epoch, t->pos);
     return 0;
 }

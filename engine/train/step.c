@@ -80,7 +80,9 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
     s->g->phase = PHASE_UPDATE;
     s->hyper = graph_input(s->g, "hyper", s->g->real, &n, 1, -1);
-    if (rc == 0) rc = optimiser_build(spec->optim, s->g, s->io.param, grad, m->n_param, s->hyper, s->first >= 0 ? s->sum_loss : s->loss, s->first >= 0 ? s->sum_weight : s->weight, &s->ctl, e);
+    if (rc == 0)
+        rc = optimiser_build(spec->optim, s->g, s->io.param, grad, m->n_param, s->hyper, s->first >= 0 ? s->sum_loss : s->loss,
+            s->first >= 0 ? s->sum_weight : s->weight, &s->ctl, e);
     free(want);
     free(grad);
     free(p);
@@ -114,8 +116,14 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     if (train && build_update(s, spec, e) < 0) goto fail;
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
     half_store(s->g, keep, LEN(keep));
-    struct plan_options o = {.pool = spec->pool, .reference = spec->reference, .profile = spec->profile, .keep = keep, .n_keep = LEN(keep),
-                             .param = spec->model->data, .state = train ? spec->optim->l.state : NULL, .no_reuse = spec->scan};
+    struct plan_options o = {.pool = spec->pool,
+        .reference = spec->reference,
+        .profile = spec->profile,
+        .keep = keep,
+        .n_keep = LEN(keep),
+        .param = spec->model->data,
+        .state = train ? spec->optim->l.state : NULL,
+        .no_reuse = spec->scan};
     s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
     step_live(s, spec->model);
@@ -148,9 +156,7 @@ void *step_input(const struct step *s, int i, int32_t **offsets, float **weights
     return plan_data(s->plan, s->io.in[i].data);
 }
 
-void *step_target(const struct step *s) {
-    return plan_data(s->plan, s->target);
-}
+void *step_target(const struct step *s) { return plan_data(s->plan, s->target); }
 
 static double number(const struct step *s, tid t) {
     const float *p = plan_data(s->plan, t);

@@ -9,17 +9,18 @@
 
 #define STEP_COLS 6
 struct step_spec {
-    const struct model *model;         /* borrowed; its data is updated in place */
-    const struct loss_spec *loss;      /* borrowed; NULL: forward only, no target */
-    struct optimiser *optim;           /* borrowed; NULL: evaluation, nothing is updated. Its layout and state are made by step_new; optimiser_settle ends the life of those before */
-    struct pool *pool;                 /* NULL: the caller's thread */
-    uint64_t seed;                     /* of dropout and the like */
-    int64_t rows, tokens[STEP_COLS];   /* the largest batch: rows, and tokens of each input in order */
-    enum recompute recompute;          /* which activations are computed again in the backward pass */
-    bool mixed;                        /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
-    enum dtype half;                   /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
-    bool accum;                        /* gradients are sums over micro-batches: see step_micro */
-    bool reference, profile, scan;     /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
+    const struct model *model; /* borrowed; its data is updated in place */
+    const struct loss_spec *loss; /* borrowed; NULL: forward only, no target */
+    struct optimiser
+        *optim; /* borrowed; NULL: evaluation, nothing is updated. Its layout and state are made by step_new; optimiser_settle ends the life of those before */
+    struct pool *pool; /* NULL: the caller's thread */
+    uint64_t seed; /* of dropout and the like */
+    int64_t rows, tokens[STEP_COLS]; /* the largest batch: rows, and tokens of each input in order */
+    enum recompute recompute; /* which activations are computed again in the backward pass */
+    bool mixed; /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
+    enum dtype half; /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
+    bool accum; /* gradients are sums over micro-batches: see step_micro */
+    bool reference, profile, scan; /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
 struct step {
     struct graph *g;
@@ -27,15 +28,18 @@ struct step {
     struct model_io io;
     tid target, class_weight, loss, weight, ctl, hyper, hits; /* -1: not there */
     tid sum_loss, sum_weight, sum_hits, first; /* accum: over the micro-batches of a step, and whether a new sum begins; -1: not there */
-    tid other, share, rest;            /* mixed: classes of the rows mixed in, and the two shares; -1: not there */
-    tid seed;                          /* DT_F16: the gradient of the loss to begin with; -1: it is 1 */
-    double loss_scale;                 /* its value, a power of two, by which updates divide; 1 at first */
-    bool begun;                        /* a micro-batch was run since the last update */
+    tid other, share, rest; /* mixed: classes of the rows mixed in, and the two shares; -1: not there */
+    tid seed; /* DT_F16: the gradient of the loss to begin with; -1: it is 1 */
+    double loss_scale; /* its value, a power of two, by which updates divide; 1 at first */
+    bool begun; /* a micro-batch was run since the last update */
     struct optimiser *optim;
     struct extents max;
-    int recomputed;                    /* nodes that run twice */
+    int recomputed; /* nodes that run twice */
 };
-struct step_result { double loss, weight, hits, grad_norm; bool ok; }; /* loss: mean; hits: rows guessed right, NAN without labels */
+struct step_result {
+    double loss, weight, hits, grad_norm;
+    bool ok;
+}; /* loss: mean; hits: rows guessed right, NAN without labels */
 
 struct step *step_new(const struct step_spec *spec, struct err *e);
 void step_free(struct step *s);

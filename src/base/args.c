@@ -32,11 +32,13 @@ static void set_absent(const struct arg *a, void *s) {
     case ARG_INT: *(int64_t *)p = ARG_NONE_INT; break;
     case ARG_NUM: *(double *)p = NAN; break;
     case ARG_BOOL: *(bool *)p = false; break;
-    case ARG_STR: case ARG_PATH: *(char **)p = NULL; break;
+    case ARG_STR:
+    case ARG_PATH: *(char **)p = NULL; break;
     case ARG_ENUM: *(int *)p = -1; break;
     case ARG_SHAPE: *(struct arg_shape *)p = (struct arg_shape){0}; break;
     case ARG_HANDLE: *(struct handle *)p = (struct handle){0}; break;
-    case ARG_TABLE: case ARG_VAL: *(struct val **)p = NULL; break;
+    case ARG_TABLE:
+    case ARG_VAL: *(struct val **)p = NULL; break;
     }
 }
 
@@ -59,8 +61,8 @@ static bool in_range(const struct arg *a, double d) { return !ranged(a) || (d >=
 
 /* "a whole number from 1 to 100" */
 void args_allowed(struct buf *b, const struct arg *a) {
-    static const char *const what[] = {"a whole number", "a number", "true or false", "a string", "a path", "one of ",
-        "a number or a list of whole numbers", "a handle", "a table", "a value"}; /* ORDER enum arg_type */
+    static const char *const what[] = {"a whole number", "a number", "true or false", "a string", "a path", "one of ", "a number or a list of whole numbers",
+        "a handle", "a table", "a value"}; /* ORDER enum arg_type */
     buf_adds(b, what[a->type]);
     if (a->type == ARG_ENUM)
         for (int i = 0; a->names[i]; i++) buf_addf(b, "%s%s", i == 0 ? "" : a->names[i + 1] ? ", " : " or ", a->names[i]);
@@ -172,7 +174,8 @@ static bool store(const struct arg *a, void *s, const struct val *v) {
         *(double *)p = d;
         return true;
     case ARG_BOOL: return as_bool(v, p);
-    case ARG_STR: case ARG_PATH:
+    case ARG_STR:
+    case ARG_PATH:
         if (!(text = as_text(v))) return false;
         free(*(char **)p);
         *(char **)p = text;
@@ -206,7 +209,7 @@ static void set_default(const struct kind *k, const struct arg *a, void *s) {
 struct binding {
     const struct val *v[ARGS_MAX];
     int position[ARGS_MAX]; /* 1-based, 0: given by name */
-    struct val *rest;       /* what a REST argument takes: owned */
+    struct val *rest; /* what a REST argument takes: owned */
     int n;
 };
 
@@ -361,7 +364,8 @@ static struct val *get(const struct arg *a, const void *in) { /* NULL: absent */
     case ARG_INT: return *(const int64_t *)p == ARG_NONE_INT ? NULL : val_int(*(const int64_t *)p);
     case ARG_NUM: return isnan(*(const double *)p) ? NULL : val_num(*(const double *)p);
     case ARG_BOOL: return val_bool(*(const bool *)p);
-    case ARG_STR: case ARG_PATH: return *(char *const *)p ? val_str(*(char *const *)p) : NULL;
+    case ARG_STR:
+    case ARG_PATH: return *(char *const *)p ? val_str(*(char *const *)p) : NULL;
     case ARG_ENUM: return *(const int *)p < 0 ? NULL : val_str(a->names[*(const int *)p]);
     case ARG_SHAPE: {
         const struct arg_shape *s = p;
@@ -372,7 +376,8 @@ static struct val *get(const struct arg *a, const void *in) { /* NULL: absent */
         return t;
     }
     case ARG_HANDLE: return ((const struct handle *)p)->id ? val_handle(*(const struct handle *)p) : NULL;
-    case ARG_TABLE: case ARG_VAL: return val_copy(*(struct val *const *)p);
+    case ARG_TABLE:
+    case ARG_VAL: return val_copy(*(struct val *const *)p);
     }
     return NULL;
 }

@@ -11,25 +11,25 @@
 #include "src/base/val.h"
 
 enum arg_type {
-    ARG_INT,    /* int64_t; absent without default: INT64_MIN (ARG_NONE_INT) */
-    ARG_NUM,    /* double;  absent: NAN */
-    ARG_BOOL,   /* bool;    absent: false */
-    ARG_STR,    /* char *;  absent: NULL */
-    ARG_PATH,   /* char *;  absent: NULL */
-    ARG_ENUM,   /* int, index into names; absent: -1 */
-    ARG_SHAPE,  /* struct arg_shape; a number or a list of numbers; absent: n = 0 */
+    ARG_INT, /* int64_t; absent without default: INT64_MIN (ARG_NONE_INT) */
+    ARG_NUM, /* double;  absent: NAN */
+    ARG_BOOL, /* bool;    absent: false */
+    ARG_STR, /* char *;  absent: NULL */
+    ARG_PATH, /* char *;  absent: NULL */
+    ARG_ENUM, /* int, index into names; absent: -1 */
+    ARG_SHAPE, /* struct arg_shape; a number or a list of numbers; absent: n = 0 */
     ARG_HANDLE, /* struct handle; absent: id 0 */
-    ARG_TABLE,  /* struct val *, a table (kept as given, owned by the struct); absent: NULL */
-    ARG_VAL     /* struct val *, anything; absent: NULL */
+    ARG_TABLE, /* struct val *, a table (kept as given, owned by the struct); absent: NULL */
+    ARG_VAL /* struct val *, anything; absent: NULL */
 };
 #define ARG_NONE_INT INT64_MIN
 
 enum arg_flags {
     ARG_POSITIONAL = 1, /* may be given without its name, in table order */
     ARG_REQUIRED = 2,
-    ARG_LIVE = 4,       /* a property of a running run: run:set(name, v) */
-    ARG_REST = 8,       /* ARG_TABLE: takes all remaining positional items */
-    ARG_LOG = 16        /* edits of more than 10x ask once */
+    ARG_LIVE = 4, /* a property of a running run: run:set(name, v) */
+    ARG_REST = 8, /* ARG_TABLE: takes all remaining positional items */
+    ARG_LOG = 16 /* edits of more than 10x ask once */
 };
 enum arg_when { AT_STEP, AT_EPOCH, AT_RUN, AT_REBUILD }; /* an edit takes effect there */
 enum arg_source { SRC_NONE, SRC_RUN, SRC_LAYER, SRC_METRIC, SRC_FILE, SRC_DATA, SRC_COMMAND, SRC_PROP }; /* what completes it */
@@ -43,16 +43,16 @@ struct arg_shape {
 struct arg {
     const char *name, *help, *unit, *def; /* def: text form, as a user would type it; NULL: none */
     enum arg_type type;
-    uint16_t offset;      /* into the parsed struct */
-    uint8_t flags, when;  /* enum arg_flags, enum arg_when */
-    double lo, hi;        /* both 0: no range. Inclusive. For INT and NUM (and each extent of SHAPE) */
+    uint16_t offset; /* into the parsed struct */
+    uint8_t flags, when; /* enum arg_flags, enum arg_when */
+    double lo, hi; /* both 0: no range. Inclusive. For INT and NUM (and each extent of SHAPE) */
     const char *const *names; /* of an enum, NULL-terminated */
     enum arg_source source;
 };
 struct kind {
     const char *name, *help, *example; /* help: one line; example: runnable Lua */
-    const struct arg *args;            /* ends with name == NULL; NULL: no arguments */
-    size_t size;                       /* of the parsed struct; 0: none */
+    const struct arg *args; /* ends with name == NULL; NULL: no arguments */
+    size_t size; /* of the parsed struct; 0: none */
 };
 
 /* Parses a table (items = positional, fields = named) into the zeroed struct `out` of kind->size bytes. A wrong name
@@ -69,7 +69,7 @@ void args_release(const struct kind *k, void *out);
 struct val *args_to_val(const struct kind *k, const void *in); /* fields in table order, absent ones left out */
 const struct arg *args_find(const struct kind *k, const char *name);
 void args_allowed(struct buf *b, const struct arg *a); /* "a whole number from 1 to 100" */
-const char *args_when(const struct arg *a);            /* "at once", "from the next epoch" ...; "" if not LIVE */
+const char *args_when(const struct arg *a); /* "at once", "from the next epoch" ...; "" if not LIVE */
 void args_help(struct buf *b, const struct kind *k); /* name, help, one line an argument with type, default, range, unit; example */
 /* The nearest of n names to a wrong one (Damerau-Levenshtein <= 1/3 of the length), or NULL. */
 const char *args_nearest(const char *wrong, const char *const *names, size_t n);

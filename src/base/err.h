@@ -9,17 +9,17 @@
 #define ERR_TEXT 1024
 
 struct err {
-    int code;            /* 0: no error; otherwise one of enum err_code */
+    int code; /* 0: no error; otherwise one of enum err_code */
     char text[ERR_TEXT]; /* one sentence, UTF-8, no newline at the end */
 };
 
 enum err_code {
-    ERR_FAIL = 1,  /* the work failed: exit 1 */
-    ERR_USAGE,     /* bad option, argument, command name: exit 2 */
-    ERR_STOPPED,   /* the user stopped it: exit 3 */
-    ERR_GOAL,      /* a goal was not met: exit 4 */
+    ERR_FAIL = 1, /* the work failed: exit 1 */
+    ERR_USAGE, /* bad option, argument, command name: exit 2 */
+    ERR_STOPPED, /* the user stopped it: exit 3 */
+    ERR_GOAL, /* a goal was not met: exit 4 */
     ERR_PREEMPTED, /* TERM: checkpoint saved: exit 75 */
-    ERR_SYS        /* a system call failed; text names it */
+    ERR_SYS /* a system call failed; text names it */
 };
 
 /* Each sets *e (if e is not NULL) and returns -1, so that `return err_set(e, ...)` reads well. */
@@ -35,8 +35,8 @@ void err_clear(struct err *e);
 _Noreturn void bug_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void bug_set_hook(void (*hook)(const char *text));
 #define BUG(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
-#define ASSERT_HONE(cond) \
-    do { \
+#define ASSERT_HONE(cond)                                \
+    do {                                                 \
         if (!(cond)) BUG("assertion failed: %s", #cond); \
     } while (0)
 

@@ -30,9 +30,11 @@ struct fault {
 static struct fault *fault; /* set once; NULL: none */
 static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 
-static const struct { const char *name; int value; } fault_errors[] = {
-    {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EACCES", EACCES}, {"EROFS", EROFS}, {"EINTR", EINTR}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM},
-    {"EFBIG", EFBIG}, {"ESTALE", ESTALE}, {"ENOENT", ENOENT}, {"EPIPE", EPIPE}, {"EAGAIN", EAGAIN}};
+static const struct {
+    const char *name;
+    int value;
+} fault_errors[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EACCES", EACCES}, {"EROFS", EROFS}, {"EINTR", EINTR}, {"EMFILE", EMFILE},
+    {"ENOMEM", ENOMEM}, {"EFBIG", EFBIG}, {"ESTALE", ESTALE}, {"ENOENT", ENOENT}, {"EPIPE", EPIPE}, {"EAGAIN", EAGAIN}};
 
 static void fault_read(void) {
     static struct fault f;

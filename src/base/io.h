@@ -17,14 +17,14 @@ int io_open_file(const char *path, int64_t *size, struct err *e);
 int io_read_file(const char *path, size_t max, struct buf *out, struct err *e);
 /* Durable replacement: PATH.tmp-PID-N, fsync, rename, fsync of the folder. */
 int io_write_file(const char *path, const void *data, size_t n, struct err *e);
-int io_mkdirs(const char *path, unsigned mode, struct err *e);  /* like mkdir -p */
-int io_remove_tree(const char *path, struct err *e);            /* never follows links */
+int io_mkdirs(const char *path, unsigned mode, struct err *e); /* like mkdir -p */
+int io_remove_tree(const char *path, struct err *e); /* never follows links */
 int io_write_all(int fd, const void *data, size_t n, const char *path, struct err *e); /* retries EINTR and short counts */
 int io_sync_dir(const char *path, struct err *e);
 bool io_exists(const char *path);
 bool io_is_dir(const char *path);
-char *io_join(const char *dir, const char *name);               /* new string */
-char *io_exe_dir(void);                                         /* folder of the running program, new string */
+char *io_join(const char *dir, const char *name); /* new string */
+char *io_exe_dir(void); /* folder of the running program, new string */
 /* Streaming reader of plain, gzip or (if built with it) xz files; kind found from the magic bytes. */
 struct io_stream;
 struct io_stream *io_stream_open(const char *path, struct err *e);

@@ -23,8 +23,8 @@ struct io_stream {
     char *path;
     unsigned char in[IN];
     size_t pos, len;
-    bool eof;    /* of the file */
-    bool done;   /* of the unpacked data */
+    bool eof; /* of the file */
+    bool done; /* of the unpacked data */
     z_stream z;
     bool z_open;
 #ifdef HAVE_LZMA
@@ -58,7 +58,10 @@ struct io_stream *io_stream_open(const char *path, struct err *e) {
             goto fail;
         }
         s->z_open = true;
-    } else if (s->len >= 6 && memcmp(s->in, "\xfd" "7zXZ\0", 6) == 0) {
+    } else if (s->len >= 6 && memcmp(s->in,
+                                  "\xfd"
+                                  "7zXZ\0",
+                                  6) == 0) {
         s->kind = XZ;
 #ifdef HAVE_LZMA
         s->x = (lzma_stream)LZMA_STREAM_INIT;
@@ -104,8 +107,7 @@ static ssize_t read_gzip(struct io_stream *s, void *p, size_t n, struct err *e) 
         s->pos = s->len - s->z.avail_in;
         if (rc == Z_STREAM_END) {
             if (gzip_next(s, e) != 0) return -1;
-        } else if (rc != Z_OK && rc != Z_BUF_ERROR)
-            return err_set(e, "%s is damaged: %s", s->path, s->z.msg ? s->z.msg : "its gzip data cannot be unpacked");
+        } else if (rc != Z_OK && rc != Z_BUF_ERROR) return err_set(e, "%s is damaged: %s", s->path, s->z.msg ? s->z.msg : "its gzip data cannot be unpacked");
     }
     return (ssize_t)(want - s->z.avail_out);
 }

@@ -9,7 +9,8 @@
 /* The state is kept as two vectors (A B E F), (C D G H); 16 groups of four rounds, the schedule four words ahead. */
 __attribute__((target("sha,sse4.1"))) static void sha256_blocks_x86(uint32_t state[8], const unsigned char *p, size_t blocks, const uint32_t k[64]) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
-    __m128i abcd = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1), efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
+    __m128i abcd = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1),
+            efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
     __m128i abef = _mm_alignr_epi8(abcd, efgh, 8), cdgh = _mm_blend_epi16(efgh, abcd, 0xf0);
     for (; blocks > 0; blocks--, p += 64) {
         __m128i w[4], abef0 = abef, cdgh0 = cdgh;

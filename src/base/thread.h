@@ -8,9 +8,9 @@
 #include "src/base/err.h"
 
 int thread_start(pthread_t *t, const char *name, void *(*fn)(void *), void *arg, struct err *e);
-double clock_now(void);   /* seconds, monotonic */
-double clock_cpu(void);   /* seconds of processor time of this thread */
+double clock_now(void); /* seconds, monotonic */
+double clock_cpu(void); /* seconds of processor time of this thread */
 void clock_sleep(double seconds);
-int thread_cores(void);   /* processors this process may run on */
+int thread_cores(void); /* processors this process may run on */
 
 #endif

@@ -51,9 +51,15 @@ int utf8_width(uint32_t cp) {
     if (cp >= 0x20 && cp < 0x7f) return 1;
     if (cp < 0xa0 || cp > 0x10ffff) return -1;
     switch (utf8proc_category((utf8proc_int32_t)cp)) {
-    case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS: case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: return -1;
-    case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: return 0;
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return -1;
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME: return 0;
     default: break;
     }
     if (cp == 0x115f || (cp >= 0x1160 && cp <= 0x11ff) || cp == 0x3164 || cp == 0xffa0) return -1; /* letters that show nothing or only join */

@@ -14,8 +14,8 @@
 size_t utf8_next(const char *s, size_t n, uint32_t *cp);
 size_t utf8_put(char out[4], uint32_t cp);
 bool utf8_valid(const char *s, size_t n);
-int utf8_width(uint32_t cp);                 /* columns 0..2 by utf8proc; -1: not printable */
-int utf8_columns(const char *s, size_t n);   /* of a string that went through utf8_show */
+int utf8_width(uint32_t cp); /* columns 0..2 by utf8proc; -1: not printable */
+int utf8_columns(const char *s, size_t n); /* of a string that went through utf8_show */
 
 enum utf8_set { UTF8_FULL, UTF8_ASCII }; /* UTF8_ASCII: everything above 0x7e is escaped as \u{..} */
 /* Appends s made harmless: control, escape, bidi, zero-width, unassigned and private code points and bad bytes as \x1b, \u{200f} ...;

@@ -17,7 +17,9 @@ static struct val *make(enum val_type type) {
     return v;
 }
 
-struct val *val_nil(void) { return make(VAL_NIL); }
+struct val *val_nil(void) {
+    return make(VAL_NIL);
+}
 
 struct val *val_bool(bool b) {
     struct val *v = make(VAL_BOOL);
@@ -37,7 +39,9 @@ struct val *val_num(double n) {
     return v;
 }
 
-struct val *val_str(const char *s) { return s ? val_strn(s, strlen(s)) : val_nil(); }
+struct val *val_str(const char *s) {
+    return s ? val_strn(s, strlen(s)) : val_nil();
+}
 
 struct val *val_strn(const char *s, size_t n) {
     struct val *v = make(VAL_STR);
@@ -46,7 +50,9 @@ struct val *val_strn(const char *s, size_t n) {
     return v;
 }
 
-struct val *val_table(void) { return make(VAL_TABLE); }
+struct val *val_table(void) {
+    return make(VAL_TABLE);
+}
 
 struct val *val_list(void) {
     struct val *v = make(VAL_TABLE);
@@ -192,7 +198,9 @@ struct val *val_get(const struct val *t, const char *name) {
     return f ? f->v : NULL;
 }
 
-struct val *val_at(const struct val *t, size_t i) { return i < val_len(t) ? t->u.t.item[i] : NULL; }
+struct val *val_at(const struct val *t, size_t i) {
+    return i < val_len(t) ? t->u.t.item[i] : NULL;
+}
 
 size_t val_len(const struct val *t) { return t && t->type == VAL_TABLE ? t->u.t.n_item : 0; }
 

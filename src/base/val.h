@@ -12,8 +12,8 @@ enum val_type { VAL_NIL, VAL_BOOL, VAL_INT, VAL_NUM, VAL_STR, VAL_TABLE, VAL_HAN
 enum handle_kind { HANDLE_NONE, HANDLE_MODEL, HANDLE_DATA, HANDLE_PART, HANDLE_RUN, HANDLE_JOB, HANDLE_KINDS };
 struct handle {
     uint32_t id, gen; /* id 0: none */
-    uint32_t kind;    /* enum handle_kind */
-    uint32_t sub;     /* HANDLE_PART: 0 train, 1 val, 2 test */
+    uint32_t kind; /* enum handle_kind */
+    uint32_t sub; /* HANDLE_PART: 0 train, 1 val, 2 test */
 };
 
 struct val;
@@ -71,8 +71,8 @@ void val_set_bool(struct val *t, const char *name, bool b);
 void val_unset(struct val *t, const char *name);
 void val_append(struct val *t, const char *name, struct val *v_take); /* val_set for a name that is known to be new: no search */
 struct val *val_get(const struct val *t, const char *name); /* NULL if t is not a table or has no such field */
-struct val *val_at(const struct val *t, size_t i);           /* NULL if out of range */
-size_t val_len(const struct val *t);                         /* items; 0 if not a table */
+struct val *val_at(const struct val *t, size_t i); /* NULL if out of range */
+size_t val_len(const struct val *t); /* items; 0 if not a table */
 
 /* Lenient readers: the default where the field is missing or of another type. INT and NUM convert when exact. */
 double val_get_num(const struct val *t, const char *name, double def);

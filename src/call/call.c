@@ -225,10 +225,10 @@ void journal_call(struct hub *h, const struct call *c) {
     struct buf b = BUF_INIT, line = BUF_INIT;
     bool made = c->result && c->result->type == VAL_HANDLE && !is_run(c->result); /* a model, a data set: later lines name it */
     if ((c->cmd->owner != OWNER_ENGINE && !made) || c->cmd->flags & (CMD_WATCHER | CMD_HIDDEN) || !h->runs) return;
-    if (strcmp(c->cmd->kind.name, "set") == 0 || strcmp(c->cmd->kind.name, "undo") == 0 || strcmp(c->cmd->kind.name, "redo") == 0) return; /* their edit event brings the line */
+    if (strcmp(c->cmd->kind.name, "set") == 0 || strcmp(c->cmd->kind.name, "undo") == 0 || strcmp(c->cmd->kind.name, "redo") == 0)
+        return; /* their edit event brings the line */
     journal_text(c, &b);
-    if (made)
-        buf_addf(&line, "%s_%u = %s", handle_names[c->result->u.h.kind % HANDLE_KINDS], c->result->u.h.id, b.data);
+    if (made) buf_addf(&line, "%s_%u = %s", handle_names[c->result->u.h.kind % HANDLE_KINDS], c->result->u.h.id, b.data);
     else buf_adds(&line, b.data);
     run_journal(h->runs, NULL, line.data, -1);
     pthread_mutex_lock(&h->lock);

@@ -18,18 +18,18 @@ enum by { BY_USER, BY_KEY, BY_PALETTE, BY_PROMPT, BY_SCRIPT, BY_LINE, BY_SOCKET,
 extern const char *const by_names[BY_N];
 
 struct call {
-    const struct cmd *cmd;   /* immutable */
-    struct val *args;        /* normalised: named fields in table order; immutable after submit */
+    const struct cmd *cmd; /* immutable */
+    struct val *args; /* normalised: named fields in table order; immutable after submit */
     enum by by;
-    struct queue *reply;     /* where the finished call goes (a slot was reserved), or NULL: freed when done */
-    void *ctx;               /* the submitter's */
+    struct queue *reply; /* where the finished call goes (a slot was reserved), or NULL: freed when done */
+    void *ctx; /* the submitter's */
     /* owned by the thread that holds the call */
-    int status;              /* 0 ok, -1 failed */
-    struct val *result;      /* or NULL */
+    int status; /* 0 ok, -1 failed */
+    struct val *result; /* or NULL */
     struct err err;
-    bool *deferred;          /* set by call_defer for the thread that serves the call; NULL outside run */
+    bool *deferred; /* set by call_defer for the thread that serves the call; NULL outside run */
     struct hub *hub;
-    struct job *job;         /* of an async command, once queued; borrowed */
+    struct job *job; /* of an async command, once queued; borrowed */
 };
 
 /* cmds: array of NULL-terminated lists, itself NULL-terminated. */
@@ -41,11 +41,11 @@ struct key;
 void hub_set_catalogs(struct hub *h, const struct catalog *catalogs);
 const struct catalog *hub_catalogs(const struct hub *h); /* never NULL */
 void hub_set_keys(struct hub *h, const struct key *keys);
-const struct key *hub_keys(const struct hub *h);         /* never NULL */
+const struct key *hub_keys(const struct hub *h); /* never NULL */
 void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
-void hub_add_resumer(struct hub *h);         /* somebody here can resume a paused job: a session, a prompt, a hook on alerts */
-bool hub_can_resume(struct hub *h);          /* false: a job that pauses by itself would wait for ever */
+void hub_add_resumer(struct hub *h); /* somebody here can resume a paused job: a session, a prompt, a hook on alerts */
+bool hub_can_resume(struct hub *h); /* false: a job that pauses by itself would wait for ever */
 const struct cmd *hub_find(const struct hub *h, const char *name);
 size_t hub_count(const struct hub *h);
 const struct cmd *hub_cmd(const struct hub *h, size_t i);
@@ -66,13 +66,13 @@ void call_lua(const struct call *c, struct buf *out); /* the Lua line that does 
 
 /* In a command's run: */
 void call_result(struct call *c, struct val *v_take);
-void call_defer(struct call *c);  /* the reply comes later, by call_done from any thread */
+void call_defer(struct call *c); /* the reply comes later, by call_done from any thread */
 void call_done(struct call *c, int status);
 
 /* The owner threads' loop bodies. hub_serve: waits up to timeout_ms for a call and runs those that are there; returns how many. */
 int hub_serve(struct hub *h, enum owner o, int timeout_ms);
-void hub_engine_loop(struct hub *h);  /* the engine thread: calls and jobs until hub_quit */
-void hub_quit(struct hub *h);         /* stops jobs at the next boundary, closes queues */
+void hub_engine_loop(struct hub *h); /* the engine thread: calls and jobs until hub_quit */
+void hub_quit(struct hub *h); /* stops jobs at the next boundary, closes queues */
 void hub_journal(struct hub *h, const struct call *c, int64_t step); /* appends the Lua line to the current run's journal; the hub does it itself
     for every call of the engine's that may change something */
 

@@ -474,8 +474,10 @@ static int handle_run(struct call *c, const void *args, struct err *e) {
 
 /* ---- rows ---- */
 
-#define RUN_ARG(type, why) {"run", why, NULL, NULL, ARG_HANDLE, offsetof(struct type, run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN}
-#define NAME_ARG {"name", "which property", NULL, NULL, ARG_STR, offsetof(struct prop_args, name), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_PROP}
+#define RUN_ARG(type, why) \
+    { "run", why, NULL, NULL, ARG_HANDLE, offsetof(struct type, run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN }
+#define NAME_ARG \
+    { "name", "which property", NULL, NULL, ARG_STR, offsetof(struct prop_args, name), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_PROP }
 
 static const char *const stop_after[] = {"epoch", "step", "now", NULL};
 
@@ -494,8 +496,9 @@ static const struct arg stop_args_[] = {RUN_ARG(stop_args, "the run; without it 
     {"discard", "save nothing", NULL, NULL, ARG_BOOL, offsetof(struct stop_args, discard), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static const struct arg note_args_[] = {RUN_ARG(note_args, "the run; without it the current one"),
     {"text", "what to write down", NULL, NULL, ARG_STR, offsetof(struct note_args, text), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE}, {0}};
-static const struct arg help_args_[] = {
-    {"topic", "a command, a layer or another kind, a property, properties, keys", NULL, NULL, ARG_STR, offsetof(struct help_args, topic), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_COMMAND}, {0}};
+static const struct arg help_args_[] = {{"topic", "a command, a layer or another kind, a property, properties, keys", NULL, NULL, ARG_STR,
+                                            offsetof(struct help_args, topic), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_COMMAND},
+    {0}};
 static const struct arg manual_args_[] = {
     {"part", "which table", NULL, "commands", ARG_ENUM, offsetof(struct manual_args, part), ARG_POSITIONAL, 0, 0, 0, help_manual_names, SRC_NONE}, {0}};
 static const struct arg handle_args_[] = {

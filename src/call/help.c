@@ -206,7 +206,8 @@ static void roff_live(const struct arg *a, const char *of, void *ctx) {
 void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
     buf_add(out, "", 0);
     switch (part) {
-    case MAN_LINE: case MAN_COMMANDS:
+    case MAN_LINE:
+    case MAN_COMMANDS:
         for (size_t i = 0; i < hub_count(h); i++) {
             const struct cmd *c = hub_cmd(h, i);
             if (c->flags & CMD_HIDDEN || (part == MAN_LINE && !(c->flags & CMD_LINE))) continue;

@@ -64,12 +64,16 @@ void hub_set_catalogs(struct hub *h, const struct catalog *catalogs) { h->catalo
 const struct catalog *hub_catalogs(const struct hub *h) { return h->catalogs; }
 void hub_set_keys(struct hub *h, const struct key *keys) { h->keys = keys ? keys : no_keys; }
 const struct key *hub_keys(const struct hub *h) { return h->keys; }
-struct runs *hub_runs(struct hub *h) { return h->runs; }
+struct runs *hub_runs(struct hub *h) {
+    return h->runs;
+}
 void hub_add_resumer(struct hub *h) { atomic_store(&h->resumer, true); }
 bool hub_can_resume(struct hub *h) { return atomic_load(&h->resumer); }
 size_t hub_count(const struct hub *h) { return h->n_cmd; }
 const struct cmd *hub_cmd(const struct hub *h, size_t i) { return i < h->n_cmd ? h->cmd[i] : NULL; }
-struct queue *hub_queue(struct hub *h, enum owner o) { return &h->queue[o]; }
+struct queue *hub_queue(struct hub *h, enum owner o) {
+    return &h->queue[o];
+}
 void hub_absent(struct hub *h, enum owner o) { queue_close(&h->queue[o]); }
 
 const struct cmd *hub_find(const struct hub *h, const char *name) {

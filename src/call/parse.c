@@ -74,7 +74,8 @@ static bool takes_value(void *ctx, const struct kind *k, const struct arg *a) {
 int parse_no_property(struct hub *h, const char *who, const char *name, const struct val *v, const char *job, struct err *e) {
     struct err range = {0};
     struct property p = {.name = name, .value = v, .err = &range};
-    if (each_property(h, takes_value, &p)) return err_set(e, "%s: %s is a property of a run, and %s%s", who, name, job ? job : "nothing is running", job ? " has none of that name" : "");
+    if (each_property(h, takes_value, &p))
+        return err_set(e, "%s: %s is a property of a run, and %s%s", who, name, job ? job : "nothing is running", job ? " has none of that name" : "");
     if (p.known) {
         *e = range;
         return -1;
@@ -145,9 +146,9 @@ void parse_resolve(struct hub *h, const struct kind *k, struct val *args) {
 /* ---- words ---- */
 
 struct word {
-    char *text;   /* without the quotes */
+    char *text; /* without the quotes */
     size_t equal; /* place of the first = outside quotes and braces, SIZE_MAX: none */
-    bool quoted;  /* starts with a quote (after the =): always a string */
+    bool quoted; /* starts with a quote (after the =): always a string */
 };
 
 static void space(const char **p) {

@@ -12,8 +12,8 @@
 
 /* A Lua namespace of constructors: "nn", "optim", "sched", "loss" ... -> tables {nn="linear", out=10}. */
 struct catalog {
-    const char *group;               /* "nn" */
-    const char *tag;                 /* field that holds the kind's name in the value: "layer", "optim", "sched" */
+    const char *group; /* "nn" */
+    const char *tag; /* field that holds the kind's name in the value: "layer", "optim", "sched" */
     const struct kind *const *kinds; /* NULL-terminated */
 };
 
@@ -24,27 +24,28 @@ struct key {
 
 /* What the prompt shows, for the drawer: copied out under no lock, UI thread only. */
 struct prompt_view {
-    const char *prompt;      /* "> " or ">> " or "(reverse-i-search)`x': " */
-    const char *line;        /* UTF-8, may hold newlines */
-    size_t cursor;           /* byte offset into line */
-    const char *const *out;  /* the last output lines, already through the text sink */
+    const char *prompt; /* "> " or ">> " or "(reverse-i-search)`x': " */
+    const char *line; /* UTF-8, may hold newlines */
+    size_t cursor; /* byte offset into line */
+    const char *const *out; /* the last output lines, already through the text sink */
     size_t n_out;
     const char *const *choices; /* completion candidates to show, or NULL */
     size_t n_choices;
-    bool busy;               /* an evaluation is running */
+    bool busy; /* an evaluation is running */
 };
-struct prompt_port {         /* implemented by src/prompt, used by ui; UI thread only */
+struct prompt_port { /* implemented by src/prompt, used by ui; UI thread only */
     void *ctx;
-    void (*key)(void *ctx, const char *bytes, size_t n);   /* one whole key or character */
+    void (*key)(void *ctx, const char *bytes, size_t n); /* one whole key or character */
     void (*paste)(void *ctx, const char *text, size_t n);
     void (*size)(void *ctx, int rows, int cols);
     void (*view)(void *ctx, struct prompt_view *out);
-    bool (*poll)(void *ctx);                               /* takes replies and output; true: redraw */
-    bool (*working)(void *ctx);                            /* a script or a line is being evaluated */
+    bool (*poll)(void *ctx); /* takes replies and output; true: redraw */
+    bool (*working)(void *ctx); /* a script or a line is being evaluated */
 };
-struct script_port {         /* implemented by src/script, used by prompt, session, main; any thread unless said */
+struct script_port { /* implemented by src/script, used by prompt, session, main; any thread unless said */
     void *ctx;
-    int (*eval)(void *ctx, const char *text, size_t n, const char *chunk, struct queue *reply, void *tag, struct err *e); /* reply: struct script_reply, freed by the getter with reply_free */
+    int (*eval)(void *ctx, const char *text, size_t n, const char *chunk, struct queue *reply, void *tag,
+        struct err *e); /* reply: struct script_reply, freed by the getter with reply_free */
     void (*interrupt)(void *ctx);
     bool (*busy)(void *ctx);
     /* completion: candidates for the word that ends at `pos`; synchronous, bounded to 50 ms; result list of strings, or NULL */
@@ -52,19 +53,19 @@ struct script_port {         /* implemented by src/script, used by prompt, sessi
 };
 struct script_reply {
     void *tag;
-    bool output;             /* a piece of output (print) while running; otherwise the end */
-    bool incomplete;         /* the text ends too early: ask for another line */
-    int status;              /* of the end: 0, or -1: text is the error */
-    char *text;              /* heap */
+    bool output; /* a piece of output (print) while running; otherwise the end */
+    bool incomplete; /* the text ends too early: ask for another line */
+    int status; /* of the end: 0, or -1: text is the error */
+    char *text; /* heap */
 };
 
 /* One attached dashboard: implemented by ui, used by src/session; UI thread only. */
 struct term_info {
     const char *term, *codeset, *colors; /* $TERM, "UTF-8", "auto|256|16|8|none" */
-    const char *glyphs;                  /* "auto|braille|half|line|ascii" */
+    const char *glyphs; /* "auto|braille|half|line|ascii" */
     int rows, cols;
     bool no_color;
-    int budget;                          /* bytes a second, 0: none */
+    int budget; /* bytes a second, 0: none */
 };
 struct ui_port {
     void *ctx;
@@ -72,9 +73,10 @@ struct ui_port {
     void (*detach)(void *ctx);
     void (*input)(void *ctx, const char *bytes, size_t n);
     void (*resize)(void *ctx, int rows, int cols);
-    int (*frame)(void *ctx, struct buf *out);  /* appends the bytes of the next frame; 0: nothing to draw. Called only when the client has taken the one before */
-    int (*timeout)(void *ctx);                 /* ms until it wants to draw or act; -1: only on an event */
-    bool (*wants_detach)(void *ctx);           /* q was pressed */
+    int (*frame)(
+        void *ctx, struct buf *out); /* appends the bytes of the next frame; 0: nothing to draw. Called only when the client has taken the one before */
+    int (*timeout)(void *ctx); /* ms until it wants to draw or act; -1: only on an event */
+    bool (*wants_detach)(void *ctx); /* q was pressed */
     void (*last_screen)(void *ctx, struct buf *out); /* plain text of the screen, printed below the shell's prompt after detach */
 };
 

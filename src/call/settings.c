@@ -68,9 +68,10 @@ static const struct arg settings_args[] = {
     {"log_every", "steps from one metric event to the next", "steps", "10", ARG_INT, AT(log_every), ARG_LIVE, AT_STEP, 1, 1e9, NULL, SRC_NONE},
     {"threads", "worker threads; 0: one for every core", NULL, "0", ARG_INT, AT(threads), ARG_LIVE, AT_RUN, 0, 1024, NULL, SRC_NONE},
     {"seed", "where random numbers start", NULL, "1", ARG_INT, AT(seed), ARG_LIVE, AT_RUN, 0, 0x1p53, NULL, SRC_NONE},
-    {"deterministic", "pin the choice of kernels, on a GPU also the order of sums", NULL, "false", ARG_BOOL, AT(deterministic), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_NONE},
-    {"nonfinite", "what a loss that is not finite does; where nobody can resume a run, pause becomes stop", NULL, "pause", ARG_ENUM, AT(nonfinite), ARG_LIVE, AT_STEP, 0, 0, nonfinite, SRC_NONE},
+    {"deterministic", "pin the choice of kernels, on a GPU also the order of sums", NULL, "false", ARG_BOOL, AT(deterministic), ARG_LIVE, AT_RUN, 0, 0, NULL,
+        SRC_NONE},
+    {"nonfinite", "what a loss that is not finite does; where nobody can resume a run, pause becomes stop", NULL, "pause", ARG_ENUM, AT(nonfinite), ARG_LIVE,
+        AT_STEP, 0, 0, nonfinite, SRC_NONE},
     {"device", "where runs compute: cpu, cuda or cuda:N", NULL, "cpu", ARG_STR, AT(device), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_NONE},
-    {"data", "colon list of folders where data sets are looked for first", NULL, NULL, ARG_STR, AT(data), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_FILE},
-    {0}};
+    {"data", "colon list of folders where data sets are looked for first", NULL, NULL, ARG_STR, AT(data), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_FILE}, {0}};
 const struct kind settings_kind = {"set", "the session's settings", "hone.prop.refresh = 4", settings_args, sizeof(struct settings)};

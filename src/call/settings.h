@@ -6,22 +6,22 @@
 #include "src/base/args.h"
 
 struct settings {
-    double refresh;   /* frames a second of numbers and charts */
-    int glyphs;       /* auto braille half line ascii */
-    int color;        /* auto 256 16 8 none */
-    int64_t budget;   /* bytes a second, 0: no cap */
+    double refresh; /* frames a second of numbers and charts */
+    int glyphs; /* auto braille half line ascii */
+    int color; /* auto 256 16 8 none */
+    int64_t budget; /* bytes a second, 0: no cap */
     bool bell;
     int64_t log_every;
-    int64_t threads;  /* 0: all cores; takes effect with the next run */
+    int64_t threads; /* 0: all cores; takes effect with the next run */
     int64_t seed;
     bool deterministic;
-    int nonfinite;    /* pause stop skip */
-    char *device;     /* cpu, cuda, cuda:N */
-    char *data;       /* colon list of folders searched first */
+    int nonfinite; /* pause stop skip */
+    char *device; /* cpu, cuda, cuda:N */
+    char *data; /* colon list of folders searched first */
 };
 extern const struct kind settings_kind;
-void settings_init(void);                       /* defaults; once, in main */
-void settings_get(struct settings *out);        /* copy; release with args_release(&settings_kind, out) */
+void settings_init(void); /* defaults; once, in main */
+void settings_get(struct settings *out); /* copy; release with args_release(&settings_kind, out) */
 int settings_set(const char *name, const struct val *v, struct val **old, struct err *e);
 unsigned settings_version(void);
 

@@ -62,7 +62,10 @@ static void unescape(char *s) {
     *o = '\0';
 }
 
-struct line { char *text; size_t i; };
+struct line {
+    char *text;
+    size_t i;
+};
 static int by_text(const void *a, const void *b) {
     const struct line *x = a, *y = b;
     int c = strcmp(x->text, y->text);

@@ -33,14 +33,14 @@ static struct prompt {
     FILE *in, *out;
     char *history;
     bool busy, open, dirty, again; /* again: the last text was incomplete */
-    char *sent;                    /* the text of the running evaluation */
-    char *last;                    /* the newest history entry */
-    char *line[OUT_LINES];         /* a ring; oldest at n_line % OUT_LINES when full */
+    char *sent; /* the text of the running evaluation */
+    char *last; /* the newest history entry */
+    char *line[OUT_LINES]; /* a ring; oldest at n_line % OUT_LINES when full */
     size_t n_line;
     const char *shown[OUT_LINES];
     char *choice[CHOICES_MAX];
     size_t n_choice;
-    bool partial;                  /* the newest output line has no newline yet */
+    bool partial; /* the newest output line has no newline yet */
     struct buf part;
 } P;
 
@@ -357,7 +357,8 @@ int prompt_new(const struct script_port *script, struct hub *h, const char *path
     struct err why = {0};
     if (path && history_load(path, HISTORY_MAX, load_entry, NULL, &why) != 0) log_write(LOG_WARN, "the prompt's history cannot be read: %s", why.text);
     rl_callback_handler_install("> ", line_done);
-    *out = (struct prompt_port){.ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll, .working = port_working};
+    *out = (struct prompt_port){
+        .ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll, .working = port_working};
     return 0;
 }
 

@@ -57,7 +57,10 @@ static struct val *stored_describe(const char *dir, const char *name) {
     return v;
 }
 
-struct ls_args { char *run; bool live; };
+struct ls_args {
+    char *run;
+    bool live;
+};
 
 /* All runs: those of the folder, then those only in memory. which: NULL for all. */
 static struct val *describe_all(struct runs *rs, const char *which, bool live_only, struct err *e) {
@@ -119,7 +122,10 @@ static int status_run(struct call *c, const void *args, struct err *e) {
 
 /* ---- log ---- */
 
-struct log_args { char *run; int64_t n; };
+struct log_args {
+    char *run;
+    int64_t n;
+};
 
 static char *run_folder(struct runs *rs, const char *name, struct err *e) {
     struct run *r = name ? runs_find(rs, name) : runs_current(rs);
@@ -178,7 +184,11 @@ static int log_run(struct call *c, const void *args, struct err *e) {
 
 /* ---- series, result ---- */
 
-struct series_args { struct handle run; char *name; int64_t points, from, to; };
+struct series_args {
+    struct handle run;
+    char *name;
+    int64_t points, from, to;
+};
 
 static int series_run(struct call *c, const void *args, struct err *e) {
     const struct series_args *a = args;
@@ -217,13 +227,16 @@ static int series_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
-struct result_args { struct val *values; };
+struct result_args {
+    struct val *values;
+};
 
 static int result_run(struct call *c, const void *args, struct err *e) {
     const struct result_args *a = args;
     struct val *values = a->values;
     if (values && values->type == VAL_TABLE && val_len(values) == 1 && !values->u.t.n_field && val_at(values, 0)->type == VAL_TABLE) values = val_at(values, 0);
-    if (!values || values->type != VAL_TABLE || !values->u.t.n_field) return err_code(e, ERR_USAGE, "result takes names with values, such as hone.result{acc=0.9}.");
+    if (!values || values->type != VAL_TABLE || !values->u.t.n_field)
+        return err_code(e, ERR_USAGE, "result takes names with values, such as hone.result{acc=0.9}.");
     struct val *f = val_table();
     val_set(f, "values", val_copy(values));
     struct run *r = runs_current(runs_of(c));
@@ -234,11 +247,21 @@ static int result_run(struct call *c, const void *args, struct err *e) {
 
 /* ---- export ---- */
 
-struct export_args { struct val *runs; int format; char *out; };
+struct export_args {
+    struct val *runs;
+    int format;
+    char *out;
+};
 enum { EXPORT_CSV, EXPORT_JSONL };
 static const char *const formats[] = {"csv", "jsonl", NULL};
 
-struct export_ctx { FILE *f; const char *run; int format; int64_t rows; struct buf line; };
+struct export_ctx {
+    FILE *f;
+    const char *run;
+    int format;
+    int64_t rows;
+    struct buf line;
+};
 
 static void field_csv(struct buf *b, const char *s) {
     if (!strpbrk(s, ",\"\r\n")) {
@@ -323,38 +346,41 @@ static int export_run(struct call *c, const void *args, struct err *e) {
 
 /* ---- rows ---- */
 
-static const struct arg ls_table[] = {
-    {"run", "only this one", NULL, NULL, ARG_STR, offsetof(struct ls_args, run), ARG_POSITIONAL, .source = SRC_RUN},
-    {"live", "only runs that have not ended", NULL, "false", ARG_BOOL, offsetof(struct ls_args, live)},
-    {0}};
-static const struct arg log_table[] = {
-    {"run", "the newest without it", NULL, NULL, ARG_STR, offsetof(struct log_args, run), ARG_POSITIONAL, .source = SRC_RUN},
-    {"n", "how many lines from the end", "lines", "50", ARG_INT, offsetof(struct log_args, n), 0, 0, 1, 100000},
-    {0}};
+static const struct arg ls_table[] = {{"run", "only this one", NULL, NULL, ARG_STR, offsetof(struct ls_args, run), ARG_POSITIONAL, .source = SRC_RUN},
+    {"live", "only runs that have not ended", NULL, "false", ARG_BOOL, offsetof(struct ls_args, live)}, {0}};
+static const struct arg log_table[] = {{"run", "the newest without it", NULL, NULL, ARG_STR, offsetof(struct log_args, run), ARG_POSITIONAL, .source = SRC_RUN},
+    {"n", "how many lines from the end", "lines", "50", ARG_INT, offsetof(struct log_args, n), 0, 0, 1, 100000}, {0}};
 static const struct arg series_table[] = {
     {"run", "the run; the current one without it", NULL, NULL, ARG_HANDLE, offsetof(struct series_args, run), ARG_POSITIONAL, .source = SRC_RUN},
     {"name", "name of a metric", NULL, NULL, ARG_STR, offsetof(struct series_args, name), ARG_POSITIONAL | ARG_REQUIRED, .source = SRC_METRIC},
     {"points", "at most so many buckets of 2^k steps", NULL, "512", ARG_INT, offsetof(struct series_args, points), 0, 0, 1, 65536},
     {"from", "first step of a window", "step", "0", ARG_INT, offsetof(struct series_args, from), 0, 0, 0, 9e15},
-    {"to", "step after the window; -1: the end", "step", "-1", ARG_INT, offsetof(struct series_args, to), 0, 0, -1, 9e15},
-    {0}};
+    {"to", "step after the window; -1: the end", "step", "-1", ARG_INT, offsetof(struct series_args, to), 0, 0, -1, 9e15}, {0}};
 static const struct arg result_table[] = {
-    {"values", "names and values of the outcome", NULL, NULL, ARG_TABLE, offsetof(struct result_args, values), ARG_POSITIONAL | ARG_REQUIRED | ARG_REST},
-    {0}};
+    {"values", "names and values of the outcome", NULL, NULL, ARG_TABLE, offsetof(struct result_args, values), ARG_POSITIONAL | ARG_REQUIRED | ARG_REST}, {0}};
 static const struct arg export_table[] = {
     {"runs", "names of runs; the newest without", NULL, NULL, ARG_TABLE, offsetof(struct export_args, runs), ARG_POSITIONAL | ARG_REST, .source = SRC_RUN},
     {"format", "one row or object a value: run step t epoch metric value", NULL, "csv", ARG_ENUM, offsetof(struct export_args, format), .names = formats},
-    {"out", "file to write; the text is the result without it", NULL, NULL, ARG_PATH, offsetof(struct export_args, out), .source = SRC_FILE},
-    {0}};
+    {"out", "file to write; the text is the result without it", NULL, NULL, ARG_PATH, offsetof(struct export_args, out), .source = SRC_FILE}, {0}};
 
-static const struct cmd cmd_ls = {{"ls", "Lists runs with state, step and last metrics", "hone.ls{}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER, CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, ls_run, NULL};
-static const struct cmd cmd_runs = {{"runs", "The same list as ls, as a value for scripts", "for _, r in ipairs(hone.runs{}) do print(r.run, r.state) end", ls_table, sizeof(struct ls_args)}, OWNER_HELPER, CMD_WATCHER | CMD_WHILE_RUNNING, ls_run, NULL};
-static const struct cmd cmd_status = {{"status", "State, step, epoch and last metrics of every run", "hone.status{live=true}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER, CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, status_run, NULL};
-static const struct cmd cmd_log = {{"log", "The last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER, CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, log_run, NULL};
-static const struct cmd cmd_series = {{"series", "The points of one metric, as buckets with mean, min, max, count", "run:series(\"loss\")", series_table, sizeof(struct series_args)}, OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, series_run, NULL};
-static const struct cmd cmd_result = {{"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY, CMD_WHILE_RUNNING, result_run, NULL};
-static const struct cmd cmd_export = {
-    {"export", "Writes every metric point of runs as CSV or JSON lines", "hone.export{\"fashion-1\", out=\"points.csv\"}", export_table, sizeof(struct export_args)},
+static const struct cmd cmd_ls = {{"ls", "Lists runs with state, step and last metrics", "hone.ls{}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
+    CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, ls_run, NULL};
+static const struct cmd cmd_runs = {
+    {"runs", "The same list as ls, as a value for scripts", "for _, r in ipairs(hone.runs{}) do print(r.run, r.state) end", ls_table, sizeof(struct ls_args)},
+    OWNER_HELPER, CMD_WATCHER | CMD_WHILE_RUNNING, ls_run, NULL};
+static const struct cmd cmd_status = {
+    {"status", "State, step, epoch and last metrics of every run", "hone.status{live=true}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
+    CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, status_run, NULL};
+static const struct cmd cmd_log = {{"log", "The last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER,
+    CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, log_run, NULL};
+static const struct cmd cmd_series = {
+    {"series", "The points of one metric, as buckets with mean, min, max, count", "run:series(\"loss\")", series_table, sizeof(struct series_args)}, OWNER_ANY,
+    CMD_WATCHER | CMD_WHILE_RUNNING, series_run, NULL};
+static const struct cmd cmd_result = {
+    {"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY,
+    CMD_WHILE_RUNNING, result_run, NULL};
+static const struct cmd cmd_export = {{"export", "Writes every metric point of runs as CSV or JSON lines", "hone.export{\"fashion-1\", out=\"points.csv\"}",
+                                          export_table, sizeof(struct export_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, export_run, NULL};
 
 const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, NULL};

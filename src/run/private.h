@@ -12,23 +12,26 @@ enum { EVENT_RING = 4096, WATCHERS = 32, RATE_SAMPLES = 32, PENDING_MAX = 8 << 2
 /* What the writer thread still has to put into one run's files. Protected by the runs lock; the descriptors and the fields
  * below them belong to the writer thread. */
 struct store {
-    char *dir;              /* immutable; NULL: nothing is kept */
-    int lock_fd;            /* held while the process lives: tells a crashed run from a running one */
+    char *dir; /* immutable; NULL: nothing is kept */
+    int lock_fd; /* held while the process lives: tells a crashed run from a running one */
     struct buf rows, journal, log;
-    int64_t dropped;        /* rows that did not fit while the disk was full */
+    int64_t dropped; /* rows that did not fit while the disk was full */
     bool meta_dirty;
     char journal_last[160]; /* to write a line once when a command and its edit event both bring it */
     int64_t journal_step;
     /* writer thread */
     int metrics_fd, journal_fd, log_fd;
-    int64_t metrics_good;   /* bytes of whole records */
+    int64_t metrics_good; /* bytes of whole records */
 };
 
-struct rate_sample { double busy; int64_t step; };
+struct rate_sample {
+    double busy;
+    int64_t step;
+};
 struct run {
-    struct runs *rs;        /* immutable, as are name and created */
+    struct runs *rs; /* immutable, as are name and created */
     char name[64];
-    double created;         /* seconds of the wall clock */
+    double created; /* seconds of the wall clock */
     /* protected by the runs lock */
     char model[64], phase[96];
     enum run_state state;
@@ -49,16 +52,19 @@ struct run {
 };
 
 struct runs {
-    char *dir;              /* immutable */
+    char *dir; /* immutable */
     double t0;
-    double (*now)(void);    /* set before the first run */
-    pthread_mutex_t lock;   /* protects everything below and every run; a leaf lock */
+    double (*now)(void); /* set before the first run */
+    pthread_mutex_t lock; /* protects everything below and every run; a leaf lock */
     pthread_cond_t work, idle;
     struct run **run;
     size_t n, cap;
     struct val *event[EVENT_RING];
-    uint64_t next;          /* sequence number of the next event; they begin at 1 */
-    struct watch { int fd; bool told, wide; } watch[WATCHERS];
+    uint64_t next; /* sequence number of the next event; they begin at 1 */
+    struct watch {
+        int fd;
+        bool told, wide;
+    } watch[WATCHERS];
     int n_watch;
     uint64_t version;
     /* writer */
@@ -70,20 +76,20 @@ struct runs {
 /* With the lock held. */
 struct val *event_new(struct run *r, double t, const char *event);
 void event_put(struct runs *rs, struct val *ev_take);
-void runs_tell(struct runs *rs);        /* wakes watchers */
-double run_clock(const struct run *r);  /* seconds since its start; stops at the end */
+void runs_tell(struct runs *rs); /* wakes watchers */
+double run_clock(const struct run *r); /* seconds since its start; stops at the end */
 double run_eta(const struct run *r);
-void store_dirty(struct runs *rs);      /* wakes the writer */
+void store_dirty(struct runs *rs); /* wakes the writer */
 void store_row(struct run *r, int64_t step, double t, double epoch, const int *ids, const double *values, size_t n);
 void store_log(struct run *r, double t, const char *level, const char *text);
 void journal_put(struct run *r, const char *lua, int64_t step);
-struct val *run_meta(struct run *r);    /* what run.json holds */
+struct val *run_meta(struct run *r); /* what run.json holds */
 void run_event_seen(struct run *r, const char *event, int64_t step, const struct val *ev, double t); /* what the record itself keeps of an event */
 
 /* Without the lock. */
 void store_open(struct run *r, const char *prefix); /* makes the folder and names the run */
 void store_close(struct run *r);
-int store_start(struct runs *rs);                   /* the writer thread */
+int store_start(struct runs *rs); /* the writer thread */
 void store_stop(struct runs *rs);
 
 #endif

@@ -23,7 +23,9 @@
 
 enum { RECORD_MAX = 64 << 20, META_MAX = 16 << 20 };
 
-struct cursor { const unsigned char *p, *end; };
+struct cursor {
+    const unsigned char *p, *end;
+};
 static bool take(struct cursor *c, void *out, size_t n) {
     if ((size_t)(c->end - c->p) < n) return false;
     memcpy(out, c->p, n);
@@ -118,7 +120,7 @@ int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), v
     size_t cap = 0;
     uint32_t len = 0, back = 0;
     bool done = size >= 12 && pread(fd, &back, 4, size - 4) == 4 && (int64_t)back <= size - 12 &&
-        record_at(fd, size - 12 - back, size, &buf, &cap, &len) == 1 && len == back && payload_rows(buf, len, fn, ctx) >= 0;
+                record_at(fd, size - 12 - back, size, &buf, &cap, &len) == 1 && len == back && payload_rows(buf, len, fn, ctx) >= 0;
     free(buf);
     close(fd);
     return done || !size ? 0 : store_points(path, fn, ctx, &cut, e); /* torn end: from the start */
@@ -134,7 +136,11 @@ bool store_alive(const char *dir) {
     return held;
 }
 
-struct latest { int64_t step; double epoch; struct val *metrics; };
+struct latest {
+    int64_t step;
+    double epoch;
+    struct val *metrics;
+};
 static bool see_latest(void *ctx, const struct point *p) {
     struct latest *l = ctx;
     if (p->step >= l->step) l->step = p->step, l->epoch = p->epoch;
@@ -153,7 +159,8 @@ struct val *store_describe(const char *dir, struct err *e) {
         if (strcmp(state, run_state_names[s]) == 0) ended = true;
     if (!ended && !store_alive(dir)) val_set_str(v, "state", "crashed");
     const struct val *known = val_get(v, "metrics");
-    struct latest l = {.step = val_get_int(v, "step", 0), .epoch = val_get_num(v, "epoch", 0), .metrics = known && known->type == VAL_TABLE ? val_copy(known) : val_table()};
+    struct latest l = {
+        .step = val_get_int(v, "step", 0), .epoch = val_get_num(v, "epoch", 0), .metrics = known && known->type == VAL_TABLE ? val_copy(known) : val_table()};
     if (!ended) { /* newer than run.json */
         path = io_join(dir, "metrics.bin");
         store_tail(path, see_latest, &l, NULL);
@@ -165,7 +172,10 @@ struct val *store_describe(const char *dir, struct err *e) {
     return v;
 }
 
-struct entry { char *name; double created; };
+struct entry {
+    char *name;
+    double created;
+};
 static int entry_order(const void *a, const void *b) {
     const struct entry *x = a, *y = b;
     return x->created < y->created ? -1 : x->created > y->created ? 1 : strcmp(x->name, y->name);

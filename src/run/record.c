@@ -152,9 +152,7 @@ const char *run_dir(const struct run *r) { return r->st.dir; }
 
 double run_clock(const struct run *r) { return (r->ended ? r->t_end : r->rs->now()) - r->t0; }
 
-static double run_busy(const struct run *r) {
-    return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : r->rs->now() - r->busy0);
-}
+static double run_busy(const struct run *r) { return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : r->rs->now() - r->busy0); }
 
 void run_info(struct run *r, struct val *start_take) {
     pthread_mutex_lock(&r->rs->lock);
@@ -362,8 +360,18 @@ void run_end(struct run *r, enum run_state s, int exit_code) {
 void run_now(struct run *r, struct run_now *out) {
     pthread_mutex_lock(&r->rs->lock);
     for (int i = 0; i < r->rs->n_watch; i++) r->rs->watch[i].told = false;
-    *out = (struct run_now){.state = r->state, .t = run_clock(r), .phase_t = (r->ended ? r->t_end : r->rs->now()) - r->phase_t0, .done = r->done, .total = r->total,
-        .step = r->step, .steps = r->steps, .epoch = r->epoch, .epochs = r->epochs, .eta = run_eta(r), .n = r->n_series, .version = r->version};
+    *out = (struct run_now){.state = r->state,
+        .t = run_clock(r),
+        .phase_t = (r->ended ? r->t_end : r->rs->now()) - r->phase_t0,
+        .done = r->done,
+        .total = r->total,
+        .step = r->step,
+        .steps = r->steps,
+        .epoch = r->epoch,
+        .epochs = r->epochs,
+        .eta = run_eta(r),
+        .n = r->n_series,
+        .version = r->version};
     copy_text(out->name, sizeof out->name, r->name);
     copy_text(out->model, sizeof out->model, r->model);
     copy_text(out->phase, sizeof out->phase, r->phase);
@@ -434,4 +442,5 @@ size_t run_series_names(struct run *r, char names[][32], size_t max) {
     return n;
 }
 
-const char *const run_state_names[RUN_STATES] = {"queued", "preparing", "training", "evaluating", "compressing", "paused", "done", "stopped", "failed", "crashed"};
+const char *const run_state_names[RUN_STATES] = {
+    "queued", "preparing", "training", "evaluating", "compressing", "paused", "done", "stopped", "failed", "crashed"};

@@ -11,8 +11,17 @@
 #include "src/base/val.h"
 
 enum run_state {
-    RUN_QUEUED, RUN_PREPARING, RUN_TRAINING, RUN_EVALUATING, RUN_COMPRESSING, RUN_PAUSED,
-    RUN_DONE, RUN_STOPPED, RUN_FAILED, RUN_CRASHED, RUN_STATES
+    RUN_QUEUED,
+    RUN_PREPARING,
+    RUN_TRAINING,
+    RUN_EVALUATING,
+    RUN_COMPRESSING,
+    RUN_PAUSED,
+    RUN_DONE,
+    RUN_STOPPED,
+    RUN_FAILED,
+    RUN_CRASHED,
+    RUN_STATES
 };
 extern const char *const run_state_names[RUN_STATES];
 static inline bool run_state_ended(enum run_state s) { return s >= RUN_DONE; }
@@ -24,10 +33,10 @@ struct runs *runs_new(const char *dir); /* dir: where run folders go (NULL: keep
 void runs_free(struct runs *rs);
 const char *runs_dir(const struct runs *rs);
 size_t runs_count(struct runs *rs);
-uint64_t runs_version(struct runs *rs);         /* changes with every number and event of every run */
+uint64_t runs_version(struct runs *rs); /* changes with every number and event of every run */
 void runs_set_clock(struct runs *rs, double (*now)(void)); /* seconds; before the first run: tests, replays */
-struct run *runs_at(struct runs *rs, size_t i);  /* runs live until runs_free */
-struct run *runs_current(struct runs *rs);       /* the newest live run, else the newest; NULL: none */
+struct run *runs_at(struct runs *rs, size_t i); /* runs live until runs_free */
+struct run *runs_current(struct runs *rs); /* the newest live run, else the newest; NULL: none */
 struct run *runs_find(struct runs *rs, const char *name);
 /* Readers that wait: the fd (a non-blocking pipe, socket or eventfd) becomes readable whenever an event was appended or a
  * number changed. Merged: after one wake-up nothing more is written until somebody called runs_events or run_now. */
@@ -35,12 +44,12 @@ int runs_watch(struct runs *rs, int fd);
 void runs_unwatch(struct runs *rs, int fd);
 
 /* ---- writing (engine thread, but safe from any) ---- */
-struct run *run_new(struct runs *rs, const char *prefix);   /* names itself PREFIX-1, -2 ... by the folder of runs */
-const char *run_name(const struct run *r);                  /* immutable */
-const char *run_dir(const struct run *r);                   /* its folder, or NULL */
-void run_info(struct run *r, struct val *start_take);       /* the fields of the start event; emits it */
+struct run *run_new(struct runs *rs, const char *prefix); /* names itself PREFIX-1, -2 ... by the folder of runs */
+const char *run_name(const struct run *r); /* immutable */
+const char *run_dir(const struct run *r); /* its folder, or NULL */
+void run_info(struct run *r, struct val *start_take); /* the fields of the start event; emits it */
 void run_set_state(struct run *r, enum run_state s);
-void run_phase(struct run *r, const char *phase);           /* "reading imdb", "training" ...; NULL: none. With its own clock */
+void run_phase(struct run *r, const char *phase); /* "reading imdb", "training" ...; NULL: none. With its own clock */
 void run_progress(struct run *r, int64_t done, int64_t total, int64_t step, int64_t steps, double epoch, double epochs);
 /* One step's numbers: goes into every series, and as a metric event when due (log_every, at most 20 a second). */
 void run_metrics(struct run *r, int64_t step, double epoch, const char *const *names, const double *values, size_t n);
@@ -62,21 +71,30 @@ bool runs_may_complain(struct runs *rs);
 struct run_now {
     char name[64], model[64], phase[96];
     enum run_state state;
-    double t, phase_t;             /* seconds since start (stops at the end), since the phase began */
-    int64_t done, total;           /* of the phase */
+    double t, phase_t; /* seconds since start (stops at the end), since the phase began */
+    int64_t done, total; /* of the phase */
     int64_t step, steps;
-    double epoch, epochs, eta;     /* eta < 0: unknown */
-    int n;                         /* metrics in order of first appearance */
-    struct run_metric { char name[32]; double value, trend; int64_t step; } metric[RUN_MAX_METRICS]; /* trend: relative change over the last tenth */
-    uint64_t version;              /* changes whenever anything above did */
+    double epoch, epochs, eta; /* eta < 0: unknown */
+    int n; /* metrics in order of first appearance */
+    struct run_metric {
+        char name[32];
+        double value, trend;
+        int64_t step;
+    } metric[RUN_MAX_METRICS]; /* trend: relative change over the last tenth */
+    uint64_t version; /* changes whenever anything above did */
 };
 void run_now(struct run *r, struct run_now *out);
 enum run_state run_state(struct run *r);
-int run_exit_code(struct run *r);                              /* -1: not ended */
-struct val *run_start_info(struct run *r);                     /* copy of the start fields */
-struct val *run_last_report(struct run *r, const char *kind);  /* copy, or NULL */
+int run_exit_code(struct run *r); /* -1: not ended */
+struct val *run_start_info(struct run *r); /* copy of the start fields */
+struct val *run_last_report(struct run *r, const char *kind); /* copy, or NULL */
 
-struct bucket { int64_t step0; float min, max; double mean; int64_t count, bad; }; /* bad: non-finite values */
+struct bucket {
+    int64_t step0;
+    float min, max;
+    double mean;
+    int64_t count, bad;
+}; /* bad: non-finite values */
 /* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
 size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
 /* The buckets of steps [from, to) at the finest kept resolution, at most n. */

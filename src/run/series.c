@@ -28,8 +28,8 @@ struct series {
     char name[32];
     int k;
     int64_t first, last; /* steps; last < 0: empty */
-    double value;        /* the last one, finite or not */
-    int64_t n_raw;       /* points ever added; slot = n % RAW */
+    double value; /* the last one, finite or not */
+    int64_t n_raw; /* points ever added; slot = n % RAW */
     int64_t raw_step[RAW];
     double raw[RAW];
     struct ring ring[RINGS];

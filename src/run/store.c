@@ -143,7 +143,8 @@ static void full_notice(struct run *r, const char *what, int err) {
     struct runs *rs = r->rs;
     char text[256];
     if (!runs_may_complain(rs)) return;
-    snprintf(text, sizeof text, "Cannot write %s of %s: %s. The run goes on; what does not fit is kept in memory and tried again.", what, r->name, strerror(err));
+    snprintf(
+        text, sizeof text, "Cannot write %s of %s: %s. The run goes on; what does not fit is kept in memory and tried again.", what, r->name, strerror(err));
     runs_notice(rs, "warn", text);
 }
 

@@ -12,7 +12,11 @@
 #define HANDLE_META "hone.handle"
 
 static const enum by by_of[] = {
-    [TASK_PROMPT] = BY_PROMPT, [TASK_SCRIPT] = BY_SCRIPT, [TASK_LUA] = BY_SCRIPT, [TASK_CALLBACK] = BY_SCRIPT, [TASK_CONFIG] = BY_CONFIG,
+    [TASK_PROMPT] = BY_PROMPT,
+    [TASK_SCRIPT] = BY_SCRIPT,
+    [TASK_LUA] = BY_SCRIPT,
+    [TASK_CALLBACK] = BY_SCRIPT,
+    [TASK_CONFIG] = BY_CONFIG,
 };
 
 /* ---- calls ---- */
@@ -272,7 +276,12 @@ static int handle_tostring(lua_State *L) {
 }
 
 static const luaL_Reg handle_meta[] = {
-    {"__index", handle_index}, {"__newindex", handle_newindex}, {"__len", handle_len}, {"__eq", handle_eq}, {"__tostring", handle_tostring}, {NULL, NULL},
+    {"__index", handle_index},
+    {"__newindex", handle_newindex},
+    {"__len", handle_len},
+    {"__eq", handle_eq},
+    {"__tostring", handle_tostring},
+    {NULL, NULL},
 };
 
 void bind_open(lua_State *L) {

@@ -196,7 +196,8 @@ static void trace(lua_State *co, struct buf *out, bool prompt) {
             more++;
             continue;
         }
-        buf_addf(&b, "\n  %s:%d: in %s%s%s", ar.short_src, ar.currentline, ar.name ? "function '" : "the main chunk", ar.name ? ar.name : "", ar.name ? "'" : "");
+        buf_addf(
+            &b, "\n  %s:%d: in %s%s%s", ar.short_src, ar.currentline, ar.name ? "function '" : "the main chunk", ar.name ? ar.name : "", ar.name ? "'" : "");
         shown++;
     }
     if (more) buf_addf(&b, "\n  ... and %d more", more);
@@ -244,7 +245,8 @@ void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct 
     buf_adds(&text, "");
     p = text.data;
     if (prompt && strncmp(p, "prompt:1: ", 10) == 0) p += 10;
-    if (strcmp(p, "not enough memory") == 0 && s->over_block) buf_adds(out, "not enough memory: a string may have 16 MiB, a table 2 million items (1 million with names); data belongs in a data file");
+    if (strcmp(p, "not enough memory") == 0 && s->over_block)
+        buf_adds(out, "not enough memory: a string may have 16 MiB, a table 2 million items (1 million with names); data belongs in a data file");
     else if (strcmp(p, "not enough memory") == 0) buf_addf(out, "not enough memory: scripts may use %zu MiB", s->cap >> 20);
     else buf_adds(out, p);
     s->over_block = false;

@@ -22,7 +22,9 @@ static struct script *need(struct err *e) {
 }
 
 /* ---- lua ---- */
-struct lua_args { char *code; };
+struct lua_args {
+    char *code;
+};
 static int run_lua(struct call *c, const void *args, struct err *e) {
     const struct lua_args *a = args;
     struct script *s = need(e);
@@ -102,7 +104,10 @@ void cmds_run_file(struct script *s, struct call *c, const char *path, const str
     task_end(s, t, -1, &e, NULL);
 }
 
-struct run_script_args { char *path; struct val *args; };
+struct run_script_args {
+    char *path;
+    struct val *args;
+};
 static int run_run_script(struct call *c, const void *args, struct err *e) {
     const struct run_script_args *a = args;
     struct script *s = need(e);
@@ -122,7 +127,8 @@ static int run_interrupt(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg lua_argv[] = {
-    {"code", "a chunk or an expression; the text of its values is the result", NULL, NULL, ARG_STR, offsetof(struct lua_args, code), ARG_POSITIONAL | ARG_REQUIRED},
+    {"code", "a chunk or an expression; the text of its values is the result", NULL, NULL, ARG_STR, offsetof(struct lua_args, code),
+        ARG_POSITIONAL | ARG_REQUIRED},
     {NULL},
 };
 static const struct arg run_script_argv[] = {
@@ -132,15 +138,26 @@ static const struct arg run_script_argv[] = {
 };
 
 static const struct cmd cmd_lua = {
-    {"lua", "evaluates Lua in the session", "hone.lua{\"1 + 1\"}", lua_argv, sizeof(struct lua_args)}, OWNER_SCRIPT, CMD_WHILE_RUNNING, run_lua, NULL,
+    {"lua", "evaluates Lua in the session", "hone.lua{\"1 + 1\"}", lua_argv, sizeof(struct lua_args)},
+    OWNER_SCRIPT,
+    CMD_WHILE_RUNNING,
+    run_lua,
+    NULL,
 };
 static const struct cmd cmd_run_script = {
-    {"run_script", "runs a Lua script; ends when the script and the jobs it started have ended", "hone.run_script{\"fashion.lua\"}", run_script_argv, sizeof(struct run_script_args)},
-    OWNER_SCRIPT, CMD_WHILE_RUNNING, run_run_script, NULL,
+    {"run_script", "runs a Lua script; ends when the script and the jobs it started have ended", "hone.run_script{\"fashion.lua\"}", run_script_argv,
+        sizeof(struct run_script_args)},
+    OWNER_SCRIPT,
+    CMD_WHILE_RUNNING,
+    run_run_script,
+    NULL,
 };
 static const struct cmd cmd_interrupt = {
     {"interrupt", "interrupts the evaluation at the prompt, or else the script; runs go on", "hone.interrupt{}", NULL, 0},
-    OWNER_ANY, CMD_WHILE_RUNNING | CMD_LINE, run_interrupt, NULL,
+    OWNER_ANY,
+    CMD_WHILE_RUNNING | CMD_LINE,
+    run_interrupt,
+    NULL,
 };
 
 const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_interrupt, NULL};

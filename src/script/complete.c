@@ -205,7 +205,10 @@ static void ask_lua(struct completer *c, const char *chain, size_t n) {
     free(a);
 }
 
-struct walk { const char *chain; struct val *names; };
+struct walk {
+    const char *chain;
+    struct val *names;
+};
 static int walk_protected(lua_State *L) {
     struct walk *w = lua_touserdata(L, 1);
     const char *p = w->chain;
@@ -243,8 +246,8 @@ void complete_answer(struct script *s, struct complete_ask *a) {
     free(a);
 }
 
-static const char *const keywords[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
-    "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"};
+static const char *const keywords[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
+    "or", "repeat", "return", "then", "true", "until", "while"};
 
 static int by_text(const void *a, const void *b) {
     const struct val *const *x = a, *const *y = b;

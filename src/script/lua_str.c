@@ -7,9 +7,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#define DEPTH 200            /* recursion of the matcher */
+#define DEPTH 200 /* recursion of the matcher */
 #define CAPTURES 32
-#define PIECE 65536          /* bytes that a loop may take without a look at the interrupt */
+#define PIECE 65536 /* bytes that a loop may take without a look at the interrupt */
 enum { CAP_OPEN = -1, CAP_POSITION = -2 };
 
 struct match {
@@ -17,7 +17,10 @@ struct match {
     const char *src, *src_end, *pat_end;
     unsigned steps;
     int depth, level;
-    struct { const char *at; ptrdiff_t len; } cap[CAPTURES];
+    struct {
+        const char *at;
+        ptrdiff_t len;
+    } cap[CAPTURES];
 };
 
 static const char *match(struct match *m, const char *s, const char *p);
@@ -515,8 +518,15 @@ static int str_lower(lua_State *L) { return mapped(L, tolower); }
 static int str_reverse(lua_State *L) { return mapped(L, NULL); }
 
 static const luaL_Reg functions[] = {
-    {"find", str_find}, {"match", str_match}, {"gmatch", str_gmatch}, {"gsub", str_gsub}, {"rep", str_rep}, {"upper", str_upper}, {"lower", str_lower},
-    {"reverse", str_reverse}, {NULL, NULL},
+    {"find", str_find},
+    {"match", str_match},
+    {"gmatch", str_gmatch},
+    {"gsub", str_gsub},
+    {"rep", str_rep},
+    {"upper", str_upper},
+    {"lower", str_lower},
+    {"reverse", str_reverse},
+    {NULL, NULL},
 };
 
 /* Puts fn in the place of the library's, which becomes its first upvalue; the name and `flag` follow. */

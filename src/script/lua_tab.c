@@ -84,7 +84,8 @@ static int tab_concat(lua_State *L) {
         lua_geti(L, 1, i);
         if (!lua_isstring(L, -1)) return luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
         size_t more = lua_rawlen(L, -1);
-        if (lua_type(L, -1) == LUA_TSTRING && (more > SCRIPT_TEXT_MAX || luaL_bufflen(&b) + lsep > SCRIPT_TEXT_MAX - more)) return luaL_error(L, "table.concat would make more than 16 MiB");
+        if (lua_type(L, -1) == LUA_TSTRING && (more > SCRIPT_TEXT_MAX || luaL_bufflen(&b) + lsep > SCRIPT_TEXT_MAX - more))
+            return luaL_error(L, "table.concat would make more than 16 MiB");
         if (more > TICK_BYTES) state_tick(L);
         luaL_addvalue(&b);
         if (i == last) break;
@@ -198,7 +199,13 @@ static int tab_sort(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"concat", tab_concat}, {"insert", tab_insert}, {"move", tab_move}, {"remove", tab_remove}, {"sort", tab_sort}, {"unpack", tab_unpack}, {NULL, NULL},
+    {"concat", tab_concat},
+    {"insert", tab_insert},
+    {"move", tab_move},
+    {"remove", tab_remove},
+    {"sort", tab_sort},
+    {"unpack", tab_unpack},
+    {NULL, NULL},
 };
 
 void lua_tab_open(lua_State *L) {

@@ -19,7 +19,11 @@ struct pass {
     uint64_t before;
 };
 
-struct event { const struct val *ev; int ref; lua_State *co; };
+struct event {
+    const struct val *ev;
+    int ref;
+    lua_State *co;
+};
 static int push_event(lua_State *L) {
     struct event *e = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, e->ref);
@@ -63,7 +67,11 @@ static bool wants(struct script *s, struct sub *b, const struct val *ev) {
 }
 
 /* The ring's lock may be held while this runs, so the values are only copied here. */
-struct kept { struct val **v; size_t n; struct pass *p; };
+struct kept {
+    struct val **v;
+    size_t n;
+    struct pass *p;
+};
 static void keep(void *ctx, uint64_t seq, const struct val *ev) {
     struct kept *k = ctx;
     if (k->p->only && seq >= k->p->before) return;

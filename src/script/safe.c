@@ -14,10 +14,13 @@
 #include "src/base/io.h"
 
 #define LOAD_PIECE 16384 /* bytes */
-#define OUT_PIECE 65536  /* bytes */
+#define OUT_PIECE 65536 /* bytes */
 
 /* The compiler gets the text in pieces: between two of them it can be interrupted. */
-struct pieces { const char *p; size_t left; };
+struct pieces {
+    const char *p;
+    size_t left;
+};
 static const char *next_piece(lua_State *L, void *ud, size_t *n) {
     struct pieces *x = ud;
     const char *p = x->p;
@@ -30,8 +33,10 @@ static const char *next_piece(lua_State *L, void *ud, size_t *n) {
 
 int safe_load_text(lua_State *L, const char *text, size_t n, const char *chunk, int env) {
     int rc = LUA_ERRSYNTAX;
-    if (n > SCRIPT_TEXT_MAX) lua_pushfstring(L, "%s is larger than 16 MiB: data belongs in a data file", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
-    else if (n && text[0] == LUA_SIGNATURE[0]) lua_pushfstring(L, "%s is bytecode, which is never loaded: give the Lua source", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
+    if (n > SCRIPT_TEXT_MAX)
+        lua_pushfstring(L, "%s is larger than 16 MiB: data belongs in a data file", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
+    else if (n && text[0] == LUA_SIGNATURE[0])
+        lua_pushfstring(L, "%s is bytecode, which is never loaded: give the Lua source", *chunk == '@' || *chunk == '=' ? chunk + 1 : "the chunk");
     else rc = lua_load(L, next_piece, &(struct pieces){text, n}, chunk, "t");
     if (rc == LUA_OK && env) {
         lua_pushvalue(L, env);
@@ -196,7 +201,8 @@ static int l_setmetatable(lua_State *L) {
     luaL_argexpected(L, t == LUA_TNIL || t == LUA_TTABLE, 2, "nil or table");
     if (t == LUA_TTABLE) {
         lua_pushliteral(L, "__gc");
-        if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "finalizers (__gc) are not available, because an interrupt could not stop them: use a local with <close>");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "finalizers (__gc) are not available, because an interrupt could not stop them: use a local with <close>");
         lua_pop(L, 1);
     }
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
@@ -392,13 +398,26 @@ static void keep_only(lua_State *L, const char *lib, const char *const *names) {
 }
 
 static const luaL_Reg libs[] = {
-    {LUA_GNAME, luaopen_base}, {LUA_LOADLIBNAME, luaopen_package}, {LUA_COLIBNAME, luaopen_coroutine}, {LUA_TABLIBNAME, luaopen_table},
-    {LUA_IOLIBNAME, luaopen_io}, {LUA_OSLIBNAME, luaopen_os}, {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
-    {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_DBLIBNAME, luaopen_debug},
+    {LUA_GNAME, luaopen_base},
+    {LUA_LOADLIBNAME, luaopen_package},
+    {LUA_COLIBNAME, luaopen_coroutine},
+    {LUA_TABLIBNAME, luaopen_table},
+    {LUA_IOLIBNAME, luaopen_io},
+    {LUA_OSLIBNAME, luaopen_os},
+    {LUA_STRLIBNAME, luaopen_string},
+    {LUA_MATHLIBNAME, luaopen_math},
+    {LUA_UTF8LIBNAME, luaopen_utf8},
+    {LUA_DBLIBNAME, luaopen_debug},
 };
 static const luaL_Reg globals[] = {
-    {"load", l_load}, {"loadfile", l_loadfile}, {"dofile", l_dofile}, {"xpcall", l_xpcall}, {"setmetatable", l_setmetatable},
-    {"collectgarbage", l_collectgarbage}, {"print", l_print}, {NULL, NULL},
+    {"load", l_load},
+    {"loadfile", l_loadfile},
+    {"dofile", l_dofile},
+    {"xpcall", l_xpcall},
+    {"setmetatable", l_setmetatable},
+    {"collectgarbage", l_collectgarbage},
+    {"print", l_print},
+    {NULL, NULL},
 };
 static const char *const debug_names[] = {"traceback", "getinfo", NULL};
 static const char *const os_names[] = {"clock", "date", "difftime", "getenv", "remove", "rename", "time", "tmpname", NULL};

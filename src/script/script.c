@@ -53,7 +53,13 @@ static int port_eval(void *ctx, const char *text, size_t n, const char *chunk, s
     struct script *s = ctx;
     if (queue_reserve(reply) != 0) return err_set(e, "the prompt has too many answers outstanding: wait for the evaluation or press Ctrl-C");
     struct msg *m = X_NEW(struct msg, 1);
-    *m = (struct msg){.kind = MSG_EVAL, .text = mem_strn(text, n), .n = n, .chunk = mem_str(chunk ? chunk : "prompt"), .reply = reply, .tag = tag, .seq = atomic_fetch_add(&s->submitted, 1) + 1};
+    *m = (struct msg){.kind = MSG_EVAL,
+        .text = mem_strn(text, n),
+        .n = n,
+        .chunk = mem_str(chunk ? chunk : "prompt"),
+        .reply = reply,
+        .tag = tag,
+        .seq = atomic_fetch_add(&s->submitted, 1) + 1};
     atomic_fetch_add(&s->live, 1); /* busy from now on; taken back when the task is made */
     if (queue_put(&s->inbox, m) == 0) return 0;
     atomic_fetch_sub(&s->live, 1);

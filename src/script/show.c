@@ -14,10 +14,10 @@
 #define COLUMNS 78
 #define LINES 18
 #define STRING_MAX 16384 /* bytes of a string that is the value itself */
-#define QUOTED_MAX 64    /* bytes of a string inside a table */
+#define QUOTED_MAX 64 /* bytes of a string inside a table */
 #define ENTRY_MAX 70
 #define DEPTH 4
-#define WALK_MAX 100000  /* entries looked at while naming those of a table */
+#define WALK_MAX 100000 /* entries looked at while naming those of a table */
 #define SORT_MAX 256
 
 struct shower {

@@ -11,12 +11,14 @@
 
 #include "src/base/thread.h"
 
-#define HOOK_COUNT 50    /* instructions between two looks at the flag; one on a string of 1 MiB takes 0.3 ms */
+#define HOOK_COUNT 50 /* instructions between two looks at the flag; one on a string of 1 MiB takes 0.3 ms */
 #define HOOK_COUNT_BIG 4 /* while larger strings are alive: one of 16 MiB takes 5 ms */
 
 /* Each Lua thread keeps the script in its extra space, copied from the main thread; bit 0 marks a poisoned thread. */
 static uintptr_t *slot(lua_State *L) { return (uintptr_t *)lua_getextraspace(L); }
-struct script *state_of(lua_State *L) { return (struct script *)(*slot(L) & ~(uintptr_t)1); }
+struct script *state_of(lua_State *L) {
+    return (struct script *)(*slot(L) & ~(uintptr_t)1);
+}
 bool state_poisoned(lua_State *L) { return *slot(L) & 1; }
 
 /* A string is one block that never grows. Nothing in a C function of Lua looks at the interrupt, but each asks here for memory: once an

@@ -15,20 +15,20 @@
 #include "src/call/port.h"
 #include "src/run/record.h"
 
-#define SCRIPT_TEXT_MAX (16u << 20)    /* bytes of one Lua source, and of one string */
-#define SCRIPT_TABLE_MAX (32u << 20)   /* bytes of one block of a table: 2 M items, or 1 M with names */
-#define SCRIPT_BIG (1u << 20)          /* bytes: an instruction on a larger string takes long enough to look at the interrupt more often */
-#define SCRIPT_BIG_STRINGS 256         /* more cannot be alive under the memory cap */
+#define SCRIPT_TEXT_MAX (16u << 20) /* bytes of one Lua source, and of one string */
+#define SCRIPT_TABLE_MAX (32u << 20) /* bytes of one block of a table: 2 M items, or 1 M with names */
+#define SCRIPT_BIG (1u << 20) /* bytes: an instruction on a larger string takes long enough to look at the interrupt more often */
+#define SCRIPT_BIG_STRINGS 256 /* more cannot be alive under the memory cap */
 
 enum task_kind { TASK_PROMPT, TASK_SCRIPT, TASK_LUA, TASK_CALLBACK, TASK_CONFIG };
 
 /* A call that a task waits for. Outlives the task if that was interrupted: then the late reply frees it. */
 struct wait {
-    struct task *task;  /* NULL: abandoned */
-    struct call *done;  /* the reply, or NULL */
+    struct task *task; /* NULL: abandoned */
+    struct call *done; /* the reply, or NULL */
     const struct cmd *cmd;
-    struct val *args;   /* of a job that is waited for: its own are found by them */
-    struct val **box;   /* on the waiting thread's stack: takes the result */
+    struct val *args; /* of a job that is waited for: its own are found by them */
+    struct val **box; /* on the waiting thread's stack: takes the result */
     bool interrupted;
 };
 
@@ -36,19 +36,19 @@ struct wait {
 struct task {
     enum task_kind kind;
     lua_State *co;
-    int ref;                /* of co in the registry */
-    struct queue *reply;    /* TASK_PROMPT: a slot is reserved in it */
+    int ref; /* of co in the registry */
+    struct queue *reply; /* TASK_PROMPT: a slot is reserved in it */
     void *tag;
-    struct call *call;      /* TASK_SCRIPT, TASK_LUA: the deferred command */
+    struct call *call; /* TASK_SCRIPT, TASK_LUA: the deferred command */
     struct wait *wait;
     bool queued, running, unwind; /* unwind: interrupted, every instruction raises until the top is reached */
-    bool show, draining;    /* show: print the values; draining: ended, its jobs run on */
-    struct buf out;         /* TASK_PROMPT: output that is not sent yet */
-    double out_at;          /* when the last was sent */
-    double slice;           /* when it last began to run */
-    uint64_t seq;           /* of a prompt's: its number */
-    int nargs;              /* on co's stack for the first resume */
-    char *name, *text;      /* chunk name and source (of a prompt line), for messages */
+    bool show, draining; /* show: print the values; draining: ended, its jobs run on */
+    struct buf out; /* TASK_PROMPT: output that is not sent yet */
+    double out_at; /* when the last was sent */
+    double slice; /* when it last began to run */
+    uint64_t seq; /* of a prompt's: its number */
+    int nargs; /* on co's stack for the first resume */
+    char *name, *text; /* chunk name and source (of a prompt line), for messages */
     struct handle *jobs;
     size_t n_jobs, dropped; /* dropped: output pieces that found the reply queue full */
     struct err err;
@@ -57,7 +57,7 @@ struct task {
 
 struct sub { /* run:on(event, fn) */
     char *run, *event; /* run NULL: of any, or not made yet */
-    struct handle h;   /* id 0: of any run */
+    struct handle h; /* id 0: of any run */
     int ref;
     struct sub *next;
 };
@@ -89,49 +89,50 @@ struct script {
     pthread_t thread;
     void (*print)(void *ctx, const char *text, size_t n);
     void *print_ctx;
-    size_t cap;             /* bytes of Lua memory */
+    size_t cap; /* bytes of Lua memory */
     /* any thread */
-    _Atomic int intr;       /* 1: an interrupt waits to be seen; 2: what ran has taken it */
+    _Atomic int intr; /* 1: an interrupt waits to be seen; 2: what ran has taken it */
     _Atomic uint64_t submitted, intr_upto; /* evaluations so far; those the interrupt means */
     _Atomic bool quit;
-    _Atomic int live;       /* tasks that a user waits for */
-    struct queue inbox;     /* struct msg */
-    struct queue replies;   /* struct call, ctx = struct wait */
-    int wake[2];            /* a byte: interrupt, quit, or news in the run record */
+    _Atomic int live; /* tasks that a user waits for */
+    struct queue inbox; /* struct msg */
+    struct queue replies; /* struct call, ctx = struct wait */
+    int wake[2]; /* a byte: interrupt, quit, or news in the run record */
     /* script thread */
     lua_State *L;
     size_t used;
-    size_t outstanding;     /* calls whose reply is not here yet */
-    bool over_block;        /* a block was refused for its own size since this was last cleared */
+    size_t outstanding; /* calls whose reply is not here yet */
+    bool over_block; /* a block was refused for its own size since this was last cleared */
     void *big[SCRIPT_BIG_STRINGS]; /* strings over SCRIPT_BIG bytes that are alive */
     size_t n_big;
     struct task *tasks, *cur;
     struct sub *subs;
     uint64_t next_event;
-    int depth;              /* of serving inside a wait that cannot yield */
-    double prompt_ended;    /* when the last evaluation did */
-    double deadline;        /* 0: none; past it every instruction raises (printing, completion) */
-    bool late;              /* the deadline was hit */
-    struct buf show, text;  /* reused by printing (show) and conversions (text), so that an error in the middle leaks nothing */
+    int depth; /* of serving inside a wait that cannot yield */
+    double prompt_ended; /* when the last evaluation did */
+    double deadline; /* 0: none; past it every instruction raises (printing, completion) */
+    bool late; /* the deadline was hit */
+    struct buf show, text; /* reused by printing (show) and conversions (text), so that an error in the middle leaks nothing */
 };
 
 /* state.c */
 int state_open(struct script *s, struct err *e);
 void state_close(struct script *s);
 struct script *state_of(lua_State *L);
-bool state_poisoned(lua_State *L);   /* an interrupt was raised there by the hook: hooks may be off in that thread for good */
-void state_tick(lua_State *L);       /* long C loops: raises when interrupted */
-void state_collect(lua_State *L);    /* a whole garbage collection in small steps, each followed by a tick */
-int state_interrupt(lua_State *L);   /* raises "interrupted" and keeps raising */
-void state_rearm(lua_State *L);      /* puts the hook on a thread at its normal count */
+bool state_poisoned(lua_State *L); /* an interrupt was raised there by the hook: hooks may be off in that thread for good */
+void state_tick(lua_State *L); /* long C loops: raises when interrupted */
+void state_collect(lua_State *L); /* a whole garbage collection in small steps, each followed by a tick */
+int state_interrupt(lua_State *L); /* raises "interrupted" and keeps raising */
+void state_rearm(lua_State *L); /* puts the hook on a thread at its normal count */
 /* safe.c, lua_str.c, lua_tab.c: replaced library functions */
 void safe_open(lua_State *L);
 int safe_load_file(lua_State *L, const char *path); /* pushes the chunk, or raises */
-int safe_load_text(lua_State *L, const char *text, size_t n, const char *chunk, int env); /* LUA_OK or the status of lua_load, message pushed; raises for bytecode */
+int safe_load_text(
+    lua_State *L, const char *text, size_t n, const char *chunk, int env); /* LUA_OK or the status of lua_load, message pushed; raises for bytecode */
 void lua_str_open(lua_State *L);
 void lua_tab_open(lua_State *L);
 /* lua_val.c */
-struct val **val_box(lua_State *L);  /* pushes a userdata that frees the value it holds, whatever raises */
+struct val **val_box(lua_State *L); /* pushes a userdata that frees the value it holds, whatever raises */
 struct val *val_from(lua_State *L, int idx, const char *what); /* raises a sentence that names `what` */
 void val_into(lua_State *L, int idx, const char *what, struct val **into); /* the same, leak-free into a box's slot */
 void val_push_lua(lua_State *L, const struct val *v);
@@ -142,17 +143,17 @@ const struct handle *bind_is_handle(lua_State *L, int idx);
 /* Calls a command with the table in *args (taken) and leaves its result on the stack: the C function's own return value. */
 int bind_call(lua_State *L, const char *name, struct val **args);
 void group_open(lua_State *L);
-int on_lua(lua_State *L);             /* run:on(event, fn), hone.on(event, fn) */
-int series_lua(lua_State *L);         /* run:series(name) */
-void on_events(struct script *s);     /* news from the run record -> callbacks */
+int on_lua(lua_State *L); /* run:on(event, fn), hone.on(event, fn) */
+int series_lua(lua_State *L); /* run:series(name) */
+void on_events(struct script *s); /* news from the run record -> callbacks */
 void on_release(struct script *s);
 /* task.c */
 struct task *task_new(struct script *s, enum task_kind kind, const char *name);
-void task_start(struct script *s, struct task *t);                 /* the function and nargs arguments are on t->co */
+void task_start(struct script *s, struct task *t); /* the function and nargs arguments are on t->co */
 void task_end(struct script *s, struct task *t, int status, struct err *err, const char *text); /* replies and frees; text: for the prompt, NULL: that of err */
-void script_interrupt(struct script *s);                             /* any thread */
-bool task_stopping(struct script *s, struct task *t);               /* an interrupt that means this task */
-int task_wait(lua_State *L, struct wait *w, lua_KFunction k);       /* yields or serves until w->done; then k */
+void script_interrupt(struct script *s); /* any thread */
+bool task_stopping(struct script *s, struct task *t); /* an interrupt that means this task */
+int task_wait(lua_State *L, struct wait *w, lua_KFunction k); /* yields or serves until w->done; then k */
 void task_abandon(struct wait *w);
 void task_wait_free(struct wait *w);
 void task_run_ready(struct script *s);
@@ -170,7 +171,7 @@ int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, b
 void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t); /* the error on top of co as a sentence and a short traceback */
 /* show.c */
 void show_values(lua_State *L, int first, int last, struct buf *out); /* never raises; bounded to a screen and 50 ms */
-void show_plain(lua_State *L, int idx, struct buf *out);             /* as print does; may raise */
+void show_plain(lua_State *L, int idx, struct buf *out); /* as print does; may raise */
 /* complete.c */
 struct val *complete_ask(struct script *s, const char *line, size_t pos);
 void complete_answer(struct script *s, struct complete_ask *ask);

@@ -13,9 +13,9 @@
 #include "src/base/thread.h"
 #include "src/script/script.h"
 
-#define DEPTH_MAX 8       /* of serving in place; deeper only takes replies */
-#define SLICE_MAX 0.02    /* seconds: a script or callback that runs longer when Ctrl-C comes is what blocks the prompt */
-#define JUST_NOW 0.2      /* seconds */
+#define DEPTH_MAX 8 /* of serving in place; deeper only takes replies */
+#define SLICE_MAX 0.02 /* seconds: a script or callback that runs longer when Ctrl-C comes is what blocks the prompt */
+#define JUST_NOW 0.2 /* seconds */
 #define OUT_BYTES 4096
 #define OUT_SECONDS 0.02
 
@@ -86,12 +86,14 @@ void task_end(struct script *s, struct task *t, int status, struct err *err, con
         buf_adds(&b, text ? text : status ? err->text : "");
         queue_put_reserved(t->reply, new_reply(t, false, status, buf_take(&b)));
         break;
-    case TASK_SCRIPT: case TASK_LUA:
+    case TASK_SCRIPT:
+    case TASK_LUA:
         if (status) t->call->err = *err;
         else if (t->kind == TASK_LUA && text) call_result(t->call, val_str(text));
         call_done(t->call, status);
         break;
-    case TASK_CALLBACK: case TASK_CONFIG:
+    case TASK_CALLBACK:
+    case TASK_CONFIG:
         if (!status) break;
         buf_addf(&b, t->kind == TASK_CONFIG ? "%s: " : "run:on(\"%s\"): ", t->name);
         buf_adds(&b, text ? text : err->text);

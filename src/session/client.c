@@ -23,20 +23,20 @@
 #include "src/session/wire.h"
 
 struct client {
-    int sock, tty, out;     /* out: where frames go */
-    bool out_own;           /* out is reopened and non-blocking; else it is descriptor 1 */
-    struct buf in;          /* from the session */
-    struct buf send;        /* to the session */
-    struct buf frame;       /* being written to the terminal */
+    int sock, tty, out; /* out: where frames go */
+    bool out_own; /* out is reopened and non-blocking; else it is descriptor 1 */
+    struct buf in; /* from the session */
+    struct buf send; /* to the session */
+    struct buf frame; /* being written to the terminal */
     size_t frame_at;
-    bool frame_open;        /* a frame was taken and is not acknowledged yet */
-    bool over;              /* the loop ends */
-    bool lost;              /* the terminal is gone: nothing to restore or print */
+    bool frame_open; /* a frame was taken and is not acknowledged yet */
+    bool over; /* the loop ends */
+    bool lost; /* the terminal is gone: nothing to restore or print */
     int code;
-    struct buf last;        /* what the session left to print */
-    bool told;              /* it sent its end */
+    struct buf last; /* what the session left to print */
+    bool told; /* it sent its end */
     const struct client_then *then; /* or NULL: done */
-    struct err err;         /* of it */
+    struct err err; /* of it */
 };
 
 /* For handlers: what restores the terminal. Written before they are installed. */
@@ -58,12 +58,9 @@ void client_restore_now(void) {
 
 static void on_signal(int sig) {
     int keep = errno;
-    if (sig == SIGWINCH)
-        got_winch = 1;
-    else if (sig == SIGTSTP)
-        got_stop = 1;
-    else
-        got_end = 1;
+    if (sig == SIGWINCH) got_winch = 1;
+    else if (sig == SIGTSTP) got_stop = 1;
+    else got_end = 1;
     ssize_t r = write(wake[1], "s", 1);
     (void)r;
     errno = keep;
@@ -309,10 +306,8 @@ static void client_loop(struct client *c) {
             {c->sock, (short)(POLLIN | (c->send.len ? POLLOUT : 0)), 0}, {writes ? c->out : -1, POLLOUT, 0}};
         if (poll(p, LEN(p), -1) < 0 && errno != EINTR) break;
         if (p[0].revents) take_signals(c);
-        if (p[1].revents & POLLIN)
-            read_keys(c);
-        else if (p[1].revents)
-            c->lost = c->over = true; /* a hung-up terminal polls for ever */
+        if (p[1].revents & POLLIN) read_keys(c);
+        else if (p[1].revents) c->lost = c->over = true; /* a hung-up terminal polls for ever */
         if (p[2].revents & (POLLIN | POLLHUP | POLLERR)) read_socket(c);
         if (p[3].revents & (POLLERR | POLLHUP)) c->lost = c->over = true;
         if (c->frame_open && !c->lost) write_frame(c);

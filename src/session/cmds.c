@@ -28,30 +28,26 @@ struct word_args {
     char *name;
     struct val *args;
 };
-static const struct arg demo_args[] = {
-    {"name", "fashion, intents, article, credit or another one of share/hone/experiments", NULL, "fashion", ARG_STR, offsetof(struct word_args, name), ARG_POSITIONAL},
-    {"args", "what the example sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST},
-    {NULL}};
-static const struct arg run_args[] = {
-    {"script", "the Lua file of the experiment", NULL, NULL, ARG_PATH, offsetof(struct word_args, name), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
-    {"args", "what the script sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST},
-    {NULL}};
-static const struct cmd cmd_demo = {
-    {"demo", "a built-in example on real data: on a terminal with the dashboard, elsewhere in lines", "-- in a shell: hone demo fashion", demo_args, sizeof(struct word_args)},
+static const struct arg demo_args[] = {{"name", "fashion, intents, article, credit or another one of share/hone/experiments", NULL, "fashion", ARG_STR,
+                                           offsetof(struct word_args, name), ARG_POSITIONAL},
+    {"args", "what the example sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {NULL}};
+static const struct arg run_args[] = {{"script", "the Lua file of the experiment", NULL, NULL, ARG_PATH, offsetof(struct word_args, name),
+                                          ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
+    {"args", "what the script sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {NULL}};
+static const struct cmd cmd_demo = {{"demo", "a built-in example on real data: on a terminal with the dashboard, elsewhere in lines",
+                                        "-- in a shell: hone demo fashion", demo_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_run = {
-    {"run", "runs an experiment script: on a terminal in this folder's session with the dashboard, elsewhere in lines", "-- in a shell: hone run script.lua", run_args, sizeof(struct word_args)},
+static const struct cmd cmd_run = {{"run", "runs an experiment script: on a terminal in this folder's session with the dashboard, elsewhere in lines",
+                                       "-- in a shell: hone run script.lua", run_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_attach = {
-    {"attach", "the dashboard of this folder's session, on this terminal", "-- in a shell: hone attach", NULL, 0}, OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
+static const struct cmd cmd_attach = {{"attach", "the dashboard of this folder's session, on this terminal", "-- in a shell: hone attach", NULL, 0}, OWNER_ANY,
+    CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_watch = {
     {"watch", "follow the session's events, read only", "-- in a shell: hone watch", NULL, 0}, OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_reset = {
-    {"reset", "mend a terminal that a killed program left in disorder", "-- in a shell: hone reset", NULL, 0}, OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_clients = {
-    {"clients", "who is connected to this session", "hone.clients{}", NULL, 0}, OWNER_UI, CMD_WATCHER, run_clients, NULL};
-static const struct cmd cmd_shutdown = {
-    {"shutdown", "stop the jobs at the next step, save, and end this folder's session", "hone.shutdown{}", NULL, 0},
+static const struct cmd cmd_reset = {{"reset", "mend a terminal that a killed program left in disorder", "-- in a shell: hone reset", NULL, 0}, OWNER_ANY,
+    CMD_LINE | CMD_SHELL, only_shell, NULL};
+static const struct cmd cmd_clients = {{"clients", "who is connected to this session", "hone.clients{}", NULL, 0}, OWNER_UI, CMD_WATCHER, run_clients, NULL};
+static const struct cmd cmd_shutdown = {{"shutdown", "stop the jobs at the next step, save, and end this folder's session", "hone.shutdown{}", NULL, 0},
     OWNER_UI, CMD_LINE | CMD_CONFIRM | CMD_WHILE_RUNNING, run_shutdown, NULL};
 
 const struct cmd *const cmds_session[] = {&cmd_attach, &cmd_clients, &cmd_demo, &cmd_reset, &cmd_run, &cmd_shutdown, &cmd_watch, NULL};

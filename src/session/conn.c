@@ -145,11 +145,14 @@ void conn_end(struct server *s, struct conn *c, int code, const char *why) {
 }
 
 static int attach_ui(struct server *s, struct conn *c, const struct val *args, struct err *e) {
-    struct term_info t = {
-        .term = val_get_str(args, "term", "vt100"), .codeset = val_get_str(args, "codeset", "ANSI_X3.4-1968"),
-        .colors = val_get_str(args, "colors", "auto"), .glyphs = val_get_str(args, "glyphs", "auto"),
-        .rows = (int)val_get_int(args, "rows", 24), .cols = (int)val_get_int(args, "cols", 80),
-        .no_color = val_get_bool(args, "no_color", false), .budget = (int)val_get_int(args, "budget", 0)};
+    struct term_info t = {.term = val_get_str(args, "term", "vt100"),
+        .codeset = val_get_str(args, "codeset", "ANSI_X3.4-1968"),
+        .colors = val_get_str(args, "colors", "auto"),
+        .glyphs = val_get_str(args, "glyphs", "auto"),
+        .rows = (int)val_get_int(args, "rows", 24),
+        .cols = (int)val_get_int(args, "cols", 80),
+        .no_color = val_get_bool(args, "no_color", false),
+        .budget = (int)val_get_int(args, "budget", 0)};
     snprintf(c->term, sizeof c->term, "%s", t.term);
     return s->cfg->ui->attach(s->cfg->ui->ctx, &t, e);
 }
@@ -160,7 +163,7 @@ static int attach(struct server *s, struct conn *c, const struct val *id, const 
     if (attach_ui(s, c, args, e)) return -1;
     c->wishes = val_copy(args);
     c->have_modes = wire_unhex(val_get_str(args, "modes", NULL), &c->modes, sizeof c->modes) &&
-        wire_unhex(val_get_str(args, "raw", NULL), &c->raw, sizeof c->raw);
+                    wire_unhex(val_get_str(args, "raw", NULL), &c->raw, sizeof c->raw);
     c->tty = c->passed;
     c->passed = -1;
     answer(c, id, NULL);
@@ -174,12 +177,9 @@ static int attach(struct server *s, struct conn *c, const struct val *id, const 
 
 static int hello(struct server *s, struct conn *c, const struct val *id, const struct val *args, struct err *e) {
     const char *role = val_get_str(args, "role", "owner");
-    if (strcmp(role, "watcher") == 0)
-        c->watcher = true;
-    else if (strcmp(role, "owner") != 0)
-        return err_code(e, ERR_USAGE, "there is no role \"%s\"; it is owner or watcher", role);
-    else if (c->watcher)
-        return err_code(e, ERR_USAGE, "a watcher cannot become owner; connect again");
+    if (strcmp(role, "watcher") == 0) c->watcher = true;
+    else if (strcmp(role, "owner") != 0) return err_code(e, ERR_USAGE, "there is no role \"%s\"; it is owner or watcher", role);
+    else if (c->watcher) return err_code(e, ERR_USAGE, "a watcher cannot become owner; connect again");
     struct val *r = val_table();
     val_set_str(r, "event", "hello");
     val_set_str(r, "version", s->cfg->version);
@@ -201,8 +201,7 @@ static int subscribe(struct server *s, struct conn *c, const struct val *id, con
 
 static int request_call(struct server *s, struct conn *c, const struct val *id, const char *name, const struct val *args, struct err *e) {
     const struct cmd *cmd = hub_find(s->cfg->hub, name);
-    if (cmd && c->watcher && !(cmd->flags & CMD_WATCHER))
-        return err_code(e, ERR_USAGE, "a watcher may not call %s; connect as owner", name);
+    if (cmd && c->watcher && !(cmd->flags & CMD_WATCHER)) return err_code(e, ERR_USAGE, "a watcher may not call %s; connect as owner", name);
     if (c->pending >= PENDING_MAX) return err_set(e, "%d requests of this client are under way already; wait for an answer", c->pending);
     if (cmd && cmd->owner != OWNER_UI && cmd->owner != OWNER_ANY) server_start(s);
     struct call *call = call_new(s->cfg->hub, name, args ? val_copy(args) : NULL, BY_SOCKET, e);
@@ -225,20 +224,13 @@ static void request(struct server *s, struct conn *c, const char *text, size_t n
     const struct val *id = val_get(v, "id"), *args = val_get(v, "args");
     const char *cmd = val_get_str(v, "cmd", NULL);
     int r = 0;
-    if (!v)
-        r = -1;
-    else if (!cmd)
-        r = err_code(&e, ERR_USAGE, "a request is {\"id\":1,\"cmd\":\"NAME\",\"args\":{..}}; \"cmd\" is missing");
-    else if (args && args->type != VAL_TABLE)
-        r = err_code(&e, ERR_USAGE, "\"args\" of %s must be an object", cmd);
-    else if (strcmp(cmd, "hello") == 0)
-        r = hello(s, c, id, args, &e);
-    else if (strcmp(cmd, "subscribe") == 0)
-        r = subscribe(s, c, id, args);
-    else if (strcmp(cmd, "attach") == 0)
-        r = attach(s, c, id, args, &e);
-    else
-        r = request_call(s, c, id, cmd, args, &e);
+    if (!v) r = -1;
+    else if (!cmd) r = err_code(&e, ERR_USAGE, "a request is {\"id\":1,\"cmd\":\"NAME\",\"args\":{..}}; \"cmd\" is missing");
+    else if (args && args->type != VAL_TABLE) r = err_code(&e, ERR_USAGE, "\"args\" of %s must be an object", cmd);
+    else if (strcmp(cmd, "hello") == 0) r = hello(s, c, id, args, &e);
+    else if (strcmp(cmd, "subscribe") == 0) r = subscribe(s, c, id, args);
+    else if (strcmp(cmd, "attach") == 0) r = attach(s, c, id, args, &e);
+    else r = request_call(s, c, id, cmd, args, &e);
     if (r) refuse(c, id, &e);
     val_free(v);
 }
@@ -250,10 +242,8 @@ void conn_reply(struct server *s, struct call *c_take) {
         if (s->conn[i].fd >= 0 && s->conn[i].serial == ask->serial) c = &s->conn[i];
     if (c) {
         c->pending--;
-        if (c->state == CONN_LINES && c_take->status)
-            refuse(c, ask->id, &c_take->err);
-        else if (c->state == CONN_LINES)
-            answer(c, ask->id, c_take->result);
+        if (c->state == CONN_LINES && c_take->status) refuse(c, ask->id, &c_take->err);
+        else if (c->state == CONN_LINES) answer(c, ask->id, c_take->result);
     } else if (c_take->status) /* whoever asked has gone: the reason must not be lost */
         runs_notice(s->cfg->runs, "error", c_take->err.text);
     val_free(ask->id);
@@ -369,10 +359,8 @@ static ssize_t receive(struct conn *c, char *p, size_t n) {
         for (size_t i = 0; i < k; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
-            if (c->passed < 0 && isatty(fd) && (fcntl(fd, F_GETFL) & O_NONBLOCK))
-                c->passed = fd; /* a blocking one could hold the session up */
-            else
-                close(fd);
+            if (c->passed < 0 && isatty(fd) && (fcntl(fd, F_GETFL) & O_NONBLOCK)) c->passed = fd; /* a blocking one could hold the session up */
+            else close(fd);
         }
     }
     return got;

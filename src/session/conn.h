@@ -12,45 +12,45 @@
 
 enum conn_state { CONN_LINES, CONN_ATTACHED, CONN_CLOSING /* what is in out is sent, then closed */ };
 struct conn {
-    int fd;                  /* -1: free slot */
-    uint64_t serial;         /* never reused */
+    int fd; /* -1: free slot */
+    uint64_t serial; /* never reused */
     enum conn_state state;
     bool watcher, subscribed;
     uint64_t next_event;
     struct buf in, out;
-    double stalled;          /* since when out did not move; 0: it moves */
-    int pending;             /* calls under way */
+    double stalled; /* since when out did not move; 0: it moves */
+    int pending; /* calls under way */
     double since;
     /* attached */
-    bool unread;             /* a frame was sent and not acknowledged */
-    int passed, tty;         /* descriptors: received, not yet claimed; the terminal's. -1: none */
+    bool unread; /* a frame was sent and not acknowledged */
+    int passed, tty; /* descriptors: received, not yet claimed; the terminal's. -1: none */
     struct termios modes, raw;
     bool have_modes;
     char term[64];
-    struct val *wishes;      /* the arguments of attach, for a redraw on a terminal that others used meanwhile */
+    struct val *wishes; /* the arguments of attach, for a redraw on a terminal that others used meanwhile */
 };
 
 struct server {
     const struct server_config *cfg;
     struct conn conn[WIRE_CLIENTS];
-    struct conn *attached;   /* or NULL */
-    struct queue replies;    /* finished calls of clients */
+    struct conn *attached; /* or NULL */
+    struct queue replies; /* finished calls of clients */
     uint64_t serial;
-    int watch;               /* eventfd of the run record */
+    int watch; /* eventfd of the run record */
     bool watching, started, ending, preempt;
     double now, quiet_since, watch_after, end_by, started_at;
-    struct buf frame, line;  /* reused */
+    struct buf frame, line; /* reused */
 };
 
 void conn_accept(struct server *s);
 void conn_readable(struct server *s, struct conn *c);
 void conn_flush(struct server *s, struct conn *c);
-void conn_close(struct server *s, struct conn *c);      /* the client is gone or dropped */
+void conn_close(struct server *s, struct conn *c); /* the client is gone or dropped */
 void conn_reply(struct server *s, struct call *c_take); /* a call of a client has finished */
-void conn_events(struct server *s, struct conn *c);     /* news for a subscriber */
-void conn_say(struct conn *c, const struct val *v);     /* one JSON line */
+void conn_events(struct server *s, struct conn *c); /* news for a subscriber */
+void conn_say(struct conn *c, const struct val *v); /* one JSON line */
 /* Ends the dashboard of an attached client: last screen and `why` below its prompt, exit code. */
 void conn_end(struct server *s, struct conn *c, int code, const char *why);
-void server_start(struct server *s);                    /* once: engine and script threads */
+void server_start(struct server *s); /* once: engine and script threads */
 
 #endif

@@ -51,10 +51,8 @@ int link_send(struct link *l, const char *cmd, struct val *args_take, struct err
     for (size_t at = 0; r == 0 && at < b.len;) {
         ssize_t n = send(l->fd, b.data + at, b.len - at, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0)
-            r = err_set(e, "the session went away: %s", strerror(errno));
-        else
-            at += (size_t)n;
+        if (n < 0) r = err_set(e, "the session went away: %s", strerror(errno));
+        else at += (size_t)n;
     }
     buf_release(&b);
     return r ? -1 : (int)l->next_id;

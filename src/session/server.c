@@ -18,10 +18,10 @@
 #include "src/run/record.h"
 #include "src/session/conn.h"
 
-static const double stall_s = 5;         /* an event reader that takes nothing for so long is dropped */
+static const double stall_s = 5; /* an event reader that takes nothing for so long is dropped */
 static const double start_after_s = 0.1; /* engine and script start by then even if no dashboard came */
 static const double news_every_s = 0.02; /* the run record's news wake the loop at most that often */
-static const double grace_s = 4.5;       /* from the signal to the end */
+static const double grace_s = 4.5; /* from the signal to the end */
 
 static struct server *the_server; /* of this process, for cmds.c */
 
@@ -210,7 +210,8 @@ static void say_goodbye(struct server *s, int code) {
     for (size_t i = 0; i < WIRE_CLIENTS; i++) {
         struct conn *c = &s->conn[i];
         if (c->fd < 0) continue;
-        if (c->state == CONN_ATTACHED) conn_end(s, c, code, s->preempt ? "the session was asked to end: state saved, start again to go on\n" : "the session ended\n");
+        if (c->state == CONN_ATTACHED)
+            conn_end(s, c, code, s->preempt ? "the session was asked to end: state saved, start again to go on\n" : "the session ended\n");
         double until = clock_now() + 0.3;
         while (c->fd >= 0 && c->out.len > 0 && clock_now() < until) {
             struct pollfd p = {c->fd, POLLOUT, 0};

@@ -16,19 +16,19 @@ struct server_config {
     const struct script_port *script;
     const struct place *place;
     int listen_fd;
-    int captured;               /* read end of the pipe on stdout and stderr, or -1 */
-    int signal_fd;              /* readable after a signal */
-    bool (*preempted)(void);    /* a signal asked to end */
+    int captured; /* read end of the pipe on stdout and stderr, or -1 */
+    int signal_fd; /* readable after a signal */
+    bool (*preempted)(void); /* a signal asked to end */
     int (*start)(void *ctx, struct err *e); /* engine and script threads: called after the first frame, or when first needed */
     void *start_ctx;
-    double idle_s;              /* ends after that long without job and client */
+    double idle_s; /* ends after that long without job and client */
     const char *version;
 };
 enum { SERVER_ENDED = 0, SERVER_FAILED = 1, SERVER_PREEMPTED = 75 };
 int server_run(const struct server_config *cfg); /* one of the above */
 
 /* For the commands of cmds.c, UI thread. */
-void server_shutdown(void);           /* ends the session when jobs have stopped */
-struct val *server_clients(void);     /* list of {role, attached, since} */
+void server_shutdown(void); /* ends the session when jobs have stopped */
+struct val *server_clients(void); /* list of {role, attached, since} */
 
 #endif

@@ -22,24 +22,25 @@ static int check_parent(const char *path, struct err *e) {
     struct stat s;
     snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
-    if (!slash)
-        snprintf(parent, sizeof parent, ".");
-    else if (slash == parent)
-        parent[1] = 0;
-    else
-        *slash = 0;
+    if (!slash) snprintf(parent, sizeof parent, ".");
+    else if (slash == parent) parent[1] = 0;
+    else *slash = 0;
     if (stat(parent, &s)) return err_sys(e, "look at", parent);
     if ((s.st_mode & 022) && !(s.st_mode & S_ISVTX))
-        return err_set(e, "the folder %s is writable by others without the sticky bit, so sockets in it could be replaced; "
-                          "set HONE_SOCKET_DIR to a folder of yours", parent);
+        return err_set(e,
+            "the folder %s is writable by others without the sticky bit, so sockets in it could be replaced; "
+            "set HONE_SOCKET_DIR to a folder of yours",
+            parent);
     return 0;
 }
 
 static int check_dir(const char *path, int fd, struct err *e) {
     struct stat s;
     if (fstat(fd, &s)) return err_sys(e, "look at", path);
-    if (s.st_uid != geteuid()) return err_set(e, "the socket folder %s belongs to user %u, not to you; set HONE_SOCKET_DIR to a folder of yours", path, (unsigned)s.st_uid);
-    if (s.st_mode & 077) return err_set(e, "the socket folder %s has mode %04o, so others could enter it; run chmod 700 %s", path, (unsigned)s.st_mode & 07777, path);
+    if (s.st_uid != geteuid())
+        return err_set(e, "the socket folder %s belongs to user %u, not to you; set HONE_SOCKET_DIR to a folder of yours", path, (unsigned)s.st_uid);
+    if (s.st_mode & 077)
+        return err_set(e, "the socket folder %s has mode %04o, so others could enter it; run chmod 700 %s", path, (unsigned)s.st_mode & 07777, path);
     return 0;
 }
 

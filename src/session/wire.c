@@ -77,5 +77,5 @@ bool wire_unhex(const char *hex, void *p, size_t n) {
 
 bool wire_same_modes(const struct termios *a, const struct termios *b) {
     return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
-        memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+           memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
 }

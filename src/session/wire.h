@@ -11,21 +11,21 @@
 #include "src/base/buf.h"
 
 enum {
-    WIRE_LINE_MAX = 64 * 1024,    /* of a JSON line */
-    WIRE_UP_MAX = 64 * 1024,      /* of a frame from client to session */
-    WIRE_DOWN_MAX = 16 << 20,     /* the other way: the largest screen seen was 2.1 MB */
+    WIRE_LINE_MAX = 64 * 1024, /* of a JSON line */
+    WIRE_UP_MAX = 64 * 1024, /* of a frame from client to session */
+    WIRE_DOWN_MAX = 16 << 20, /* the other way: the largest screen seen was 2.1 MB */
     WIRE_CLIENTS = 16
 };
 enum wire_type {
     /* client to session */
-    WIRE_KEYS = 'k',   /* bytes as read from the terminal */
-    WIRE_ACK = 'a',    /* the last frame has been written */
-    WIRE_SIZE = 's',   /* rows, columns: two 16-bit numbers */
+    WIRE_KEYS = 'k', /* bytes as read from the terminal */
+    WIRE_ACK = 'a', /* the last frame has been written */
+    WIRE_SIZE = 's', /* rows, columns: two 16-bit numbers */
     WIRE_REDRAW = 'r', /* the same; the terminal was used by others meanwhile */
     WIRE_DETACH = 'd',
     /* session to client */
     WIRE_FRAME = 'F',
-    WIRE_END = 'X'     /* exit code byte, then text for below the prompt */
+    WIRE_END = 'X' /* exit code byte, then text for below the prompt */
 };
 #define WIRE_HEAD 5
 
@@ -38,7 +38,7 @@ void wire_eat(struct buf *b, size_t n); /* removes n bytes at the front */
 
 /* Mouse off, paste off, cursor on, alternate screen off. */
 const char *wire_restore(const char *term);
-void wire_hex(char *out, const void *p, size_t n);         /* out holds 2n + 1 */
+void wire_hex(char *out, const void *p, size_t n); /* out holds 2n + 1 */
 bool wire_unhex(const char *hex, void *p, size_t n);
 bool wire_same_modes(const struct termios *a, const struct termios *b);
 

@@ -24,7 +24,10 @@ static int session;
 static struct buf out;
 
 /* The short step is the hard case for the record's lock, the long one for the cores. */
-static const struct work { const char *name; int width, batch; } works[] = {{"short steps", 64, 32}, {"long steps", 1024, 128}};
+static const struct work {
+    const char *name;
+    int width, batch;
+} works[] = {{"short steps", 64, 32}, {"long steps", 1024, 128}};
 static const char script[] =
     "local data = hone.data{ 'bench.csv', y = 'y' }\n"
     "local w, b = tonumber(arg[1]), tonumber(arg[2])\n"
@@ -69,7 +72,9 @@ static void cpu(int pid, bool client, double sign, double sum[WHO]) {
     if (d) closedir(d);
 }
 
-struct stretch { double rate, share[WHO]; };
+struct stretch {
+    double rate, share[WHO];
+};
 
 /* The questions at both ends lie outside the stretch whose processor time is counted. */
 static struct stretch stretch(struct pty *p, double seconds) {
@@ -89,7 +94,7 @@ static struct stretch stretch(struct pty *p, double seconds) {
 }
 
 static void attach(struct pty *p) {
-    char *argv[] = {hone, (char *)(uintptr_t)"attach", NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "attach", NULL};
     pty_start(p, 24, 80, "xterm-256color", argv);
     pty_quiet(p, 0.2, 1);
 }
@@ -128,10 +133,11 @@ static void costs(const char *hz, int pairs, double seconds) {
     double mean = sum / pairs, var = pairs > 1 ? (squares - sum * mean) / (pairs - 1) : 0, half = 2.1 * sqrt(var > 0 ? var / pairs : 0);
     for (int on = 0; on < 2; on++)
         for (int k = 0; k < WHO; k++) all[on] += middle(share[on][k], pairs);
-    printf("  %2s Hz  steps/s attached %.0f, detached %.0f; ratio %.4f [%.4f, %.4f]\n", hz, middle(rate[1], pairs), middle(rate[0], pairs), exp(mean), exp(mean - half), exp(mean + half));
+    printf("  %2s Hz  steps/s attached %.0f, detached %.0f; ratio %.4f [%.4f, %.4f]\n", hz, middle(rate[1], pairs), middle(rate[0], pairs), exp(mean),
+        exp(mean - half), exp(mean + half));
     for (int on = 1; on >= 0; on--)
-        printf("         %s: %.3f %% of a core (UI %.3f, script %.3f, writer %.3f, client %.3f)\n", on ? "attached" : "detached", all[on], middle(share[on][UI], pairs),
-            middle(share[on][SCRIPT], pairs), middle(share[on][WRITER], pairs), middle(share[on][CLIENT], pairs));
+        printf("         %s: %.3f %% of a core (UI %.3f, script %.3f, writer %.3f, client %.3f)\n", on ? "attached" : "detached", all[on],
+            middle(share[on][UI], pairs), middle(share[on][SCRIPT], pairs), middle(share[on][WRITER], pairs), middle(share[on][CLIENT], pairs));
     fflush(stdout);
 }
 
@@ -140,7 +146,7 @@ static void keys(const char *what, bool floor) {
     static double t[KEYS];
     struct pty p;
     int n = 0;
-    char *echo[] = {(char *)(uintptr_t)"/bin/sh", (char *)(uintptr_t)"-c", (char *)(uintptr_t)"stty raw -echo; exec cat", NULL};
+    char *echo[] = {(char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t) "stty raw -echo; exec cat", NULL};
     if (floor) pty_start(&p, 24, 80, "xterm", echo), pty_quiet(&p, 0.3, 0.5);
     else attach(&p);
     for (int i = 0; i < KEYS; i++) {
@@ -151,7 +157,9 @@ static void keys(const char *what, bool floor) {
     if (floor) pty_close(&p);
     else detach(&p);
     qsort(t, (size_t)n, sizeof *t, by_value);
-    if (n) printf("  key to first byte, %s%s: %d of %d answered; p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n", what, floor ? ", bare echo" : "", n, KEYS, t[n / 2], t[n * 95 / 100], t[n * 99 / 100]);
+    if (n)
+        printf("  key to first byte, %s%s: %d of %d answered; p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n", what, floor ? ", bare echo" : "", n, KEYS, t[n / 2],
+            t[n * 95 / 100], t[n * 99 / 100]);
     fflush(stdout);
 }
 
@@ -174,7 +182,7 @@ static bool train(const struct work *w) {
     struct pty p;
     snprintf(width, sizeof width, "%d", w->width);
     snprintf(batch, sizeof batch, "%d", w->batch);
-    char *argv[] = {hone, (char *)(uintptr_t)"run", (char *)(uintptr_t)"bench.lua", width, batch, NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "run", (char *)(uintptr_t) "bench.lua", width, batch, NULL};
     pty_start(&p, 24, 80, "xterm-256color", argv);
     for (int i = 0; i < 400 && steps() < 50; i++) pty_read(&p, 0.1);
     detach(&p);
@@ -211,7 +219,7 @@ int main(int argc, char **argv) {
     keys("idle", false);
     keys("idle", true);
     word("shutdown", NULL, NULL);
-    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     if (chdir("/") == 0) run_out(&out, clean);
     buf_release(&out);
     return 0;

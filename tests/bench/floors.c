@@ -131,20 +131,27 @@ static double floor_ms(void (*fn)(void)) {
 
 static void profile(const struct val *nodes) {
     for (size_t i = 0; i < val_len(nodes); i++)
-        printf("    %-24s %-16s %8.4f ms\n", val_get_str(val_at(nodes, i), "op", ""), val_get_str(val_at(nodes, i), "path", ""), val_get_num(val_at(nodes, i), "ms", 0));
+        printf("    %-24s %-16s %8.4f ms\n", val_get_str(val_at(nodes, i), "op", ""), val_get_str(val_at(nodes, i), "path", ""),
+            val_get_num(val_at(nodes, i), "ms", 0));
 }
 
 int main(int argc, char **argv) {
-    static const struct { const char *work; void (*fn)(void); } pair[] = {{"mlp-train", mlp}, {"bag-train", bag_dense}, {"bag-train-lazy", bag_lazy}};
+    static const struct {
+        const char *work;
+        void (*fn)(void);
+    } pair[] = {{"mlp-train", mlp}, {"bag-train", bag_dense}, {"bag-train-lazy", bag_lazy}};
     struct gemm_info info;
     bool prof = argc > 1 && strcmp(argv[1], "--profile") == 0;
     int rounds = argc > 1 && !prof ? atoi(argv[1]) : 1;
     gemm_open(NULL, &info);
     ops_select("auto", NULL);
     printf("# kernels %s, %s %s\n", ops_isa(), info.library[0] ? info.library : "plain product", info.core);
-    x = numbers(B * I, 1, 1), w1 = numbers(I * H, 2, .04f), b1 = numbers(H, 0, 0), w2 = numbers(H * O, 3, .04f), b2 = numbers(O, 0, 0), h = numbers(B * H, 0, 0), z = numbers(B * O, 0, 0);
-    dh = numbers(B * H, 0, 0), g1 = numbers(I * H, 0, 0), gb1 = numbers(H, 0, 0), g2 = numbers(H * O, 0, 0), gb2 = numbers(O, 0, 0), st = numbers(2 * I * H + 2 * H * O, 0, 0);
-    emb = numbers(V * D, 4, 1), em = numbers(V * D, 0, 0), ev = numbers(V * D, 0, 0), eg = numbers(V * D, 0, 0), wd = numbers(C * D, 5, 1), eh = numbers(EB * D, 0, 0), ez = numbers(EB * C, 0, 0), edh = numbers(EB * D, 0, 0);
+    x = numbers(B * I, 1, 1), w1 = numbers(I * H, 2, .04f), b1 = numbers(H, 0, 0), w2 = numbers(H * O, 3, .04f), b2 = numbers(O, 0, 0),
+    h = numbers(B * H, 0, 0), z = numbers(B * O, 0, 0);
+    dh = numbers(B * H, 0, 0), g1 = numbers(I * H, 0, 0), gb1 = numbers(H, 0, 0), g2 = numbers(H * O, 0, 0), gb2 = numbers(O, 0, 0),
+    st = numbers(2 * I * H + 2 * H * O, 0, 0);
+    emb = numbers(V * D, 4, 1), em = numbers(V * D, 0, 0), ev = numbers(V * D, 0, 0), eg = numbers(V * D, 0, 0), wd = numbers(C * D, 5, 1),
+    eh = numbers(EB * D, 0, 0), ez = numbers(EB * C, 0, 0), edh = numbers(EB * D, 0, 0);
     for (int i = 0; i < B; i++) y[i] = i % O;
     for (int i = 0; i < EB; i++) ey[i] = i % C;
     bench_zipf(tok, EB * L, V);

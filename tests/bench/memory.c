@@ -11,7 +11,7 @@
 
 #define BLOCK "{\"layer\":\"encoder_block\",\"heads\":12,\"ffn\":1536,\"eps\":1e-5}"
 #define THREE BLOCK "," BLOCK "," BLOCK
-#define ENCODER(blocks) \
+#define ENCODER(blocks)                                                                                                                            \
     "{\"input\":{\"ids\":30522,\"len\":128},\"n_class\":2,\"layers\":[{\"layer\":\"text_embedding\",\"n\":30522,\"dim\":384,\"eps\":1e-5}," blocks \
     ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":2}]}"
 static const char six[] = ENCODER(THREE "," THREE), twelve[] = ENCODER(THREE "," THREE "," THREE "," THREE);
@@ -61,7 +61,9 @@ static void pair(const char *what, const char *model, int64_t rows, struct step_
     struct fix f[2];
     double t[2][ROUNDS];
     other.rows = rows / pieces, other.tokens[0] = rows / pieces * 128;
-    if (fix_open(&f[0], model, "\"adamw\"", 1, (struct step_spec){.rows = rows, .tokens = {rows * 128}}, &e) < 0 || fix_open(&f[1], model, "\"adamw\"", 1, other, &e) < 0) return;
+    if (fix_open(&f[0], model, "\"adamw\"", 1, (struct step_spec){.rows = rows, .tokens = {rows * 128}}, &e) < 0 ||
+        fix_open(&f[1], model, "\"adamw\"", 1, other, &e) < 0)
+        return;
     fill(&f[0], rows);
     fill(&f[1], rows / pieces);
     for (int i = -1; i < ROUNDS; i++)
@@ -70,7 +72,8 @@ static void pair(const char *what, const char *model, int64_t rows, struct step_
             if (i >= 0) t[k][i] = s * 1e3;
         }
     double a = median(t[0], ROUNDS), b = median(t[1], ROUNDS), x = (double)plan_bytes(f[0].s->plan, ROLE_TEMP), y = (double)plan_bytes(f[1].s->plan, ROLE_TEMP);
-    printf("%-28s activations %6.1f -> %6.1f MiB (%.1f %% less)   step %.1f -> %.1f ms (%.3f x)\n", what, x / 1048576, y / 1048576, 100 - 100 * y / x, a, b, b / a);
+    printf("%-28s activations %6.1f -> %6.1f MiB (%.1f %% less)   step %.1f -> %.1f ms (%.3f x)\n", what, x / 1048576, y / 1048576, 100 - 100 * y / x, a, b,
+        b / a);
     fix_close(&f[0]);
     fix_close(&f[1]);
 }
@@ -82,7 +85,8 @@ static void whole(void) {
     if (fix_open(&f, six, "\"adamw\"", 1, (struct step_spec){.rows = 32, .tokens = {32 * 128}}, &e) < 0) return;
     fill(&f, 32);
     for (uint64_t n = 1; n <= 3; n++) step_once(&f, 32, 1, n);
-    printf("minilm-train: planned %.1f MiB, resident at most %.1f MiB more than at the start\n", (double)step_memory(f.s, NULL) / 1048576, (double)(resident("VmHWM") - before) / 1048576);
+    printf("minilm-train: planned %.1f MiB, resident at most %.1f MiB more than at the start\n", (double)step_memory(f.s, NULL) / 1048576,
+        (double)(resident("VmHWM") - before) / 1048576);
     fix_close(&f);
 }
 
@@ -107,7 +111,8 @@ static void peak(const char *model, enum recompute how) {
             if (!pass && sum > most) most = sum, at = s;
         }
     const struct node *n = &p->g->node[p->step_node[at]];
-    printf("%.1f MiB live at %s of %s; placed in %.1f MiB, scratch %.1f MiB\n", most / 1048576, n->op->kind.name, n->path, (double)p->bytes[ROLE_TEMP] / 1048576, (double)p->scratch / 1048576);
+    printf("%.1f MiB live at %s of %s; placed in %.1f MiB, scratch %.1f MiB\n", most / 1048576, n->op->kind.name, n->path,
+        (double)p->bytes[ROLE_TEMP] / 1048576, (double)p->scratch / 1048576);
     fix_close(&f);
 }
 

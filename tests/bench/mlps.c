@@ -46,7 +46,9 @@ static void fill(struct part *p, int64_t input, float *x, int32_t *y) {
     for (int64_t i = 0; i < ROWS; i++) y[i] = (int32_t)rng_below(3, 0, (uint64_t)i, CLASSES);
 }
 
-struct sums { int slower, fast, naive; };
+struct sums {
+    int slower, fast, naive;
+};
 
 static int one(uint64_t seed, uint64_t net, double seconds, struct sums *t, struct err *e) {
     static float x[ROWS * 1024];
@@ -70,12 +72,14 @@ static int one(uint64_t seed, uint64_t net, double seconds, struct sums *t, stru
     struct model *every = rc == 0 ? naive.step[0].row->run(m, naive.step[0].args, &q, e) : NULL;
     if (!every || compress_run(&s, &r, e) < 0) return -1;
     if (measure_pair(&bed, m, every, plain, e) < 0 || measure_pair(&bed, m, r.model, got, e) < 0) return -1;
-    bool slower = got[0].ratio > 1.02 || got[1].ratio > 1.02, fast = got[0].ratio < 1 / 1.2 && got[1].ratio < 1 / 1.2, worse = plain[0].ratio > 1.02 || plain[1].ratio > 1.02;
+    bool slower = got[0].ratio > 1.02 || got[1].ratio > 1.02,
+         fast = got[0].ratio < 1 / 1.2 && got[1].ratio<1 / 1.2, worse = plain[0].ratio> 1.02 || plain[1].ratio > 1.02;
     const struct val *step = val_at(val_get(r.report, "steps"), 1);
     t->slower += slower, t->fast += fast, t->naive += worse;
-    printf("%-28s  %lld of %lld in 8 bits%s  times as fast at batch 1: %5.2f, %d: %5.2f  p99: %5.2f, %5.2f   all in 8 bits: %5.2f, %5.2f%s%s\n", shape, (long long)model_i8(r.model, NULL),
-           (long long)val_get_int(val_get(step, "did"), "of", 0), val_get_bool(step, "kept", true) ? "         " : ", refused", 1 / got[0].ratio, SPEED_ROWS, 1 / got[1].ratio, got[0].a99 / got[0].b99, got[1].a99 / got[1].b99,
-           1 / plain[0].ratio, 1 / plain[1].ratio, worse ? "  (all: slower)" : "", slower ? "  SLOWER" : "");
+    printf("%-28s  %lld of %lld in 8 bits%s  times as fast at batch 1: %5.2f, %d: %5.2f  p99: %5.2f, %5.2f   all in 8 bits: %5.2f, %5.2f%s%s\n", shape,
+        (long long)model_i8(r.model, NULL), (long long)val_get_int(val_get(step, "did"), "of", 0), val_get_bool(step, "kept", true) ? "         " : ", refused",
+        1 / got[0].ratio, SPEED_ROWS, 1 / got[1].ratio, got[0].a99 / got[0].b99, got[1].a99 / got[1].b99, 1 / plain[0].ratio, 1 / plain[1].ratio,
+        worse ? "  (all: slower)" : "", slower ? "  SLOWER" : "");
     fflush(stdout);
     model_free(m), model_free(every), model_free(r.model);
     val_free(r.report), val_free(q.note), val_free(text), val_free(all);
@@ -98,6 +102,7 @@ int main(int argc, char **argv) {
             fprintf(stderr, "%s\n", e.text);
             return 1;
         }
-    printf("of %d nets: %d slower than given beyond 2 %%, %d at least 1.2 times as fast at both batch sizes; with all layers in 8 bits %d would be slower\n", nets, t.slower, t.fast, t.naive);
+    printf("of %d nets: %d slower than given beyond 2 %%, %d at least 1.2 times as fast at both batch sizes; with all layers in 8 bits %d would be slower\n",
+        nets, t.slower, t.fast, t.naive);
     return t.slower ? 1 : 0;
 }

@@ -57,7 +57,8 @@ int main(int argc, char **argv) {
         ms[r] = 1000 * (clock_now() - from);
     }
     qsort(ms, (size_t)rounds, sizeof *ms, by_value);
-    printf("hone %s: %.0f ms, %.1f MB/s, %lld bytes, %lld ids, hash %016llx\n", tokenizer_kind(t), ms[rounds / 2], (double)bytes / ms[rounds / 2] / 1000, (long long)bytes, (long long)n, (unsigned long long)h);
+    printf("hone %s: %.0f ms, %.1f MB/s, %lld bytes, %lld ids, hash %016llx\n", tokenizer_kind(t), ms[rounds / 2], (double)bytes / ms[rounds / 2] / 1000,
+        (long long)bytes, (long long)n, (unsigned long long)h);
     tokenizer_free(t);
     buf_release(&b);
     return 0;

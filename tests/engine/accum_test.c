@@ -5,12 +5,14 @@
 enum { ROWS = 24, STEPS = 5, IDS = 40 };
 static const int64_t cut[] = {0, 7, 18, ROWS}; /* micro-batches of 7, 11 and 6 rows */
 
-static const char bag[] = "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":40,\"dim\":24},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
+static const char bag[] = "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":40,\"dim\":24},{\"layer\":\"mean_pool\"}"
+                          ",{\"layer\":\"linear\",\"out\":3}]}";
 static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":32},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
-static const char encoder[] =
-    "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":40,\"dim\":16,\"positions\":16},{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":32},"
-    "{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":32},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
-static const char normed[] = "{\"input\":[3,8,8],\"n_class\":3,\"layers\":[{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"relu\"},{\"layer\":\"global_pool\"},"
+static const char encoder[] = "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":40,\"dim\":16,\"positions\":16}"
+                              ",{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":32},"
+                              "{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":32},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
+static const char normed[] = "{\"input\":[3,8,8],\"n_class\":3,\"layers\":[{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1},{\"layer\":\"batch_norm\","
+                             "\"name\":\"n\"},{\"layer\":\"relu\"},{\"layer\":\"global_pool\"},"
                              "{\"layer\":\"linear\",\"out\":3}]}";
 
 /* One step over ROWS rows, as one batch or in pieces. poison: this row's first value is NaN. */
@@ -46,7 +48,8 @@ static void equal(const char *what, const char *model, const char *optim) {
         hits = fmax(hits, fabs(r[0].hits - r[1].hits)), ok = ok && r[0].weight == ROWS && r[1].weight == ROWS;
     }
     double d = apart(f[0].m, f[1].m);
-    tap_ok(ok && d < 1e-6 && loss < 1e-6 && norm < 1e-6 && hits == 0, "%s: 7 + 11 + 6 rows are one batch of 24 after %d steps: weights to %.1e, loss to %.1e, norm to %.1e %s", what, STEPS, d, loss, norm, e.text);
+    tap_ok(ok && d < 1e-6 && loss < 1e-6 && norm < 1e-6 && hits == 0,
+        "%s: 7 + 11 + 6 rows are one batch of 24 after %d steps: weights to %.1e, loss to %.1e, norm to %.1e %s", what, STEPS, d, loss, norm, e.text);
     fix_close(&f[0]);
     fix_close(&f[1]);
 }
@@ -85,7 +88,8 @@ static void statistics(void) {
     struct err e = {0};
     struct fix f;
     struct step_result r;
-    if (fix_open(&f, normed, "{\"optim\":\"sgd\",\"lr\":0.05}", 1, (struct step_spec){.rows = 11, .accum = true}, &e) < 0) return (void)tap_ok(false, "statistics");
+    if (fix_open(&f, normed, "{\"optim\":\"sgd\",\"lr\":0.05}", 1, (struct step_spec){.rows = 11, .accum = true}, &e) < 0)
+        return (void)tap_ok(false, "statistics");
     double got = 0;
     const struct param *mean = NULL;
     for (int i = 0; i < f.m->n_param; i++)

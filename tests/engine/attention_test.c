@@ -14,7 +14,10 @@
 enum { TEXTS = 5, HEADS = 2, D = 40, W = HEADS * D };
 static const int lens[TEXTS] = {1, 47, 0, 70, 210};
 
-struct result { float *out, *grad; int64_t n; };
+struct result {
+    float *out, *grad;
+    int64_t n;
+};
 
 static struct result run(const char *isa, bool reference, int threads, bool causal, double p) {
     struct err e = {0};
@@ -23,7 +26,8 @@ static struct result run(const char *isa, bool reference, int threads, bool caus
     struct extents x = {.n = {1, TEXTS, TEXTS + 1}};
     for (int i = 0; i < TEXTS; i++) x.n[AXIS_T0] += lens[i];
     struct dim qd[2] = {{1, AXIS_T0}, {3 * W, AXIS_ONE}}, od = {1, AXIS_R1}, gd[2] = {{1, AXIS_T0}, {W, AXIS_ONE}};
-    tid off = graph_input(g, "off", DT_I32, &od, 1, -1), q = graph_input(g, "q", DT_F32, qd, 2, off), d = graph_input(g, "d", DT_F32, gd, 2, off), pt = graph_scalar(g, "p"), out[OP_OUT], dq = -1;
+    tid off = graph_input(g, "off", DT_I32, &od, 1, -1), q = graph_input(g, "q", DT_F32, qd, 2, off), d = graph_input(g, "d", DT_F32, gd, 2, off),
+        pt = graph_scalar(g, "p"), out[OP_OUT], dq = -1;
     g->tensor[q].needs_grad = true;
     tid y = graph_attr(g, "attention", causal ? "heads=2 causal=true" : "heads=2", (tid[]){q, off, p > 0 ? pt : -1}, p > 0 ? 3 : 2, out, &e);
     if (y < 0 || grad_build(g, y, d, &q, 1, &dq, &e) < 0) tap_ok(false, "%s", e.text);
@@ -63,7 +67,8 @@ static void trial(bool causal, double p) {
     for (int i = 0; isa_all(i); i++) {
         struct result r = run(isa_all(i)->name, false, 1, causal, p);
         double o = far(r.out, want.out, W * want.n), g = far(r.grad, want.grad, 3 * W * want.n);
-        tap_ok(o <= 2e-6 && g <= 5e-6, "%s, dropout %g%s: output within %.1e, gradient within %.1e of the reference", isa_all(i)->name, p, causal ? ", causal" : "", o, g);
+        tap_ok(o <= 2e-6 && g <= 5e-6, "%s, dropout %g%s: output within %.1e, gradient within %.1e of the reference", isa_all(i)->name, p,
+            causal ? ", causal" : "", o, g);
         bool same = true;
         static const int threads[] = {2, 3, 4, 8};
         for (size_t k = 0; k < LEN(threads); k++) {

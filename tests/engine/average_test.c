@@ -59,7 +59,8 @@ static void formula(const char *what, double decay) {
 static void statistics(void) {
     struct err e = {0};
     struct dataset *d = make_data(200, 40, -1, 0);
-    static const char net[] = "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"dropout\",\"p\":0.5},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
+    static const char net[] = "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"dropout\",\"p\":0.5},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":"
+                              "\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
     struct val *user = from_json(net, &e), *desc = user ? model_describe(user, NULL, &e) : NULL;
     struct model *m = desc ? model_new(desc, 1, &e) : NULL;
     struct average *a = m ? average_new(m, 0, &e) : NULL;
@@ -120,7 +121,8 @@ static void resumed(const char *how, int64_t accum) {
         val_free(r1);
         val_free(r2);
     }
-    tap_ok(r && same, "%s, %d batches a step, dropout: ended at 5 steps within epochs and resumed, the same weights: %.12s", *how ? how : "no average", (int)accum, want);
+    tap_ok(r && same, "%s, %d batches a step, dropout: ended at 5 steps within epochs and resumed, the same weights: %.12s", *how ? how : "no average",
+        (int)accum, want);
     val_free(r);
 }
 
@@ -138,8 +140,9 @@ static void evaluated(const char *how) {
     double want = rep ? val_get_num(rep, "loss", NAN) : NAN;
     sum_of(m, hex);
     sum_of(p, plain);
-    tap_ok(r && r0 && rep && fabs(got - want) < 1e-9 && strcmp(hex, plain) != 0, "%s: the model at the end has the loss that was evaluated, %.6f, and is not the one without (%.6f) %s", how, want,
-           r0 ? val_get_num(r0, "val_loss", NAN) : NAN, rep ? "" : e.text);
+    tap_ok(r && r0 && rep && fabs(got - want) < 1e-9 && strcmp(hex, plain) != 0,
+        "%s: the model at the end has the loss that was evaluated, %.6f, and is not the one without (%.6f) %s", how, want,
+        r0 ? val_get_num(r0, "val_loss", NAN) : NAN, rep ? "" : e.text);
     val_free(r);
     val_free(r0);
     val_free(rep);

@@ -81,16 +81,29 @@ static void silence(struct model *m, const struct index_map *map) {
     }
 }
 
-static const struct { const char *name, *json, *recipe; bool text; int64_t params; } cuts[] = {
-    {"two hidden layers", "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":20,\"act\":\"relu\"},{\"layer\":\"linear\",\"out\":16},{\"layer\":\"gelu\"},{\"layer\":\"linear\",\"out\":3}]}",
-     "magnitude{0.5}", false, 12 * 10 + 10 + 10 * 8 + 8 + 8 * 3 + 3},
-    {"layers inside a residual", "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"tanh\"},{\"layer\":\"linear\",\"out\":12,\"bias\":false}]},{\"layer\":\"linear\",\"out\":3}]}",
-     "magnitude{0.75,what=units}", false, 12 * 5 + 5 + 5 * 12 + 12 * 3 + 3},
-    {"an encoder", "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":20,\"dim\":24,\"positions\":8},{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":40},"
-     "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":32,\"gated\":true,\"act\":\"silu\",\"pre\":true,\"bias\":false,\"rope\":100},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
-     "prune.magnitude{0.5}", true, 0},
-    {"attention alone, heads", "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":20,\"dim\":24},{\"layer\":\"attention\",\"heads\":3,\"causal\":true},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
-     "prune.magnitude{0.34,what=heads}", true, 20 * 24 + 48 * 24 + 48 + 24 * 16 + 24 + 75},
+static const struct {
+    const char *name, *json, *recipe;
+    bool text;
+    int64_t params;
+} cuts[] = {
+    {"two hidden layers",
+        "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":20,\"act\":\"relu\"},{\"layer\":\"linear\",\"out\":16},{\"layer\":\"gelu\"},{"
+        "\"layer\":\"linear\",\"out\":3}]}",
+        "magnitude{0.5}", false, 12 * 10 + 10 + 10 * 8 + 8 + 8 * 3 + 3},
+    {"layers inside a residual",
+        "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"tanh\"},{\"layer\":"
+        "\"linear\",\"out\":12,\"bias\":false}]},{\"layer\":\"linear\",\"out\":3}]}",
+        "magnitude{0.75,what=units}", false, 12 * 5 + 5 + 5 * 12 + 12 * 3 + 3},
+    {"an encoder",
+        "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":20,\"dim\":24,\"positions\":8},{\"layer\":\"encoder_"
+        "block\",\"heads\":4,\"ffn\":40},"
+        "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":32,\"gated\":true,\"act\":\"silu\",\"pre\":true,\"bias\":false,\"rope\":100},{\"layer\":\"mean_"
+        "pool\"},{\"layer\":\"linear\",\"out\":3}]}",
+        "prune.magnitude{0.5}", true, 0},
+    {"attention alone, heads",
+        "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":20,\"dim\":24},{\"layer\":\"attention\",\"heads\":3,"
+        "\"causal\":true},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
+        "prune.magnitude{0.34,what=heads}", true, 20 * 24 + 48 * 24 + 48 + 24 * 16 + 24 + 75},
 };
 
 static void pruned(void) {
@@ -119,7 +132,8 @@ static void pruned(void) {
     struct model *z = squeeze(m, "prune.magnitude{0.5,what=weights}", &note, NULL, &e);
     int64_t zeros = 0;
     for (int64_t i = 0; z && i < z->param[0].len; i++) zeros += ((float *)z->data)[i] == 0;
-    tap_ok(z && zeros == 120 && strstr(val_get_str(note, "claim", ""), "no speed-up") && z->bytes == m->bytes, "single weights: half of them become zero, the size stays, and it claims no speed-up");
+    tap_ok(z && zeros == 120 && strstr(val_get_str(note, "claim", ""), "no speed-up") && z->bytes == m->bytes,
+        "single weights: half of them become zero, the size stays, and it claims no speed-up");
     val_free(note);
     tap_ok(!squeeze(none, "prune.magnitude{0.5}", NULL, &(struct index_map){0}, &e) && strstr(e.text, "no units that can be removed"), "%s", e.text);
     e = (struct err){0};
@@ -169,11 +183,27 @@ static void states(void) {
 }
 
 static void recipes(void) {
-    static const struct { const char *json; int n; const char *says; } r[] = {
-        {"\"quant.int8\"", 1, NULL}, {"\"int8\"", 1, NULL}, {"\"prune.magnitude{0.5}, quant.int8{choose=false}\"", 2, NULL}, {"[\"half{bf16}\",{\"quant\":\"int8\"}]", 2, NULL}, {"{\"quant\":\"half\",\"type\":\"bf16\"}", 1, NULL},
-        {"[]", 0, "a recipe is a compressor or a list"}, {"\"quant.int9\"", 0, "did you mean \"quant.int8\""}, {"\"prune.int8\"", 0, "there is no compressor \"prune.int8\""}, {"[7]", 0, "step 1 of the recipe is a number"},
-        {"\"prune.magnitude\"", 0, "amount"}, {"\"prune.magnitude{2}\"", 0, "0 to 0.999"}, {"\"prune.magnitude(0.5)\"", 0, "no compressor"}, {"\"quant.int8,,\"", 0, "is empty"}, {"{\"quant\":\"half\",\"typ\":\"bf16\"}", 0, "did you mean"},
-        {"\"prune.magnitude{0.5\"", 0, "in braces"}, {"null", 0, "a recipe is a compressor"},
+    static const struct {
+        const char *json;
+        int n;
+        const char *says;
+    } r[] = {
+        {"\"quant.int8\"", 1, NULL},
+        {"\"int8\"", 1, NULL},
+        {"\"prune.magnitude{0.5}, quant.int8{choose=false}\"", 2, NULL},
+        {"[\"half{bf16}\",{\"quant\":\"int8\"}]", 2, NULL},
+        {"{\"quant\":\"half\",\"type\":\"bf16\"}", 1, NULL},
+        {"[]", 0, "a recipe is a compressor or a list"},
+        {"\"quant.int9\"", 0, "did you mean \"quant.int8\""},
+        {"\"prune.int8\"", 0, "there is no compressor \"prune.int8\""},
+        {"[7]", 0, "step 1 of the recipe is a number"},
+        {"\"prune.magnitude\"", 0, "amount"},
+        {"\"prune.magnitude{2}\"", 0, "0 to 0.999"},
+        {"\"prune.magnitude(0.5)\"", 0, "no compressor"},
+        {"\"quant.int8,,\"", 0, "is empty"},
+        {"{\"quant\":\"half\",\"typ\":\"bf16\"}", 0, "did you mean"},
+        {"\"prune.magnitude{0.5\"", 0, "in braces"},
+        {"null", 0, "a recipe is a compressor"},
     };
     for (size_t i = 0; i < LEN(r); i++) {
         struct err e = {0};
@@ -187,7 +217,10 @@ static void recipes(void) {
 }
 
 /* ---- refusal, by a clock of ours ---- */
-struct fake { double after[SPEEDS], noise; int calls; };
+struct fake {
+    double after[SPEEDS], noise;
+    int calls;
+};
 static double fake_timer(void *ctx, int which, int64_t from, int64_t rows) {
     struct fake *f = ctx;
     (void)from;
@@ -196,7 +229,12 @@ static double fake_timer(void *ctx, int which, int64_t from, int64_t rows) {
 }
 
 static void judged(void) {
-    static const struct { const char *name; double one, many, noise; bool force, kept; const char *why; } t[] = {
+    static const struct {
+        const char *name;
+        double one, many, noise;
+        bool force, kept;
+        const char *why;
+    } t[] = {
         {"faster", 0.5, 0.5, 0.01, false, true, NULL},
         {"as fast", 1, 1, 0.01, false, true, NULL},
         {"1.5 % slower: within what is allowed", 1.015, 1.015, 0.002, false, true, NULL},
@@ -216,15 +254,23 @@ static void judged(void) {
     for (size_t i = 0; i < LEN(t); i++) {
         struct fake f = {{t[i].one, t[i].many}, t[i].noise, 0};
         struct compress_result out;
-        struct compress_spec s = {.model = m, .recipe = &r, .loss = &loss, .data = "made", .split = "val", .max_drop = NAN, .force = t[i].force,
-                                  .bed = {.part = &d->part[PART_VAL], .seconds = 0.02, .timer = fake_timer, .ctx = &f}};
+        struct compress_spec s = {.model = m,
+            .recipe = &r,
+            .loss = &loss,
+            .data = "made",
+            .split = "val",
+            .max_drop = NAN,
+            .force = t[i].force,
+            .bed = {.part = &d->part[PART_VAL], .seconds = 0.02, .timer = fake_timer, .ctx = &f}};
         int rc = compress_run(&s, &out, &e);
         const struct val *row = rc == 0 ? val_at(val_get(out.report, "steps"), 1) : NULL;
         bool ok = row && val_get_bool(row, "kept", !t[i].kept) == t[i].kept && out.met && (!t[i].why || strstr(val_get_str(row, "why", ""), t[i].why));
         tap_ok(ok, "%s: %s %s", t[i].name, t[i].kept ? "kept" : "refused:", row ? val_get_str(row, "why", "") : e.text);
         if (rc == 0) {
-            tap_ok(fabs(val_get_num(row, "faster_1", 0) * t[i].one - 1) < 0.3 && val_get_num(row, "faster_1_lo", 9) <= val_get_num(row, "faster_1_hi", 0), "the factor and its interval are in the report");
-            tap_ok(model_values(out.model) == model_values(m) && (out.model->param[0].store == DT_F16) == t[i].kept, "the result is the %s", t[i].kept ? "new model" : "old one");
+            tap_ok(fabs(val_get_num(row, "faster_1", 0) * t[i].one - 1) < 0.3 && val_get_num(row, "faster_1_lo", 9) <= val_get_num(row, "faster_1_hi", 0),
+                "the factor and its interval are in the report");
+            tap_ok(model_values(out.model) == model_values(m) && (out.model->param[0].store == DT_F16) == t[i].kept, "the result is the %s",
+                t[i].kept ? "new model" : "old one");
             model_free(out.model);
             val_free(out.report);
         }
@@ -243,11 +289,20 @@ static void judged(void) {
     }
     struct fake f = {{1, 1}, 0.001, 0};
     struct compress_result out;
-    struct compress_spec s = {.model = m, .recipe = &two, .loss = &loss, .data = "made", .split = "val", .max_drop = 0.01, .bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .timer = fake_timer, .ctx = &f}};
+    struct compress_spec s = {.model = m,
+        .recipe = &two,
+        .loss = &loss,
+        .data = "made",
+        .split = "val",
+        .max_drop = 0.01,
+        .bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .timer = fake_timer, .ctx = &f}};
     int rc = compress_run(&s, &out, &e);
     const struct val *steps = rc == 0 ? val_get(out.report, "steps") : NULL;
-    tap_ok(rc == 0 && !out.met && !val_get_bool(val_at(steps, 1), "kept", true) && strstr(val_get_str(val_at(steps, 1), "why", ""), "max_drop allows 0.0100"), "max_drop: %s", val_get_str(val_at(steps, 1), "why", e.text));
-    tap_ok(rc == 0 && val_get_bool(val_at(steps, 2), "kept", false) && model_param(out.model, "linear1.weight")->dim[0] == 20 && out.model->param[0].store == DT_F16, "the next step goes on from what was kept");
+    tap_ok(rc == 0 && !out.met && !val_get_bool(val_at(steps, 1), "kept", true) && strstr(val_get_str(val_at(steps, 1), "why", ""), "max_drop allows 0.0100"),
+        "max_drop: %s", val_get_str(val_at(steps, 1), "why", e.text));
+    tap_ok(rc == 0 && val_get_bool(val_at(steps, 2), "kept", false) && model_param(out.model, "linear1.weight")->dim[0] == 20 &&
+               out.model->param[0].store == DT_F16,
+        "the next step goes on from what was kept");
     double p = rc == 0 ? val_get_num(val_at(steps, 1), "p_mcnemar", NAN) : NAN;
     int64_t lost = val_get_int(val_at(steps, 1), "lost", -1), won = val_get_int(val_at(steps, 1), "won", -1);
     tap_ok(lost > won && p == metric_mcnemar(lost, won), "with its exact paired test: lost %d, won %d, p %.3g", (int)lost, (int)won, p);
@@ -268,14 +323,17 @@ static void statistics(void) {
     struct pair_speed p;
     for (int i = 0; i < 41; i++) a[i] = 1 + 0.3 * (i % 5), b[i] = a[i] * (i % 10 == 3 ? 9 : 1.1);
     pair_ratio(a, b, 41, &p);
-    tap_ok(fabs(p.ratio - 1.1) < 1e-12 && fabs(p.lo - 1.1) < 1e-12 && fabs(p.hi - 1.1) < 1e-12 && pair_slower(&p), "a few outliers move neither the ratio nor its interval");
+    tap_ok(fabs(p.ratio - 1.1) < 1e-12 && fabs(p.lo - 1.1) < 1e-12 && fabs(p.hi - 1.1) < 1e-12 && pair_slower(&p),
+        "a few outliers move neither the ratio nor its interval");
     for (int i = 0; i < 41; i++) b[i] = a[i] * (i % 2 ? 0.7 : 1.5);
     pair_ratio(a, b, 41, &p);
     tap_ok(p.lo < 1 && p.hi > 1 && !pair_slower(&p), "what is now faster, now slower is not called slower");
 }
 
 static void tables(void) {
-    static const char *const bad[] = {"{}", "7", "{\"steps\":7}", "{\"steps\":[1,{}]}", "{\"steps\":[{\"name\":\"\\u001b[31mred\",\"acc\":\"x\",\"bytes\":1e300},{\"name\":7,\"faster_1\":\"fast\",\"did\":[]}],\"data\":9,\"split\":\"\\u202eabc\"}"};
+    static const char *const bad[] = {"{}", "7", "{\"steps\":7}", "{\"steps\":[1,{}]}",
+        "{\"steps\":[{\"name\":\"\\u001b[31mred\",\"acc\":\"x\",\"bytes\":1e300},{\"name\":7,\"faster_1\":\"fast\",\"did\":[]}],\"data\":9,\"split\":"
+        "\"\\u202eabc\"}"};
     bool ok = true;
     for (size_t i = 0; i < LEN(bad); i++) {
         struct val *v = parse(bad[i]);
@@ -306,8 +364,11 @@ static void command(void) {
     struct val *r = call("compress", val_copy(a), &e);
     struct run *rec = runs_current(rs);
     struct val *seen = rec ? run_last_report(rec, "compress") : NULL;
-    tap_ok(r && val_get(r, "model") && val_get(r, "model")->type == VAL_HANDLE && val_len(val_get(r, "steps")) == 3 && strstr(val_get_str(r, "text", ""), "quant.int8"), "compress gives the model, the steps and the table %s", r ? "" : e.text);
-    tap_ok(seen && val_len(val_get(seen, "steps")) == 3 && val_get_num(seen, "bytes", 0) < val_get_num(seen, "bytes_before", 0), "the report is in the run record");
+    tap_ok(r && val_get(r, "model") && val_get(r, "model")->type == VAL_HANDLE && val_len(val_get(r, "steps")) == 3 &&
+               strstr(val_get_str(r, "text", ""), "quant.int8"),
+        "compress gives the model, the steps and the table %s", r ? "" : e.text);
+    tap_ok(seen && val_len(val_get(seen, "steps")) == 3 && val_get_num(seen, "bytes", 0) < val_get_num(seen, "bytes_before", 0),
+        "the report is in the run record");
     tap_ok(rec && run_state(rec) == RUN_DONE && run_exit_code(rec) == 0, "its run is done");
     struct err le = {0};
     struct model *l = model_load(path, &le);
@@ -315,7 +376,8 @@ static void command(void) {
     struct val *t = val_table();
     if (r) val_push(t, val_copy(val_get(r, "model")));
     struct val *text = call("table", t, &e);
-    tap_ok(text && text->type == VAL_STR && r && strcmp(text->u.s.p, val_get_str(r, "text", "")) == 0, "table gives the same text again %s", text ? "" : e.text);
+    tap_ok(
+        text && text->type == VAL_STR && r && strcmp(text->u.s.p, val_get_str(r, "text", "")) == 0, "table gives the same text again %s", text ? "" : e.text);
     val_set_str(a, "recipe", "prune.magnitude{0.9}");
     val_set_num(a, "max_drop", 0);
     struct val *missed = call("compress", val_copy(a), &e);

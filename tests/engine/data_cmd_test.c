@@ -50,7 +50,8 @@ static void loaded(struct hub *h, struct handle d) {
     tap_ok(v && v->u.i == 9003, "#d.train is 9003");
     val_free(v);
     v = field(h, train->u.h, val_int(1), &e);
-    tap_ok(v && !strcmp(val_get_str(v, "text", ""), "I am still waiting on my card?") && !strcmp(val_get_str(v, "class", ""), "card_arrival") && val_len(val_get(v, "tokens")) == 7,
+    tap_ok(v && !strcmp(val_get_str(v, "text", ""), "I am still waiting on my card?") && !strcmp(val_get_str(v, "class", ""), "card_arrival") &&
+               val_len(val_get(v, "tokens")) == 7,
         "d.train[1] has its text, class and tokens");
     val_free(v);
     v = field(h, train->u.h, val_int(9004), &e);
@@ -94,7 +95,8 @@ int main(void) {
     }
     val_free(d);
     struct val *v = call(h, "data_show", named("german-credit"), &e);
-    tap_ok(v && val_len(val_get(v, "classes")) == 2 && strlen(val_get_str(val_at(val_get(v, "files"), 0), "sha256", "")) == 64, "data_show tells files and classes %s", e.text);
+    tap_ok(v && val_len(val_get(v, "classes")) == 2 && strlen(val_get_str(val_at(val_get(v, "files"), 0), "sha256", "")) == 64,
+        "data_show tells files and classes %s", e.text);
     val_free(v);
     v = call(h, "data_ls", NULL, &e);
     const struct val *sample = NULL;

@@ -19,7 +19,8 @@ static float next(void) {
 /* Worst error relative to the sum of magnitudes. */
 static double one(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, float beta, int64_t pad) {
     int64_t lda = (ta ? m : k) + pad, ldb = (tb ? k : n) + pad, ldc = n + pad;
-    float *a = X_NEW(float, (size_t)((ta ? k : m) * lda + 1)), *b = X_NEW(float, (size_t)((tb ? n : k) * ldb + 1)), *c = X_NEW(float, (size_t)(m * ldc + 1)), *old = X_NEW(float, (size_t)(m * ldc + 1));
+    float *a = X_NEW(float, (size_t)((ta ? k : m) * lda + 1)), *b = X_NEW(float, (size_t)((tb ? n : k) * ldb + 1)), *c = X_NEW(float, (size_t)(m * ldc + 1)),
+          *old = X_NEW(float, (size_t)(m * ldc + 1));
     for (int64_t i = 0; i < (ta ? k : m) * lda; i++) a[i] = next();
     for (int64_t i = 0; i < (tb ? n : k) * ldb; i++) b[i] = next();
     for (int64_t i = 0; i < m * ldc; i++) c[i] = old[i] = beta == 0 ? NAN : next();
@@ -41,7 +42,8 @@ static double one(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha
 }
 
 static double sweep(void) {
-    static const int64_t sizes[][3] = {{1, 1, 1}, {1, 17, 5}, {7, 1, 33}, {3, 5, 0}, {0, 4, 4}, {5, 0, 3}, {49, 33, 129}, {64, 32, 257}, {128, 10, 51}, {131, 130, 7}};
+    static const int64_t sizes[][3] = {
+        {1, 1, 1}, {1, 17, 5}, {7, 1, 33}, {3, 5, 0}, {0, 4, 4}, {5, 0, 3}, {49, 33, 129}, {64, 32, 257}, {128, 10, 51}, {131, 130, 7}};
     static const float ab[][2] = {{1, 0}, {1, 1}, {-0.5f, 2}};
     double worst = 0;
     for (size_t s = 0; s < LEN(sizes); s++)

@@ -43,7 +43,8 @@ static void messages(void) {
     graph_path(g, "block1.fc");
     tid x = graph_input(g, "x", DT_F32, (struct dim[]){rows(1), fixed(128)}, 2, -1);
     tid w = graph_param(g, "w", DT_F32, (struct dim[]){fixed(10), fixed(64)}, 2, 0, true);
-    tap_ok(graph_add2(g, "linear", x, w, &e) < 0 && strstr(e.text, "(R, 128) f32") && strstr(e.text, "(10, 64) f32") && strstr(e.text, "linear at block1.fc"), "both shapes: %s", e.text);
+    tap_ok(graph_add2(g, "linear", x, w, &e) < 0 && strstr(e.text, "(R, 128) f32") && strstr(e.text, "(10, 64) f32") && strstr(e.text, "linear at block1.fc"),
+        "both shapes: %s", e.text);
     e = (struct err){0};
     tap_ok(graph_add1(g, "linear", x, &e) < 0 && strstr(e.text, "1 input given"), "count of inputs: %s", e.text);
     e = (struct err){0};
@@ -139,7 +140,8 @@ static void liveness(void) {
     int bad = 0, smaller = 0, differ_threads = 0;
     struct err e = {0};
     for (uint64_t seed = 1; seed <= 300; seed++) {
-        struct net *a = new_net(seed, &(struct plan_options){0}), *b = new_net(seed, &(struct plan_options){.no_reuse = true}), *c = new_net(seed, &(struct plan_options){.pool = pools[3]});
+        struct net *a = new_net(seed, &(struct plan_options){0}), *b = new_net(seed, &(struct plan_options){.no_reuse = true}),
+                   *c = new_net(seed, &(struct plan_options){.pool = pools[3]});
         static const int64_t size[] = {13, 0, 1, 5, 13};
         for (size_t i = 0; i < LEN(size); i++) {
             bad += !run_net(a, size[i], i, &e) || !run_net(b, size[i], i, &e) || !same(a, b, size[i]);
@@ -171,8 +173,10 @@ static void no_allocation(void) {
 static struct plan *bag(struct graph *g, bool fuse, tid out[2], tid in[3], float *param, struct err *e) {
     tid offsets = in[1] = graph_input(g, "offsets", DT_I32, (struct dim[]){{1, AXIS_R1}}, 1, -1), grad[2];
     tid ids = in[0] = graph_input(g, "ids", DT_I32, (struct dim[]){{1, AXIS_T0}}, 1, offsets);
-    tid table = graph_param(g, "table", DT_F32, (struct dim[]){fixed(11), fixed(8)}, 2, 0, true), w = graph_param(g, "w", DT_F32, (struct dim[]){fixed(2), fixed(8)}, 2, 512, true);
-    tid x = graph_add2(g, "embedding", ids, table, e), m = x < 0 ? -1 : graph_add2(g, "mean_pool", x, offsets, e), y = m < 0 ? -1 : graph_add2(g, "linear", m, w, e);
+    tid table = graph_param(g, "table", DT_F32, (struct dim[]){fixed(11), fixed(8)}, 2, 0, true),
+        w = graph_param(g, "w", DT_F32, (struct dim[]){fixed(2), fixed(8)}, 2, 512, true);
+    tid x = graph_add2(g, "embedding", ids, table, e), m = x < 0 ? -1 : graph_add2(g, "mean_pool", x, offsets, e),
+        y = m < 0 ? -1 : graph_add2(g, "linear", m, w, e);
     if (y < 0 || (fuse && fuse_forward(g, e) < 0)) return NULL;
     in[2] = graph_input(g, "dy", DT_F32, (struct dim[]){rows(1), fixed(2)}, 2, -1);
     if (grad_build(g, y, in[2], (tid[]){table, w}, 2, grad, e) < 0) return NULL;
@@ -204,7 +208,8 @@ static void fusion(void) {
         plan_run(p[k], &x, PHASE_FORWARD, PHASE_UPDATE, &e);
     }
     for (int o = 0; o < 2; o++)
-        for (int64_t i = 0; i < (o ? 88 : 14); i++) worst = fmax(worst, fabs((double)((float *)plan_data(p[0], out[0][o]))[i] - ((float *)plan_data(p[1], out[1][o]))[i]));
+        for (int64_t i = 0; i < (o ? 88 : 14); i++)
+            worst = fmax(worst, fabs((double)((float *)plan_data(p[0], out[0][o]))[i] - ((float *)plan_data(p[1], out[1][o]))[i]));
     bool fused = false;
     for (int i = 0; i < g[1]->n_node; i++) fused |= strcmp(g[1]->node[i].op->kind.name, "embedding_bag") == 0;
     tap_ok(fused && worst < 1e-6, "embedding + mean_pool -> embedding_bag agrees within %.1e", worst);
@@ -228,7 +233,8 @@ static void product_act(void) {
             for (int k = 0; k < 3; k++) { /* apart, joined, a graph that trains */
                 g[k] = graph_new(DT_F32, k == 2, 1);
                 tid in = graph_input(g[k], "x", DT_F32, (struct dim[]){rows(1), fixed(41)}, 2, -1);
-                tid w = graph_param(g[k], "w", DT_F32, (struct dim[]){fixed(77), fixed(41)}, 2, 0, true), b = graph_param(g[k], "b", DT_F32, (struct dim[]){fixed(77)}, 1, 77 * 41 * 4, true);
+                tid w = graph_param(g[k], "w", DT_F32, (struct dim[]){fixed(77), fixed(41)}, 2, 0, true),
+                    b = graph_param(g[k], "b", DT_F32, (struct dim[]){fixed(77)}, 1, 77 * 41 * 4, true);
                 tid u = graph_attr(g[k], "linear", NULL, (tid[]){in, w, b}, 3, NULL, &e);
                 y[k] = graph_attr(g[k], "gelu", form ? "approx=tanh" : NULL, &u, 1, NULL, &e);
                 if (k && fuse_forward(g[k], &e) < 0) tap_ok(false, "%s", e.text);
@@ -278,7 +284,8 @@ static void memory(void) {
     tid y = graph_add1(g, "relu", x, &e);
     struct extents max = batch(1024);
     struct plan *p = plan_new(g, &max, &(struct plan_options){.keep = &y, .n_keep = 1}, &e);
-    tap_ok(p && plan_bytes(p, ROLE_INPUT) == (size_t)4 << 30, "memory need is known before it is taken: %zu MiB of inputs", p ? plan_bytes(p, ROLE_INPUT) >> 20 : 0);
+    tap_ok(p && plan_bytes(p, ROLE_INPUT) == (size_t)4 << 30, "memory need is known before it is taken: %zu MiB of inputs",
+        p ? plan_bytes(p, ROLE_INPUT) >> 20 : 0);
 #ifdef COUNTED
     struct rlimit old, low;
     getrlimit(RLIMIT_AS, &old);

@@ -51,7 +51,8 @@ static const char *const optims_here[] = {
     "{\"optim\":\"rprop\",\"lr\":0.001}",
     "{\"optim\":\"asgd\",\"lr\":0.05,\"t0\":3}",
     "{\"optim\":\"adam\",\"lr\":0.003,\"bits\":8}",
-    "{\"optim\":\"adamw\",\"lr\":0.003,\"bits\":8,\"weight_decay\":0.1,\"decay_bias\":false,\"layer_decay\":0.7,\"groups\":[{\"match\":\"linear2\",\"lr_scale\":0.5,\"weight_decay\":0}]}",
+    "{\"optim\":\"adamw\",\"lr\":0.003,\"bits\":8,\"weight_decay\":0.1,\"decay_bias\":false,\"layer_decay\":0.7,\"groups\":[{\"match\":\"linear2\",\"lr_"
+    "scale\":0.5,\"weight_decay\":0}]}",
     "{\"optim\":\"nadam\",\"lr\":0.003,\"groups\":[{\"match\":[\"*.bias\"],\"lr_scale\":3}]}",
 };
 
@@ -94,7 +95,8 @@ static bool same_param(struct handle a, struct handle b, const char *name) {
     struct err e;
     const struct model *x = objects_model(a, &e), *y = objects_model(b, &e);
     for (int i = 0; i < x->n_param; i++)
-        if (strcmp(x->param[i].name, name) == 0) return memcmp((char *)x->data + x->param[i].offset, (char *)y->data + y->param[i].offset, (size_t)x->param[i].len * 4) == 0;
+        if (strcmp(x->param[i].name, name) == 0)
+            return memcmp((char *)x->data + x->param[i].offset, (char *)y->data + y->param[i].offset, (size_t)x->param[i].len * 4) == 0;
     return false;
 }
 
@@ -102,7 +104,8 @@ static void frozen(struct handle d) {
     struct err e;
     struct handle m = wide_model(d), start = wide_model(d);
     val_free(run("{\"optim\":\"adamw\",\"lr\":0.003}", m, d, 10, NULL, "linear[12]", &e));
-    tap_ok(same_param(m, start, "linear1.weight") && same_param(m, start, "linear2.bias") && !same_param(m, start, "linear3.weight"), "what is frozen stays to the bit, the rest moves");
+    tap_ok(same_param(m, start, "linear1.weight") && same_param(m, start, "linear2.bias") && !same_param(m, start, "linear3.weight"),
+        "what is frozen stays to the bit, the rest moves");
     tap_ok(!objects_model(m, &e)->param[0].frozen, "a run leaves no mark in the model");
     m = wide_model(d);
     val_free(run("{\"optim\":\"adam\",\"lr\":0.003,\"groups\":[{\"match\":\"linear1\",\"lr_scale\":0}]}", m, d, 10, NULL, NULL, &e));
@@ -188,7 +191,8 @@ static double final_loss(const char *optim, struct handle d) {
 static void eight_bits(struct handle d) {
     double a = final_loss("{\"optim\":\"adam\",\"lr\":0.001}", d), b = final_loss("{\"optim\":\"adam\",\"lr\":0.001,\"bits\":8}", d);
     tap_ok(fabs(b / a - 1) <= 0.01 && a != b, "adam with moments of 8 bits: final loss %.5f, with 32 bits %.5f (%+.2f %%)", b, a, 100 * (b / a - 1));
-    a = final_loss("{\"optim\":\"adamw\",\"lr\":0.002,\"weight_decay\":0.1}", d), b = final_loss("{\"optim\":\"adamw\",\"lr\":0.002,\"weight_decay\":0.1,\"bits\":8}", d);
+    a = final_loss("{\"optim\":\"adamw\",\"lr\":0.002,\"weight_decay\":0.1}", d),
+    b = final_loss("{\"optim\":\"adamw\",\"lr\":0.002,\"weight_decay\":0.1,\"bits\":8}", d);
     tap_ok(fabs(b / a - 1) <= 0.01 && a != b, "adamw with moments of 8 bits: final loss %.5f, with 32 bits %.5f (%+.2f %%)", b, a, 100 * (b / a - 1));
 }
 
@@ -208,7 +212,8 @@ static void range_test(struct handle d) {
     sum_of(m, after);
     double lr = val_get_num(r, "lr", 0);
     tap_ok(r && lr > 1e-5 && lr < 1 && strcmp(before, after) == 0, "a rate is suggested, %g, and the model stays as it was %s", lr, r ? "" : e.text);
-    tap_ok(val_get_bool(r, "diverged", false) && val_get_int(r, "steps", 1000) < 100, "it ends when the loss diverges, at step %d", (int)val_get_int(r, "steps", 0));
+    tap_ok(val_get_bool(r, "diverged", false) && val_get_int(r, "steps", 1000) < 100, "it ends when the loss diverges, at step %d",
+        (int)val_get_int(r, "steps", 0));
     struct bucket smooth[64], rate[64];
     struct run *run = runs_current(rs);
     int k;

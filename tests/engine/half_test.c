@@ -22,7 +22,13 @@ static double round_to(enum dtype d, double v) {
 }
 
 /* A graph of one chain, in half precision or as the reference in double. */
-struct rig { struct graph *g; struct plan *p; struct extents x; tid in[8], out[8]; int n_in, n_out; };
+struct rig {
+    struct graph *g;
+    struct plan *p;
+    struct extents x;
+    tid in[8], out[8];
+    int n_in, n_out;
+};
 typedef int (*chain)(struct rig *r, struct err *e);
 
 static tid input(struct rig *r, int64_t a, int64_t b, int axis) {
@@ -34,8 +40,10 @@ static tid input(struct rig *r, int64_t a, int64_t b, int axis) {
 /* y = down(gelu(up(x))) and the gradients of x, up and down; 70 rows, 40 -> 130 -> 36, so that nothing divides. */
 static int feed_forward(struct rig *r, struct err *e) {
     struct graph *g = r->g;
-    tid x = input(r, 70, 40, AXIS_ONE), u = input(r, 130, 40, AXIS_ONE), ub = input(r, 130, 0, AXIS_ONE), d = input(r, 36, 130, AXIS_ONE), dy = input(r, 70, 36, AXIS_ONE);
-    tid a = graph_attr(g, "linear", NULL, (tid[]){x, u, ub}, 3, NULL, e), b = a < 0 ? -1 : graph_add1(g, "gelu", a, e), y = b < 0 ? -1 : graph_add2(g, "linear", b, d, e), want[] = {x, u, ub, d}, grad[4];
+    tid x = input(r, 70, 40, AXIS_ONE), u = input(r, 130, 40, AXIS_ONE), ub = input(r, 130, 0, AXIS_ONE), d = input(r, 36, 130, AXIS_ONE),
+        dy = input(r, 70, 36, AXIS_ONE);
+    tid a = graph_attr(g, "linear", NULL, (tid[]){x, u, ub}, 3, NULL, e), b = a < 0 ? -1 : graph_add1(g, "gelu", a, e),
+        y = b < 0 ? -1 : graph_add2(g, "linear", b, d, e), want[] = {x, u, ub, d}, grad[4];
     if (y < 0 || grad_build(g, y, dy, want, 4, grad, e) < 0) return -1;
     r->out[r->n_out++] = y;
     for (int i = 0; i < 4; i++) r->out[r->n_out++] = grad[i];
@@ -48,9 +56,11 @@ static int attend(struct rig *r, struct err *e) {
     struct graph *g = r->g;
     int64_t n = attn_width;
     struct dim offsets = {1, AXIS_R1};
-    tid off = graph_input(g, "offsets", DT_I32, &offsets, 1, -1), x = input(r, 1, 33, AXIS_T0), w = input(r, 3 * n, 33, AXIS_ONE), o = input(r, 34, n, AXIS_ONE), dy = input(r, 1, 34, AXIS_T0);
+    tid off = graph_input(g, "offsets", DT_I32, &offsets, 1, -1), x = input(r, 1, 33, AXIS_T0), w = input(r, 3 * n, 33, AXIS_ONE),
+        o = input(r, 34, n, AXIS_ONE), dy = input(r, 1, 34, AXIS_T0);
     g->tensor[x].offsets = g->tensor[dy].offsets = off;
-    tid qkv = graph_add2(g, "linear", x, w, e), a = qkv < 0 ? -1 : graph_attr(g, "attention", attn_args, (tid[]){qkv, off}, 2, NULL, e), y = a < 0 ? -1 : graph_add2(g, "linear", a, o, e), want[] = {x, w, o}, grad[3];
+    tid qkv = graph_add2(g, "linear", x, w, e), a = qkv < 0 ? -1 : graph_attr(g, "attention", attn_args, (tid[]){qkv, off}, 2, NULL, e),
+        y = a < 0 ? -1 : graph_add2(g, "linear", a, o, e), want[] = {x, w, o}, grad[3];
     if (y < 0 || grad_build(g, y, dy, want, 3, grad, e) < 0) return -1;
     r->out[r->n_out++] = y;
     for (int i = 0; i < 3; i++) r->out[r->n_out++] = grad[i];
@@ -137,7 +147,8 @@ static void chain_case(const char *name, chain c, enum dtype half, double tol, i
                 rig_free(&r);
             }
         }
-        tap_ok(worst < tol && n == kept, "%s %s on %s: %.1e from the double reference on rounded inputs (at most %.0e), %d tensors in 16 bits", name, dtypes[half].name, isa_all(s)->name, worst, tol, n);
+        tap_ok(worst < tol && n == kept, "%s %s on %s: %.1e from the double reference on rounded inputs (at most %.0e), %d tensors in 16 bits", name,
+            dtypes[half].name, isa_all(s)->name, worst, tol, n);
         tap_ok(bits, "%s %s on %s: the same bits at 1, 2, 3 and 4 threads", name, dtypes[half].name, isa_all(s)->name);
         if (s == 0) first = one;
         else rig_free(&one);
@@ -149,7 +160,8 @@ static void chain_case(const char *name, chain c, enum dtype half, double tol, i
 /* One product, sums longer than a block, odd extents: every instruction set gives the same bits, and the sums are those of the rounded values. */
 static int64_t pm, pn, pk;
 static int product(struct rig *r, struct err *e) {
-    tid x = input(r, pm, pk, AXIS_ONE), w = input(r, pn, pk, AXIS_ONE), b = input(r, pn, 0, AXIS_ONE), dy = input(r, pm, pn, AXIS_ONE), want[] = {x, w}, grad[2];
+    tid x = input(r, pm, pk, AXIS_ONE), w = input(r, pn, pk, AXIS_ONE), b = input(r, pn, 0, AXIS_ONE), dy = input(r, pm, pn, AXIS_ONE), want[] = {x, w},
+        grad[2];
     tid y = graph_attr(r->g, "linear", NULL, (tid[]){x, w, b}, 3, NULL, e);
     if (y < 0 || grad_build(r->g, y, dy, want, 2, grad, e) < 0) return -1;
     r->out[r->n_out++] = y, r->out[r->n_out++] = grad[0], r->out[r->n_out++] = grad[1];
@@ -174,7 +186,9 @@ static void product_case(enum dtype half, int64_t m, int64_t n, int64_t k) {
             rig_free(&r);
         }
     }
-    tap_ok(rc == 0 && worst < 1e-6 && bits, "product and gradients in %s, %" PRId64 " x %" PRId64 " x %" PRId64 ": %.1e from double, %s bits on every instruction set %s", dtypes[half].name, m, n, k, worst, bits ? "the same" : "other", e.text);
+    tap_ok(rc == 0 && worst < 1e-6 && bits,
+        "product and gradients in %s, %" PRId64 " x %" PRId64 " x %" PRId64 ": %.1e from double, %s bits on every instruction set %s", dtypes[half].name, m, n,
+        k, worst, bits ? "the same" : "other", e.text);
     if (first.g) rig_free(&first);
     rig_free(&ref);
 }

@@ -16,7 +16,16 @@
 #include "tests/tap.h"
 
 enum { ROWS = 4, CLASSES = 3, STEPS = 100, SHORT = 10 };
-struct trial { struct graph *g; struct plan *p; struct model *m; struct model_io *io; bool wide; char *weights; tid loss, dl, grad[128]; struct extents x; };
+struct trial {
+    struct graph *g;
+    struct plan *p;
+    struct model *m;
+    struct model_io *io;
+    bool wide;
+    char *weights;
+    tid loss, dl, grad[128];
+    struct extents x;
+};
 static double get(const struct trial *t, const void *at, int64_t i) { return t->wide ? ((const double *)at)[i] : (double)((const float *)at)[i]; }
 static void put(const struct trial *t, void *at, int64_t i, double v) {
     if (t->wide) ((double *)at)[i] = v;
@@ -87,10 +96,12 @@ static double far(const struct trial *t, int k, int64_t from, int64_t n, const s
 /* A few tensors of each layout: word vectors, keys (the middle third of a stacked weight), a normalisation, the head. */
 static double gradients(const struct trial *t, const struct val *c) {
     static const char *const names[3][5] = {
-        {"bert.embeddings.word_embeddings.weight", "bert.encoder.layer.1.attention.self.key.weight", "bert.encoder.layer.0.output.LayerNorm.weight", "bert.embeddings.position_embeddings.weight", "classifier.weight"},
-        {"roberta.embeddings.word_embeddings.weight", "roberta.encoder.layer.1.attention.self.key.weight", "roberta.encoder.layer.0.output.LayerNorm.weight", "roberta.embeddings.position_embeddings.weight", "classifier.out_proj.weight"},
-        {"distilbert.embeddings.word_embeddings.weight", "distilbert.transformer.layer.1.attention.k_lin.weight", "distilbert.transformer.layer.0.output_layer_norm.weight",
-         "distilbert.embeddings.position_embeddings.weight", "classifier.weight"}};
+        {"bert.embeddings.word_embeddings.weight", "bert.encoder.layer.1.attention.self.key.weight", "bert.encoder.layer.0.output.LayerNorm.weight",
+            "bert.embeddings.position_embeddings.weight", "classifier.weight"},
+        {"roberta.embeddings.word_embeddings.weight", "roberta.encoder.layer.1.attention.self.key.weight", "roberta.encoder.layer.0.output.LayerNorm.weight",
+            "roberta.embeddings.position_embeddings.weight", "classifier.out_proj.weight"},
+        {"distilbert.embeddings.word_embeddings.weight", "distilbert.transformer.layer.1.attention.k_lin.weight",
+            "distilbert.transformer.layer.0.output_layer_norm.weight", "distilbert.embeddings.position_embeddings.weight", "classifier.weight"}};
     static const char *const ours[5] = {"embed.word.weight", "block2.attn.qkv.weight", "block1.norm2.weight", "embed.position.weight", "head.weight"};
     const char *kind = val_get_str(c, "name", "");
     int row = strcmp(kind, "bert") == 0 ? 0 : strcmp(kind, "roberta") == 0 ? 1 : 2;
@@ -115,13 +126,15 @@ static void run(const struct val *c, bool wide) {
         val_as_num(val_at(val_get(c, "losses"), (size_t)s), &want);
         off = fmax(off, fabs(get(&t, plan_data(t.p, t.loss), 0) / ROWS - want));
         for (int i = 0; s == 0 && i < ROWS * CLASSES; i++)
-            if (val_as_num(val_at(val_at(val_get(c, "logits"), (size_t)(i / CLASSES)), (size_t)(i % CLASSES)), &want)) ooff = fmax(ooff, fabs(get(&t, plan_data(t.p, t.io->out), i) - want));
+            if (val_as_num(val_at(val_at(val_get(c, "logits"), (size_t)(i / CLASSES)), (size_t)(i % CLASSES)), &want))
+                ooff = fmax(ooff, fabs(get(&t, plan_data(t.p, t.io->out), i) - want));
         if (s == 0) goff = gradients(&t, c);
         for (int k = 0; k < t.m->n_param; k++)
             for (int64_t i = 0; i < t.m->param[k].len; i++) put(&t, weight(&t, k), i, get(&t, weight(&t, k), i) - 0.05 * gradient(&t, k, i));
     }
-    tap_ok(rc == 0 && off <= (wide ? 1e-9 : 1e-5) && goff <= (wide ? 1e-9 : 1e-5) && ooff <= (wide ? 1e-9 : 5e-6), "%s, %s: outputs within %.1e, gradients within %.1e, losses of %d steps within %.1e %s",
-           val_get_str(c, "name", "?"), wide ? "double" : "fp32", ooff, goff, wide ? STEPS : SHORT, off, e.text);
+    tap_ok(rc == 0 && off <= (wide ? 1e-9 : 1e-5) && goff <= (wide ? 1e-9 : 1e-5) && ooff <= (wide ? 1e-9 : 5e-6),
+        "%s, %s: outputs within %.1e, gradients within %.1e, losses of %d steps within %.1e %s", val_get_str(c, "name", "?"), wide ? "double" : "fp32", ooff,
+        goff, wide ? STEPS : SHORT, off, e.text);
     plan_free(t.p);
     graph_free(t.g);
     model_free(t.m);

@@ -19,7 +19,8 @@ enum { N = 5, C = 16, HW = 6, LEN_X = N * C * HW * HW };
 static int joined(bool fuse, double *out, int *nodes, struct err *e) {
     struct graph *g = graph_new(DT_F32, true, 1);
     struct dim img[] = {{1, AXIS_R}, {C, 0}, {HW, 0}, {HW, 0}}, w[] = {{C, 0}, {C, 0}, {3, 0}, {3, 0}}, one[] = {{C, 0}};
-    tid x = graph_input(g, "x", DT_F32, img, 4, -1), k = graph_input(g, "w", DT_F32, w, 4, -1), v[4], all[OP_OUT], grad[2], seed = graph_input(g, "seed", DT_F32, img, 4, -1);
+    tid x = graph_input(g, "x", DT_F32, img, 4, -1), k = graph_input(g, "w", DT_F32, w, 4, -1), v[4], all[OP_OUT], grad[2],
+        seed = graph_input(g, "seed", DT_F32, img, 4, -1);
     for (int i = 0; i < 4; i++) v[i] = graph_input(g, (const char *[]){"gain", "bias", "mean", "var"}[i], DT_F32, one, 1, -1);
     tid y = graph_attr(g, "conv2d", "pad=1", (tid[]){x, k}, 2, NULL, e);
     y = graph_attr(g, "batch_norm", NULL, (tid[]){y, v[0], v[1], v[2], v[3]}, 5, all, e);
@@ -33,7 +34,8 @@ static int joined(bool fuse, double *out, int *nodes, struct err *e) {
     if (p && plan_alloc(p, e) == 0) {
         tid in[] = {x, k, v[0], v[1], v[2], v[3], seed};
         for (int i = 0; i < 7; i++)
-            for (int64_t j = 0; j < tensor_len(graph_tensor(g, in[i]), &ex); j++) ((float *)plan_data(p, in[i]))[j] = (float)rng_unit(3, (uint64_t)i, (uint64_t)j) - (i < 2 || i == 6 ? 0.5f : 0);
+            for (int64_t j = 0; j < tensor_len(graph_tensor(g, in[i]), &ex); j++)
+                ((float *)plan_data(p, in[i]))[j] = (float)rng_unit(3, (uint64_t)i, (uint64_t)j) - (i < 2 || i == 6 ? 0.5f : 0);
         rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_UPDATE, e);
         for (int i = 0, at = 0; rc == 0 && i < 3; i++)
             for (int64_t j = 0; j < tensor_len(graph_tensor(g, keep[i]), &ex); j++) out[at++] = ((float *)plan_data(p, keep[i]))[j];
@@ -45,10 +47,12 @@ static int joined(bool fuse, double *out, int *nodes, struct err *e) {
     return rc;
 }
 
-static const char net[] =
-    "{\"input\":[3,16,16],\"n_class\":10,\"layers\":[{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1,\"bias\":false},{\"layer\":\"batch_norm\"},{\"layer\":\"relu\",\"name\":\"a\"},"
-    "{\"layer\":\"conv2d\",\"out\":32,\"k\":3,\"stride\":2,\"pad\":1},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"pad_shortcut\",\"out\":32,\"name\":\"s\",\"from\":[\"a\"]},"
-    "{\"layer\":\"add\",\"from\":[\"n\",\"s\"]},{\"layer\":\"relu\"},{\"layer\":\"max_pool2d\"},{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}";
+static const char net[] = "{\"input\":[3,16,16],\"n_class\":10,\"layers\":[{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1,\"bias\":false},{\"layer\":"
+                          "\"batch_norm\"},{\"layer\":\"relu\",\"name\":\"a\"},"
+                          "{\"layer\":\"conv2d\",\"out\":32,\"k\":3,\"stride\":2,\"pad\":1},{\"layer\":\"batch_norm\",\"name\":\"n\"},{\"layer\":\"pad_"
+                          "shortcut\",\"out\":32,\"name\":\"s\",\"from\":[\"a\"]},"
+                          "{\"layer\":\"add\",\"from\":[\"n\",\"s\"]},{\"layer\":\"relu\"},{\"layer\":\"max_pool2d\"},{\"layer\":\"global_pool\"},{\"layer\":"
+                          "\"linear\",\"out\":10}]}";
 
 /* Trains 10 steps; the weights afterwards. */
 static struct model *trained(int threads, double *first, double *last, struct err *e) {
@@ -96,7 +100,8 @@ int main(void) {
     struct model *one = trained(1, &first, &last, &e);
     tap_ok(one && last < first, "a small residual net learns: loss %.3f to %.3f %s", first, last, e.text);
     for (int i = 0; one && i < one->n_param; i++)
-        if (strcmp(one->param[i].name, "n.running_var") == 0) tap_ok(!one->param[i].trainable && *(float *)((char *)one->data + one->param[i].offset) < 0.9f, "running variances move and are not trained");
+        if (strcmp(one->param[i].name, "n.running_var") == 0)
+            tap_ok(!one->param[i].trainable && *(float *)((char *)one->data + one->param[i].offset) < 0.9f, "running variances move and are not trained");
     for (size_t i = 1; one && i < LEN(threads); i++) {
         struct model *m = trained(threads[i], &first, &last, &e);
         tap_ok(m && memcmp(m->data, one->data, one->bytes) == 0, "the same bits on %d threads as on one", threads[i]);

@@ -23,7 +23,11 @@ static void hush(void *ctx, enum log_level l, const char *text) { (void)ctx, (vo
 
 /* What a product is asked: shape, activation, and how inputs and weights are filled. */
 enum fill { FILL_RANDOM, FILL_EXTREME, FILL_MIXED };
-struct ask { int64_t m, k, n; const char *act; enum fill fill; };
+struct ask {
+    int64_t m, k, n;
+    const char *act;
+    enum fill fill;
+};
 
 static void fill_x(float *x, const struct ask *q) {
     for (int64_t i = 0; i < q->m * q->k; i++) {
@@ -49,8 +53,10 @@ static int product(const struct ask *q, struct pool *pool, bool reference, float
     fill_w(w, q);
     i8_pack(w, q->n, q->k, base);
     float *scale = (float *)(base + w_bytes), *bias = (float *)(base + w_bytes + row);
-    for (int64_t j = 0; j < q->n; j++) scale[j] = q->fill == FILL_EXTREME ? 1 : 0.001f * (float)(1 + j % 7), bias[j] = q->fill == FILL_EXTREME ? 0 : (float)rng_normal(5, 0, (uint64_t)j);
-    tid x = graph_input(g, "x", DT_F32, xd, 2, -1), in[] = {x, graph_param(g, "w", DT_I8, wd, 2, 0, false), graph_param(g, "s", DT_F32, wd, 1, w_bytes, false), graph_param(g, "b", DT_F32, wd, 1, w_bytes + row, false)};
+    for (int64_t j = 0; j < q->n; j++)
+        scale[j] = q->fill == FILL_EXTREME ? 1 : 0.001f * (float)(1 + j % 7), bias[j] = q->fill == FILL_EXTREME ? 0 : (float)rng_normal(5, 0, (uint64_t)j);
+    tid x = graph_input(g, "x", DT_F32, xd, 2, -1), in[] = {x, graph_param(g, "w", DT_I8, wd, 2, 0, false), graph_param(g, "s", DT_F32, wd, 1, w_bytes, false),
+                                                        graph_param(g, "b", DT_F32, wd, 1, w_bytes + row, false)};
     tid out = graph_attr(g, "linear_i8", q->act, in, 4, NULL, e);
     struct extents ex = {{1, q->m, q->m + 1}};
     struct plan_options o = {.keep = &out, .n_keep = 1, .param = base, .reference = reference, .pool = pool};
@@ -67,8 +73,16 @@ static int product(const struct ask *q, struct pool *pool, bool reference, float
 }
 
 static const struct ask asks[] = {
-    {1, 1, 1, NULL, FILL_RANDOM},        {3, 7, 5, NULL, FILL_RANDOM},         {13, 33, 65, "act=relu", FILL_MIXED},  {128, 384, 96, NULL, FILL_RANDOM},  {2, 1536, 40, NULL, FILL_RANDOM},
-    {1600, 36, 32, NULL, FILL_MIXED},    {0, 8, 8, NULL, FILL_RANDOM},         {12, 384, 64, NULL, FILL_EXTREME},     {7, 515, 33, NULL, FILL_EXTREME},   {24, 64, 31, "act=relu", FILL_EXTREME},
+    {1, 1, 1, NULL, FILL_RANDOM},
+    {3, 7, 5, NULL, FILL_RANDOM},
+    {13, 33, 65, "act=relu", FILL_MIXED},
+    {128, 384, 96, NULL, FILL_RANDOM},
+    {2, 1536, 40, NULL, FILL_RANDOM},
+    {1600, 36, 32, NULL, FILL_MIXED},
+    {0, 8, 8, NULL, FILL_RANDOM},
+    {12, 384, 64, NULL, FILL_EXTREME},
+    {7, 515, 33, NULL, FILL_EXTREME},
+    {24, 64, 31, "act=relu", FILL_EXTREME},
 };
 
 static void products(struct pool *pool) {
@@ -89,8 +103,9 @@ static void products(struct pool *pool) {
             }
         }
         tap_ok(!bad, "(%d, %d) from %d inputs, %s%s: plain loops and %d instruction sets give the same bits", (int)q->m, (int)q->n, (int)q->k,
-               q->fill == FILL_EXTREME ? "extreme weights and inputs" : "random", q->act ? ", relu" : "", sets);
-        if (q->fill == FILL_EXTREME && q->k == 384) tap_ok(want[0] == 255.0f * 127 * 383 && want[1] == -255.0f * 127 * 383, "383 products of 255 and 127 are summed without saturation");
+            q->fill == FILL_EXTREME ? "extreme weights and inputs" : "random", q->act ? ", relu" : "", sets);
+        if (q->fill == FILL_EXTREME && q->k == 384)
+            tap_ok(want[0] == 255.0f * 127 * 383 && want[1] == -255.0f * 127 * 383, "383 products of 255 and 127 are summed without saturation");
         free(want);
         free(got);
     }
@@ -109,7 +124,9 @@ static void not_finite(void) {
         for (int i = 0; i < 120; i++) rows[i] = (int8_t)(i % 11 - 5);
         i8_pack(rows, 3, 40, mem);
         for (int i = 0; i < 3; i++) ((float *)(mem + 1536))[i] = 0.5f;
-        tid x = graph_input(g, "x", DT_F32, xd, 2, -1), y = graph_attr(g, "linear_i8", "act=relu", (tid[]){x, graph_param(g, "w", DT_I8, wd, 2, 0, false), graph_param(g, "s", DT_F32, wd, 1, 1536, false)}, 3, NULL, &e);
+        tid x = graph_input(g, "x", DT_F32, xd, 2, -1),
+            y = graph_attr(g, "linear_i8", "act=relu", (tid[]){x, graph_param(g, "w", DT_I8, wd, 2, 0, false), graph_param(g, "s", DT_F32, wd, 1, 1536, false)},
+                3, NULL, &e);
         struct extents ex = {{1, 4, 5}};
         struct plan *p = plan_new(g, &ex, &(struct plan_options){.keep = &y, .n_keep = 1, .param = mem}, &e);
         plan_alloc(p, &e);
@@ -118,7 +135,8 @@ static void not_finite(void) {
         v[90] = NAN, v[130] = INFINITY;
         plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, &e);
         const float *o = plan_data(p, y);
-        tap_ok(o[0] == 0 && o[3] == 0 && isnan(o[6]) && isnan(o[9]) && isnan(o[11]), "%s: a row of zeros gives zeros, of denormals too, a row with NaN or infinity NaN", isa_all(s)->name);
+        tap_ok(o[0] == 0 && o[3] == 0 && isnan(o[6]) && isnan(o[9]) && isnan(o[11]),
+            "%s: a row of zeros gives zeros, of denormals too, a row with NaN or infinity NaN", isa_all(s)->name);
         plan_free(p);
         graph_free(g);
     }
@@ -131,7 +149,8 @@ static int table(const char *op, bool reference, bool weighted, float *y, int64_
     static const int32_t ids[T] = {0, 8, 3, 3, -1, 5, 9, 2, 1, 7, 6}, off[R + 1] = {0, 3, 3, 4, T};
     struct graph *g = graph_new(DT_F32, false, 1);
     struct dim td = {1, AXIS_T0}, od = {1, AXIS_R1}, wd[] = {{V, 0}, {D, 0}}, pd[] = {{4, 0}, {D, 0}};
-    tid o = graph_input(g, "o", DT_I32, &od, 1, -1), i = graph_input(g, "i", DT_I32, &td, 1, o), w = graph_input(g, "w", DT_I8, wd, 2, -1), s = graph_input(g, "s", DT_F32, wd, 1, -1);
+    tid o = graph_input(g, "o", DT_I32, &od, 1, -1), i = graph_input(g, "i", DT_I32, &td, 1, o), w = graph_input(g, "w", DT_I8, wd, 2, -1),
+        s = graph_input(g, "s", DT_F32, wd, 1, -1);
     tid pos = graph_input(g, "p", DT_F32, pd, 2, -1), tw = graph_input(g, "tw", DT_F32, &td, 1, o);
     bool bag = strcmp(op, "embedding_bag_i8") == 0, embed = strcmp(op, "embed_i8") == 0;
     tid in[] = {i, w, bag || embed ? o : s, bag ? s : pos, bag && weighted ? tw : -1, s};
@@ -173,7 +192,8 @@ static void tables(void) {
 }
 
 /* ---- attention ---- */
-static int attention(const char *op, int64_t heads, int64_t d, const int64_t *len, int texts, struct pool *pool, double nan_at, float *y, int64_t *n, struct err *e) {
+static int attention(
+    const char *op, int64_t heads, int64_t d, const int64_t *len, int texts, struct pool *pool, double nan_at, float *y, int64_t *n, struct err *e) {
     struct graph *g = graph_new(DT_F32, false, 1);
     struct dim qd[] = {{1, AXIS_T0}, {3 * heads * d, 0}}, od[] = {{1, AXIS_R1}};
     char attr[32];
@@ -199,7 +219,9 @@ static int attention(const char *op, int64_t heads, int64_t d, const int64_t *le
     return rc;
 }
 static void attentions(struct pool *pool) {
-    static const struct { int64_t heads, d, len[4]; } a[] = {{2, 8, {5, 1, 0, 9}}, {3, 32, {40, 33, 128, 7}}, {1, 33, {13, 600, 12, 1}}, {2, 128, {64, 1, 2, 3}}};
+    static const struct {
+        int64_t heads, d, len[4];
+    } a[] = {{2, 8, {5, 1, 0, 9}}, {3, 32, {40, 33, 128, 7}}, {1, 33, {13, 600, 12, 1}}, {2, 128, {64, 1, 2, 3}}};
     for (size_t k = 0; k < LEN(a); k++) {
         int64_t n = 0, tokens = a[k].len[0] + a[k].len[1] + a[k].len[2] + a[k].len[3];
         size_t size = (size_t)(tokens * a[k].heads * a[k].d) + 1;
@@ -210,18 +232,22 @@ static void attentions(struct pool *pool) {
         for (int s = 0; ok && isa_all(s); s++) {
             ops_select(isa_all(s)->name, NULL);
             ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, -1, got, &n, &e) == 0;
-            for (int64_t i = 0; ok && i < n; i++) worst = fmax(worst, fabs((double)got[i] - (double)want[i])), sum += fabs((double)got[i] - (double)want[i]), sets++, big = fmax(big, fabs((double)want[i]));
+            for (int64_t i = 0; ok && i < n; i++)
+                worst = fmax(worst, fabs((double)got[i] - (double)want[i])), sum += fabs((double)got[i] - (double)want[i]), sets++,
+                big = fmax(big, fabs((double)want[i]));
             ok = ok && attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, pool, -1, once, &n, &e) == 0;
             same = same && memcmp(got, once, size * sizeof *got) == 0;
         }
         ops_select("auto", NULL);
-        tap_ok(ok && worst < 0.05 * big && sum / sets < 0.006 * big, "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats on every instruction set%s",
-               (int)a[k].heads, (int)a[k].d, worst, sum / fmax(1, sets), big, e.text);
+        tap_ok(ok && worst < 0.05 * big && sum / sets < 0.006 * big,
+            "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats on every instruction set%s", (int)a[k].heads,
+            (int)a[k].d, worst, sum / fmax(1, sets), big, e.text);
         tap_ok(same, "the same bits on several threads");
         /* not a number in a query spoils its row, in a key or value its text */
         int64_t row = 3 * a[k].heads * a[k].d, w = a[k].heads * a[k].d;
         ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row), got, &n, &e) == 0;
-        ok = ok && isnan(got[2 * w]) && !isnan(got[w]) && attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row + w), got, &n, &e) == 0;
+        ok = ok && isnan(got[2 * w]) && !isnan(got[w]) &&
+             attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row + w), got, &n, &e) == 0;
         tap_ok(ok && isnan(got[0]) && isnan(got[2 * w]) && !isnan(got[a[k].len[0] * w]), "NaN in a query makes its row NaN, in a key the text, no other");
         free(want), free(got), free(once);
     }
@@ -233,15 +259,17 @@ static void attentions(struct pool *pool) {
 
 /* ---- models ---- */
 #define I8 ",\"store\":{\"weight\":\"i8\"}}"
-static const char mlp[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8 ",{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":50,\"act\":\"relu\"" I8
-                          ",{\"layer\":\"linear\",\"out\":7" I8 "]}";
-static const char gelu[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8 ",{\"layer\":\"gelu\"},{\"layer\":\"linear\",\"out\":7" I8 "]}";
+static const char mlp[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8
+                          ",{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":50,\"act\":\"relu\"" I8 ",{\"layer\":\"linear\",\"out\":7" I8 "]}";
+static const char gelu[] = "{\"input\":40,\"n_class\":7,\"layers\":[{\"layer\":\"linear\",\"out\":96" I8
+                           ",{\"layer\":\"gelu\"},{\"layer\":\"linear\",\"out\":7" I8 "]}";
 static const char encoder[] =
-    "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":24,\"positions\":12,\"store\":{\"word.weight\":\"i8\"}},"
+    "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":24,\"positions\":12,\"store\":{\"word."
+    "weight\":\"i8\"}},"
     "{\"layer\":\"encoder_block\",\"heads\":2,\"ffn\":40,\"math\":\"i8\",\"store\":{\"attn.qkv.weight\":\"i8\",\"up.weight\":\"i8\",\"down.weight\":\"bf16\"}},"
     "{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"f16\",\"bias\":\"f16\"}}]}";
-static const char bag[] =
-    "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":24,\"store\":{\"weight\":\"i8\"}},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
+static const char bag[] = "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":24,\"store\":{\"weight\":"
+                          "\"i8\"}},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
 
 static struct model *make(const char *json, struct err *e) {
     struct val *user = json_parse(json, strlen(json), "model", e), *desc = user ? model_describe(user, NULL, e) : NULL;
@@ -298,7 +326,11 @@ static void one_answer(void) {
     ops_select("auto", NULL);
     tap_ok(sets && same == sets, "10,000 inputs through a model of three such layers: one SHA-256 of the logits on %d instruction sets%s", sets, e.text);
     model_free(m);
-    static const struct { const char *json, *what; bool text; double tol; } joined[] = {{mlp, "relu", false, 0}, {gelu, "gelu", false, 5e-5}, {bag, "the mean of a table", true, 2e-6}, {encoder, "an encoder", true, 5e-3}};
+    static const struct {
+        const char *json, *what;
+        bool text;
+        double tol;
+    } joined[] = {{mlp, "relu", false, 0}, {gelu, "gelu", false, 5e-5}, {bag, "the mean of a table", true, 2e-6}, {encoder, "an encoder", true, 5e-3}};
     for (size_t k = 0; k < LEN(joined); k++) {
         int64_t n = 0;
         m = make(joined[k].json, &e);
@@ -316,7 +348,8 @@ static void close_to_float(void) {
     static const char *const all[] = {mlp, gelu, bag, encoder};
     for (size_t k = 0; k < LEN(all); k++) {
         struct val *user = json_parse(all[k], strlen(all[k]), "model", &e);
-        for (size_t i = 0; i < val_len(val_get(user, "layers")); i++) val_unset(val_at(val_get(user, "layers"), i), "store"), val_unset(val_at(val_get(user, "layers"), i), "math");
+        for (size_t i = 0; i < val_len(val_get(user, "layers")); i++)
+            val_unset(val_at(val_get(user, "layers"), i), "store"), val_unset(val_at(val_get(user, "layers"), i), "math");
         struct val *desc = model_describe(user, NULL, &e);
         struct model *f = model_new(desc, 1, &e), *q = make(all[k], &e);
         int64_t n = 0;
@@ -354,7 +387,9 @@ static void saved(const char *dir) {
 }
 
 static void hostile(const char *dir) {
-    static const struct { const char *json, *says; } bad[] = {
+    static const struct {
+        const char *json, *says;
+    } bad[] = {
         {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"i4\"}}]}", "is \"i8\", \"f16\" or \"bf16\", not \"i4\""},
         {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":8}}]}", "not \"number\""},
         {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":3,\"store\":\"i8\"}]}", "store says how parameters are held"},
@@ -370,9 +405,17 @@ static void hostile(const char *dir) {
         model_free(m);
     }
     /* Files whose tensors are not what the description asks for. */
-    static const struct { const char *name; enum dtype d; int64_t rows; const char *says; } files[] = {
-        {"linear1.weight", DT_F32, 96, "holds f32, the description asks for i8"}, {"linear1.weight", DT_U8, 96, "holds u8, the description asks for i8"},
-        {"linear1.weight", DT_I8, 95, "is (95, 40), the description asks for (96, 40)"}, {"linear1.weight.scale", DT_I8, 96, "weights are floats"}, {"linear1.weight.scale", DT_N, 0, "is missing"},
+    static const struct {
+        const char *name;
+        enum dtype d;
+        int64_t rows;
+        const char *says;
+    } files[] = {
+        {"linear1.weight", DT_F32, 96, "holds f32, the description asks for i8"},
+        {"linear1.weight", DT_U8, 96, "holds u8, the description asks for i8"},
+        {"linear1.weight", DT_I8, 95, "is (95, 40), the description asks for (96, 40)"},
+        {"linear1.weight.scale", DT_I8, 96, "weights are floats"},
+        {"linear1.weight.scale", DT_N, 0, "is missing"},
     };
     char *path = io_join(dir, "bad.hone");
     for (size_t i = 0; i < LEN(files); i++) {
@@ -411,16 +454,19 @@ static void training(void) {
     struct optimiser *o = optimiser_new(NULL, &e), *o2 = optimiser_new(NULL, &e);
     struct loss_spec loss;
     loss_init(&loss, NULL, true, &e);
-    struct step_spec s = {.model = m, .loss = &loss, .optim = o, .seed = 1, .rows = 8}, t = {.model = b, .loss = &loss, .optim = o2, .seed = 1, .rows = 8, .tokens = {40}};
+    struct step_spec s = {.model = m, .loss = &loss, .optim = o, .seed = 1, .rows = 8},
+                     t = {.model = b, .loss = &loss, .optim = o2, .seed = 1, .rows = 8, .tokens = {40}};
     struct step *a = step_new(&s, &e);
-    tap_ok(!a && strstr(e.text, "linear") && strstr(e.text, "its weights are in 8 bits, which training cannot change"), "training says what cannot be trained: %s", e.text);
+    tap_ok(!a && strstr(e.text, "linear") && strstr(e.text, "its weights are in 8 bits, which training cannot change"),
+        "training says what cannot be trained: %s", e.text);
     e = (struct err){0};
     struct step *c = step_new(&t, &e);
     tap_ok(c != NULL, "behind a table in 8 bits the rest can be trained%s", e.text);
     tap_ok(model_params(b) == 3 * 24 + 3, "and only that counts as trainable");
     struct model *h = make("{\"input\":4,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"bf16\",\"bias\":\"f16\"}}]}", &e);
     model_ready_training(h), model_ready_training(b);
-    tap_ok(h->param[0].store == DT_F32 && !val_get(val_at(val_get(h->desc, "layers"), 0), "store") && model_i8(b, NULL) == 1, "training stores 16-bit weights in full again, so that it resumes exactly; tables in 8 bits stay");
+    tap_ok(h->param[0].store == DT_F32 && !val_get(val_at(val_get(h->desc, "layers"), 0), "store") && model_i8(b, NULL) == 1,
+        "training stores 16-bit weights in full again, so that it resumes exactly; tables in 8 bits stay");
     model_free(h);
     step_free(a), step_free(c);
     optimiser_free(o), optimiser_free(o2);

@@ -9,7 +9,8 @@ static struct dataset *pictures(int64_t n) {
     struct dataset *d = make_data(n, 0, -1, 0);
     struct column *c = &d->part[PART_TRAIN].col[0];
     free(c->data);
-    *c = (struct column){.name = c->name, .type = COL_U8, .ndim = 3, .dim = {2, 5, 6}, .width = 60, .scale = 1, .shift = -7, .data = X_NEW(uint8_t, (size_t)(n * 60))};
+    *c = (struct column){
+        .name = c->name, .type = COL_U8, .ndim = 3, .dim = {2, 5, 6}, .width = 60, .scale = 1, .shift = -7, .data = X_NEW(uint8_t, (size_t)(n * 60))};
     for (int64_t i = 0; i < n * 60; i++) ((uint8_t *)c->data)[i] = (uint8_t)(1 + i % 60 + i / 60 * 60 % 180);
     int32_t *y = d->part[PART_TRAIN].col[1].data;
     for (int64_t i = 0; i < n; i++) y[i] = i % 10 ? 0 : i % 20 ? 1 : 2;
@@ -37,7 +38,8 @@ static void orders(void) {
             if (!epoch) most = ++seen[row[i]] > most ? seen[row[i]] : most;
         }
     }
-    tap_ok(count[0] == 200 && count[1] == 200 && count[2] == 200, "balanced: three epochs of 200 rows give each class 200 (%d %d %d)", count[0], count[1], count[2]);
+    tap_ok(count[0] == 200 && count[1] == 200 && count[2] == 200, "balanced: three epochs of 200 rows give each class 200 (%d %d %d)", count[0], count[1],
+        count[2]);
     tap_ok(most == 7, "a row of a class of 10 comes at most 7 times in 67 draws (%d)", most);
     int64_t first[200];
     memcpy(first, order_make(o, 1), sizeof first);
@@ -65,7 +67,8 @@ static void orders(void) {
     for (int i = 0; i < 1000; i++) here[was[i]] = i / 320;
     for (int i = 0; i < 1000; i++) wrong += here[row[i]] != i / 320;
     tap_ok(wrong == 0, "buckets: every row stays in its run of 320");
-    tap_ok(sum * 8 < sum_was, "lengths in a batch differ by %.1f tokens, without buckets by %.1f (worst %d)", (double)sum / 62, (double)sum_was / 62, (int)worst);
+    tap_ok(
+        sum * 8 < sum_was, "lengths in a batch differ by %.1f tokens, without buckets by %.1f (worst %d)", (double)sum / 62, (double)sum_was / 62, (int)worst);
     order_free(o);
     order_free(q);
     struct err e = {0};
@@ -123,7 +126,10 @@ static void pictures_move(void) {
         }
     tap_ok(zeros == 240 && most == 18 && least >= 7, "cutout: a square of 3 in both channels, clipped at the border (%d to %d numbers)", least, most);
     loader_free(l);
-    static const struct { struct augment_spec a; const char *want; } bad[] = {{{.crop = 6}, "more than the 5 rows of a picture"}};
+    static const struct {
+        struct augment_spec a;
+        const char *want;
+    } bad[] = {{{.crop = 6}, "more than the 5 rows of a picture"}};
     ls.augment = bad[0].a;
     l = loader_new(&ls, 0, 0, &e);
     tap_ok(!l && strstr(e.text, bad[0].want), "%s", e.text);
@@ -141,7 +147,13 @@ static void pictures_move(void) {
 static void resumes(void) {
     struct err e = {0};
     struct dataset *d = pictures(130);
-    struct loader_spec ls = {.part = &d->part[PART_TRAIN], .seed = 5, .shuffle = true, .batch = 16, .epochs = 3, .balanced = true, .augment = {.crop = 1, .flip = true, .cutout = 2, .mixup = 0.4}};
+    struct loader_spec ls = {.part = &d->part[PART_TRAIN],
+        .seed = 5,
+        .shuffle = true,
+        .batch = 16,
+        .epochs = 3,
+        .balanced = true,
+        .augment = {.crop = 1, .flip = true, .cutout = 2, .mixup = 0.4}};
     struct loader *l = loader_new(&ls, 0, 0, &e), *m = NULL;
     int same = 0, n = 0;
     for (const struct batch *a, *b; l && (a = loader_next(l));) {
@@ -149,8 +161,8 @@ static void resumes(void) {
         if (!m) continue;
         b = loader_next(m);
         n++;
-        same += b && b->rows == a->rows && b->share == a->share && !memcmp(a->col[0].data, b->col[0].data, (size_t)a->rows * 240) && !memcmp(a->other, b->other, (size_t)a->rows * 4) &&
-                !memcmp(a->col[1].data, b->col[1].data, (size_t)a->rows * 4);
+        same += b && b->rows == a->rows && b->share == a->share && !memcmp(a->col[0].data, b->col[0].data, (size_t)a->rows * 240) &&
+                !memcmp(a->other, b->other, (size_t)a->rows * 4) && !memcmp(a->col[1].data, b->col[1].data, (size_t)a->rows * 4);
     }
     tap_ok(n == 15 && same == n, "balanced, cropped, mirrored, cut out, mixed: %d of %d batches of a resumed loader are the same bits %s", same, n, e.text);
     loader_free(l);
@@ -175,7 +187,8 @@ static void shares(void) {
             sum += v, sq += v * v;
         }
         double mean = sum / n, var = sq / n - mean * mean, want = 1 / (4 * (2 * alpha[i] + 1));
-        tap_ok(fabs(mean - 0.5) < 5 * sqrt(want / n) && fabs(var / want - 1) < 0.06, "Beta(%g, %g): mean %.4f, variance %.4f of %.4f", alpha[i], alpha[i], mean, var, want);
+        tap_ok(fabs(mean - 0.5) < 5 * sqrt(want / n) && fabs(var / want - 1) < 0.06, "Beta(%g, %g): mean %.4f, variance %.4f of %.4f", alpha[i], alpha[i], mean,
+            var, want);
         augment_free(a);
     }
     dataset_unref(d);

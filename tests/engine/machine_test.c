@@ -16,7 +16,8 @@ static void doctor(struct hub *h) {
     int rc = call_sync(h, "doctor", parse("{\"threads\":2}"), BY_LINE, &v, &e);
     tap_ok(rc == 0 && val_get_int(v, "cores", 0) > 0 && val_get_int(v, "threads", 0) == 2, "doctor runs%s%s", rc ? ": " : "", e.text);
     double base = val_get_num(val_get(v, "gflops"), "base", 0);
-    tap_ok(base > 0.1 && base < 1e4 && val_get_num(v, "memory_gbs", 0) > 0.1, "it measures: %.1f GFLOPS baseline, %.1f GB/s", base, val_get_num(v, "memory_gbs", 0));
+    tap_ok(base > 0.1 && base < 1e4 && val_get_num(v, "memory_gbs", 0) > 0.1, "it measures: %.1f GFLOPS baseline, %.1f GB/s", base,
+        val_get_num(v, "memory_gbs", 0));
     tap_ok(val_get_str(v, "blas_why", "")[0] != 0, "it says why: %s", val_get_str(v, "blas_why", ""));
     const char *guess = val_get_str(v, "blas_guess", NULL), *core = val_get_str(v, "blas_core", "");
     if (guess) tap_ok(val_get_bool(v, "blas_corrected", false) == (strcmp(guess, core) != 0), "the library alone would take %s, it runs with %s", guess, core);
@@ -39,7 +40,8 @@ static void bench(struct hub *h) {
     tap_ok(same, "an object has exactly its fields, in order");
     tap_near(val_get_num(m, "flop", 0), 312213504, 0, "flop of mlp-train: 3 x 2 x products");
     double ms = val_get_num(m, "ms", 0), of = val_get_num(m, "flop", 0) / (ms * 1e6) / val_get_num(m, "yard_gflops", 1);
-    tap_ok(ms > 0 && val_get_num(m, "min", 0) <= ms && ms <= val_get_num(m, "max", 0) && fabs(of - val_get_num(m, "of_yard", 0)) < 1e-9 * of, "%.3f ms a step, %.2f of the yard", ms, of);
+    tap_ok(ms > 0 && val_get_num(m, "min", 0) <= ms && ms <= val_get_num(m, "max", 0) && fabs(of - val_get_num(m, "of_yard", 0)) < 1e-9 * of,
+        "%.3f ms a step, %.2f of the yard", ms, of);
     val_free(v);
     v = NULL;
     tap_ok(call_sync(h, "bench", parse("{\"works\":[\"mlp-trian\"]}"), BY_LINE, &v, &e) < 0 && strstr(e.text, "mlp-train"), "a wrong name: %s", e.text);

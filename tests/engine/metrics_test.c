@@ -18,7 +18,9 @@ static double value(const struct tally *t, const char *name) {
 }
 
 /* Everything again from the list of pairs, one class at a time. */
-struct again { long double p_macro, r_macro, f_macro, p_weighted, r_weighted, f_weighted, acc, kappa, mcc; };
+struct again {
+    long double p_macro, r_macro, f_macro, p_weighted, r_weighted, f_weighted, acc, kappa, mcc;
+};
 static struct again from_pairs(const int *y, const int *g, int n, int classes) {
     struct again a = {0};
     long double present = 0, pe = 0, hits = 0, sum_tp = 0, sum_pp = 0, sum_tt = 0;
@@ -50,9 +52,11 @@ static void random_classes(int classes, int absent, int n) {
     }
     struct again a = from_pairs(y, g, n, classes);
     double worst = 0;
-    const struct { const char *name; long double want; } all[] = {
-        {"acc", a.acc}, {"precision_macro", a.p_macro}, {"recall_macro", a.r_macro}, {"f1_macro", a.f_macro}, {"f1_micro", a.acc}, {"precision_weighted", a.p_weighted},
-        {"recall_weighted", a.r_weighted}, {"f1_weighted", a.f_weighted}, {"kappa", a.kappa}, {"mcc", a.mcc}};
+    const struct {
+        const char *name;
+        long double want;
+    } all[] = {{"acc", a.acc}, {"precision_macro", a.p_macro}, {"recall_macro", a.r_macro}, {"f1_macro", a.f_macro}, {"f1_micro", a.acc},
+        {"precision_weighted", a.p_weighted}, {"recall_weighted", a.r_weighted}, {"f1_weighted", a.f_weighted}, {"kappa", a.kappa}, {"mcc", a.mcc}};
     for (size_t i = 0; i < LEN(all); i++) worst = fmax(worst, fabs(value(&t, all[i].name) - (double)all[i].want));
     tap_ok(worst <= 1e-12, "%d classes, %d of them without labels: ten metrics within %.1e", classes, absent, worst);
     tally_release(&t);

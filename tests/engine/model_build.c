@@ -18,15 +18,20 @@ static struct model *model_of(const char *json, struct err *e) {
     val_free(u);
     return d ? model_new(d, 1, e) : NULL;
 }
-#define BAG "{\"input\":{\"ids\":10000,\"len\":128},\"classes\":2,\"layers\":[{\"layer\":\"embedding\",\"n\":10000,\"dim\":128},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":2}]}"
-#define MLP "{\"input\":[1,28,28],\"layers\":[{\"layer\":\"flatten\"},{\"layer\":\"linear\",\"out\":512,\"act\":\"relu\"},{\"layer\":\"dropout\",\"p\":0.2},{\"layer\":\"linear\",\"out\":10}]}"
+#define BAG                                                                                                                                                    \
+    "{\"input\":{\"ids\":10000,\"len\":128},\"classes\":2,\"layers\":[{\"layer\":\"embedding\",\"n\":10000,\"dim\":128},{\"layer\":\"mean_pool\"},{\"layer\":" \
+    "\"linear\",\"out\":2}]}"
+#define MLP                                                                                                                                            \
+    "{\"input\":[1,28,28],\"layers\":[{\"layer\":\"flatten\"},{\"layer\":\"linear\",\"out\":512,\"act\":\"relu\"},{\"layer\":\"dropout\",\"p\":0.2},{" \
+    "\"layer\":\"linear\",\"out\":10}]}"
 
 static void counts(void) {
     struct err e = {0};
     struct model *m = model_of(BAG, &e);
     tap_ok(m && model_params(m) == 1280258, "Embedding(10000, 128), mean, linear 2: exactly 1,280,258 parameters%s%s", m ? "" : ": ", e.text);
     tap_ok(m && model_macs(m, 128, &e) == 256, "its products are those of the linear layer");
-    tap_ok(m && m->n_param == 3 && strcmp(m->param[0].name, "embedding1.weight") == 0 && m->param[0].table && strcmp(m->param[2].name, "linear1.bias") == 0, "parameter names and the table mark");
+    tap_ok(m && m->n_param == 3 && strcmp(m->param[0].name, "embedding1.weight") == 0 && m->param[0].table && strcmp(m->param[2].name, "linear1.bias") == 0,
+        "parameter names and the table mark");
     float lo = 0, hi = 0;
     for (int64_t i = 0; m && i < m->param[0].len; i++) {
         lo = m->data[i] < lo ? m->data[i] : lo;
@@ -51,7 +56,8 @@ static void counts(void) {
     printf("# %s\n", b.data ? b.data : "");
     buf_release(&b);
     tap_near(m ? model_live(m, "dropout1.p") : 0, 0.2, 0, "a live value is read by its path");
-    tap_ok(m && model_live_set(m, "dropout", 0.4, &e) == 0 && model_live(m, "dropout1.p") == 0.4 && model_live_set(m, "dropout9.p", 0.1, &e) < 0, "and set, all at once by the layer kind");
+    tap_ok(m && model_live_set(m, "dropout", 0.4, &e) == 0 && model_live(m, "dropout1.p") == 0.4 && model_live_set(m, "dropout9.p", 0.1, &e) < 0,
+        "and set, all at once by the layer kind");
     struct model *c = m ? model_clone(m) : NULL;
     tap_ok(c && memcmp(c->data, m->data, m->bytes) == 0 && c->data != m->data && val_equal(c->desc, m->desc), "a clone has the same bits");
     model_free(c);
@@ -60,9 +66,11 @@ static void counts(void) {
 
 static void wiring(void) {
     struct err e = {0};
-    struct model *m = model_of("{\"input\":8,\"layers\":[{\"layer\":\"linear\",\"out\":8,\"name\":\"a\"},{\"layer\":\"tanh\"},{\"layer\":\"linear\",\"out\":8,\"name\":\"b\",\"from\":\"x\"},"
+    struct model *m = model_of("{\"input\":8,\"layers\":[{\"layer\":\"linear\",\"out\":8,\"name\":\"a\"},{\"layer\":\"tanh\"},{\"layer\":\"linear\",\"out\":8,"
+                               "\"name\":\"b\",\"from\":\"x\"},"
                                "{\"layer\":\"linear\",\"out\":8,\"share\":\"a\"},{\"layer\":\"add\",\"from\":[\"b\",\"linear1\",\"tanh1\"]},"
-                               "{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":8},{\"layer\":\"relu\"}]},{\"layer\":\"linear\",\"out\":3}]}", &e);
+                               "{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":8},{\"layer\":\"relu\"}]},{\"layer\":\"linear\",\"out\":3}]}",
+        &e);
     tap_ok(m && model_params(m) == 3 * 72 + 27, "from, share and residual: %lld parameters%s%s", m ? (long long)model_params(m) : -1LL, m ? "" : ": ", e.text);
     tap_ok(m && strcmp(m->param[4].name, "residual1.linear1.weight") == 0, "paths of inner layers");
     struct val *again = m ? model_describe(m->desc, NULL, &e) : NULL;
@@ -72,11 +80,11 @@ static void wiring(void) {
 }
 
 static void wrong(void) {
-    static const struct { const char *json, *says; } bad[] = {
-        {"{\"input\":4,\"layers\":[{\"layer\":\"linaer\",\"out\":2}]}", "did you mean \"linear\""},
+    static const struct {
+        const char *json, *says;
+    } bad[] = {{"{\"input\":4,\"layers\":[{\"layer\":\"linaer\",\"out\":2}]}", "did you mean \"linear\""},
         {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":2},null,{\"layer\":\"relu\"}]}", "item 2 of the list is nil"},
-        {"{\"input\":4,\"layers\":[{\"layer\":\"linear\"}]}", "out"},
-        {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":0}]}", "0"},
+        {"{\"input\":4,\"layers\":[{\"layer\":\"linear\"}]}", "out"}, {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":0}]}", "0"},
         {"{\"input\":4,\"layers\":[{\"layer\":\"linear\",\"out\":2,\"from\":\"lin\"}]}", "no earlier layer"},
         {"{\"input\":4,\"layers\":[{\"layer\":\"relu\",\"name\":\"a\"},{\"layer\":\"relu\",\"name\":\"a\"}]}", "is taken"},
         {"{\"input\":4,\"layers\":[{\"layer\":\"relu\",\"name\":\"a.b\"}]}", "letters, digits"},
@@ -85,14 +93,12 @@ static void wrong(void) {
         {"{\"input\":4,\"layers\":[{\"layer\":\"mean_pool\"}]}", "over the tokens of texts"},
         {"{\"input\":4,\"layers\":[{\"layer\":\"embedding\",\"n\":3,\"dim\":2}]}", "takes ids"},
         {"{\"input\":{\"ids\":100},\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":2}]}", "has 50 rows but the input has 100 ids"},
-        {"{\"input\":4,\"layers\":[]}", "no layers"},
-        {"{\"layers\":[{\"layer\":\"relu\"}]}", "1 to 4 inputs"},
+        {"{\"input\":4,\"layers\":[]}", "no layers"}, {"{\"layers\":[{\"layer\":\"relu\"}]}", "1 to 4 inputs"},
         {"{\"input\":-4,\"layers\":[{\"layer\":\"relu\"}]}", "extents from 1"},
         {"{\"input\":4,\"layers\":[{\"layer\":\"add\",\"from\":[\"x\"]}]}", "takes 2 to 8 inputs"},
         {"{\"input\":4,\"layesr\":[{\"layer\":\"relu\"}]}", "did you mean \"layers\""},
         {"{\"input\":4,\"layers\":[{\"layer\":\"reshape\",\"shape\":[3,-1]}]}", "holds 3 values"},
-        {"{\"input\":4,\"layers\":[{\"layer\":\"dropout\",\"p\":2}]}", "2"},
-        {"{\"input\":4,\"layers\":[7]}", "not a layer"}};
+        {"{\"input\":4,\"layers\":[{\"layer\":\"dropout\",\"p\":2}]}", "2"}, {"{\"input\":4,\"layers\":[7]}", "not a layer"}};
     for (size_t i = 0; i < LEN(bad); i++) {
         struct err e = {0};
         struct model *m = model_of(bad[i].json, &e);
@@ -112,7 +118,8 @@ static void learns(const char *what, const char *json, bool text) {
     double first = 0, last = 0;
     if (!m || model_build(m, g, io, &e) < 0) goto out;
     tid label = graph_input(g, "y", DT_I32, &row, 1, -1), dl = graph_scalar(g, "dloss"), in[] = {io->out, label};
-    if (fuse_forward(g, &e) < 0 || graph_add(g, "softmax_ce", NULL, in, 2, out, &e) < 0 || grad_build(g, out[0], dl, io->param, m->n_param, grad, &e) < 0) goto out;
+    if (fuse_forward(g, &e) < 0 || graph_add(g, "softmax_ce", NULL, in, 2, out, &e) < 0 || grad_build(g, out[0], dl, io->param, m->n_param, grad, &e) < 0)
+        goto out;
     struct extents x = {.n = {1, 16, 17, 64, 0, 0, 0}};
     tid keep[32] = {out[0]};
     int n_keep = 1;

@@ -16,7 +16,16 @@ enum { ROWS = 4, TOKENS = 15, STEPS = 100, SHORT = 10, PARAMS = 128, CLASSES = 3
 static const int lens[ROWS] = {5, 0, 3, 7};
 
 static double val(int64_t k, int64_t i) { return (double)((i * 37 + k * 101 + i * i % 97) % 199) / 199.0 - 0.5; }
-struct trial { struct graph *g; struct plan *p; struct model *m; struct model_io *io; bool wide; char *weights; tid loss, dl, grad[PARAMS]; struct extents x; };
+struct trial {
+    struct graph *g;
+    struct plan *p;
+    struct model *m;
+    struct model_io *io;
+    bool wide;
+    char *weights;
+    tid loss, dl, grad[PARAMS];
+    struct extents x;
+};
 static void put(const struct trial *t, void *at, int64_t i, double v) {
     if (t->wide) ((double *)at)[i] = v;
     else ((float *)at)[i] = (float)v;
@@ -67,7 +76,8 @@ static int open_trial(struct trial *t, const struct val *c, bool fuse, struct er
         bool probs = strcmp(val_get_str(c, "name", ""), "kl") == 0;
         double sum = 0;
         for (int j = 0; j < CLASSES; j++) sum += val(60, i * CLASSES + j) + 0.6;
-        for (int j = 0; j < CLASSES; j++) put(t, plan_data(t->p, target), i * CLASSES + j, probs ? (val(60, i * CLASSES + j) + 0.6) / sum : val(60, i * CLASSES + j));
+        for (int j = 0; j < CLASSES; j++)
+            put(t, plan_data(t->p, target), i * CLASSES + j, probs ? (val(60, i * CLASSES + j) + 0.6) / sum : val(60, i * CLASSES + j));
     }
     plan_scalar(t->p, t->dl, 1.0 / ROWS);
     fill(t);
@@ -97,7 +107,8 @@ static double gradients(const struct trial *t, const struct val *c) {
             dot += g * cos((double)i);
             if (grads) worst = fmax(worst, val_as_num(val_at(val_at(grads, k), (size_t)i), &want) ? fabs(g - want) : INFINITY);
         }
-        if (sums && val_as_num(val_at(val_at(sums, k), 0), &a) && val_as_num(val_at(val_at(sums, k), 1), &b)) worst = fmax(worst, fmax(fabs(sqrt(norm) - a), fabs(dot - b)) / (a > 1e-3 ? a : 1));
+        if (sums && val_as_num(val_at(val_at(sums, k), 0), &a) && val_as_num(val_at(val_at(sums, k), 1), &b))
+            worst = fmax(worst, fmax(fabs(sqrt(norm) - a), fabs(dot - b)) / (a > 1e-3 ? a : 1));
         else if (sums || !grads) worst = INFINITY;
         k++;
     }
@@ -124,8 +135,8 @@ static void run(const struct val *c, bool wide, bool fuse) {
         step(&t, val_get_num(c, "lr", 0));
     }
     bool ok = rc == 0 && (wide ? off <= 1e-9 && goff <= 1e-9 : first <= 1e-6 && goff <= 1e-5 && early <= 1e-5 && off <= fmax(3 * gap, 1e-6));
-    tap_ok(ok, "%s, %s%s: loss at step 0 within %.1e, gradients %.1e, 10 steps %.1e, %d steps %.1e (PyTorch's own fp32: %.1e) %s", val_get_str(c, "name", "?"), wide ? "double" : "fp32",
-           fuse ? ", fused" : "", first, goff, early, steps, off, gap, e.text);
+    tap_ok(ok, "%s, %s%s: loss at step 0 within %.1e, gradients %.1e, 10 steps %.1e, %d steps %.1e (PyTorch's own fp32: %.1e) %s", val_get_str(c, "name", "?"),
+        wide ? "double" : "fp32", fuse ? ", fused" : "", first, goff, early, steps, off, gap, e.text);
     plan_free(t.p);
     graph_free(t.g);
     model_free(t.m);

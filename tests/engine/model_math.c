@@ -4,11 +4,17 @@
 #include "src/base/err.h"
 #include "tests/tap.h"
 
-struct fn { const char *name; float (*f)(float); double (*d)(double); float lo, hi; };
+struct fn {
+    const char *name;
+    float (*f)(float);
+    double (*d)(double);
+    float lo, hi;
+};
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 int main(void) {
-    static const struct fn fns[] = {{"exp", math_exp, exp, -87, 88.7f}, {"tanh", math_tanh, tanh, -20, 20}, {"erf", math_erf, erf, -6, 6}, {"sigmoid", math_sigmoid, sigmoid, -80, 20}};
+    static const struct fn fns[] = {
+        {"exp", math_exp, exp, -87, 88.7f}, {"tanh", math_tanh, tanh, -20, 20}, {"erf", math_erf, erf, -6, 6}, {"sigmoid", math_sigmoid, sigmoid, -80, 20}};
     for (size_t k = 0; k < LEN(fns); k++) {
         double worst = 0, at = 0;
         for (int i = 0; i <= 2000000; i++) {

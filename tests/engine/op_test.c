@@ -61,7 +61,7 @@ static void rig_free(struct rig *r) {
 }
 
 static int rig_new(struct rig *r, const char *isa, enum dtype real, const struct op *op, const struct sample *smp, const struct sample_set *s, int64_t rows,
-                   bool grad, int threads, struct err *e) {
+    bool grad, int threads, struct err *e) {
     tid keep[OP_OUT + OP_IN];
     *r = (struct rig){.n_in = s->n};
     for (int i = 0; i < OP_IN; i++) r->din[i] = -1;
@@ -145,7 +145,8 @@ static double gradient_error(struct rig *r, const struct sample_set *s, int i, s
         rig_run(r, s, i, at[k], -STEP, e);
         want[k] = (up - rig_loss(r)) / (2 * STEP);
         diff += (got[k] - want[k]) * (got[k] - want[k]), norm += want[k] * want[k];
-        if (loud && !(fabs(got[k] - want[k]) <= 1e-7)) printf("#   input %d element %lld: gradient %.9g, difference %.9g\n", i + 1, (long long)at[k], got[k], want[k]);
+        if (loud && !(fabs(got[k] - want[k]) <= 1e-7))
+            printf("#   input %d element %lld: gradient %.9g, difference %.9g\n", i + 1, (long long)at[k], got[k], want[k]);
     }
     return sqrt(diff) / fmax(sqrt(norm), 1e-2);
 }
@@ -160,7 +161,11 @@ static double norm_error(const struct view *a, const struct view *b) {
     return b->len == 0 ? 0 : diff == 0 ? 0 : sqrt(diff) / fmax(sqrt(norm), 1e-6);
 }
 
-struct worst { double grad, kernel; int bits, runs; char what[ERR_TEXT + 160]; };
+struct worst {
+    double grad, kernel;
+    int bits, runs;
+    char what[ERR_TEXT + 160];
+};
 
 static void note(struct worst *w, const struct op *op, const struct sample *smp, int64_t rows, const char *isa, const char *fmt, const char *detail) {
     char more[ERR_TEXT];
@@ -184,7 +189,8 @@ static void check_gradient(const struct op *op, const struct sample *smp, const 
     rig_free(&r);
 }
 
-static void compare(struct rig *a, struct rig *b, tid ta, tid tb, const char *what, int i, const struct op *op, const struct sample *smp, int64_t rows, const char *isa, struct worst *w) {
+static void compare(struct rig *a, struct rig *b, tid ta, tid tb, const char *what, int i, const struct op *op, const struct sample *smp, int64_t rows,
+    const char *isa, struct worst *w) {
     if (ta < 0 || tb < 0) return;
     struct view va = view_of(a, ta), vb = view_of(b, tb);
     double d = va.data && vb.data ? norm_error(&va, &vb) : INFINITY;
@@ -207,7 +213,8 @@ static bool same_bits(const struct rig *a, const struct rig *b) {
 }
 
 /* One instruction set: against the reference (if given), and 2 and 3 threads against 1. */
-static void check_isa(const char *isa, struct rig *ref, const struct op *op, const struct sample *smp, const struct sample_set *s, int64_t rows, struct worst *w) {
+static void check_isa(
+    const char *isa, struct rig *ref, const struct op *op, const struct sample *smp, const struct sample_set *s, int64_t rows, struct worst *w) {
     struct rig one, more;
     struct err e = {0};
     if (rig_new(&one, isa, DT_F32, op, smp, s, rows, true, 1, &e) < 0 || rig_run(&one, s, -1, 0, 0, &e) < 0) {
@@ -258,7 +265,8 @@ static void check_op(const struct op *op) {
             int64_t r = n_rows == 1 ? 1 : rows[k];
             struct rig ref;
             if (op->grad && s.diff > 0) differentiable = true, check_gradient(op, smp, &s, r, &w);
-            if (rig_new(&ref, "base", DT_F64, op, smp, &s, r, true, 1, &e) < 0 || rig_run(&ref, &s, -1, 0, 0, &e) < 0) w.kernel = INFINITY, note(&w, op, smp, r, "reference", "%s", e.text);
+            if (rig_new(&ref, "base", DT_F64, op, smp, &s, r, true, 1, &e) < 0 || rig_run(&ref, &s, -1, 0, 0, &e) < 0)
+                w.kernel = INFINITY, note(&w, op, smp, r, "reference", "%s", e.text);
             for (int i = 0; ref.p && isa_all(i); i++) check_isa(isa_all(i)->name, &ref, op, smp, &s, r, &w);
             rig_free(&ref);
         }

@@ -12,8 +12,10 @@
 #include "tests/tap.h"
 
 enum { PARAMS = 5, POINTS = 6, ALL = 28 + 7 + 21 + 3 + 24, STEPS = 100 };
-static const struct { int64_t dim[4]; int ndim, len, at; } shape[PARAMS] = {
-    {{7, 4}, 2, 28, 0}, {{7}, 1, 7, 28}, {{3, 7}, 2, 21, 35}, {{3}, 1, 3, 56}, {{2, 3, 2, 2}, 4, 24, 59}};
+static const struct {
+    int64_t dim[4];
+    int ndim, len, at;
+} shape[PARAMS] = {{{7, 4}, 2, 28, 0}, {{7}, 1, 7, 28}, {{3, 7}, 2, 21, 35}, {{3}, 1, 3, 56}, {{2, 3, 2, 2}, 4, 24, 59}};
 
 static double val(int64_t k, int64_t i) { return (double)((i * 37 + k * 101 + i * i % 97) % 199) / 199.0 - 0.5; }
 

@@ -13,7 +13,10 @@
 #include "tests/tap.h"
 
 enum { PARAMS = 5, STEPS = 3, TABLE = 4, ROWS = 6 };
-static const struct { int64_t dim[4]; int ndim; } shape[PARAMS] = {{{311, 150}, 2}, {{33, 1000}, 2}, {{70001}, 1}, {{40, 9, 11, 10}, 4}, {{900, 40}, 2}};
+static const struct {
+    int64_t dim[4];
+    int ndim;
+} shape[PARAMS] = {{{311, 150}, 2}, {{33, 1000}, 2}, {{70001}, 1}, {{40, 9, 11, 10}, 4}, {{900, 40}, 2}};
 static const int32_t ids[ROWS] = {3, 899, 3, 17, 0, 17}; /* of a batch, with repeats */
 
 static struct val *parse(const char *text) {
@@ -39,7 +42,9 @@ static void put(const struct side *s, void *to, int64_t i, double v) {
     if (s->real == DT_F64) ((double *)to)[i] = v;
     else ((float *)to)[i] = (float)v;
 }
-static double get(const struct side *s, const void *from, int64_t i) { return s->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i]; }
+static double get(const struct side *s, const void *from, int64_t i) {
+    return s->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
+}
 
 static int table_grad(struct side *s, struct err *e) {
     struct dim ids_dim = {1, AXIS_R}, out[2] = {{1, AXIS_R}, {40, AXIS_ONE}};
@@ -97,7 +102,8 @@ static int step_side(struct side *s, int t, struct err *e) {
     optimiser_hyper(s->o, lr, 0, 0, h);
     for (int i = 0; i < CTL_N * s->o->l.n_group; i++) put(s, plan_data(s->plan, s->hyper), i, (double)(float)s->o->l.hyper[i]);
     for (int k = 0; k < TABLE; k++)
-        for (int64_t i = 0; i < s->len[k]; i++) put(s, plan_data(s->plan, s->grad[k]), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), (uint64_t)k, (uint64_t)i)));
+        for (int64_t i = 0; i < s->len[k]; i++)
+            put(s, plan_data(s->plan, s->grad[k]), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), (uint64_t)k, (uint64_t)i)));
     memcpy(plan_data(s->plan, s->id), ids, sizeof ids);
     for (int i = 0; i < ROWS * 40; i++) put(s, plan_data(s->plan, s->dy), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), 9, (uint64_t)i)));
     plan_scalar(s->plan, s->loss, 1);
@@ -124,7 +130,8 @@ static void beside(const char *spec, double tol) {
                 if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
                 moved = fmax(moved, fabs(get(&want, want.weights + want.offset[k], j) - (double)(float)(0.1 * rng_normal(1, (uint64_t)k, (uint64_t)j))));
             }
-        tap_ok(rc == 0 && worst <= tol && moved > 1e-4, "%s, %s: within %.1e of the reference, steps up to %.1e %s", spec, isa_all(i)->name, worst, moved, e.text);
+        tap_ok(
+            rc == 0 && worst <= tol && moved > 1e-4, "%s, %s: within %.1e of the reference, steps up to %.1e %s", spec, isa_all(i)->name, worst, moved, e.text);
         close_side(&got);
     }
     if (rc < 0) tap_ok(false, "%s: %s", spec, e.text);
@@ -158,7 +165,10 @@ static void codes(const char *isa) {
     const struct op *op = op_find_isa(isa, "adam8_update");
     static float p[BIG], g[BIG], ms[20], vs[20];
     static uint8_t m[BIG], v[BIG];
-    struct { int rows; int64_t variant, group; } attr = {0, 0, 0}; /* as in engine/optims/update.h */
+    struct {
+        int rows;
+        int64_t variant, group;
+    } attr = {0, 0, 0}; /* as in engine/optims/update.h */
     float ctl[CTL_N] = {0};
     struct err e = {0};
     struct val *spec = parse("{\"optim\":\"adam\",\"bits\":8,\"lr\":0}");
@@ -172,7 +182,8 @@ static void codes(const char *isa) {
     for (int i = 0; i < BIG; i++) g[i] = (float)(rng_normal(4, 0, (uint64_t)i) * pow(10, -5 * rng_unit(4, 1, (uint64_t)i)));
     for (int i = 0; i < BIG; i += 7) g[i] = 0;
     memset(m, 0, sizeof m), memset(v, 0, sizeof v), memset(ms, 0, sizeof ms), memset(vs, 0, sizeof vs);
-    struct view flat = {p, {BIG}, 1, BIG, DT_F32}, vm = {m, {BIG}, 1, BIG, DT_U8}, vv = {v, {BIG}, 1, BIG, DT_U8}, sm = {ms, {20}, 1, 20, DT_F32}, sv = {vs, {20}, 1, 20, DT_F32};
+    struct view flat = {p, {BIG}, 1, BIG, DT_F32}, vm = {m, {BIG}, 1, BIG, DT_U8}, vv = {v, {BIG}, 1, BIG, DT_U8}, sm = {ms, {20}, 1, 20, DT_F32},
+                sv = {vs, {20}, 1, 20, DT_F32};
     struct view vg = {g, {BIG}, 1, BIG, DT_F32}, vc = {ctl, {CTL_N}, 1, CTL_N, DT_F32};
     double *scratch = mem_try(1, 16384, "scratch", &e);
     struct exec x = {.attr = &attr, .n_in = 7, .in = {flat, vm, sm, vv, sv, vg, vc}, .scratch = scratch, .scratch_bytes = 16384};
@@ -200,7 +211,8 @@ static void relayout(void) {
     struct err e = {0};
     struct val *spec = parse("{\"optim\":\"nadam\",\"lr\":0.01}");
     struct optimiser *o = optimiser_new(spec, &e);
-    struct optim_param p[2] = {{.name = "a.weight", .dim = {3}, .ndim = 1, .len = 3, .trained = true}, {.name = "b.weight", .dim = {5}, .ndim = 1, .len = 5, .trained = true}};
+    struct optim_param p[2] = {
+        {.name = "a.weight", .dim = {3}, .ndim = 1, .len = 3, .trained = true}, {.name = "b.weight", .dim = {5}, .ndim = 1, .len = 5, .trained = true}};
     double h[CTL_N], first[CTL_N];
     val_free(spec);
     optimiser_layout(o, p, 2, DT_F32, &e);
@@ -217,7 +229,8 @@ static void relayout(void) {
     p[1].trained = true;
     optimiser_layout(o, p, 2, DT_F32, &e);
     optimiser_hyper(o, 0.01, 0, 0, h);
-    tap_ok(o->l.n_group == 2 && o->l.slot[1].group == 1 && memcmp(o->l.hyper + CTL_N, first, sizeof first) == 0, "what is trained again begins at its first step");
+    tap_ok(
+        o->l.n_group == 2 && o->l.slot[1].group == 1 && memcmp(o->l.hyper + CTL_N, first, sizeof first) == 0, "what is trained again begins at its first step");
     struct val *state = val_table();
     optimiser_progress(o, state);
     spec = optimiser_val(o);
@@ -225,7 +238,8 @@ static void relayout(void) {
     optimiser_restore(b, state);
     optimiser_layout(b, p, 2, DT_F32, &e);
     optimiser_hyper(b, 0.01, 0, 0, first);
-    tap_ok(b->l.n_group == 2 && memcmp(b->l.hyper, o->l.hyper, 2 * CTL_N * sizeof(double)) == 0, "counters of groups come back from their saved form, to the bit");
+    tap_ok(
+        b->l.n_group == 2 && memcmp(b->l.hyper, o->l.hyper, 2 * CTL_N * sizeof(double)) == 0, "counters of groups come back from their saved form, to the bit");
     val_free(spec);
     val_free(state);
     optimiser_free(o);
@@ -233,10 +247,12 @@ static void relayout(void) {
 }
 
 static void patterns(void) {
-    static const struct { const char *pattern, *name; bool want; } t[] = {
-        {"block1", "block1.ffn.weight", true}, {"block1", "block12.ffn.weight", false}, {"block", "block12.ffn.weight", true}, {"block[12]", "block2.bias", true},
-        {"*.bias", "block2.bias", true}, {"ffn", "block2.ffn.weight", false}, {"block2.ffn", "block2.ffn.weight", true}, {"embed", "embedding1.weight", false},
-        {"head.weight", "head.weight", true}, {"", "head.weight", false}, {"*", "head.weight", true}};
+    static const struct {
+        const char *pattern, *name;
+        bool want;
+    } t[] = {{"block1", "block1.ffn.weight", true}, {"block1", "block12.ffn.weight", false}, {"block", "block12.ffn.weight", true},
+        {"block[12]", "block2.bias", true}, {"*.bias", "block2.bias", true}, {"ffn", "block2.ffn.weight", false}, {"block2.ffn", "block2.ffn.weight", true},
+        {"embed", "embedding1.weight", false}, {"head.weight", "head.weight", true}, {"", "head.weight", false}, {"*", "head.weight", true}};
     int right = 0;
     for (size_t i = 0; i < LEN(t); i++) {
         bool got = optim_match(t[i].pattern, t[i].name);

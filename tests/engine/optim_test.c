@@ -17,7 +17,9 @@
 #define STEPS 100
 
 /* ---- the reference: one parameter vector, state vectors, plain text of the formulas ---- */
-struct want { double p[N], a[N], b[N], c[N], mu; };
+struct want {
+    double p[N], a[N], b[N], c[N], mu;
+};
 
 static void want_adam(struct want *w, const double *g0, int t, double lr, double wd, bool decoupled, bool amsgrad) {
     for (int i = 0; i < N; i++) {
@@ -122,7 +124,10 @@ static void ref_penalties(struct want *w, const double *g, int t) {
     for (int i = 0; i < N; i++) w->p[i] -= 0.01 * (g[i] + 0.2 * w->p[i] + 0.03 * ((w->p[i] > 0) - (w->p[i] < 0)));
 }
 
-static const struct test { const char *name, *spec; void (*ref)(struct want *w, const double *g, int t); } tests[] = {
+static const struct test {
+    const char *name, *spec;
+    void (*ref)(struct want *w, const double *g, int t);
+} tests[] = {
     {"sgd", "{optim='sgd', lr=0.01, weight_decay=0.05}", ref_sgd},
     {"sgd momentum dampening", "{optim='sgd', lr=0.01, momentum=0.9, dampening=0.3}", ref_momentum},
     {"sgd nesterov", "{optim='sgd', lr=0.01, momentum=0.9, nesterov=true}", ref_nesterov},
@@ -199,9 +204,7 @@ static void put(struct bench *b, void *to, int i, double v) {
     if (b->real == DT_F64) ((double *)to)[i] = v;
     else ((float *)to)[i] = (float)v;
 }
-static double get(const struct bench *b, const void *from, int i) {
-    return b->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
-}
+static double get(const struct bench *b, const void *from, int i) { return b->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i]; }
 
 /* grads are sums over a weight, as losses give them. */
 static bool bench_step(struct bench *b, const double *g, double weight, double clip_norm, double clip_value) {
@@ -331,7 +334,8 @@ static void rows(const char *isa, bool lazy) {
     val_free(spec);
     memset(full, 0, sizeof full);
     for (int i = 0; i < V; i++) slots[i] = -1;
-    for (int i = 0; i < V * D; i++) p[i] = q[i] = (float)rng_normal(1, 0, (uint64_t)i), m[i] = qm[i] = 0.01f * (float)rng_normal(2, 0, (uint64_t)i), v[i] = qv[i] = 0.01f;
+    for (int i = 0; i < V * D; i++)
+        p[i] = q[i] = (float)rng_normal(1, 0, (uint64_t)i), m[i] = qm[i] = 0.01f * (float)rng_normal(2, 0, (uint64_t)i), v[i] = qv[i] = 0.01f;
     for (int r = 0; r < K; r++) {
         ids[r] = (r * 131) % V;
         slots[ids[r]] = r;
@@ -342,11 +346,16 @@ static void rows(const char *isa, bool lazy) {
     o->t = 4;
     optimiser_hyper(o, 0.01, 0, 0, h);
     for (int i = 0; i < CTL_N; i++) ctl[i] = (float)h[i];
-    struct update { int rows; int64_t variant, group; } attr = {lazy ? 2 : 1, 0, 0}, dense = {0, 0, 0}; /* as in engine/optims/update.h */
+    struct update {
+        int rows;
+        int64_t variant, group;
+    } attr = {lazy ? 2 : 1, 0, 0}, dense = {0, 0, 0}; /* as in engine/optims/update.h */
     struct view table = {.n = {V, D}, .ndim = 2, .len = V * D, .dtype = DT_F32}, vg = {g, {K, D}, 2, K * D, DT_F32}, vc = {ctl, {CTL_N}, 1, CTL_N, DT_F32};
-    struct view P = table, M = table, S = table, P2 = table, M2 = table, S2 = table, G2 = table, vs = {slots, {V}, 1, V, DT_I32}, vi = {ids, {K}, 1, K, DT_I32}, vn = {&count, {1}, 1, 1, DT_I32};
+    struct view P = table, M = table, S = table, P2 = table, M2 = table, S2 = table, G2 = table, vs = {slots, {V}, 1, V, DT_I32}, vi = {ids, {K}, 1, K, DT_I32},
+                vn = {&count, {1}, 1, 1, DT_I32};
     P.data = p, M.data = m, S.data = v, P2.data = q, M2.data = qm, S2.data = qv, G2.data = full;
-    struct exec x = {.attr = &attr, .n_in = lazy ? 7 : 6, .in = {P, M, S, vg, vc, lazy ? vi : vs, vn}}, y = {.attr = &dense, .n_in = 5, .in = {P2, M2, S2, G2, vc}};
+    struct exec x = {.attr = &attr, .n_in = lazy ? 7 : 6, .in = {P, M, S, vg, vc, lazy ? vi : vs, vn}},
+                y = {.attr = &dense, .n_in = 5, .in = {P2, M2, S2, G2, vc}};
     op->run(&x, 0, op->tiles(&x));
     op->run(&y, 0, op->tiles(&y));
     int same = 0, still = 0;

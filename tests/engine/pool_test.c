@@ -8,7 +8,10 @@
 #include "tests/tap.h"
 
 enum { MAX = 3000 };
-struct ctx { unsigned char hit[MAX]; _Atomic int64_t sum; };
+struct ctx {
+    unsigned char hit[MAX];
+    _Atomic int64_t sum;
+};
 
 static void touch(void *c, int64_t lo, int64_t hi) {
     struct ctx *x = c;

@@ -9,8 +9,9 @@
 #include "tests/engine/train_fix.h"
 
 #define BLOCK "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":128}"
-#define ENCODER \
-    "{\"input\":{\"ids\":50,\"len\":24},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":64,\"positions\":32}," BLOCK "," BLOCK ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":3}]}"
+#define ENCODER                                                                                                                                         \
+    "{\"input\":{\"ids\":50,\"len\":24},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":50,\"dim\":64,\"positions\":32}," BLOCK "," BLOCK \
+    ",{\"layer\":\"first_token\"},{\"layer\":\"linear\",\"out\":3}]}"
 enum { ROWS = 24, STEPS = 30 };
 
 static void bail(const char *why) {
@@ -86,8 +87,9 @@ static void learning(void) {
             learn(half, t, loss, hex);
             same = same && strcmp(hex, first) == 0;
         }
-        tap_ok(worst < tol && worst > 0 && loss[STEPS - 1] < 0.7 * loss[0], "%s: %d steps of an encoder stay within %.1e of the loss in fp32 (at most %.0e), which falls from %.3f to %.3f", dtypes[half].name, STEPS,
-               worst, tol, loss[0], loss[STEPS - 1]);
+        tap_ok(worst < tol && worst > 0 && loss[STEPS - 1] < 0.7 * loss[0],
+            "%s: %d steps of an encoder stay within %.1e of the loss in fp32 (at most %.0e), which falls from %.3f to %.3f", dtypes[half].name, STEPS, worst,
+            tol, loss[0], loss[STEPS - 1]);
         tap_ok(same, "%s: the same weights at 1, 2, 3 and 4 threads", dtypes[half].name);
     }
 }
@@ -112,7 +114,8 @@ static void forced(void) {
         if (!q.ok) skipped += strcmp(before, after) == 0 && isfinite(q.loss) && i == 4 ? 1 : 100;
         else if (strcmp(before, after) == 0) skipped += 100;
     }
-    tap_ok(skipped == 1 && seen[3] == 65536 && seen[4] == 32768 && seen[7] == 32768 && good == 3, "a forced infinite gradient skips exactly one step, weights as before, and halves the scale: %g", scale);
+    tap_ok(skipped == 1 && seen[3] == 65536 && seen[4] == 32768 && seen[7] == 32768 && good == 3,
+        "a forced infinite gradient skips exactly one step, weights as before, and halves the scale: %g", scale);
     for (good = 0, scale = 8; good < 1999;) scaler_after(&scale, &good, true);
     tap_ok(scale == 8, "1999 applied steps in a row leave the scale");
     scaler_after(&scale, &good, true);
@@ -172,7 +175,8 @@ static void resumed(const char *precision) {
         val_free(r);
         val_free(r2);
     }
-    tap_ok(all && strcmp(want, plain) != 0, "%s: runs ended after 1, 3, 13 and 20 steps resume to the weights of the whole run, which are not those of fp32", precision);
+    tap_ok(all && strcmp(want, plain) != 0, "%s: runs ended after 1, 3, 13 and 20 steps resume to the weights of the whole run, which are not those of fp32",
+        precision);
 }
 static void live(void) {
     struct err e = {0};
@@ -206,8 +210,8 @@ static void choice(void) {
     struct buf say = BUF_INIT;
     if (rig_new(&r, DT_F32, 1, &e) < 0) bail(e.text);
     int rc = precision_choose(&p, PRECISION_BF16, false, r.m, 300, NULL, &e);
-    tap_ok(rc == 0 && p.m > 0 && p.ms_bf16 > 0 && (p.half == DT_BF16) == (p.ms_bf16 < 0.95 * p.ms_fp32), "what pays is measured at the model's largest product: %lld x %lld x %lld %s", (long long)p.m,
-           (long long)p.n, (long long)p.k, e.text);
+    tap_ok(rc == 0 && p.m > 0 && p.ms_bf16 > 0 && (p.half == DT_BF16) == (p.ms_bf16 < 0.95 * p.ms_fp32),
+        "what pays is measured at the model's largest product: %lld x %lld x %lld %s", (long long)p.m, (long long)p.n, (long long)p.k, e.text);
     bool said = precision_say(&p, PRECISION_BF16, false, &say);
     tap_ok(said, "and said: %s", say.data);
     rc = precision_choose(&q, PRECISION_BF16, true, r.m, 300, NULL, &e);

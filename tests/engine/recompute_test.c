@@ -21,18 +21,22 @@ void *realloc(void *p, size_t n) { return counted(__libc_realloc(p, n)); }
 
 #define BLOCK "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":192,\"dropout\":0.2}"
 #define PRE "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":96,\"dropout\":0.2,\"pre\":true,\"gated\":true,\"act\":\"silu\",\"causal\":true,\"rope\":10000}"
-#define TEXT(blocks) \
-    "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":40,\"dim\":48,\"positions\":16,\"dropout\":0.1}," blocks ",{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}"
+#define TEXT(blocks)                                                                                                                                           \
+    "{\"input\":{\"ids\":40,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"text_embedding\",\"n\":40,\"dim\":48,\"positions\":16,\"dropout\":0.1}," blocks \
+    ",{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}"
 #define FOUR(b) b "," b "," b "," b
 #define DENSE "{\"layer\":\"linear\",\"out\":64},{\"layer\":\"relu\"},{\"layer\":\"dropout\",\"p\":0.25}"
-#define RESIDUAL "{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":64},{\"layer\":\"gelu\"},{\"layer\":\"dropout\",\"p\":0.1},{\"layer\":\"linear\",\"out\":64}]}"
+#define RESIDUAL                                                                                                                                          \
+    "{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":64},{\"layer\":\"gelu\"},{\"layer\":\"dropout\",\"p\":0.1},{\"layer\":\"linear\"," \
+    "\"out\":64}]}"
 #define CONV(c, more) "{\"layer\":\"conv2d\",\"out\":" c ",\"k\":3,\"pad\":1,\"bias\":false},{\"layer\":\"batch_norm\"" more "},{\"layer\":\"relu\"}"
-#define IMAGE_BLOCK "{\"layer\":\"residual\",\"layers\":[" CONV("16", "") ",{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1},{\"layer\":\"batch_norm\",\"name\":\"z\"}]}"
+#define IMAGE_BLOCK \
+    "{\"layer\":\"residual\",\"layers\":[" CONV("16", "") ",{\"layer\":\"conv2d\",\"out\":16,\"k\":3,\"pad\":1},{\"layer\":\"batch_norm\",\"name\":\"z\"}]}"
 static const char encoder[] = TEXT(FOUR(BLOCK)), twelve[] = TEXT(FOUR(BLOCK) "," FOUR(BLOCK) "," FOUR(BLOCK)), gpt[] = TEXT(FOUR(PRE));
 static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[" FOUR(DENSE) "," FOUR(DENSE) ",{\"layer\":\"linear\",\"out\":3}]}";
 static const char residual[] = "{\"input\":30,\"n_class\":3,\"layers\":[" DENSE "," FOUR(RESIDUAL) ",{\"layer\":\"linear\",\"out\":3}]}";
-static const char images[] =
-    "{\"input\":[3,8,8],\"n_class\":3,\"layers\":[" CONV("16", "") "," FOUR(IMAGE_BLOCK) ",{\"layer\":\"global_pool\"},{\"layer\":\"dropout\",\"p\":0.2},{\"layer\":\"linear\",\"out\":3}]}";
+static const char images[] = "{\"input\":[3,8,8],\"n_class\":3,\"layers\":[" CONV("16", "") "," FOUR(
+    IMAGE_BLOCK) ",{\"layer\":\"global_pool\"},{\"layer\":\"dropout\",\"p\":0.2},{\"layer\":\"linear\",\"out\":3}]}";
 
 enum { ROWS = 60 };
 
@@ -61,8 +65,8 @@ static void same_bits(const char *what, const char *model, enum recompute how, b
     if (fix_open(&f[1], model, "{\"optim\":\"adamw\"}", 3, spec, &e) < 0) return (void)tap_ok(false, "%s", what);
     bool ok = train(&f[0], pieces, &e) == 0 && train(&f[1], pieces, &e) == 0;
     size_t a = plan_bytes(f[0].s->plan, ROLE_TEMP), b = plan_bytes(f[1].s->plan, ROLE_TEMP);
-    tap_ok(ok && f[1].s->recomputed > 0 && b < a && memcmp(f[0].m->data, f[1].m->data, f[0].m->bytes) == 0, "%s: the same bits after 5 steps, %d nodes run twice, activations %zu kB instead of %zu %s", what,
-           f[1].s->recomputed, b >> 10, a >> 10, e.text);
+    tap_ok(ok && f[1].s->recomputed > 0 && b < a && memcmp(f[0].m->data, f[1].m->data, f[0].m->bytes) == 0,
+        "%s: the same bits after 5 steps, %d nodes run twice, activations %zu kB instead of %zu %s", what, f[1].s->recomputed, b >> 10, a >> 10, e.text);
     fix_close(&f[0]);
     fix_close(&f[1]);
 }
@@ -75,7 +79,9 @@ static void twelve_layers(void) {
     size_t bytes[2] = {0};
     long made = 0;
     for (int i = 0; i < 2; i++) {
-        if (fix_open(&f[i], twelve, "\"adamw\"", 1, (struct step_spec){.rows = ROWS, .tokens = {ROWS * 12}, .recompute = i ? RECOMPUTE_BLOCKS : RECOMPUTE_NONE}, &e) < 0) return (void)tap_ok(false, "12 layers");
+        if (fix_open(&f[i], twelve, "\"adamw\"", 1, (struct step_spec){.rows = ROWS, .tokens = {ROWS * 12}, .recompute = i ? RECOMPUTE_BLOCKS : RECOMPUTE_NONE},
+                &e) < 0)
+            return (void)tap_ok(false, "12 layers");
         bytes[i] = plan_bytes(f[i].s->plan, ROLE_TEMP);
         train(&f[i], false, &e);
 #ifdef COUNTED
@@ -88,7 +94,8 @@ static void twelve_layers(void) {
         made += allocations - before;
 #endif
     }
-    tap_ok(bytes[1] <= 0.35 * (double)bytes[0], "12 layers: %zu kB of activations instead of %zu, %.1f %% less", bytes[1] >> 10, bytes[0] >> 10, 100 - 100.0 * (double)bytes[1] / (double)bytes[0]);
+    tap_ok(bytes[1] <= 0.35 * (double)bytes[0], "12 layers: %zu kB of activations instead of %zu, %.1f %% less", bytes[1] >> 10, bytes[0] >> 10,
+        100 - 100.0 * (double)bytes[1] / (double)bytes[0]);
     printf("# 12 layers: %.2f times the step\n", seconds[1] / seconds[0]);
 #ifdef COUNTED
     tap_ok(made == 0, "steps with recompute make %ld allocations", made);

@@ -139,7 +139,8 @@ void sample_values(const struct sample_set *s, int i, const struct extents *x, u
         for (int64_t j = 0; j < n; j++) out[j] = (float)(in->lo + (in->hi - in->lo) * (out[j] + centre));
     }
     for (int64_t j = 0; j < n && strchr("mbui", in->kind); j++)
-        out[j] = in->kind == 'm' || in->kind == 'b' ? (double)(rng_u32(stream, 0, (uint64_t)j) & 1) : in->lo + (double)rng_below(stream, 0, (uint64_t)j, (uint64_t)(in->hi - in->lo) + 1);
+        out[j] = in->kind == 'm' || in->kind == 'b' ? (double)(rng_u32(stream, 0, (uint64_t)j) & 1)
+                                                    : in->lo + (double)rng_below(stream, 0, (uint64_t)j, (uint64_t)(in->hi - in->lo) + 1);
     if (in->kind == 'q' && last > 0)
         for (int64_t r = 0; r < n / last; r++) {
             double sum = 0;

@@ -5,13 +5,13 @@
 #include "engine/graph/op.h"
 
 struct sample_in {
-    char kind;            /* f c m q i b u o s - */
+    char kind; /* f c m q i b u o s - */
     struct dim dim[TENSOR_DIMS];
     int ndim;
-    double lo, hi;        /* range, or the value of s in lo */
+    double lo, hi; /* range, or the value of s in lo */
 };
 struct sample_set {
-    int n, diff;          /* inputs; differentiable outputs */
+    int n, diff; /* inputs; differentiable outputs */
     struct sample_in in[OP_IN];
 };
 int sample_parse(const char *text, struct sample_set *out, struct err *e);

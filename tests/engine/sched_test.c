@@ -49,7 +49,10 @@ static double f_cycle(double t) {
     return t <= up ? BASE + (low - BASE) * (1 + cos(M_PI * t / up)) / 2 : end + (BASE - end) * (1 + cos(M_PI * (t - up) / (STEPS - 1 - up))) / 2;
 }
 
-static const struct closed { const char *name, *spec; double (*f)(double t); } forms[] = {
+static const struct closed {
+    const char *name, *spec;
+    double (*f)(double t);
+} forms[] = {
     {"constant", "{\"sched\":\"constant\"}", f_constant},
     {"step", "{\"sched\":\"step\",\"every\":3,\"gamma\":0.4}", f_step},
     {"multi_step", "{\"sched\":\"multi_step\",\"at\":[5,60],\"by\":\"step\"}", f_multi},
@@ -59,7 +62,9 @@ static const struct closed { const char *name, *spec; double (*f)(double t); } f
     {"warmup", "{\"sched\":\"warmup\",\"steps\":30}", f_warm},
     {"polynomial", "{\"sched\":\"polynomial\",\"total\":100,\"power\":1.5,\"min\":0.02}", f_poly},
     {"one_cycle", "{\"sched\":\"one_cycle\",\"rise\":0.25,\"div\":10,\"final_div\":100}", f_cycle},
-    {"chain", "{\"sched\":\"chain\",\"schedules\":[{\"sched\":\"exponential\",\"gamma\":0.99,\"by\":\"step\"},{\"sched\":\"cosine\",\"min\":0.01}],\"at\":[50]}", f_chain},
+    {"chain",
+        "{\"sched\":\"chain\",\"schedules\":[{\"sched\":\"exponential\",\"gamma\":0.99,\"by\":\"step\"},{\"sched\":\"cosine\",\"min\":0.01}],\"at\":[50]}",
+        f_chain},
 };
 
 static void closed_form(const struct closed *c) {

@@ -41,9 +41,7 @@ static struct val *cosine_args(struct handle m, struct handle d, const char *nam
     return a;
 }
 
-static double cosine_at(int64_t step) {
-    return 1e-5 + (0.01 - 1e-5) * (1 + cos(M_PI * (step < 2000 ? (double)step : 2000.0) / 2000)) / 2;
-}
+static double cosine_at(int64_t step) { return 1e-5 + (0.01 - 1e-5) * (1 + cos(M_PI * (step < 2000 ? (double)step : 2000.0) / 2000)) / 2; }
 
 static struct val *set_now(const char *name, struct val *v) {
     struct err e;
@@ -92,7 +90,8 @@ static void undo_under_schedule(void) {
     val_set_int(ramp, "steps", 1000000);
     val_free(set_now("lr_ramp", ramp));
     s3 = go_on();
-    tap_ok(get_number("lr") > 0.002 && get_number("lr") < cosine_at(s3) && !near(get_number("lr"), cosine_at(s3) / 4), "a ramp has begun: %g", get_number("lr"));
+    tap_ok(
+        get_number("lr") > 0.002 && get_number("lr") < cosine_at(s3) && !near(get_number("lr"), cosine_at(s3) / 4), "a ramp has begun: %g", get_number("lr"));
     double on = get_number("lr");
     val_free(set_now("lr", val_num(on / 2)));
     val_free(call("undo", val_table(), &e));

@@ -66,7 +66,8 @@ static __attribute__((unused)) struct extents put_rows(const struct fix *f, int6
         if (!offsets) {
             struct extents one = {{1, 1, 2}};
             int64_t w = tensor_len(graph_tensor(f->s->g, f->s->io.in[0].data), &one);
-            for (int64_t j = 0; j < w; j++) ((float *)x)[(r - from) * w + j] = (float)rng_normal(5, (uint64_t)r, (uint64_t)j) + (float)(j % classes == r % classes);
+            for (int64_t j = 0; j < w; j++)
+                ((float *)x)[(r - from) * w + j] = (float)rng_normal(5, (uint64_t)r, (uint64_t)j) + (float)(j % classes == r % classes);
             continue;
         }
         for (int64_t j = 0; j < row_len(r); j++) ((int32_t *)x)[t++] = (int32_t)rng_below(6, (uint64_t)r, (uint64_t)j, (uint64_t)ids);

@@ -57,7 +57,8 @@ static __attribute__((unused)) struct dataset *make_data(int64_t n, int64_t n_va
         part->n = p ? n_val : n;
         part->n_col = 2;
         part->col = X_NEW(struct column, 2);
-        part->col[0] = (struct column){.name = mem_str("x"), .type = COL_F32, .ndim = 1, .dim = {12}, .width = 12, .scale = 1, .data = X_NEW(float, (size_t)(part->n * 12 + 1))};
+        part->col[0] = (struct column){
+            .name = mem_str("x"), .type = COL_F32, .ndim = 1, .dim = {12}, .width = 12, .scale = 1, .data = X_NEW(float, (size_t)(part->n * 12 + 1))};
         part->col[1] = (struct column){.name = mem_str("y"), .type = COL_I32, .width = 1, .max_id = 3, .data = X_NEW(int32_t, (size_t)part->n + 1)};
         float *x = part->col[0].data;
         int32_t *y = part->col[1].data;
@@ -152,7 +153,13 @@ static __attribute__((unused)) void sum_of(struct handle h, char hex[65]) {
     if (m) io_sha256(m->data, m->bytes, hex);
 }
 
-struct seen { int edits, alerts; char layer[96]; int64_t step; double last_lr; bool step_ok; };
+struct seen {
+    int edits, alerts;
+    char layer[96];
+    int64_t step;
+    double last_lr;
+    bool step_ok;
+};
 static __attribute__((unused)) void see(void *ctx, uint64_t seq, const struct val *ev) {
     struct seen *s = ctx;
     const char *name = val_get_str(ev, "event", "");

@@ -76,7 +76,7 @@ static void resume_at(int64_t step, const char *want, struct handle d) {
     struct handle m2 = make_model(d, false);
     struct val *b = train_args(m2, d, 4), *r2;
     val_set_str(b, "resume", name);
-    val_set_int(b, "batch", 64);       /* what decides the bits comes from the checkpoint */
+    val_set_int(b, "batch", 64); /* what decides the bits comes from the checkpoint */
     r2 = train(b, &e);
     sum_of(m2, hex);
     tap_ok(r2 && strcmp(hex, want) == 0, "ended at step %d and resumed: the same weights %s", (int)step, r2 ? "" : e.text);
@@ -135,7 +135,8 @@ static __attribute__((unused)) void kill_at(const char *point, int hit, const ch
     val_set_str(a, "resume", name);
     struct val *r = train(a, &e);
     sum_of(m, hex);
-    tap_ok(r && strcmp(hex, want) == 0, "killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit, name, r ? "" : e.text);
+    tap_ok(r && strcmp(hex, want) == 0, "killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit,
+        name, r ? "" : e.text);
     val_free(r);
     close_hone();
     char *path = io_join(dir, name);
@@ -161,8 +162,10 @@ static void edits(void) {
     struct run_now now;
     run_now(runs_current(rs), &now);
     int64_t paused_at = now.step;
-    static const struct { const char *name; double v; } set[] = {
-        {"lr", 0.005}, {"batch", 80}, {"dropout1.p", 0.1}, {"weight_decay", 0.01}, {"label_smoothing", 0.05}, {"clip_norm", 0.7}, {"beta1", 0.8}};
+    static const struct {
+        const char *name;
+        double v;
+    } set[] = {{"lr", 0.005}, {"batch", 80}, {"dropout1.p", 0.1}, {"weight_decay", 0.01}, {"label_smoothing", 0.05}, {"clip_norm", 0.7}, {"beta1", 0.8}};
     bool all = true;
     for (size_t i = 0; i < LEN(set); i++) {
         struct val *ok = call("set", set_args(set[i].name, val_num(set[i].v)), &e);
@@ -214,7 +217,8 @@ static void nonfinite(void) {
         struct handle d = objects_add_data(make_data(100, 0, 37, bad[i])), m = make_model(d, i == 2);
         struct val *r = train(train_args(m, d, 2), &e);
         runs_events(rs, from, see, &s, &lost);
-        tap_ok(r && s.alerts == 2 && strcmp(s.layer, first[i]) == 0 && finite_model(m), "%g in a row: refused once an epoch, first in \"%s\", weights stay finite", (double)bad[i], s.layer);
+        tap_ok(r && s.alerts == 2 && strcmp(s.layer, first[i]) == 0 && finite_model(m),
+            "%g in a row: refused once an epoch, first in \"%s\", weights stay finite", (double)bad[i], s.layer);
         val_free(r);
     }
     setting("nonfinite", val_str("stop"));
@@ -252,7 +256,8 @@ static void early(void) {
     val_set_str(t, "split", "val");
     struct val *rep = call("eval", t, &e);
     tap_near(val_get_num(rep, "loss", NAN), best, 1e-9, "keep=best leaves the best weights in the model");
-    tap_ok(val_len(val_get(rep, "confusion")) == 3 && val_len(val_get(rep, "table")) == 3 && val_get(rep, "acc_lo"), "a report has confusion, a table of classes and an interval");
+    tap_ok(val_len(val_get(rep, "confusion")) == 3 && val_len(val_get(rep, "table")) == 3 && val_get(rep, "acc_lo"),
+        "a report has confusion, a table of classes and an interval");
     val_free(rep);
     val_free(r);
 }
@@ -321,7 +326,10 @@ int main(int argc, char **argv) {
     allocations_of_steps();
     close_hone();
 #ifndef __SANITIZE_THREAD__
-    static const struct { const char *point; int hit; } kills[] = {{"ckpt.state", 2}, {"ckpt.commit", 2}, {"ckpt.rename", 3}, {"ckpt.remove", 1}, {"model.rename", 3}};
+    static const struct {
+        const char *point;
+        int hit;
+    } kills[] = {{"ckpt.state", 2}, {"ckpt.commit", 2}, {"ckpt.rename", 3}, {"ckpt.remove", 1}, {"model.rename", 3}};
     for (size_t i = 0; i < LEN(kills); i++) kill_at(kills[i].point, kills[i].hit, want);
     open_hone();
     averaged = true;

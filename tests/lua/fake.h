@@ -14,7 +14,9 @@
 #include "src/run/record.h"
 #include "src/script/script.h"
 
-struct echo_args { struct val *v; };
+struct echo_args {
+    struct val *v;
+};
 static int echo_run(struct call *c, const void *args, struct err *e) {
     const struct echo_args *a = args;
     (void)e;
@@ -22,10 +24,14 @@ static int echo_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 static const struct arg echo_argv[] = {{"value", "comes back", NULL, NULL, ARG_VAL, offsetof(struct echo_args, v), ARG_POSITIONAL}, {NULL}};
-static const struct cmd cmd_echo = {{"echo", "gives its argument back", "hone.echo{1}", echo_argv, sizeof(struct echo_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, echo_run, NULL};
+static const struct cmd cmd_echo = {
+    {"echo", "gives its argument back", "hone.echo{1}", echo_argv, sizeof(struct echo_args)}, OWNER_ENGINE, CMD_WHILE_RUNNING, echo_run, NULL};
 static const struct cmd cmd_now = {{"now", "gives its argument back here", "hone.now{1}", echo_argv, sizeof(struct echo_args)}, OWNER_ANY, 0, echo_run, NULL};
 
-struct train_args { int64_t steps, batch; double lr, ms; };
+struct train_args {
+    int64_t steps, batch;
+    double lr, ms;
+};
 static int train_job(struct job *j, const void *args, struct err *e) {
     const struct train_args *a = args;
     struct run *r = run_new(hub_runs(j->hub), "fake");
@@ -56,7 +62,8 @@ static const struct arg train_argv[] = {
     {"ms", "of a step", NULL, "1", ARG_NUM, offsetof(struct train_args, ms), 0, 0, 0, 1000},
     {NULL},
 };
-static const struct cmd cmd_train = {{"train", "trains", "hone.train{steps=5}", train_argv, sizeof(struct train_args)}, OWNER_ENGINE, CMD_LINE, NULL, train_job};
+static const struct cmd cmd_train = {
+    {"train", "trains", "hone.train{steps=5}", train_argv, sizeof(struct train_args)}, OWNER_ENGINE, CMD_LINE, NULL, train_job};
 
 static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct train_args *a = args;
@@ -77,16 +84,23 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
 }
 static const struct cmd cmd_eval = {{"eval", "evaluates", "hone.eval{}", train_argv, sizeof(struct train_args)}, OWNER_ENGINE, CMD_WAIT, NULL, eval_job};
 
-struct data_args_ { char *name; };
+struct data_args_ {
+    char *name;
+};
 static int data_run(struct call *c, const void *args, struct err *e) {
     (void)args, (void)e;
     call_result(c, val_handle((struct handle){7, 1, HANDLE_DATA, 0}));
     return 0;
 }
-static const struct arg data_argv[] = {{"name", "of the set", NULL, NULL, ARG_STR, offsetof(struct data_args_, name), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_DATA}, {NULL}};
-static const struct cmd cmd_data = {{"data", "loads data", "hone.data{\"x\"}", data_argv, sizeof(struct data_args_)}, OWNER_ENGINE, CMD_WHILE_RUNNING, data_run, NULL};
+static const struct arg data_argv[] = {
+    {"name", "of the set", NULL, NULL, ARG_STR, offsetof(struct data_args_, name), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_DATA}, {NULL}};
+static const struct cmd cmd_data = {
+    {"data", "loads data", "hone.data{\"x\"}", data_argv, sizeof(struct data_args_)}, OWNER_ENGINE, CMD_WHILE_RUNNING, data_run, NULL};
 
-struct field_args { struct handle of; struct val *name; };
+struct field_args {
+    struct handle of;
+    struct val *name;
+};
 static int field_run(struct call *c, const void *args, struct err *e) {
     const struct field_args *a = args;
     int64_t i;
@@ -105,7 +119,9 @@ static const struct arg field_argv[] = {{"of", "", NULL, NULL, ARG_HANDLE, offse
     {"name", "", NULL, NULL, ARG_VAL, offsetof(struct field_args, name), ARG_POSITIONAL | ARG_REQUIRED}, {NULL}};
 static const struct cmd cmd_field = {{"field", "", NULL, field_argv, sizeof(struct field_args)}, OWNER_ANY, CMD_HIDDEN, field_run, NULL};
 
-struct rest_args { struct val *values; };
+struct rest_args {
+    struct val *values;
+};
 static int result_run(struct call *c, const void *args, struct err *e) {
     const struct rest_args *a = args;
     (void)e;
@@ -117,15 +133,23 @@ static const struct cmd cmd_outcome = {{"outcome", "gives a table back whole", N
 
 static const struct cmd *const fake_list[] = {&cmd_echo, &cmd_now, &cmd_train, &cmd_eval, &cmd_data, &cmd_field, &cmd_outcome, NULL};
 
-struct linear { int64_t out; bool bias; };
+struct linear {
+    int64_t out;
+    bool bias;
+};
 static const struct arg linear_argv[] = {{"out", "outputs", NULL, NULL, ARG_INT, offsetof(struct linear, out), ARG_POSITIONAL | ARG_REQUIRED, 0, 1, 1e9},
     {"bias", "adds one", NULL, "true", ARG_BOOL, offsetof(struct linear, bias)}, {NULL}};
 static const struct kind kind_linear = {"linear", "product with a matrix", "nn.linear{10}", linear_argv, sizeof(struct linear)};
-struct residual { struct val *layers; };
-static const struct arg residual_argv[] = {{"layers", "the inner ones", NULL, NULL, ARG_TABLE, offsetof(struct residual, layers), ARG_POSITIONAL | ARG_REST}, {NULL}};
+struct residual {
+    struct val *layers;
+};
+static const struct arg residual_argv[] = {
+    {"layers", "the inner ones", NULL, NULL, ARG_TABLE, offsetof(struct residual, layers), ARG_POSITIONAL | ARG_REST}, {NULL}};
 static const struct kind kind_residual = {"residual", "x + f(x)", "nn.residual{nn.linear{10}}", residual_argv, sizeof(struct residual)};
 static const struct kind kind_relu = {"relu", "max(0, x)", "nn.relu{}", NULL, 0};
-struct adam { double lr; };
+struct adam {
+    double lr;
+};
 static const struct arg adam_argv[] = {{"lr", "rate", NULL, "0.001", ARG_NUM, offsetof(struct adam, lr), 0, 0, 0, 10}, {NULL}};
 static const struct kind kind_adam = {"adam", "Adam", "optim.adam{lr=1e-3}", adam_argv, sizeof(struct adam)};
 static const struct kind *const fake_nn[] = {&kind_linear, &kind_residual, &kind_relu, NULL};
@@ -139,7 +163,7 @@ struct fake {
     struct queue reply;
     pthread_t engine;
     struct buf out; /* pieces printed by the evaluation */
-    char *text;     /* of its end */
+    char *text; /* of its end */
     int status;
     bool incomplete;
     double seconds;

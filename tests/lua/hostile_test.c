@@ -11,7 +11,10 @@
 #include "tests/tap.h"
 #include "tests/lua/fake.h"
 
-static const struct { const char *name, *code; double limit, after; } programs[] = {
+static const struct {
+    const char *name, *code;
+    double limit, after;
+} programs[] = {
     {"tight loop", "while true do end", 0.1},
     {"goto loop", "::a:: goto a", 0.1},
     {"pcall that swallows", "while true do pcall(function() while true do end end) end", 0.1},
@@ -25,9 +28,14 @@ static const struct { const char *name, *code; double limit, after; } programs[]
     {"__gc in a loop", "while true do pcall(setmetatable, {}, {__gc = function() while true do end end}) end", 0.1},
     {"__close that loops", "do local x <close> = setmetatable({}, {__close = function() while true do end end}) end", 0.1},
     {"__close after the interrupt", "local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end", 0.1},
-    {"__close in a coroutine", "coroutine.wrap(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end end)()", 0.1},
-    {"many __close", "local function f(n) local x <close> = setmetatable({}, {__close = function() while true do end end}) if n > 0 then return (f(n - 1)) end while true do end end f(100)", 0.1},
-    {"metamethods that recurse", "local m = {} m.__index = function(t, k) return t[k .. 'x'] end while true do pcall(function() return setmetatable({}, m).a end) end", 0.1},
+    {"__close in a coroutine",
+        "coroutine.wrap(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end end)()", 0.1},
+    {"many __close",
+        "local function f(n) local x <close> = setmetatable({}, {__close = function() while true do end end}) if n > 0 then return (f(n - 1)) end while true "
+        "do end end f(100)",
+        0.1},
+    {"metamethods that recurse",
+        "local m = {} m.__index = function(t, k) return t[k .. 'x'] end while true do pcall(function() return setmetatable({}, m).a end) end", 0.1},
     {"__index chain that calls back", "local t = setmetatable({}, {__index = function(t, k) for i = 1, 1e9 do end end}) return t.x", 0.1},
     {"empty string 2^62 times", "while true do string.rep('', 1 << 62) end", 0.1},
     {"a byte 2^40 times", "while true do pcall(string.rep, 'x', 1 << 40) end", 0.1},
@@ -40,7 +48,10 @@ static const struct { const char *name, *code; double limit, after; } programs[]
     {"big parts joined by table.concat", "local a, t = ('x'):rep(1 << 20), {} for i = 1, 16 do t[i] = a end while true do local s = table.concat(t) end", 0.1},
     {"a join of a million parts", "local t = {} for i = 1, 1e6 do t[i] = 'abcdefgh' end while true do local s = table.concat(t, ',') end", 0.1},
     {"big strings through format", "local a = ('x'):rep(1 << 22) while true do local s = ('%s%s%s'):format(a, a, a) end", 0.1},
-    {"too much for format", "local a, t = ('x'):rep(1 << 24), {} for i = 1, 200 do t[i] = a end local f = ('%s'):rep(200) while true do pcall(string.format, f, table.unpack(t)) end", 0.1},
+    {"too much for format",
+        "local a, t = ('x'):rep(1 << 24), {} for i = 1, 200 do t[i] = a end local f = ('%s'):rep(200) while true do pcall(string.format, f, table.unpack(t)) "
+        "end",
+        0.1},
     {"big strings quoted", "local a = ('\\n'):rep(1 << 22) while true do local s = ('%q'):format(a) end", 0.1},
     {"big strings packed", "local a = ('x'):rep(1 << 24 - 8) while true do pcall(string.pack, 's8', a) end", 0.1},
     {"big strings unpacked", "local a = string.pack('s8', ('x'):rep(1e7)) while true do local s = string.unpack('s8', a) end", 0.1},
@@ -88,7 +99,8 @@ static const struct { const char *name, *code; double limit, after; } programs[]
     {"waits in a loop", "while true do pcall(hone.echo, 1) end", 0.1},
     {"a wait inside sort", "table.sort({2, 1}, function(a, b) hone.eval{steps = 1000000} end)", 0.1},
     {"a wait in a coroutine", "coroutine.wrap(function() hone.eval{steps = 1000000} end)()", 0.1},
-    {"an error object that loops", "while true do local ok, e = pcall(error, setmetatable({}, {__tostring = function() while true do end end})) tostring(e) end", 0.1},
+    {"an error object that loops",
+        "while true do local ok, e = pcall(error, setmetatable({}, {__tostring = function() while true do end end})) tostring(e) end", 0.1},
     {"string.format in a loop", "while true do string.format('%99.99f', 1e308) end", 0.1},
     {"hook removal", "pcall(debug.sethook) pcall(debug.sethook, nil) while true do end", 0.1},
     {"next over a growing table", "local t, n = {}, 0 while true do for k in pairs(t) do end n = n + 1 t[n] = n end", 0.1},
@@ -166,8 +178,10 @@ int main(void) {
     tap_is(fake_eval(&f, "kept"), "kept", "the prompt's state is kept");
     fake_eval(&f, "for i = 1, 2000 do if not pcall(hone.stop, {now = true}) then break end end");
     /* errors in callbacks never stop training */
-    fake_eval(&f, "r = hone.train{steps = 200, ms = 0} calls = 0 r:on('*', function(e) calls = calls + 1 if calls % 4 == 0 then error({}) elseif calls % 4 == 1 then error() "
-                  "elseif calls % 4 == 2 then local x <close> = setmetatable({}, {__close = function() error('c') end}) error('x') else coroutine.wrap(error)('y') end end)");
+    fake_eval(&f, "r = hone.train{steps = 200, ms = 0} calls = 0 r:on('*', function(e) calls = calls + 1 if calls % 4 == 0 then error({}) elseif calls % 4 == "
+                  "1 then error() "
+                  "elseif calls % 4 == 2 then local x <close> = setmetatable({}, {__close = function() error('c') end}) error('x') else "
+                  "coroutine.wrap(error)('y') end end)");
     const char *state = fake_eval(&f, "r:wait().state");
     tap_is(state, "done", "training ends whatever its callbacks raise");
     fake_close(&f);

@@ -24,7 +24,8 @@ static void type(const char *s) {
         size_t n = 1;
         if (*s == '\x1b') {
             n = s[1] == '[' ? 3 : 2;
-        } else while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
+        } else
+            while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
         p.key(p.ctx, s, n);
         s += n;
     }
@@ -54,7 +55,8 @@ static void enter(const char *s) {
 static void keys(void) {
     enter("1 + 1");
     tap_is(last(), "2", "an expression is printed");
-    type("ab\x1b[D" "X");
+    type("ab\x1b[D"
+         "X");
     tap_is(view().line, "aXb", "an arrow key arrives whole");
     tap_ok(view().cursor == 2, "the cursor is a byte offset");
     type("\x03");
@@ -120,11 +122,15 @@ static void paste(void) {
 }
 
 static void search(void) {
-    enter("gr\xc3\xbc\xc3\x9f" "e = 'f\xc3\xa4hre'");
+    enter("gr\xc3\xbc\xc3\x9f"
+          "e = 'f\xc3\xa4hre'");
     enter("\xe6\xbc\xa2\xe5\xad\x97 = nil or 5;");
     enter("other = 1");
     type("\x12\xc3\xbc\xc3\x9f");
-    tap_is(view().line, "gr\xc3\xbc\xc3\x9f" "e = 'f\xc3\xa4hre'", "Ctrl-R finds accented text");
+    tap_is(view().line,
+        "gr\xc3\xbc\xc3\x9f"
+        "e = 'f\xc3\xa4hre'",
+        "Ctrl-R finds accented text");
     tap_ok(strstr(view().prompt, "\xc3\xbc\xc3\x9f") != NULL, "and shows what is searched: %s", view().prompt);
     type("\x07");
     type("\x12\xe5\xad\x97");
@@ -132,7 +138,10 @@ static void search(void) {
     type("\x07\x03");
 }
 
-struct names { char all[4096]; size_t n; };
+struct names {
+    char all[4096];
+    size_t n;
+};
 static void collect(void *ctx, const char *entry) {
     struct names *x = ctx;
     x->n++;

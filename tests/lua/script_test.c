@@ -30,7 +30,8 @@ static void values(void) {
     is("local s = ('\\u{20ac}'):rep(50000) .. '\\x80' local n, at = utf8.len(s) return n == nil and at == 150001", "true");
     is("local s = ('x'):rep(65536) .. '\\x80y' local n, at = utf8.len(s) return n == nil and at == 65537", "true");
     is("pcall(utf8.len, 'abc', 5) == false and pcall(utf8.len, 'abc', 1, 4) == false", "true");
-    is("tonumber('zZ', 36) == 1295 and tonumber(' -ff ', 16) == -255 and tonumber('8', 8) == nil and tonumber('', 10) == nil and tonumber('7 7', 8) == nil", "true");
+    is("tonumber('zZ', 36) == 1295 and tonumber(' -ff ', 16) == -255 and tonumber('8', 8) == nil and tonumber('', 10) == nil and tonumber('7 7', 8) == nil",
+        "true");
     is("tonumber('0x10') == 16 and tonumber('1e1') == 10.0 and tonumber('ffffffffffffffff', 16) == -1 and tonumber('1' .. '\\0', 10) == nil", "true");
     is("pcall(tonumber, '1', 37) == false and pcall(tonumber, 1, 10) == false and pcall(tonumber) == false", "true");
     has("local a = ('x'):rep(1 << 24) return #(a .. ('y'):rep(100))", "a string may have 16 MiB");
@@ -131,7 +132,8 @@ static void runs(void) {
     double t = clock_now();
     f.script.interrupt(f.script.ctx);
     fake_wait(&f, 5);
-    tap_ok(f.status == -1 && strcmp(f.text, "interrupted") == 0 && clock_now() - t < 0.1, "a blocking wait is interrupted after %.0f ms: %s", (clock_now() - t) * 1000, f.text);
+    tap_ok(f.status == -1 && strcmp(f.text, "interrupted") == 0 && clock_now() - t < 0.1, "a blocking wait is interrupted after %.0f ms: %s",
+        (clock_now() - t) * 1000, f.text);
     is("hone.echo{'still there'}", "still there");
     fake_eval(&f, "long:stop{now = true}");
     has("pcall(long.wait, long)", "");
@@ -190,7 +192,9 @@ static void refused(void) {
     /* mutated bytecode: 10,000 blobs, through load and loadfile's reader */
     has("seed = 1 function rnd(n) seed = (seed * 1103515245 + 12345) & 0x7fffffff return seed % n end", "");
     is("bad = 0 for i = 1, 10000 do local b = {'\\27Lua\\x54\\0\\x19\\x93\\r\\n\\x1a\\n'} for k = 1, rnd(40) do b[#b + 1] = string.char(rnd(256)) end "
-       "local s = table.concat(b) local at = 2 + rnd(#s - 2) s = s:sub(1, at) .. string.char(rnd(256)) .. s:sub(at + 2) if load(s) then bad = bad + 1 end end return bad", "0");
+       "local s = table.concat(b) local at = 2 + rnd(#s - 2) s = s:sub(1, at) .. string.char(rnd(256)) .. s:sub(at + 2) if load(s) then bad = bad + 1 end end "
+       "return bad",
+        "0");
 }
 
 static void library(void) {
@@ -212,9 +216,12 @@ static void library(void) {
     has("('x'):match('[a')", "malformed pattern");
     is("('\\0a\\0'):find('%z'), ('a]b'):match('[]]'), ('a-b'):match('[a%-]+')", "nil\n]\na-");
     is("table.concat({1, 2, 3}, '-'), table.concat({}, 'x'), select('#', table.unpack({1, nil, 3}, 1, 3))", "1-2-3\n\n3");
-    is("(function() local t = {} for i = 1, 1000 do t[i] = (i * 7919) % 1009 end table.sort(t) for i = 2, #t do if t[i - 1] > t[i] then return 'bad' end end return 'sorted' end)()", "sorted");
+    is("(function() local t = {} for i = 1, 1000 do t[i] = (i * 7919) % 1009 end table.sort(t) for i = 2, #t do if t[i - 1] > t[i] then return 'bad' end end "
+       "return 'sorted' end)()",
+        "sorted");
     is("(function() local t = {'b', 'c', 'a'} table.sort(t, function(x, y) return x > y end) return table.concat(t) end)()", "cba");
-    is("(function() local t = {1, 2, 3} table.insert(t, 1, 0) table.insert(t, 9) return table.concat(t, ','), table.remove(t), table.remove(t, 1), #t end)()", "0,1,2,3,9\n9\n0\n3");
+    is("(function() local t = {1, 2, 3} table.insert(t, 1, 0) table.insert(t, 9) return table.concat(t, ','), table.remove(t), table.remove(t, 1), #t end)()",
+        "0,1,2,3,9\n9\n0\n3");
     is("table.concat(table.move({1, 2, 3}, 1, 3, 2), ',')", "1,1,2,3");
     is("select(2, xpcall(error, function(m) return 'handled ' .. m end, 'x'))", "handled x");
     is("coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)(1)", "2");
@@ -261,9 +268,20 @@ static void scripts(void) {
 }
 
 static void completion(void) {
-    static const struct { const char *line, *want; } cases[] = {
-        {"hone.ec", "echo"}, {"nn.li", "linear"}, {"pri", "print"}, {"string.gs", "gsub"}, {"hone.train{st", "steps = "}, {"nn.linear{b", "bias = "},
-        {"r:no", "note"}, {"run:set(\"l", "lr"}, {"whi", "while"}, {"hone.prop.re", "refresh"}, {"deep.tab", "table_in"},
+    static const struct {
+        const char *line, *want;
+    } cases[] = {
+        {"hone.ec", "echo"},
+        {"nn.li", "linear"},
+        {"pri", "print"},
+        {"string.gs", "gsub"},
+        {"hone.train{st", "steps = "},
+        {"nn.linear{b", "bias = "},
+        {"r:no", "note"},
+        {"run:set(\"l", "lr"},
+        {"whi", "while"},
+        {"hone.prop.re", "refresh"},
+        {"deep.tab", "table_in"},
     };
     fake_eval(&f, "deep = {table_in = 1}");
     for (size_t i = 0; i < LEN(cases); i++) {

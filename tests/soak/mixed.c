@@ -46,7 +46,7 @@ static double steps(void) { return word("status", "--json", NULL) == 0 ? number_
 
 static bool attach(struct pty *p) {
     static const char *const terms[] = {"xterm-256color", "xterm", "tmux-256color", "vt100", "linux", "screen-256color"};
-    char *argv[] = {hone, (char *)(uintptr_t)"attach", NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "attach", NULL};
     n_attach++;
     pty_start(p, 10 + below(50), 40 + below(150), one_of(terms, LEN(terms)), argv);
     return pty_expect(p, "\033", 20);
@@ -62,14 +62,16 @@ static void leave(struct pty *p) {
 }
 
 static void keys(struct pty *p) {
-    static const char *const all[] = {"1", "2", "5", "9", "0", "3", "p", "p", "c", "e", "u", "f", "z", "g", "j", "k", "\t", "?", "\033", ":", "\033", "lx0.9\r", "lx1.1\r", "mnote\r", ":metrics\r", "\014", "\033[A", "\033[6~"};
+    static const char *const all[] = {"1", "2", "5", "9", "0", "3", "p", "p", "c", "e", "u", "f", "z", "g", "j", "k", "\t", "?", "\033", ":", "\033", "lx0.9\r",
+        "lx1.1\r", "mnote\r", ":metrics\r", "\014", "\033[A", "\033[6~"};
     n_keys++;
     pty_keys(p, one_of(all, LEN(all)));
 }
 
 static void lines(struct pty *p) {
-    static const char *const all[] = {"1 + 1\r", "hone.runs and 1\r", "for i = 1, 100 do local t = {} t[1] = i end\r", "while true do end\r", "run = hone.runs\r", "print(('x'):rep(5000))\r",
-        "hone.status{}\r", "hone.prop.refresh = 5\r", "hone.prop.refresh = 2\r", "x = {} for i = 1, 10 do x[i] = i end x\r", "= = 3\r", "hone.checkpoint{}\r", "hone.note{'from the prompt'}\r", "hone.pr\t\t\025\r"};
+    static const char *const all[] = {"1 + 1\r", "hone.runs and 1\r", "for i = 1, 100 do local t = {} t[1] = i end\r", "while true do end\r",
+        "run = hone.runs\r", "print(('x'):rep(5000))\r", "hone.status{}\r", "hone.prop.refresh = 5\r", "hone.prop.refresh = 2\r",
+        "x = {} for i = 1, 10 do x[i] = i end x\r", "= = 3\r", "hone.checkpoint{}\r", "hone.note{'from the prompt'}\r", "hone.pr\t\t\025\r"};
     n_lines++;
     pty_keys(p, "`");
     pty_read(p, 0.05);
@@ -137,7 +139,7 @@ int main(int argc, char **argv) {
     if (argc > 2) seed = strtoull(argv[2], NULL, 10);
     if (!set_up()) return 99;
     struct pty p;
-    char *run[] = {hone, (char *)(uintptr_t)"run", (char *)(uintptr_t)"long.lua", NULL};
+    char *run[] = {hone, (char *)(uintptr_t) "run", (char *)(uintptr_t) "long.lua", NULL};
     pty_start(&p, 24, 80, "xterm-256color", run);
     for (int i = 0; i < 300 && steps() < 10; i++) pty_read(&p, 0.1);
     double first = steps(), end = clock_now() + seconds;

@@ -146,7 +146,7 @@ static void test_death(const char *name, int sig, bool dies_by_it) {
     struct termios before, now = {0};
     char *argv[] = {hone, NULL};
     struct pty idle; /* line settings of a fresh terminal */
-    char *sleeper[] = {(char *)(uintptr_t)"/bin/sleep", (char *)(uintptr_t)"0", NULL};
+    char *sleeper[] = {(char *)(uintptr_t) "/bin/sleep", (char *)(uintptr_t) "0", NULL};
     pty_start(&idle, 24, 80, "xterm-256color", sleeper);
     pty_modes(&idle, &before);
     pty_close(&idle);
@@ -208,7 +208,8 @@ static void test_storm(void) {
     pty_quiet(&p, 0.2, 1);
     int rounds = longer ? 1000 : 60;
     for (int i = 0; i < rounds; i++) {
-        int rows = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2, 120), cols = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2 + 1, 300);
+        int rows = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2, 120),
+            cols = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2 + 1, 300);
         pty_size(&p, rows, cols);
         pty_read(&p, 0.02);
     }
@@ -224,7 +225,8 @@ static void test_storm(void) {
 static void test_random_keys(void) {
     struct pty p;
     uint64_t s = rng_stream(8, "keys", 0);
-    static const char *const special[] = {"\033[A", "\033[B", "\033[C", "\033[D", "\t", "\r", "\033", "\033[200~x = 1\033[201~", "\033OS", "\033[<0;10;10M", "\xc3\xa9", "\xff"};
+    static const char *const special[] = {
+        "\033[A", "\033[B", "\033[C", "\033[D", "\t", "\r", "\033", "\033[200~x = 1\033[201~", "\033OS", "\033[<0;10;10M", "\xc3\xa9", "\xff"};
     int n = longer ? 10000 : 1000, again = 0;
     dash(&p, 24, 80, NULL);
     pty_quiet(&p, 0.2, 2);
@@ -304,7 +306,7 @@ int main(void) {
     test_random_keys();
     end_session();
     tap_ok(!session_alive(), "the session ended when asked to");
-    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     struct buf out = BUF_INIT;
     if (chdir("/") == 0) run_out(&out, clean);
     buf_release(&out);

@@ -85,7 +85,8 @@ static void test_requests(void) {
     tap_ok(says(ask(fd, "{\"id\":1,\"cmd\":\"hello\",\"args\":{\"role\":\"owner\",\"version\":\"0.1.0\"}}"), "\"version\":"), "hello");
     tap_ok(says(ask(fd, "{\"id\":2,\"cmd\":\"set\",\"args\":{\"name\":\"seed\",\"value\":7}}"), "{\"id\":2,\"ok\":"), "set a property");
     tap_ok(says(ask(fd, "{\"id\":\"x\",\"cmd\":\"get\",\"args\":{\"name\":\"seed\"}}"), "{\"id\":\"x\",\"ok\":"), "get it, under an id that is a string");
-    tap_ok(says(ask(fd, "{\"id\":3,\"cmd\":\"set\",\"args\":{\"name\":\"seed\",\"value\":\"red\"}}"), "{\"id\":3,\"error\":"), "a wrong value is an error with the id");
+    tap_ok(says(ask(fd, "{\"id\":3,\"cmd\":\"set\",\"args\":{\"name\":\"seed\",\"value\":\"red\"}}"), "{\"id\":3,\"error\":"),
+        "a wrong value is an error with the id");
     tap_ok(says(ask(fd, "{\"id\":4,\"cmd\":\"nonsense\"}"), "\"error\":"), "an unknown command");
     tap_ok(says(ask(fd, "{\"id\":5}"), "\"error\":"), "a request without a command");
     tap_ok(says(ask(fd, "{\"id\":5,\"cmd\":\"get\",\"args\":[1"), "\"error\":"), "broken JSON");
@@ -97,7 +98,8 @@ static void test_requests(void) {
 
 static void test_watcher(void) {
     int fd = dial(), refused = 0, asked = 0, allowed = 0;
-    static const char *const acting[] = {"set", "stop", "pause", "resume", "train", "eval", "lua", "run_script", "interrupt", "shutdown", "checkpoint", "undo", "note", "compress", "data", "load", "save"};
+    static const char *const acting[] = {"set", "stop", "pause", "resume", "train", "eval", "lua", "run_script", "interrupt", "shutdown", "checkpoint", "undo",
+        "note", "compress", "data", "load", "save"};
     tap_ok(says(ask(fd, "{\"id\":1,\"cmd\":\"hello\",\"args\":{\"role\":\"watcher\"}}"), "\"role\":\"watcher\""), "a watcher is greeted as one");
     tap_ok(says(ask(fd, "{\"id\":1,\"cmd\":\"hello\",\"args\":{\"role\":\"owner\"}}"), "\"error\""), "and cannot become owner");
     for (size_t i = 0; i < LEN(acting); i++) {
@@ -150,8 +152,7 @@ static void test_flood(void) {
             double t0 = clock_now();
             alive();
             if (clock_now() - t0 > worst) worst = clock_now() - t0;
-        } else if (r != sizeof one - 1)
-            break;
+        } else if (r != sizeof one - 1) break;
     }
     tap_ok(dropped && clock_now() - t < 8, "a client that asks %d times and never reads is dropped after %.1f s", n, clock_now() - t);
     tap_ok(worst < 0.1 * TAP_SLOW, "others are answered meanwhile: worst %.1f ms", worst * 1e3);
@@ -160,7 +161,8 @@ static void test_flood(void) {
 
 static void test_garbage(int rounds) {
     uint64_t s = rng_stream(3, "garbage", 0);
-    static const char *const pieces[] = {"{\"id\":1,\"cmd\":\"", "\"}\n", "\n", "{", "[", "\"args\":", "attach", "hello", "\\u0000", "\0", "subscribe", ",", "1e999", "get", "\xff\xfe"};
+    static const char *const pieces[] = {
+        "{\"id\":1,\"cmd\":\"", "\"}\n", "\n", "{", "[", "\"args\":", "attach", "hello", "\\u0000", "\0", "subscribe", ",", "1e999", "get", "\xff\xfe"};
     for (int i = 0; i < rounds; i++) {
         int fd = dial();
         if (fd < 0) continue;
@@ -243,7 +245,7 @@ int main(void) {
     waitpid(pid, &status, 0);
     tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 75, "TERM ends it with 75");
     struct buf out = BUF_INIT;
-    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     if (chdir("/") == 0) run_out(&out, clean);
     return tap_done();
 }

@@ -81,10 +81,8 @@ void pty_keys(struct pty *p, const char *keys) {
     size_t n = strlen(keys), at = 0;
     for (int i = 0; at < n && i < 1000; i++) {
         ssize_t r = write(p->master, keys + at, n - at);
-        if (r > 0)
-            at += (size_t)r;
-        else
-            read_some(p, 5); /* its input is full: let it go on */
+        if (r > 0) at += (size_t)r;
+        else read_some(p, 5); /* its input is full: let it go on */
     }
 }
 
@@ -132,7 +130,7 @@ bool pty_modes(struct pty *p, struct termios *t) { return tcgetattr(p->slave, t)
 
 bool pty_same(const struct termios *a, const struct termios *b) {
     return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
-        memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
+           memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;
 }
 
 int run_out(struct buf *out, char *const argv[]) {

@@ -19,11 +19,10 @@ static char hone[4200], dir[64];
 static bool longer;
 static struct buf out;
 
-static const char script[] =
-    "local data = hone.data{ 'german-credit' }\n"
-    "local net = nn.model{ input = data, nn.linear{64}, nn.relu{}, nn.linear{2} }\n"
-    "local run = hone.train{ model = net, data = data, epochs = 1000000, batch = 32, optim = optim.adam{ lr = 1e-4 } }\n"
-    "run:wait()\n";
+static const char script[] = "local data = hone.data{ 'german-credit' }\n"
+                             "local net = nn.model{ input = data, nn.linear{64}, nn.relu{}, nn.linear{2} }\n"
+                             "local run = hone.train{ model = net, data = data, epochs = 1000000, batch = 32, optim = optim.adam{ lr = 1e-4 } }\n"
+                             "run:wait()\n";
 
 static int word(const char *a, const char *b, const char *c) {
     char *argv[] = {hone, (char *)(uintptr_t)a, (char *)(uintptr_t)b, (char *)(uintptr_t)c, NULL};
@@ -40,16 +39,14 @@ static double steps(void) { return word("status", "--json", NULL) == 0 ? number_
 /* Steps a second over a stretch; the status calls at both ends are the same work for every stretch. */
 static double rate(double seconds, struct pty *reads) {
     double s0 = steps(), t0 = clock_now();
-    if (reads)
-        pty_read(reads, seconds);
-    else
-        clock_sleep(seconds);
+    if (reads) pty_read(reads, seconds);
+    else clock_sleep(seconds);
     double s1 = steps(), t1 = clock_now();
     return (s1 - s0) / (t1 - t0);
 }
 
 static bool started(struct pty *p, const char *name) {
-    char *argv[] = {hone, (char *)(uintptr_t)"run", (char *)(uintptr_t)name, NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "run", (char *)(uintptr_t)name, NULL};
     pty_start(p, 24, 80, "xterm-256color", argv);
     for (int i = 0; i < 100 && steps() < 100; i++) pty_read(p, 0.1);
     return steps() >= 100;
@@ -82,7 +79,7 @@ static void test_stall(struct pty *p) {
     tap_ok(stalled > 0 && stalled >= 0.8 * read, "a terminal that is not read: %.0f steps/s, read %.0f (middle of %d stretches)", stalled, read, rounds);
     for (int k = 0; k < 40; k++) pty_keys(p, k % 2 ? "9" : "1"); /* and stays stalled */
     struct pty second;
-    char *argv[] = {hone, (char *)(uintptr_t)"attach", NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "attach", NULL};
     pty_start(&second, 24, 80, "xterm", argv);
     pty_expect(&second, "\033", 3);
     tap_ok(second.first > 0 && second.first - second.started <= 0.15, "attach beside it: first paint after %.1f ms", (second.first - second.started) * 1e3);
@@ -103,7 +100,7 @@ static bool has_high(const struct buf *b) {
 /* Settings change what an attached terminal gets at once; a budget is kept, first paint apart. */
 static void test_settings(void) {
     struct pty p;
-    char *argv[] = {hone, (char *)(uintptr_t)"attach", (char *)(uintptr_t)"--budget", (char *)(uintptr_t)"200", NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "attach", (char *)(uintptr_t) "--budget", (char *)(uintptr_t) "200", NULL};
     double seconds = longer ? 120 : 6, window = 30;
     size_t worst = 0, sum = 0, piece[1200] = {0};
     word("set", "refresh", "10");
@@ -138,12 +135,13 @@ static void test_settings(void) {
 
 static void test_stop(void) {
     struct pty w;
-    char *argv[] = {hone, (char *)(uintptr_t)"wait", NULL};
+    char *argv[] = {hone, (char *)(uintptr_t) "wait", NULL};
     pty_start(&w, 24, 80, "dumb", argv);
     clock_sleep(0.2);
     tap_ok(word("stop", "--after-step", NULL) == 0, "hone stop --after-step");
     bool ended = pty_ended(&w, 5);
-    tap_ok(ended && WIFEXITED(w.status) && WEXITSTATUS(w.status) == 3, "hone wait ends with 3 (%s, %d)", ended ? "ended" : "still there", ended ? WEXITSTATUS(w.status) : -1);
+    tap_ok(ended && WIFEXITED(w.status) && WEXITSTATUS(w.status) == 3, "hone wait ends with 3 (%s, %d)", ended ? "ended" : "still there",
+        ended ? WEXITSTATUS(w.status) : -1);
     pty_close(&w);
     tap_ok(word("ls", NULL, NULL) == 0 && strstr(out.data, "stopped"), "hone ls says stopped");
     tap_ok(word("status", "--json", NULL) == 0 && strstr(out.data, "\"event\":\"status\""), "hone status --json");
@@ -216,7 +214,7 @@ int main(void) {
     line_signal("TERM", SIGTERM, 0, 75);
     line_signal("HUP", SIGHUP, 0, 75);
     line_signal("USR1", SIGUSR1, 0, 75);
-    char *clean[] = {(char *)(uintptr_t)"/bin/rm", (char *)(uintptr_t)"-rf", dir, NULL};
+    char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     if (chdir("/") == 0) run_out(&out, clean);
     return tap_done();
 }

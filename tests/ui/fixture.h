@@ -43,7 +43,8 @@ static struct val *fx_eval(int n, bool hostile) {
         char name[64];
         snprintf(name, sizeof name, hostile ? "\x1b]52;c;eA==\a\xe2\x80\xae\x9b%d\n\xff" : "class %d", i);
         val_push(c, val_str(n == 10 && !hostile ? wear[i] : name));
-        for (int j = 0; j < n; j++) val_push(row, val_int(i == n - 1 ? 0 : i == j ? 900 : (int64_t)rng_below(fx_stream, 7, (uint64_t)(i * n + j), 40) / (n > 20 ? 10 : 1)));
+        for (int j = 0; j < n; j++)
+            val_push(row, val_int(i == n - 1 ? 0 : i == j ? 900 : (int64_t)rng_below(fx_stream, 7, (uint64_t)(i * n + j), 40) / (n > 20 ? 10 : 1)));
         val_push(m, row);
     }
     val_set(e, "classes", c);
@@ -51,7 +52,12 @@ static struct val *fx_eval(int n, bool hostile) {
     return e;
 }
 
-struct fx { struct runs *rs; struct hub *hub; struct ui *u; struct run *r; };
+struct fx {
+    struct runs *rs;
+    struct hub *hub;
+    struct ui *u;
+    struct run *r;
+};
 static const struct cmd *const *const fx_cmds[] = {cmds_call, cmds_run, cmds_ui, NULL};
 
 static void fx_open(struct fx *f, int64_t steps, int64_t of) {

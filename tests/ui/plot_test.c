@@ -89,8 +89,15 @@ static int keys;
 static void on_key(void *ctx, const struct tkey *k) {
     (void)ctx;
     keys++;
-    if (strlen(seen) < 3900) snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%.20s ",
-        k->type == TKEY_PASTE ? "P:" : k->type == TKEY_REPLY ? "R:" : k->type == TKEY_MOUSE ? "M:" : "", k->type == TKEY_KEY ? k->name : k->type == TKEY_PASTE ? k->bytes : "");
+    if (strlen(seen) < 3900)
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%.20s ",
+            k->type == TKEY_PASTE   ? "P:"
+            : k->type == TKEY_REPLY ? "R:"
+            : k->type == TKEY_MOUSE ? "M:"
+                                    : "",
+            k->type == TKEY_KEY     ? k->name
+            : k->type == TKEY_PASTE ? k->bytes
+                                    : "");
 }
 
 static void keys_are(const char *in, const char *want) {

@@ -10,7 +10,9 @@
 #include "tests/ui/fixture.h"
 #include "ui/term/squeeze.h"
 
-static const struct { const char *name, *keys; } shots[] = {{"overview", "1"}, {"metrics", "2"}, {"eval", "5"}, {"log", "9"}, {"help", "1?"}, {"settings", "0"}};
+static const struct {
+    const char *name, *keys;
+} shots[] = {{"overview", "1"}, {"metrics", "2"}, {"eval", "5"}, {"log", "9"}, {"help", "1?"}, {"settings", "0"}};
 static const struct { int rows, cols; } sizes[] = {{24, 80}, {30, 100}, {43, 132}, {50, 200}};
 
 static void golden(struct fx *f) {
@@ -89,7 +91,8 @@ static void bytes(int rows, int cols, int first_max, int rate_max) {
         if (cost > anew) worse++, printf("# screen %s: %d bytes, first paint %d\n", key, cost, anew);
         if (anew > first_max) worse++, printf("# screen %s: first paint %d bytes\n", key, anew);
     }
-    tap_ok(worse == 0 && worst <= first_max, "t.W5: each screen change below its first paint, all first paints within %d bytes (largest change: %d)", first_max, worst);
+    tap_ok(worse == 0 && worst <= first_max, "t.W5: each screen change below its first paint, all first paints within %d bytes (largest change: %d)", first_max,
+        worst);
     fx_keys(&f, "0");
     fx_frame(&f, &b);
     fx_keys(&f, "j");
@@ -100,7 +103,9 @@ static void bytes(int rows, int cols, int first_max, int rate_max) {
 }
 
 static void squeezed(void) {
-    static const struct { const char *from, *to; } t[] = {{"a\033[39m\033(B\033[mb", "a\033[mb"}, {"\033(B\033[0;1mx", "\033[0;1mx"}, {"\033[39;49m\033[38;5;105mx", "\033[38;5;105mx"},
+    static const struct {
+        const char *from, *to;
+    } t[] = {{"a\033[39m\033(B\033[mb", "a\033[mb"}, {"\033(B\033[0;1mx", "\033[0;1mx"}, {"\033[39;49m\033[38;5;105mx", "\033[38;5;105mx"},
         {"\033[1m\033[4m\033[31mx", "\033[1;4;31mx"}, {"\033[m\033[1mx", "\033[0;1mx"}, {"\033[m\017\033[39m\033[m", "\033[m"}, {"\033[39;49mx", "\033[39mx"},
         {"\033[1;4H\033[mx\033[2J", "\033[1;4H\033[mx\033[2J"}, {"\033[38;5;39m\033[32mx", "\033[38;5;39;32mx"}, {"\033[", "\033["}, {"\033[1", "\033[1"}};
     int bad = 0;
@@ -111,7 +116,8 @@ static void squeezed(void) {
         if (n != strlen(t[i].to) || memcmp(text, t[i].to, n) != 0) bad++, printf("# case %zu: %.*s\n", i, (int)n - 1, text + 1);
     }
     for (uint64_t i = 0; i < 20000; i++) { /* never longer, never outside, a second time changes nothing */
-        static const char *const piece[] = {"\033[m", "\033[39m", "\033[38;5;9m", "\033[1m", "\033(B", "\033", "[", "x", "\033[39;49m", "\033[0;7m", "\017", "\xe2\xa0\x80"};
+        static const char *const piece[] = {
+            "\033[m", "\033[39m", "\033[38;5;9m", "\033[1m", "\033(B", "\033", "[", "x", "\033[39;49m", "\033[0;7m", "\017", "\xe2\xa0\x80"};
         char text[512], again[512];
         size_t n = 0;
         for (uint64_t k = 0; k < 40; k++) {
@@ -138,7 +144,8 @@ static bool frame_clean(const char *p, size_t n, bool c_locale, bool color) {
                 while (i < n && (unsigned char)p[i] < 0x40) i++;
                 if (i >= n || (unsigned char)p[i] > 0x7e) return false;
                 for (size_t j = from; !color && p[i] == 'm' && j < i; j++)
-                    if ((p[j] == '3' || p[j] == '4' || p[j] == '9') && (j == from || p[j - 1] == ';') && j + 1 < i && p[j + 1] >= '0' && p[j + 1] <= '8') return false;
+                    if ((p[j] == '3' || p[j] == '4' || p[j] == '9') && (j == from || p[j - 1] == ';') && j + 1 < i && p[j + 1] >= '0' && p[j + 1] <= '8')
+                        return false;
             } else if (k == '(' || k == ')') {
                 i += 2;
             } else if (k && strchr("=>78cMDEHlm", k)) {
@@ -177,8 +184,9 @@ static void budget(int rows, int cols, int bytes_s) {
         sum += at[i] - (i >= 30 * TICK ? at[i - 30 * TICK] : 0);
         if (sum > worst) worst = sum;
     }
-    tap_ok(worst <= 33 * bytes_s && all >= SECONDS * bytes_s / 2 && f.u->slowed && f.u->reached >= 0.2, "t.W7: budget of %d B/s at %dx%d: worst 30 s %.0f B/s, mean %.0f, %.2f frames a second, said in the footer", bytes_s,
-        cols, rows, (double)worst / 30, (double)all / SECONDS, f.u->reached);
+    tap_ok(worst <= 33 * bytes_s && all >= SECONDS * bytes_s / 2 && f.u->slowed && f.u->reached >= 0.2,
+        "t.W7: budget of %d B/s at %dx%d: worst 30 s %.0f B/s, mean %.0f, %.2f frames a second, said in the footer", bytes_s, cols, rows, (double)worst / 30,
+        (double)all / SECONDS, f.u->reached);
     fx_close(&f);
     buf_release(&b);
 }
@@ -227,7 +235,8 @@ static void settings_apply(void) {
 }
 
 static void terminals(struct fx *f) {
-    static const char *const terms[] = {"xterm-256color", "xterm", "screen-256color", "tmux-256color", "linux", "vt100", "ansi", "no-such-terminal", "xterm-of-nobody", "../../etc/passwd"};
+    static const char *const terms[] = {
+        "xterm-256color", "xterm", "screen-256color", "tmux-256color", "linux", "vt100", "ansi", "no-such-terminal", "xterm-of-nobody", "../../etc/passwd"};
     struct buf b = BUF_INIT;
     for (size_t t = 0; t < LEN(terms); t++)
         for (int c = 0; c < 2; c++) {
@@ -256,7 +265,8 @@ static void small(struct fx *f) {
     fx_keys(f, "1");
     fx_frame(f, &b);
     ui_port(f->u)->last_screen(f->u, &text);
-    tap_ok(strstr(text.data, "TRAINING") && strstr(text.data, "step ") && strstr(text.data, "loss") && strstr(text.data, "alert"), "40x10 shows state, step, loss, alert");
+    tap_ok(strstr(text.data, "TRAINING") && strstr(text.data, "step ") && strstr(text.data, "loss") && strstr(text.data, "alert"),
+        "40x10 shows state, step, loss, alert");
     if (!strstr(text.data, "alert")) printf("# %s\n", text.data);
     for (int i = 0; i < 200; i++) {
         ui_port(f->u)->resize(f->u, 1 + (i * 37) % 120, 1 + (i * 91) % 300);
@@ -273,7 +283,8 @@ static void small(struct fx *f) {
 
 static void random_keys(struct fx *f) {
     struct buf b = BUF_INIT;
-    static const char *const seqs[] = {"\x1b", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\r", "\t", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F", "\x7f", "\x1b[200~x\x1by\x1b[201~", "\xc3\xa9", "\xff", "\x1b[M !!"};
+    static const char *const seqs[] = {"\x1b", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\r", "\t", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F", "\x7f",
+        "\x1b[200~x\x1by\x1b[201~", "\xc3\xa9", "\xff", "\x1b[M !!"};
     fx_attach(f, "xterm-256color", "UTF-8", "auto", 24, 80, false);
     size_t total = 0;
     for (uint64_t i = 0; i < 10000; i++) {
@@ -295,7 +306,12 @@ static void hostile(void) {
     struct fx f;
     struct buf b = BUF_INIT;
     fx_open(&f, 100, 1000);
-    static const char *const text[] = {"\x1b[31mred", "\x1b]0;title\a", "\x9b" "2J", "a\xe2\x80\xae" "b", "\xe2\x80\x8b", "\xff\xfe", "\x1bP1;2|x\x1b\\", "\r\n\b\x7f", "\xf0\x9f\x98\x80", "\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"};
+    static const char *const text[] = {"\x1b[31mred", "\x1b]0;title\a",
+        "\x9b"
+        "2J",
+        "a\xe2\x80\xae"
+        "b",
+        "\xe2\x80\x8b", "\xff\xfe", "\x1bP1;2|x\x1b\\", "\r\n\b\x7f", "\xf0\x9f\x98\x80", "\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"};
     char big[5000];
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = 0;

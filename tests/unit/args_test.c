@@ -20,8 +20,7 @@ struct t {
     struct val *table, *any;
 };
 #define AT(f) offsetof(struct t, f)
-static const struct arg t_args[] = {
-    {"run", "the run", NULL, NULL, ARG_HANDLE, AT(h), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
+static const struct arg t_args[] = {{"run", "the run", NULL, NULL, ARG_HANDLE, AT(h), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
     {"name", "its name", NULL, NULL, ARG_STR, AT(name), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE},
     {"epochs", "passes over the data", NULL, "3", ARG_INT, AT(epochs), ARG_POSITIONAL, 0, 1, 1000, NULL, SRC_NONE},
     {"lr", "learning rate", "1/step", "1e-3", ARG_NUM, AT(lr), ARG_LIVE | ARG_LOG, AT_STEP, 0, 1e6, NULL, SRC_NONE},
@@ -30,8 +29,7 @@ static const struct arg t_args[] = {
     {"fast", "be fast", NULL, NULL, ARG_BOOL, AT(fast), 0, 0, 0, 0, NULL, SRC_NONE},
     {"shape", "the shape", NULL, NULL, ARG_SHAPE, AT(shape), 0, 0, 1, 4096, NULL, SRC_NONE},
     {"table", "a table", NULL, NULL, ARG_TABLE, AT(table), 0, 0, 0, 0, NULL, SRC_NONE},
-    {"any", "anything", NULL, NULL, ARG_VAL, AT(any), 0, 0, 0, 0, NULL, SRC_NONE},
-    {0}};
+    {"any", "anything", NULL, NULL, ARG_VAL, AT(any), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static const struct kind t_kind = {"train", "trains a model", "hone.train{\"x\"}", t_args, sizeof(struct t)};
 
 struct m {
@@ -40,8 +38,7 @@ struct m {
 };
 static const struct arg m_args[] = {
     {"layers", "the layers", NULL, NULL, ARG_TABLE, offsetof(struct m, layers), ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_NONE},
-    {"n", "a number", NULL, NULL, ARG_INT, offsetof(struct m, n), 0, 0, 0, 0, NULL, SRC_NONE},
-    {0}};
+    {"n", "a number", NULL, NULL, ARG_INT, offsetof(struct m, n), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static const struct kind m_kind = {"nn.model", "a model", NULL, m_args, sizeof(struct m)};
 static const struct kind none_kind = {"ping", "answers", NULL, NULL, 0};
 
@@ -65,20 +62,25 @@ static void bad(const struct kind *k, const char *text, const char *want) {
 static void test_parse(void) {
     struct t t;
     struct err e;
-    tap_ok(parse(&t_kind, "{run#3, 'my run', 5, lr=0.5, color=256, fast=on, shape={3,28,28}, table={a=1}, any=7, path=/x}", &t, &e) == 0, "everything: %s", e.text);
+    tap_ok(parse(&t_kind, "{run#3, 'my run', 5, lr=0.5, color=256, fast=on, shape={3,28,28}, table={a=1}, any=7, path=/x}", &t, &e) == 0, "everything: %s",
+        e.text);
     tap_ok(t.h.id == 3 && t.h.kind == HANDLE_RUN && strcmp(t.name, "my run") == 0 && t.epochs == 5 && t.lr == 0.5 && t.color == 1 && t.fast, "values");
     tap_ok(t.shape.n == 3 && t.shape.d[2] == 28 && val_get_int(t.table, "a", 0) == 1 && t.any->u.i == 7 && strcmp(t.path, "/x") == 0, "more values");
     struct val *v = args_to_val(&t_kind, &t);
     struct buf b = BUF_INIT;
     json_write(&b, v);
-    tap_is(b.data, "{\"run\":\"run#3\",\"name\":\"my run\",\"epochs\":5,\"lr\":0.5,\"path\":\"/x\",\"color\":\"256\",\"fast\":true,\"shape\":[3,28,28],\"table\":{\"a\":1},\"any\":7}", "args_to_val in table order");
+    tap_is(b.data,
+        "{\"run\":\"run#3\",\"name\":\"my "
+        "run\",\"epochs\":5,\"lr\":0.5,\"path\":\"/x\",\"color\":\"256\",\"fast\":true,\"shape\":[3,28,28],\"table\":{\"a\":1},\"any\":7}",
+        "args_to_val in table order");
     struct t u = {0};
     tap_ok(args_parse(&t_kind, v, &u, &e) == 0 && u.lr == t.lr && u.shape.d[1] == 28, "and it parses again");
     args_release(&t_kind, &u);
     args_release(&t_kind, &t);
     val_free(v);
     buf_release(&b);
-    tap_ok(parse(&t_kind, "{x}", &t, &e) == 0 && t.epochs == 3 && t.lr == 1e-3 && t.color == 0 && !t.fast && t.shape.n == 0 && t.h.id == 0 && !t.path, "defaults; the handle left out");
+    tap_ok(parse(&t_kind, "{x}", &t, &e) == 0 && t.epochs == 3 && t.lr == 1e-3 && t.color == 0 && !t.fast && t.shape.n == 0 && t.h.id == 0 && !t.path,
+        "defaults; the handle left out");
     args_release(&t_kind, &t);
     tap_ok(parse(&t_kind, "{42, 7}", &t, &e) == 0 && strcmp(t.name, "42") == 0 && t.epochs == 7, "a number for a string");
     args_release(&t_kind, &t);
@@ -143,14 +145,17 @@ static void test_set(void) {
     buf_clear(&b);
     args_help(&b, &t_kind);
     tap_ok(strstr(b.data, "train - trains a model\n") && strstr(b.data, "  epochs  passes over the data: a whole number from 1 to 1000, default 3\n") &&
-        strstr(b.data, "(1/step)") && strstr(b.data, "required") && strstr(b.data, "example: "), "args_help");
+               strstr(b.data, "(1/step)") && strstr(b.data, "required") && strstr(b.data, "example: "),
+        "args_help");
     val_free(given), val_free(n);
     buf_release(&b);
 }
 
 static void test_text(void) {
-    static const char *const same[] = {"128", "0.001", "true", "nil", "\"adam\"", "{10, 20}", "{a=1, b={\"x y\", false}}", "{}", "\"{10,\"", "\"0x10\"", "\"nan\"", "\"1e\"", "-5", "\"-\"", "\"\""};
-    static const char *const from[] = {"128", "1e-3", "true", "nil", "adam", "{10,20}", "{a = 1, b = {\"x y\", false}}", "{}", "{10,", "0x10", "nan", "1e", "-5", "-", ""};
+    static const char *const same[] = {"128", "0.001", "true", "nil", "\"adam\"", "{10, 20}", "{a=1, b={\"x y\", false}}", "{}", "\"{10,\"", "\"0x10\"",
+        "\"nan\"", "\"1e\"", "-5", "\"-\"", "\"\""};
+    static const char *const from[] = {
+        "128", "1e-3", "true", "nil", "adam", "{10,20}", "{a = 1, b = {\"x y\", false}}", "{}", "{10,", "0x10", "nan", "1e", "-5", "-", ""};
     struct buf b = BUF_INIT;
     for (size_t i = 0; i < LEN(from); i++) {
         struct val *v = args_text(from[i]);
@@ -175,7 +180,8 @@ static void test_val(void) {
     val_set_str(t, "c", "x");
     val_set_int(t, "a", 5);
     val_push(t, val_bool(true));
-    tap_ok(val_get_int(t, "a", 0) == 5 && val_get_int(t, "b", 0) == 2 && val_get_num(t, "a", 0) == 5 && val_get_int(t, "c", -1) == -1 && t->u.t.n_field == 3, "fields");
+    tap_ok(val_get_int(t, "a", 0) == 5 && val_get_int(t, "b", 0) == 2 && val_get_num(t, "a", 0) == 5 && val_get_int(t, "c", -1) == -1 && t->u.t.n_field == 3,
+        "fields");
     struct val *c = val_copy(t);
     tap_ok(val_equal(t, c), "a copy is equal");
     val_unset(c, "b");
@@ -192,7 +198,9 @@ static void test_val(void) {
     tap_ok(handle_parse("data#12.val", &h) && h.kind == HANDLE_PART && h.id == 12 && h.sub == 1, "handle of a part");
     handle_text(h, text);
     tap_is(text, "data#12.val", "handle as text");
-    tap_ok(!handle_parse("model#", &h) && !handle_parse("model#0", &h) && !handle_parse("x#1", &h) && !handle_parse("model#1x", &h) && !handle_parse("fashion-1", &h) && !handle_parse("run#99999999999", &h), "not handles");
+    tap_ok(!handle_parse("model#", &h) && !handle_parse("model#0", &h) && !handle_parse("x#1", &h) && !handle_parse("model#1x", &h) &&
+               !handle_parse("fashion-1", &h) && !handle_parse("run#99999999999", &h),
+        "not handles");
 }
 
 int main(void) {

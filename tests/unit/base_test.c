@@ -88,8 +88,11 @@ static void test_mem(void) {
 }
 
 static void test_buf(void) {
-    static const struct { double v; const char *text; } num[] = {{0.1, "0.1"}, {3.0, "3"}, {1e300, "1e+300"}, {0.0005, "0.0005"}, {1.0 / 3, "0.3333333333333333"},
-        {5e-324, "5e-324"}, {NAN, "nan"}, {-INFINITY, "-inf"}, {0.1 + 0.2, "0.30000000000000004"}, {-0.0, "-0.0"}, {123456789012, "123456789012"}};
+    static const struct {
+        double v;
+        const char *text;
+    } num[] = {{0.1, "0.1"}, {3.0, "3"}, {1e300, "1e+300"}, {0.0005, "0.0005"}, {1.0 / 3, "0.3333333333333333"}, {5e-324, "5e-324"}, {NAN, "nan"},
+        {-INFINITY, "-inf"}, {0.1 + 0.2, "0.30000000000000004"}, {-0.0, "-0.0"}, {123456789012, "123456789012"}};
     struct buf b = BUF_INIT;
     for (size_t i = 0; i < LEN(num); i++) {
         buf_clear(&b);
@@ -196,7 +199,8 @@ static void test_thread(void) {
     pthread_join(t, NULL);
     pthread_sigmask(SIG_BLOCK, NULL, &out);
     tap_ok(sigismember(&in, SIGINT) && sigismember(&in, SIGTERM) && sigismember(&in, SIGCHLD), "threads block signals");
-    tap_ok(!sigismember(&in, SIGSEGV) && !sigismember(&in, SIGABRT) && !sigismember(&in, SIGBUS) && !sigismember(&in, SIGFPE), "but not those of their own faults");
+    tap_ok(!sigismember(&in, SIGSEGV) && !sigismember(&in, SIGABRT) && !sigismember(&in, SIGBUS) && !sigismember(&in, SIGFPE),
+        "but not those of their own faults");
     tap_ok(!sigismember(&out, SIGINT), "the starter's mask is as before");
     double a = clock_now(), c = clock_cpu();
     clock_sleep(0.02);
@@ -204,9 +208,7 @@ static void test_thread(void) {
 }
 
 static char last[64];
-static void sink(void *ctx, enum log_level level, const char *text) {
-    snprintf(last, sizeof last, "%s/%s/%s", (const char *)ctx, log_level_name(level), text);
-}
+static void sink(void *ctx, enum log_level level, const char *text) { snprintf(last, sizeof last, "%s/%s/%s", (const char *)ctx, log_level_name(level), text); }
 
 int main(void) {
     test_err();

@@ -96,7 +96,8 @@ static int train(struct job *j, const void *args, struct err *e) {
 struct num_args {
     int64_t n;
 };
-static const struct arg num_args[] = {{"n", "a number", NULL, NULL, ARG_INT, offsetof(struct num_args, n), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE}, {0}};
+static const struct arg num_args[] = {
+    {"n", "a number", NULL, NULL, ARG_INT, offsetof(struct num_args, n), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static int64_t added; /* engine thread only, until it has ended */
 static int add(struct call *c, const void *args, struct err *e) {
     (void)e;
@@ -199,8 +200,9 @@ static void check_edit(struct hub *h, int n, double old, double new, const char 
     struct seen s = {"edit", NULL, 0};
     uint64_t lost;
     runs_events(hub_runs(h), 0, see, &s, &lost);
-    tap_ok(s.n == n && val_get_num(s.last, "old", -1) == old && val_get_num(s.last, "new", -1) == new && strcmp(val_get_str(s.last, "lua", ""), lua) == 0 &&
-        strcmp(val_get_str(s.last, "by", ""), "palette") == 0, "edit event %d: %s", n, val_get_str(s.last, "lua", "none"));
+    tap_ok(s.n == n && val_get_num(s.last, "old", -1) == old && val_get_num(s.last, "new", -1) == new &&strcmp(val_get_str(s.last, "lua", ""), lua) == 0 &&
+               strcmp(val_get_str(s.last, "by", ""), "palette") == 0,
+        "edit event %d: %s", n, val_get_str(s.last, "lua", "none"));
     val_free(s.last);
 }
 
@@ -266,12 +268,16 @@ static void test_full(void) {
 }
 
 static void test_parse(struct hub *h) {
-    static const struct { const char *line, *lua; } good[] = {{"train steps=5", "hone.train{steps=5}"}, {"train 5 fail=on", "hone.train{steps=5, fail=true}"}, {"  train  ", "hone.train{}"},
-        {"set lr 0.1", "run:set(\"lr\", 0.1)"}, {"set lr=0.1", "run:set(\"lr\", 0.1)"}, {"lr 0.1", "run:set(\"lr\", 0.1)"}, {"lr=0.1", "run:set(\"lr\", 0.1)"}, {"lr = 0.1", "run:set(\"lr\", 0.1)"},
-        {"set lr 0.5 force=true", "run:set{\"lr\", 0.5, force=true}"}, {"refresh 4", "hone.prop.refresh = 4"}, {"lr", "hone.get{name=\"lr\"}"}, {"set data '/a b'", "hone.prop.data = \"/a b\""},
-        {"note 'two words'", "hone.note{text=\"two words\"}"}, {"note 007", "hone.note{text=\"007\"}"}, {"stop run#1 after=epoch", "run:stop{after=\"epoch\"}"},
-        {"stop --after-epoch=true", "hone.stop{after_epoch=true}"}, {"stop --after-epoch", "hone.stop{after_epoch=true}"}, {"train --steps 7 --fail", "hone.train{steps=7, fail=true}"},
-        {"set x {1, 2}", "run:set(\"x\", {1, 2})"}, {"idle-add 3", "hone.idle_add{n=3}"}, {"pause run#1", "run:pause()"}};
+    static const struct {
+        const char *line, *lua;
+    } good[] = {{"train steps=5", "hone.train{steps=5}"}, {"train 5 fail=on", "hone.train{steps=5, fail=true}"}, {"  train  ", "hone.train{}"},
+        {"set lr 0.1", "run:set(\"lr\", 0.1)"}, {"set lr=0.1", "run:set(\"lr\", 0.1)"}, {"lr 0.1", "run:set(\"lr\", 0.1)"}, {"lr=0.1", "run:set(\"lr\", 0.1)"},
+        {"lr = 0.1", "run:set(\"lr\", 0.1)"}, {"set lr 0.5 force=true", "run:set{\"lr\", 0.5, force=true}"}, {"refresh 4", "hone.prop.refresh = 4"},
+        {"lr", "hone.get{name=\"lr\"}"}, {"set data '/a b'", "hone.prop.data = \"/a b\""}, {"note 'two words'", "hone.note{text=\"two words\"}"},
+        {"note 007", "hone.note{text=\"007\"}"}, {"stop run#1 after=epoch", "run:stop{after=\"epoch\"}"},
+        {"stop --after-epoch=true", "hone.stop{after_epoch=true}"}, {"stop --after-epoch", "hone.stop{after_epoch=true}"},
+        {"train --steps 7 --fail", "hone.train{steps=7, fail=true}"}, {"set x {1, 2}", "run:set(\"x\", {1, 2})"}, {"idle-add 3", "hone.idle_add{n=3}"},
+        {"pause run#1", "run:pause()"}};
     for (size_t i = 0; i < LEN(good); i++) {
         struct buf b = BUF_INIT;
         struct err e = {0};
@@ -326,7 +332,8 @@ static void test_job(struct hub *h) {
     check_edit(h, 3, 0.5, 0.002, "run:set{\"lr\", 0.002, force=true}");
     tap_ok(ok(h, "undo") && gives(h, "lr", "0.001"), "undo again goes further back");
     fails(h, "undo", "undo: there is no edit to take back");
-    tap_ok(ok(h, "redo") && gives(h, "lr", "0.002") && ok(h, "redo") && gives(h, "lr", "0.5") && ok(h, "undo") && gives(h, "lr", "0.002"), "redo makes both again, and undo takes one back");
+    tap_ok(ok(h, "redo") && gives(h, "lr", "0.002") && ok(h, "redo") && gives(h, "lr", "0.5") && ok(h, "undo") && gives(h, "lr", "0.002"),
+        "redo makes both again, and undo takes one back");
     tap_ok(ok(h, "lr 0.003") && !ok(h, "redo"), "after another edit there is nothing to redo: %s", last.text);
     tap_ok(ok(h, "undo") && ok(h, "undo") && gives(h, "lr", "0.001"), "the chain back to its beginning");
     fails(h, "set lrr 1", "set: unknown property 'lrr', did you mean 'lr'?");
@@ -335,7 +342,8 @@ static void test_job(struct hub *h) {
     tap_ok(!ok(h, "refresh 100") && strstr(last.text, "from 0.1 to 30, not 100"), "range of a setting: %s", last.text);
     tap_ok(!ok(h, "set device gpu") && strstr(last.text, "cpu, cuda or cuda:N"), "device: %s", last.text);
     struct val *v = ask(h, "props");
-    tap_ok(val_len(v) > 10 && strcmp(val_get_str(val_at(v, 0), "name", ""), "lr") == 0 && strcmp(val_get_str(val_at(v, 0), "when", ""), "at once") == 0, "props");
+    tap_ok(
+        val_len(v) > 10 && strcmp(val_get_str(val_at(v, 0), "name", ""), "lr") == 0 && strcmp(val_get_str(val_at(v, 0), "when", ""), "at once") == 0, "props");
     val_free(v);
     v = ask(h, "checkpoint");
     tap_ok(v && v->type == VAL_INT, "checkpoint at a boundary");
@@ -386,7 +394,8 @@ static void test_job(struct hub *h) {
     gives(h, "handle model#7", "\"model#7\"");
     tap_ok(ok(h, "note hello") && ok(h, "note fake-1 hello"), "notes");
     struct val *sync = NULL;
-    tap_ok(call_sync(h, "add", val_table(), BY_LINE, NULL, &e) == -1 && call_sync(h, "make", NULL, BY_LINE, &sync, &e) == 0 && sync->type == VAL_HANDLE, "call_sync");
+    tap_ok(call_sync(h, "add", val_table(), BY_LINE, NULL, &e) == -1 && call_sync(h, "make", NULL, BY_LINE, &sync, &e) == 0 && sync->type == VAL_HANDLE,
+        "call_sync");
     val_free(sync);
     queue_release(&q);
 }
@@ -401,7 +410,9 @@ static void test_pause_cost(struct hub *h) {
 }
 
 static void test_help(struct hub *h) {
-    static const struct { const char *topic, *has; } t[] = {{"", "train"}, {"train", "steps"}, {"optim", "optim.sgd"}, {"sgd", "learning rate"}, {"optim.sgd", "example: optim.sgd"},
+    static const struct {
+        const char *topic, *has;
+    } t[] = {{"", "train"}, {"train", "steps"}, {"optim", "optim.sgd"}, {"sgd", "learning rate"}, {"optim.sgd", "example: optim.sgd"},
         {"lr", "of optim.sgd; takes effect at once"}, {"properties", "weight_decay"}, {"keys", "train steps=3"}, {"hone.set", "force"}};
     struct buf b = BUF_INIT;
     struct err e;
@@ -415,7 +426,9 @@ static void test_help(struct hub *h) {
         help_manual(h, (enum help_manual)p, &b);
         bool lines = b.len > 0;
         for (const char *s = b.data; s && *s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL)
-            if (*s == '.' && strncmp(s, ".SS ", 4) && strncmp(s, ".TP\n", 4) && strncmp(s, ".B ", 3) && strncmp(s, ".PP\n", 4) && strncmp(s, ".EX\n", 4) && strncmp(s, ".EE\n", 4)) lines = false;
+            if (*s == '.' && strncmp(s, ".SS ", 4) && strncmp(s, ".TP\n", 4) && strncmp(s, ".B ", 3) && strncmp(s, ".PP\n", 4) && strncmp(s, ".EX\n", 4) &&
+                strncmp(s, ".EE\n", 4))
+                lines = false;
         tap_ok(lines, "manual part %s", help_manual_names[p]);
     }
     buf_release(&b);

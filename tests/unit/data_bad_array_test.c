@@ -61,7 +61,8 @@ static void idx(int type, int nd, const uint32_t *dim, size_t data, const char *
     }
     buf_release(&b);
 }
-#define D(...) (const uint32_t[]){__VA_ARGS__}
+#define D(...) \
+    (const uint32_t[]) { __VA_ARGS__ }
 
 static void idx_cases(void) {
     idx(0x08, 3, D(5, 2, 3), 30, NULL);
@@ -184,7 +185,7 @@ struct zip {
     const char *name;
     int method, flags;
     long size_by, packed_by, at_by, crc_by; /* added to the true values */
-    size_t cut;                             /* bytes taken from the end */
+    size_t cut; /* bytes taken from the end */
     int entries;
     bool twice;
 };
@@ -202,19 +203,22 @@ static void make_npz(struct buf *z, const struct zip *x) {
     uint32_t crc = (uint32_t)crc32(0, (unsigned char *)a.data, (uInt)a.len);
     size_t name = strlen(x->name);
     buf_add(z, "PK\3\4", 4);
-    le(z, 20, 2), le(z, (uint64_t)x->flags, 2), le(z, (uint64_t)x->method, 2), le(z, 0, 4), le(z, crc, 4), le(z, p.len, 4), le(z, a.len, 4), le(z, name, 2), le(z, 0, 2);
+    le(z, 20, 2), le(z, (uint64_t)x->flags, 2), le(z, (uint64_t)x->method, 2), le(z, 0, 4), le(z, crc, 4), le(z, p.len, 4), le(z, a.len, 4), le(z, name, 2),
+        le(z, 0, 2);
     buf_adds(z, x->name);
     buf_add(z, p.data, p.len);
     size_t dir = z->len;
     for (int i = 0; i < 1 + x->twice; i++) {
         buf_add(z, "PK\1\2", 4);
         le(z, 20, 2), le(z, 20, 2), le(z, (uint64_t)x->flags, 2), le(z, (uint64_t)x->method, 2), le(z, 0, 4), le(z, crc + (uint32_t)x->crc_by, 4);
-        le(z, p.len + (size_t)x->packed_by, 4), le(z, a.len + (size_t)x->size_by, 4), le(z, name, 2), le(z, 0, 2), le(z, 0, 2), le(z, 0, 2), le(z, 0, 2), le(z, 0, 4), le(z, (uint64_t)x->at_by, 4);
+        le(z, p.len + (size_t)x->packed_by, 4), le(z, a.len + (size_t)x->size_by, 4), le(z, name, 2), le(z, 0, 2), le(z, 0, 2), le(z, 0, 2), le(z, 0, 2),
+            le(z, 0, 4), le(z, (uint64_t)x->at_by, 4);
         buf_adds(z, x->name);
     }
     size_t len = z->len - dir;
     buf_add(z, "PK\5\6", 4);
-    le(z, 0, 4), le(z, (uint64_t)(x->entries ? x->entries : 1 + x->twice), 2), le(z, (uint64_t)(x->entries ? x->entries : 1 + x->twice), 2), le(z, len, 4), le(z, dir, 4), le(z, 0, 2);
+    le(z, 0, 4), le(z, (uint64_t)(x->entries ? x->entries : 1 + x->twice), 2), le(z, (uint64_t)(x->entries ? x->entries : 1 + x->twice), 2), le(z, len, 4),
+        le(z, dir, 4), le(z, 0, 2);
     z->len -= x->cut;
     buf_release(&a);
     buf_release(&p);

@@ -16,8 +16,8 @@ static char tmp[64];
 struct bad {
     const char *file, *bytes;
     size_t n;
-    const char *args;  /* JSON fields beside the name, or "" */
-    const char *want;  /* part of the sentence */
+    const char *args; /* JSON fields beside the name, or "" */
+    const char *want; /* part of the sentence */
 };
 
 static const struct bad csv[] = {
@@ -32,7 +32,10 @@ static const struct bad csv[] = {
     {"a.csv", B("text,label\nx y,a\n\"p \"\" q,b\n"), "", "line 3: a quote"},
     {"a.csv", B("text,text\na,b\n"), "", "names \"text\" twice, columns 1 and 2"},
     {"a.csv", B("text,label\na\rb c,x\n\"d\"\re,y\n"), "", "a carriage return inside a row"},
-    {"a.csv", B("text,label\n\xff\xfe" "ab,x\n"), "", "line 2 is not UTF-8 (byte 0xff"},
+    {"a.csv",
+        B("text,label\n\xff\xfe"
+          "ab,x\n"),
+        "", "line 2 is not UTF-8 (byte 0xff"},
     {"a.csv", B("text,label\nok,x\nb\xc3(,y\n"), "", "line 3 is not UTF-8"},
     {"a.csv", B("text,label\nok,x\nb\xc3"), "", "is not UTF-8"},
     {"a.csv", B("text,label\n\xed\xa0\x80 a,x\n"), "", "is not UTF-8"},
@@ -58,7 +61,8 @@ static const struct bad csv[] = {
     {"a.csv", B("a,b,y\n1,inf,0\n2,3,1\n"), "", "line 2, column \"b\": \"inf\" is not a finite number"},
     {"a.csv", B("a,b,y\n1,2,0\n?,3,1\n"), "", "line 3, column \"a\": the value is missing"},
     {"a.csv", B("a,b,y\n1,2,0\n,3,1\n"), "", "the value is missing; give missing=\"drop\""},
-    {"a.csv", B("a,b,y\n1,1,0\n1,2,0\n1,3,0\n1,4,1\n1,5,1\n1,6,1\n1,7,1\n1,8,1\n1,9,1\n1,10,1\n1,1x,0\n"), "\"header\":true", "line 12, column \"b\": \"1x\" is not a number"},
+    {"a.csv", B("a,b,y\n1,1,0\n1,2,0\n1,3,0\n1,4,1\n1,5,1\n1,6,1\n1,7,1\n1,8,1\n1,9,1\n1,10,1\n1,1x,0\n"), "\"header\":true",
+        "line 12, column \"b\": \"1x\" is not a number"},
     {"a.csv", B("a,y\n1,0.5\n2,1.5\n3,zz\n"), "\"target\":\"number\"", "line 4, column \"y\": the target \"zz\" is not a number"},
     {"a.csv", B("a,y\n1,0.5\n2,1e999\n"), "\"target\":\"number\"", "the target \"1e999\" is not a finite number"},
     {"a.csv", B("y\n1\n2\n"), "\"y\":\"y\"", "no column left for the inputs"},

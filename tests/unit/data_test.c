@@ -53,8 +53,11 @@ static struct dataset *real(const char *name, const char *json) {
 }
 
 static void clinc(void) {
-    static const struct { const char *json; int64_t n[PART_N]; int classes; } want[] = {
-        {"{\"name\":\"clinc150\"}", {15000, 3000, 4500}, 150}, {"{\"name\":\"clinc150\",\"variant\":\"oos\"}", {15100, 3100, 5500}, 151}};
+    static const struct {
+        const char *json;
+        int64_t n[PART_N];
+        int classes;
+    } want[] = {{"{\"name\":\"clinc150\"}", {15000, 3000, 4500}, 150}, {"{\"name\":\"clinc150\",\"variant\":\"oos\"}", {15100, 3100, 5500}, 151}};
     for (size_t i = 0; i < LEN(want); i++) {
         struct dataset *d = real("clinc150", want[i].json);
         if (!d) continue;
@@ -64,8 +67,10 @@ static void clinc(void) {
         dataset_unref(d);
     }
     char *path = io_join(tmp, "clinc150/data_full.json"), *dir = io_join(tmp, "clinc150");
-    static const struct { const char *text, *part; } bad[] = {
-        {"{\"train\":[[\"a\",\"b\"]]}", "no list \"val\""}, {"{\"train\":[[\"a\"]],\"val\":[],\"test\":[]}", "item 1"}, {"{\"train\":7}", "no list \"train\""}, {"[", "not valid JSON"}};
+    static const struct {
+        const char *text, *part;
+    } bad[] = {{"{\"train\":[[\"a\",\"b\"]]}", "no list \"val\""}, {"{\"train\":[[\"a\"]],\"val\":[],\"test\":[]}", "item 1"},
+        {"{\"train\":7}", "no list \"train\""}, {"[", "not valid JSON"}};
     for (size_t i = 0; i < LEN(bad); i++) {
         struct err e = {0};
         struct buf b = BUF_INIT;
@@ -108,13 +113,15 @@ static void fashion(void) {
         if (s < best) best = s;
     }
     printf("# part_fill of 128 x 784: %.1f us\n", best * 1e6);
-    tap_ok(x[784 * 5 + 300] == (float)((uint8_t *)p->col[0].data)[185 * 784 + 300] * (1.0f / 255) && y[5] == ((int32_t *)p->col[1].data)[185], "a batch holds the scaled pixels and labels of its rows");
+    tap_ok(x[784 * 5 + 300] == (float)((uint8_t *)p->col[0].data)[185 * 784 + 300] * (1.0f / 255) && y[5] == ((int32_t *)p->col[1].data)[185],
+        "a batch holds the scaled pixels and labels of its rows");
     dataset_unref(d);
     d = real("fashion-mnist", "{\"name\":\"fashion-mnist\",\"val\":6000,\"train\":1000,\"test\":100,\"normalize\":true}");
     if (!d) return;
     memset(count, 0, sizeof count);
     for (int64_t i = 0; i < d->part[PART_VAL].n; i++) count[((int32_t *)d->part[PART_VAL].col[1].data)[i]]++;
-    tap_ok(d->part[PART_TRAIN].n == 1000 && d->part[PART_VAL].n == 6000 && d->part[PART_TEST].n == 100 && count[3] == 600, "val is cut from training, stratified");
+    tap_ok(
+        d->part[PART_TRAIN].n == 1000 && d->part[PART_VAL].n == 6000 && d->part[PART_TEST].n == 100 && count[3] == 600, "val is cut from training, stratified");
     dataset_unref(d);
 }
 
@@ -143,7 +150,8 @@ static void banking(void) {
     struct dataset *d = real("banking77", "{\"name\":\"banking77\",\"vocab\":3000}");
     if (!d) return;
     struct part *p = &d->part[PART_TRAIN];
-    tap_ok(p->n == 10003 && d->part[PART_TEST].n == 3080 && d->n_class == 77, "banking77: 10003, 3080, 77 classes (%lld, %lld, %d)", (long long)p->n, (long long)d->part[PART_TEST].n, d->n_class);
+    tap_ok(p->n == 10003 && d->part[PART_TEST].n == 3080 && d->n_class == 77, "banking77: 10003, 3080, 77 classes (%lld, %lld, %d)", (long long)p->n,
+        (long long)d->part[PART_TEST].n, d->n_class);
     struct val *in = val_str("How do I reset my card's PIN?");
     struct err e = {0};
     struct part *q = dataset_prepare(d->prep, in, &e);
@@ -163,12 +171,15 @@ static uint64_t rows_hash(const struct part *p) { /* of the targets and texts, s
 }
 
 static void draws(void) {
-    struct dataset *a = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"), *b = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"),
-                   *c = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500,\"split\":2}"), *d = real("draws", "{\"name\":\"banking77\",\"train\":1000,\"val\":500}");
+    struct dataset *a = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"),
+                   *b = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500}"),
+                   *c = real("draws", "{\"name\":\"banking77\",\"train\":2000,\"val\":500,\"split\":2}"),
+                   *d = real("draws", "{\"name\":\"banking77\",\"train\":1000,\"val\":500}");
     if (!a || !b || !c || !d) return;
     printf("# banking77 split 1: %016llx %016llx\n", (unsigned long long)rows_hash(&a->part[0]), (unsigned long long)rows_hash(&a->part[1]));
     tap_ok(rows_hash(&a->part[0]) == rows_hash(&b->part[0]) && rows_hash(&a->part[1]) == rows_hash(&b->part[1]), "the same seed draws the same rows");
-    tap_ok(rows_hash(&a->part[0]) == 0xeb8213875ceca0c1ull && rows_hash(&a->part[1]) == 0xcd1c0ec6f4a9388aull, "and the rows it drew when this test was written");
+    tap_ok(
+        rows_hash(&a->part[0]) == 0xeb8213875ceca0c1ull && rows_hash(&a->part[1]) == 0xcd1c0ec6f4a9388aull, "and the rows it drew when this test was written");
     tap_ok(rows_hash(&a->part[0]) != rows_hash(&c->part[0]), "another seed draws others");
     tap_ok(rows_hash(&a->part[1]) == rows_hash(&d->part[1]), "val does not depend on train");
     int64_t n[77] = {0}, lo = 1 << 30, hi = 0;
@@ -202,7 +213,8 @@ static void tables(void) {
         dataset_unref(d);
     }
     if ((d = real("breast-cancer", "{\"name\":\"breast-cancer\"}")))
-        tap_ok(d->part[0].n == 569 && d->part[0].col[0].width == 30 && d->n_class == 2 && !strcmp(d->class_name[1], "M"), "breast-cancer: 569 rows, 30 numbers, without the id");
+        tap_ok(d->part[0].n == 569 && d->part[0].col[0].width == 30 && d->n_class == 2 && !strcmp(d->class_name[1], "M"),
+            "breast-cancer: 569 rows, 30 numbers, without the id");
     dataset_unref(d);
     d = load("{\"name\":\"breast-cancer\",\"variant\":\"original\"}", &e);
     if (strstr(e.text, "is in none")) tap_skip("breast-cancer original", "not here");
@@ -219,15 +231,18 @@ static void other_texts(void) {
     if (d) {
         size_t n;
         const char *w = vocab_word(d->vocab, 2, &n);
-        tap_ok(d->part[0].n == 9600 && d->part[1].n == 1200 && d->part[2].n == 1200 && n == 3 && !memcmp(w, "\xef\xbc\x8c", 3), "chnsenticorp: 9600, 1200, 1200; the most frequent character is the comma");
+        tap_ok(d->part[0].n == 9600 && d->part[1].n == 1200 && d->part[2].n == 1200 && n == 3 && !memcmp(w, "\xef\xbc\x8c", 3),
+            "chnsenticorp: 9600, 1200, 1200; the most frequent character is the comma");
     }
     dataset_unref(d);
     if ((d = real("sst2", "{\"name\":\"sst2\"}"))) tap_ok(d->part[0].n == 6920 && d->part[1].n == 872 && d->part[2].n == 1821, "sst2: 6920, 872, 1821");
     dataset_unref(d);
     if ((d = real("news-aggregator", "{\"name\":\"news-aggregator\"}")))
-        tap_ok(d->part[0].n == 10684 && d->part[1].n == 1336 && d->part[2].n == 1336 && !strcmp(d->class_name[3], "health"), "news-aggregator: 10684, 1336, 1336");
+        tap_ok(
+            d->part[0].n == 10684 && d->part[1].n == 1336 && d->part[2].n == 1336 && !strcmp(d->class_name[3], "health"), "news-aggregator: 10684, 1336, 1336");
     dataset_unref(d);
-    if ((d = real("sib200", "{\"name\":\"sib200\",\"variant\":\"zho_Hans\",\"tokens\":\"chars\"}"))) tap_ok(d->part[0].n == 701 && d->part[1].n == 99 && d->part[2].n == 204 && d->n_class == 7, "sib200 in Chinese: 701, 99, 204; 7 classes");
+    if ((d = real("sib200", "{\"name\":\"sib200\",\"variant\":\"zho_Hans\",\"tokens\":\"chars\"}")))
+        tap_ok(d->part[0].n == 701 && d->part[1].n == 99 && d->part[2].n == 204 && d->n_class == 7, "sib200 in Chinese: 701, 99, 204; 7 classes");
     dataset_unref(d);
     if ((d = real("mnist", "{\"name\":\"mnist\",\"train\":1000}"))) tap_ok(d->part[0].n == 1000 && d->part[2].n == 10000, "mnist: 10000 test images");
     dataset_unref(d);
@@ -254,7 +269,8 @@ static void encoders(void) {
     file("t.csv", "text,label\n\"the cat The dog\",a\nthe Caf\xc3\x89 CAT it's,b\n\"\",a\n");
     struct dataset *d = made("t.csv", "\"header\":true", &e);
     size_t n;
-    tap_ok(d && vocab_size(d->vocab) == 7 && part_tokens(&d->part[0], 0) == 4 && part_tokens(&d->part[0], 2) == 1, "words: 5 of them; an empty text is one padding id %s", e.text);
+    tap_ok(d && vocab_size(d->vocab) == 7 && part_tokens(&d->part[0], 0) == 4 && part_tokens(&d->part[0], 2) == 1,
+        "words: 5 of them; an empty text is one padding id %s", e.text);
     if (d) {
         int32_t *id = d->part[0].col[0].data;
         tap_ok(id[0] == 2 && id[1] == 3 && id[2] == 2 && id[3] == 4, "ids by frequency, ties by first appearance");
@@ -263,7 +279,8 @@ static void encoders(void) {
     }
     dataset_unref(d);
     d = made("t.csv", "\"header\":true,\"ngrams\":2,\"hash_buckets\":1000,\"len\":3,\"trunc\":\"tail\"", &e);
-    tap_ok(d && part_tokens(&d->part[0], 0) == 5 && d->part[0].col[0].max_id == 1007 && ((int32_t *)d->part[0].col[0].data)[3] >= 7, "the last 3 words and 2 hashed pairs %s", e.text);
+    tap_ok(d && part_tokens(&d->part[0], 0) == 5 && d->part[0].col[0].max_id == 1007 && ((int32_t *)d->part[0].col[0].data)[3] >= 7,
+        "the last 3 words and 2 hashed pairs %s", e.text);
     dataset_unref(d);
     d = made("t.csv", "\"header\":true,\"chars\":\"3-3\"", &e);
     tap_ok(d && part_tokens(&d->part[0], 0) == 4 + 3 * 4, "each word of 3 letters has 3 runs of 3 characters in <word> %s", e.text);
@@ -295,8 +312,12 @@ static void folders_of_files(void) {
     file("imdbish/test/pos/1.txt", "good");
     file("imdbish/test/neg/1.txt", "bad");
     struct dataset *d = made("imdbish", "", &e);
-    tap_ok(d && d->part[0].n == 3 && d->part[2].n == 2 && d->n_class == 2 && !strcmp(d->class_name[0], "neg"), "a folder of texts: train/CLASS/FILE, without unsup %s", e.text);
-    if (d) tap_ok(strlen(val_get_str(val_at(val_get(d->identity, "files"), 0), "sha256", "")) == 64 && val_get_int(val_at(val_get(d->identity, "files"), 0), "bytes", 0) == 26, "its identity is the sum of its 26 bytes of text");
+    tap_ok(d && d->part[0].n == 3 && d->part[2].n == 2 && d->n_class == 2 && !strcmp(d->class_name[0], "neg"),
+        "a folder of texts: train/CLASS/FILE, without unsup %s", e.text);
+    if (d)
+        tap_ok(strlen(val_get_str(val_at(val_get(d->identity, "files"), 0), "sha256", "")) == 64 &&
+                   val_get_int(val_at(val_get(d->identity, "files"), 0), "bytes", 0) == 26,
+            "its identity is the sum of its 26 bytes of text");
     dataset_unref(d);
     file("mine/train.jsonl", "{\"text\":\"a b c\",\"label\":\"p\"}\n{\"label\":\"q\",\"text\":\"d e\"}\n");
     file("mine/dev.csv", "text,label\nx y z,q\n");
@@ -309,7 +330,8 @@ static void folders_of_files(void) {
     file("reg.csv", "size,colour,price\n1,red,10.5\n2,blue,20\n3,red,31.5\n4,blue,39.5\n");
     d = made("reg.csv", "\"y\":\"price\"", &e);
     memset(&e, 0, sizeof e);
-    tap_ok(d && !d->n_class && d->part[0].col[1].type == COL_F32 && d->part[0].col[0].width == 3, "regression: numbers that are not whole are the target as they are %s", e.text);
+    tap_ok(d && !d->n_class && d->part[0].col[1].type == COL_F32 && d->part[0].col[0].width == 3,
+        "regression: numbers that are not whole are the target as they are %s", e.text);
     dataset_unref(d);
     file("plain.csv", "1,2,7,a\n3,?,8,b\n5,6,9,a\n");
     d = made("plain.csv", "\"x\":[1,2],\"y\":4,\"missing\":\"mean\"", &e);
@@ -332,19 +354,22 @@ static void arrays(void) {
     struct buf b = BUF_INIT;
     buf_addf(&b, "{\"name\":\"%s/tests/fuzz/corpus/npz/deflated\"}", src ? src : ".");
     struct dataset *d = load(b.data, &e);
-    tap_ok(d && d->part[0].n == 4 && d->part[2].n == 1 && d->n_class == 2 && d->part[0].col[0].width == 2, "npz: x_train, y_train, x_test, y_test are two parts %s", e.text);
+    tap_ok(d && d->part[0].n == 4 && d->part[2].n == 1 && d->n_class == 2 && d->part[0].col[0].width == 2,
+        "npz: x_train, y_train, x_test, y_test are two parts %s", e.text);
     dataset_unref(d);
     buf_clear(&b);
     buf_addf(&b, "{\"name\":\"%s/tests/fuzz/corpus/npz/vectors\"}", src ? src : ".");
     d = load(b.data, &e);
     bool wide = d && d->part[0].n == 6 && d->part[0].n_col == 2 && d->n_class == 0 && d->part[0].col[1].type == COL_F32 && d->part[0].col[1].width == 3;
     const float *px = wide ? d->part[0].col[0].data : NULL, *py = wide ? d->part[0].col[1].data : NULL;
-    for (int64_t i = 0; wide && i < 18; i++) wide = py[i] == (px[i / 3 * 2] / 2 * 3 + (float)(i % 3)) / 4; /* written so that an example's target follows from its values */
+    for (int64_t i = 0; wide && i < 18; i++)
+        wide = py[i] == (px[i / 3 * 2] / 2 * 3 + (float)(i % 3)) / 4; /* written so that an example's target follows from its values */
     tap_ok(wide, "npz: a target of floats may have several numbers an example %s", e.text);
     dataset_unref(d);
     buf_clear(&b);
     buf_addf(&b, "%s/tests/fuzz/corpus/npy/u1", src ? src : ".");
-    const char *saved = "{\"kind\":\"array\",\"dtype\":\"u8\",\"shape\":[3,5,5],\"scale\":0.5,\"shift\":1}", *rows = "{\"kind\":\"array\",\"shape\":[2],\"scale\":2,\"shift\":0}";
+    const char *saved = "{\"kind\":\"array\",\"dtype\":\"u8\",\"shape\":[3,5,5],\"scale\":0.5,\"shift\":1}",
+               *rows = "{\"kind\":\"array\",\"shape\":[2],\"scale\":2,\"shift\":0}";
     struct val *prep = json_parse(saved, strlen(saved), "prep", &e), *in = val_str(b.data);
     struct part *p = dataset_prepare(prep, in, &e);
     float x[75];
@@ -355,8 +380,11 @@ static void arrays(void) {
     part_free(p);
     val_free(prep);
     val_free(in);
-    static const struct { const char *in, *want; int64_t n; } t[] = {
-        {"[1,2]", NULL, 1}, {"[[1,2],[3,4],[5,6]]", NULL, 3}, {"[[1,2,3]]", "input 1 has 3 values; this model takes 2", 0}, {"[[1,\"a\"]]", "is a string", 0}, {"[]", "there is no input", 0}};
+    static const struct {
+        const char *in, *want;
+        int64_t n;
+    } t[] = {{"[1,2]", NULL, 1}, {"[[1,2],[3,4],[5,6]]", NULL, 3}, {"[[1,2,3]]", "input 1 has 3 values; this model takes 2", 0},
+        {"[[1,\"a\"]]", "is a string", 0}, {"[]", "there is no input", 0}};
     prep = json_parse(rows, strlen(rows), "prep", &e);
     for (size_t i = 0; i < LEN(t); i++) {
         memset(&e, 0, sizeof e);
@@ -410,7 +438,8 @@ static void fetching(void) {
     buf_addf(&sum, "%s.part-%ld", bad, (long)getpid());
     tap_ok(!io_exists(bad) && !io_exists(sum.data), "nothing half-made stays");
     free(bad);
-    tap_ok(fetch_recipe(recipe_find("imdb"), NULL, root, NULL, NULL, NULL, &e) < 0 && strstr(e.text, "no known public address of imdb"), "a set without an address says so: %s", e.text);
+    tap_ok(fetch_recipe(recipe_find("imdb"), NULL, root, NULL, NULL, NULL, &e) < 0 && strstr(e.text, "no known public address of imdb"),
+        "a set without an address says so: %s", e.text);
 out:
     buf_release(&from);
     buf_release(&sum);

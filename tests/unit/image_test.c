@@ -80,13 +80,15 @@ static void one_line(char *line) {
     if (!here) tap_skip(name, "built without its library");
     else if (fit) {
         int r = image_decode(&in, &m, &e) || image_fit(&m, size, name, &e);
-        tap_ok(!r && difference(&m, line + at) >= 0 && difference(&m, line + at) <= 1, "%s scaled to %d as Pillow does, to 1 of 255%s%s", name, size, *e.text ? ": " : "", e.text);
+        tap_ok(!r && difference(&m, line + at) >= 0 && difference(&m, line + at) <= 1, "%s scaled to %d as Pillow does, to 1 of 255%s%s", name, size,
+            *e.text ? ": " : "", e.text);
         free(m.p);
     } else {
         struct table t = {0};
         int r = format_image.read(&in, NULL, &t, &e);
         if (!r) io_sha256(t.col[0].data, (size_t)t.col[0].width, hex);
-        tap_ok(!r && t.col[0].dim[2] == w && t.col[0].dim[1] == h && t.col[0].dim[0] == c && !strcmp(hex, want), "%s: the pixels that Pillow reads%s%s", name, *e.text ? ": " : "", e.text);
+        tap_ok(!r && t.col[0].dim[2] == w && t.col[0].dim[1] == h && t.col[0].dim[0] == c && !strcmp(hex, want), "%s: the pixels that Pillow reads%s%s", name,
+            *e.text ? ": " : "", e.text);
         table_free(&t);
     }
     buf_release(&b);
@@ -119,7 +121,8 @@ static void others(void) {
     b = corpus("cifar/two");
     in = (struct bytes){"two.bin", (unsigned char *)b.data, b.len};
     r = format_cifar.read(&in, NULL, &t, &e);
-    tap_ok(!r && t.n == 2 && ((uint8_t *)t.col[1].data)[1] == 9 && !memcmp((char *)t.col[0].data + 3072, b.data + 3074, 3072), "CIFAR-10: labels and pixels of both records%s", e.text);
+    tap_ok(!r && t.n == 2 && ((uint8_t *)t.col[1].data)[1] == 9 && !memcmp((char *)t.col[0].data + 3072, b.data + 3074, 3072),
+        "CIFAR-10: labels and pixels of both records%s", e.text);
     table_free(&t);
     buf_release(&b);
     static const char *const tars[] = {"tar/ustar", "tar/gnu", "tar/pax"};
@@ -130,7 +133,8 @@ static void others(void) {
         in = (struct bytes){"a.tar", (unsigned char *)b.data, b.len};
         memset(&t, 0, sizeof t);
         r = format_tar.read(&in, &test, &t, &e);
-        tap_ok(!r && t.n == 4 && !strncmp(table_text(&t, 1, 2, &n), "dog", 3) && n == 3 && strstr(t.origin[0], "/test/cat/0.ppm"), "%s: the test folder, in order of names%s", tars[i], e.text);
+        tap_ok(!r && t.n == 4 && !strncmp(table_text(&t, 1, 2, &n), "dog", 3) && n == 3 && strstr(t.origin[0], "/test/cat/0.ppm"),
+            "%s: the test folder, in order of names%s", tars[i], e.text);
         table_free(&t);
         r = format_tar.read(&in, &dev, &t, &e);
         tap_ok(!r && !t.n, "%s: a part that is not there has no rows%s", tars[i], e.text);
@@ -186,8 +190,9 @@ static void chunk(struct buf *b, const char *type, const void *p, size_t n, uint
 enum { BAD_CRC = 1, NO_DATA = 2, BAD_ZLIB = 4, SHORT_DATA = 8, NO_END = 16, CUT_HEADER = 32 };
 static void png(uint32_t w, uint32_t h, int depth, int colour, int flaws, const char *want) {
     struct buf b = BUF_INIT;
-    unsigned char ihdr[13] = {(unsigned char)(w >> 24), (unsigned char)(w >> 16), (unsigned char)(w >> 8), (unsigned char)w, (unsigned char)(h >> 24), (unsigned char)(h >> 16), (unsigned char)(h >> 8),
-                              (unsigned char)h, (unsigned char)depth, (unsigned char)colour, 0, 0, 0}, raw[64] = {0}, packed[128];
+    unsigned char ihdr[13] = {(unsigned char)(w >> 24), (unsigned char)(w >> 16), (unsigned char)(w >> 8), (unsigned char)w, (unsigned char)(h >> 24),
+        (unsigned char)(h >> 16), (unsigned char)(h >> 8), (unsigned char)h, (unsigned char)depth, (unsigned char)colour, 0, 0, 0},
+                  raw[64] = {0}, packed[128];
     uLongf n = sizeof packed;
     if (compress(packed, &n, raw, flaws & SHORT_DATA ? 5 : sizeof raw) != Z_OK) BUG("compress");
     if (flaws & BAD_ZLIB) packed[0] ^= 0xff;
@@ -241,9 +246,12 @@ static void jpeg_cases(void) {
     size_t sof = 2;
     while (sof + 9 < b.len && !((unsigned char)b.data[sof] == 0xff && (unsigned char)b.data[sof + 1] == 0xc0)) sof++;
     for (size_t i = 1; i < 8; i++) refused("a.jpg", b.data, b.len * i / 8, "JPEG picture that can be read");
-    static const struct { int at; unsigned char v; const char *want; } flaws[] = {
-        {5, 0, NULL}, {9, 4, "JPEG picture that can be read"}, {9, 0, "JPEG picture that can be read"}, {4, 12, "JPEG picture that can be read"}, {1, 0xc3, "JPEG picture that can be read"},
-        {3, 99, "JPEG picture that can be read"}, {11, 0x99, "JPEG picture that can be read"}};
+    static const struct {
+        int at;
+        unsigned char v;
+        const char *want;
+    } flaws[] = {{5, 0, NULL}, {9, 4, "JPEG picture that can be read"}, {9, 0, "JPEG picture that can be read"}, {4, 12, "JPEG picture that can be read"},
+        {1, 0xc3, "JPEG picture that can be read"}, {3, 99, "JPEG picture that can be read"}, {11, 0x99, "JPEG picture that can be read"}};
     for (size_t i = 1; i < LEN(flaws); i++) {
         char old = b.data[sof + (size_t)flaws[i].at];
         b.data[sof + (size_t)flaws[i].at] = (char)flaws[i].v;
@@ -369,7 +377,8 @@ static void folder_cases(void) {
     struct table t;
     struct err e = {0};
     int r = format_read(set, &o, &t, &e);
-    tap_ok(!r && t.n == 2 && t.col[0].dim[0] == 3 && !memcmp(t.col[0].data, "xxxxyz", 6), "a grey and a colour picture: both colour, other files left out%s%s", *e.text ? ": " : "", e.text);
+    tap_ok(!r && t.n == 2 && t.col[0].dim[0] == 3 && !memcmp(t.col[0].data, "xxxxyz", 6), "a grey and a colour picture: both colour, other files left out%s%s",
+        *e.text ? ": " : "", e.text);
     table_free(&t);
     o.size = 1;
     free(put("set/dog/b.ppm", "P6 3 1 255 123456789", 20));
@@ -389,9 +398,15 @@ static void folder_cases(void) {
 
 static void plain_cases(void) {
     struct read_opts o = {.stream = true};
-    static const struct { const char *p; size_t n; const char *want; } bad[] = {
-        {"", 0, "is empty"}, {"\xef\xbb\xbf", 3, "is empty"}, {"a\0b", 3, "holds a NUL byte at offset 1"}, {"\xff\xfe" "a\0", 4, "is UTF-16 text"}, {"ab\n\xe4", 4, "line 2 is not UTF-8 (byte 0xe4 at offset 3)"},
-        {"\xc3", 1, "line 1 is not UTF-8"}, {"\xed\xa0\x80", 3, "is not UTF-8"}};
+    static const struct {
+        const char *p;
+        size_t n;
+        const char *want;
+    } bad[] = {{"", 0, "is empty"}, {"\xef\xbb\xbf", 3, "is empty"}, {"a\0b", 3, "holds a NUL byte at offset 1"},
+        {"\xff\xfe"
+         "a\0",
+            4, "is UTF-16 text"},
+        {"ab\n\xe4", 4, "line 2 is not UTF-8 (byte 0xe4 at offset 3)"}, {"\xc3", 1, "line 1 is not UTF-8"}, {"\xed\xa0\x80", 3, "is not UTF-8"}};
     for (size_t i = 0; i < LEN(bad); i++) {
         char *path = put("a.txt", bad[i].p, bad[i].n);
         check(path, &o, bad[i].want);

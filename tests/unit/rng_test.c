@@ -7,8 +7,9 @@
 #include "src/base/rng.h"
 #include "tests/tap.h"
 
-static const struct { uint32_t ctr[4], key[2], out[4]; } known[] = {
-    {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+static const struct {
+    uint32_t ctr[4], key[2], out[4];
+} known[] = {{{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
     {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
     {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
 
@@ -19,7 +20,8 @@ int main(void) {
         tap_ok(memcmp(out, known[i].out, sizeof out) == 0, "Philox4x32-10 known answer %zu", i);
     }
     uint64_t s = rng_stream(1, "layer.0/dropout", 0);
-    tap_ok(s != rng_stream(2, "layer.0/dropout", 0) && s != rng_stream(1, "layer.0/dropout", 1) && s != rng_stream(1, "layer.1/dropout", 0), "streams differ by seed, draw, path");
+    tap_ok(s != rng_stream(2, "layer.0/dropout", 0) && s != rng_stream(1, "layer.0/dropout", 1) && s != rng_stream(1, "layer.1/dropout", 0),
+        "streams differ by seed, draw, path");
     uint32_t b[4];
     rng_block(s, 5, 2, b);
     tap_ok(rng_u32(s, 5, 9) == b[1] && rng_u32(s, 5, 9) != rng_u32(s, 6, 9), "an element is its place in its block");

@@ -67,7 +67,12 @@ static void series_tests(void) {
     series_free(s);
 }
 
-struct seen { int n, metric; char last[64]; uint64_t seq; char line[512]; };
+struct seen {
+    int n, metric;
+    char last[64];
+    uint64_t seq;
+    char line[512];
+};
 static void see(void *ctx, uint64_t seq, const struct val *ev) {
     struct seen *s = ctx;
     struct buf b = BUF_INIT;
@@ -138,7 +143,11 @@ static void event_tests(void) {
     close(fd[1]);
 }
 
-struct sum { int64_t rows; double total; int64_t last; };
+struct sum {
+    int64_t rows;
+    double total;
+    int64_t last;
+};
 static bool add_up(void *ctx, const struct point *p) {
     struct sum *s = ctx;
     s->rows++;

@@ -63,7 +63,8 @@ static void windows(void) {
     tap_ok(d != NULL, "a plain text as a stream %s", e.text);
     if (!d) return;
     const struct part *t = &d->part[PART_TRAIN], *v = &d->part[PART_VAL];
-    tap_ok(t->n == 3 && t->slide == 3 && v->n == 2 && v->slide == 0, "19 training tokens: 3 windows that may begin 3 later; 2 fixed ones held out (%d, %d)", (int)t->n, (int)v->n);
+    tap_ok(t->n == 3 && t->slide == 3 && v->n == 2 && v->slide == 0, "19 training tokens: 3 windows that may begin 3 later; 2 fixed ones held out (%d, %d)",
+        (int)t->n, (int)v->n);
     tap_is(text_of(d, &t->col[0], 1, 0), "efgh", "the second window");
     tap_is(text_of(d, &t->col[1], 1, 0), "fghi", "its target: what follows each token");
     tap_is(text_of(d, &t->col[0], 2, 3), "lmno", "the last window three tokens later");
@@ -82,11 +83,15 @@ static void windows(void) {
 }
 
 static void refused(void) {
-    static const struct { const char *line, *want; } bad[] = {
-        {"stream=true len=4 val=100", "val and test leave none for training"}, {"stream=true len=4 val=5 test=5", "val and test leave none for training"},
-        {"stream=true len=30", "28 tokens are too few for the train part: it needs 2 windows of len=30"}, {"stream=true len=4 val=6", "3 tokens are too few for the train part"},
-        {"stream=true len=4 train=7", "train=7 is more than the 6 windows"}, {"stream=true len=0", "len"}, {"stream=true x=a", "a stream is one text"}, {"stream=true ngrams=2", "a stream is one text"},
-        {"stream=true tfidf=true", "a stream is one text"}, {"stream=true hash_buckets=100", "a stream is one text"}, {"stream=true val=-1", "val"}, {"size=0", "size"}, {"size=5000", "size"}};
+    static const struct {
+        const char *line, *want;
+    } bad[] = {{"stream=true len=4 val=100", "val and test leave none for training"},
+        {"stream=true len=4 val=5 test=5", "val and test leave none for training"},
+        {"stream=true len=30", "28 tokens are too few for the train part: it needs 2 windows of len=30"},
+        {"stream=true len=4 val=6", "3 tokens are too few for the train part"}, {"stream=true len=4 train=7", "train=7 is more than the 6 windows"},
+        {"stream=true len=0", "len"}, {"stream=true x=a", "a stream is one text"}, {"stream=true ngrams=2", "a stream is one text"},
+        {"stream=true tfidf=true", "a stream is one text"}, {"stream=true hash_buckets=100", "a stream is one text"}, {"stream=true val=-1", "val"},
+        {"size=0", "size"}, {"size=5000", "size"}};
     int good = 0;
     for (size_t i = 0; i < LEN(bad); i++) {
         struct err e;
@@ -115,7 +120,8 @@ static void several_files(void) {
     struct dataset *d = load("cifar-10-batches-bin", "", &e);
     const struct column *x = d ? &d->part[PART_TRAIN].col[0] : NULL;
     tap_ok(d && d->part[PART_TRAIN].n == 10 && d->part[PART_TEST].n == 1 && d->n_class == 6, "five files are one training part %s", e.text);
-    tap_ok(d && ((uint8_t *)x->data)[0] == 10 && ((uint8_t *)x->data)[6 * 3072] == 40 && ((int32_t *)d->part[PART_TRAIN].col[1].data)[6] == 4, "rows in the order of the files");
+    tap_ok(d && ((uint8_t *)x->data)[0] == 10 && ((uint8_t *)x->data)[6 * 3072] == 40 && ((int32_t *)d->part[PART_TRAIN].col[1].data)[6] == 4,
+        "rows in the order of the files");
     if (d) tap_is(d->class_name[4], "deer", "class names from the file beside them");
     if (d) dataset_unref(d);
     put("cifar-10-batches-bin/data_batch_3.bin", one, 100);

@@ -23,8 +23,12 @@ static void test_show(void) {
     SHOW("plain", -1, UTF8_FULL, "plain", 5, "plain");
     SHOW("a\x1b[31mb", -1, UTF8_FULL, "a\\x1b[31mb", 10, "escape");
     SHOW("a\tb\nc\r\nd\re", -1, UTF8_FULL, "a b c d\\x0de", 12, "tab and newline are a space");
-    SHOW("\xc2\x9b" "1m", -1, UTF8_FULL, "\\u{9b}1m", 8, "C1");
-    SHOW("\xe2\x80\xae" "evil", -1, UTF8_FULL, "\\u{202e}evil", 12, "bidi override");
+    SHOW("\xc2\x9b"
+         "1m",
+        -1, UTF8_FULL, "\\u{9b}1m", 8, "C1");
+    SHOW("\xe2\x80\xae"
+         "evil",
+        -1, UTF8_FULL, "\\u{202e}evil", 12, "bidi override");
     SHOW("z\xe2\x80\x8bw", -1, UTF8_FULL, "z\\u{200b}w", 10, "zero width");
     SHOW("\xff\xc0\x80", -1, UTF8_FULL, "\\xff\\xc0\\x80", 12, "bad bytes");
     SHOW("\xed\xa0\x80", -1, UTF8_FULL, "\\xed\\xa0\\x80", 12, "surrogate");
@@ -54,7 +58,8 @@ static bool harmless(const char *s, size_t n, int *cols, enum utf8_set set) {
             utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
             utf8proc_bidi_class_t d = utf8proc_get_property((utf8proc_int32_t)cp)->bidi_class;
             if (c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF || c == UTF8PROC_CATEGORY_CN || c == UTF8PROC_CATEGORY_CO || c == UTF8PROC_CATEGORY_CS ||
-                c == UTF8PROC_CATEGORY_ZL || c == UTF8PROC_CATEGORY_ZP || (d >= UTF8PROC_BIDI_CLASS_LRE && d <= UTF8PROC_BIDI_CLASS_PDF && d != UTF8PROC_BIDI_CLASS_R && d != UTF8PROC_BIDI_CLASS_AL))
+                c == UTF8PROC_CATEGORY_ZL || c == UTF8PROC_CATEGORY_ZP ||
+                (d >= UTF8PROC_BIDI_CLASS_LRE && d <= UTF8PROC_BIDI_CLASS_PDF && d != UTF8PROC_BIDI_CLASS_R && d != UTF8PROC_BIDI_CLASS_AL))
                 return false;
             int w = utf8proc_charwidth((utf8proc_int32_t)cp);
             if (w < 1) return false;
@@ -107,8 +112,8 @@ static char *round_trip(const char *text, struct err *e) {
 }
 
 static void test_json(void) {
-    static const char *const same[] = {"{}", "[]", "[1,2.5,\"x\",true,false,null]", "{\"a\":{\"b\":[[]]},\"c\":1e+300}", "\"\\u0001\\n\\\"\\\\\"", "-9223372036854775808",
-        "\"\xe6\xbc\xa2\"", "0.30000000000000004", "\"a\\u0000b\""};
+    static const char *const same[] = {"{}", "[]", "[1,2.5,\"x\",true,false,null]", "{\"a\":{\"b\":[[]]},\"c\":1e+300}", "\"\\u0001\\n\\\"\\\\\"",
+        "-9223372036854775808", "\"\xe6\xbc\xa2\"", "0.30000000000000004", "\"a\\u0000b\""};
     static const char *const wrong[] = {"", "{", "[1,]", "{\"a\":1,\"a\":2}", "01", "nan", "[1] x", "\"\xff\"", "99999999999999999999", "1e999", "{'a':1}"};
     struct err e = {0};
     for (size_t i = 0; i < LEN(same); i++) {
@@ -137,7 +142,9 @@ static void test_json(void) {
     val_set(v, "two words", val_bool(true));
     val_push(v, val_str("x\n\x01\"\x7f"));
     lua_write(&b, v);
-    tap_is(b.data, "{\"x\\n\\001\\\"\\127\", three=3, bad=(0/0), raw=\"a\\xff\", h=hone.handle{\"model#3\"}, [\"end\"]=0x8000000000000000, [\"two words\"]=true}", "Lua expression");
+    tap_is(b.data,
+        "{\"x\\n\\001\\\"\\127\", three=3, bad=(0/0), raw=\"a\\xff\", h=hone.handle{\"model#3\"}, [\"end\"]=0x8000000000000000, [\"two words\"]=true}",
+        "Lua expression");
     buf_clear(&b);
     struct val *mixed = val_table();
     val_push(mixed, val_str("imdb"));

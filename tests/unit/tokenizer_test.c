@@ -60,7 +60,8 @@ static void compare(int column, const char *what, const struct tokenizer *t, con
         d.n = 0;
         tokenizer_encode(t, w, p, (size_t)(nl - p), 0, false, &d);
         int n = snprintf(got, sizeof got, "%lld:%08x", (long long)d.n, fold(d.p, d.n));
-        if (strncmp(got, want, (size_t)n) != 0 && ++wrong <= 5) printf("# %s line %d: %s, not %.16s: %.*s\n", what, line + 1, got, want, (int)(nl - p < 300 ? nl - p : 300), p);
+        if (strncmp(got, want, (size_t)n) != 0 && ++wrong <= 5)
+            printf("# %s line %d: %s, not %.16s: %.*s\n", what, line + 1, got, want, (int)(nl - p < 300 ? nl - p : 300), p);
         p = nl + 1;
         x = strchr(x, '\n') + 1;
     }
@@ -70,8 +71,11 @@ static void compare(int column, const char *what, const struct tokenizer *t, con
 }
 
 static void test_golden(const struct buf *lines, const struct buf *expect) {
-    static const struct { const char *file; bool lower, real; } all[] = {
-        {"wordpiece.json", true, false}, {"bpe.json", true, false}, {"roberta.json", true, false}, {"bert-base-uncased", true, true}, {"bert-base-chinese", true, true}, {"bert-base-uncased", false, true}};
+    static const struct {
+        const char *file;
+        bool lower, real;
+    } all[] = {{"wordpiece.json", true, false}, {"bpe.json", true, false}, {"roberta.json", true, false}, {"bert-base-uncased", true, true},
+        {"bert-base-chinese", true, true}, {"bert-base-uncased", false, true}};
     for (int i = 0; i < (int)LEN(all); i++) {
         char *path = all[i].real ? find_vocab(all[i].file) : golden(all[i].file);
         struct err e = {0};
@@ -175,7 +179,9 @@ static void refuse(const char *file, const char *text, size_t n, const char *par
     free(path);
 }
 #define REFUSE(file, text, part) refuse(file, text, sizeof(text) - 1, part)
-#define WP(vocab) "{\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"vocab\":" vocab "}}"
+#define WP(vocab)                                                                                                                                       \
+    "{\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"u\"," \
+    "\"vocab\":" vocab "}}"
 #define BPE(rest) "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}," rest "}}"
 
 static void test_broken(void) {
@@ -197,7 +203,9 @@ static void test_broken(void) {
     REFUSE("tokenizer.json", BPE("\"merges\":[\"a b\"],\"dropout\":0.1"), "dropout");
     REFUSE("tokenizer.json", BPE("\"merges\":[],\"byte_fallback\":true"), "byte_fallback");
     REFUSE("tokenizer.json", "{\"pre_tokenizer\":{\"type\":\"Split\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "Split");
-    REFUSE("tokenizer.json", "{\"normalizer\":{\"type\":\"Replace\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "Replace");
+    REFUSE("tokenizer.json",
+        "{\"normalizer\":{\"type\":\"Replace\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+        "Replace");
 }
 
 /* Bytes of good files changed at random: read or refused, and what is read encodes. */

@@ -50,7 +50,10 @@ static void zeros_trim(char *s) {
 }
 
 char *fmt_short(char *out, double v) {
-    static const struct { double unit; char sign; } units[] = {{1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}};
+    static const struct {
+        double unit;
+        char sign;
+    } units[] = {{1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}};
     double a = fabs(v);
     if (!isfinite(v)) return fmt_value(out, v);
     if (a >= 1e15 || (a > 0 && a < 1e-3)) {

@@ -10,25 +10,34 @@
 #include "src/base/buf.h"
 
 enum ink { /* what a colour means; the terminal decides what it looks like */
-    INK_TEXT, INK_DIM, INK_GOOD, INK_WARN, INK_BAD, INK_TITLE,
+    INK_TEXT,
+    INK_DIM,
+    INK_GOOD,
+    INK_WARN,
+    INK_BAD,
+    INK_TITLE,
     INK_SERIES, /* .. INK_SERIES + 7 */
     INK_N = INK_SERIES + 8
 };
 enum { AT_BOLD = 1, AT_DIM = 2, AT_REVERSE = 4, AT_UNDER = 8 };
-struct style { uint8_t ink, at; };
+struct style {
+    uint8_t ink, at;
+};
 
 struct gcell {
-    char text[13];  /* UTF-8, one character with its marks; "" inside a wide one */
-    uint8_t width;  /* 1, 2; 0: right half of a wide one */
+    char text[13]; /* UTF-8, one character with its marks; "" inside a wide one */
+    uint8_t width; /* 1, 2; 0: right half of a wide one */
     struct style style;
 };
 struct grid {
     int rows, cols;
-    bool ascii;          /* only bytes 0x20..0x7e may come in */
+    bool ascii; /* only bytes 0x20..0x7e may come in */
     int cur_row, cur_col; /* -1: cursor hidden */
     struct gcell *cell;
 };
-struct rect { int row, col, rows, cols; };
+struct rect {
+    int row, col, rows, cols;
+};
 
 void grid_init(struct grid *g, int rows, int cols, bool ascii); /* blank; sizes are clamped to 1..1000 */
 void grid_release(struct grid *g);

@@ -97,7 +97,9 @@ void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks,
 
 struct canvas { /* dots of one chart; a cell is sx x sy dots */
     int w, h, sx, sy;
-    struct dot { uint8_t line, band; } *d; /* 1 + series, 0: none */
+    struct dot {
+        uint8_t line, band;
+    } * d; /* 1 + series, 0: none */
 };
 
 static struct dot *dot_at(struct canvas *c, int x, int y) { return x < 0 || y < 0 || x >= c->w || y >= c->h ? NULL : &c->d[y * c->w + x]; }
@@ -136,7 +138,9 @@ static void series_line(struct canvas *c, const struct plot *p, const struct plo
         row = clampi(row, 0, c->h - 1);
         for (int k = last_x < 0 ? (int)i : last_x + 1; k <= (int)i; k++) { /* straight to the next point */
             int at = last_x < 0 ? row : last_y + (int)lround((double)(row - last_y) * (k - last_x) / ((int)i - last_x));
-            int from = k == (last_x < 0 ? (int)i : last_x + 1) || last_x < 0 ? at : last_y + (int)lround((double)(row - last_y) * (k - 1 - last_x) / ((int)i - last_x));
+            int from = k == (last_x < 0 ? (int)i : last_x + 1) || last_x < 0
+                           ? at
+                           : last_y + (int)lround((double)(row - last_y) * (k - 1 - last_x) / ((int)i - last_x));
             if (last_x >= 0 && k == last_x + 1) from = last_y;
             if (last_x < 0) from = at;
             int step = from < at ? 1 : -1;
@@ -308,7 +312,8 @@ void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, do
     if (d.rows < 2 || a.cols < LABEL + 4) return;
     if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, p->title[0] == ' ' ? 0 : AT_BOLD}, p->title);
     double lo = 0, hi = 1;
-    if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi)) plot_range_update(keep, lo, hi, d.rows / 2 > 6 ? d.rows / 3 : d.rows / 2 > 1 ? d.rows / 2 : 1, p->log, now);
+    if (plot_limits(p->s, p->n, p->log, p->outliers, &lo, &hi))
+        plot_range_update(keep, lo, hi, d.rows / 2 > 6 ? d.rows / 3 : d.rows / 2 > 1 ? d.rows / 2 : 1, p->log, now);
     struct plot_range r = *keep;
     if (r.step == 0 || r.log != p->log) r = (struct plot_range){0, 1, 0.5, false, -1};
     draw_axis(g, p, &r, d);

@@ -14,34 +14,41 @@ struct plot_range {
     bool log;
     double narrow_since; /* < 0: not waiting */
 };
-struct plot_mark { int64_t step; const char *text; }; /* an edit or a note */
+struct plot_mark {
+    int64_t step;
+    const char *text;
+}; /* an edit or a note */
 
 struct plot_series {
     const char *name;
     const struct bucket *b; /* contiguous buckets of 2^k steps, the first at x.from */
     size_t n;
-    int ink;                /* 0..7: colour, mark and pattern */
+    int ink; /* 0..7: colour, mark and pattern */
 };
-struct plot_x { int64_t from; int k; int sub; }; /* a column is sub buckets of 2^k steps; sub: 2 with braille, else 1 */
+struct plot_x {
+    int64_t from;
+    int k;
+    int sub;
+}; /* a column is sub buckets of 2^k steps; sub: 2 with braille, else 1 */
 struct plot {
-    struct rect area;       /* axis and labels included; the last row is the legend if there are 5 rows or more */
+    struct rect area; /* axis and labels included; the last row is the legend if there are 5 rows or more */
     enum glyphs set;
-    bool log, outliers;     /* outliers: the range holds everything */
-    double smooth;          /* 0: none .. 0.999 */
+    bool log, outliers; /* outliers: the range holds everything */
+    double smooth; /* 0: none .. 0.999 */
     struct plot_x x;
     const struct plot_series *s;
     int n;
     const struct plot_mark *marks;
     int n_marks;
-    double epoch_steps;     /* > 0: label the axis in epochs */
-    int cursor;             /* column read by the user, -1: none */
+    double epoch_steps; /* > 0: label the axis in epochs */
+    int cursor; /* column read by the user, -1: none */
     const char *title;
 };
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now);
-int plot_columns(const struct plot *p);  /* columns of the data part */
+int plot_columns(const struct plot *p); /* columns of the data part */
 
 /* Pieces, apart for tests. */
-double plot_nice(double span, int ticks);  /* a step of 1, 2 or 5 x 10^n giving at most `ticks` steps */
+double plot_nice(double span, int ticks); /* a step of 1, 2 or 5 x 10^n giving at most `ticks` steps */
 /* lo..hi of the columns' extremes, robustly: those further away than 3 times the spread of the middle 96 % are left to the edge marks. */
 bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, double *lo, double *hi);
 void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks, bool log, double now);
@@ -51,7 +58,11 @@ extern const char plot_marks[PLOT_SERIES + 1]; /* the mark of each series: * o +
 
 /* Counts (or shares of row or column) of a confusion matrix; rows are the truth. */
 enum matrix_mode { MATRIX_COUNT, MATRIX_ROW, MATRIX_COL, MATRIX_MODES };
-struct matrix { int n; const int64_t *v; const char *const *names; }; /* (n, n) */
+struct matrix {
+    int n;
+    const int64_t *v;
+    const char *const *names;
+}; /* (n, n) */
 void draw_matrix(struct grid *g, struct rect r, const struct matrix *m, enum matrix_mode mode, int sel_row, int sel_col);
 
 #endif

@@ -27,9 +27,11 @@ static void emit(struct decode *d, decode_fn fn, void *ctx, const char *mod, con
 static const char *control_name(unsigned char c, char out[8]) {
     switch (c) {
     case 0: return "C-Space";
-    case 8: case 127: return "Bsp";
+    case 8:
+    case 127: return "Bsp";
     case 9: return "Tab";
-    case 10: case 13: return "Enter";
+    case 10:
+    case 13: return "Enter";
     case 32: return "Space";
     default: break;
     }
@@ -39,9 +41,11 @@ static const char *control_name(unsigned char c, char out[8]) {
     return out;
 }
 
-static const struct { int number; const char *name; } tilde[] = {
-    {1, "Home"}, {2, "Ins"}, {3, "Del"}, {4, "End"}, {5, "PgUp"}, {6, "PgDn"}, {7, "Home"}, {8, "End"}, {11, "F1"}, {12, "F2"}, {13, "F3"},
-    {14, "F4"}, {15, "F5"}, {17, "F6"}, {18, "F7"}, {19, "F8"}, {20, "F9"}, {21, "F10"}, {23, "F11"}, {24, "F12"}};
+static const struct {
+    int number;
+    const char *name;
+} tilde[] = {{1, "Home"}, {2, "Ins"}, {3, "Del"}, {4, "End"}, {5, "PgUp"}, {6, "PgDn"}, {7, "Home"}, {8, "End"}, {11, "F1"}, {12, "F2"}, {13, "F3"}, {14, "F4"},
+    {15, "F5"}, {17, "F6"}, {18, "F7"}, {19, "F8"}, {20, "F9"}, {21, "F10"}, {23, "F11"}, {24, "F12"}};
 
 static const char *final_name(char f) {
     switch (f) {
@@ -173,7 +177,8 @@ static void byte(struct decode *d, char ch, double now, decode_fn fn, void *ctx)
         break;
     case MOUSE_X10:
         if (d->n == d->need) {
-            struct tkey k = {.type = TKEY_MOUSE, .bytes = d->seq, .n = d->n, .button = (unsigned char)d->seq[3] - 32, .col = (unsigned char)d->seq[4] - 33, .row = c - 33};
+            struct tkey k = {
+                .type = TKEY_MOUSE, .bytes = d->seq, .n = d->n, .button = (unsigned char)d->seq[3] - 32, .col = (unsigned char)d->seq[4] - 33, .row = c - 33};
             d->state = GROUND;
             fn(ctx, &k);
             d->n = 0;

@@ -11,8 +11,8 @@
 enum tkey_type { TKEY_KEY, TKEY_PASTE, TKEY_MOUSE, TKEY_REPLY };
 struct tkey {
     enum tkey_type type;
-    char name[16];      /* "a" "é" "Space" "Enter" "Tab" "Esc" "Bsp" "Up" "PgDn" "F4" "C-l" "M-x" "S-Tab" "C-Right" */
-    const char *bytes;  /* as they came (TKEY_PASTE: the text); borrowed during the call */
+    char name[16]; /* "a" "é" "Space" "Enter" "Tab" "Esc" "Bsp" "Up" "PgDn" "F4" "C-l" "M-x" "S-Tab" "C-Right" */
+    const char *bytes; /* as they came (TKEY_PASTE: the text); borrowed during the call */
     size_t n;
     int button, row, col; /* TKEY_MOUSE, 0-based */
 };
@@ -22,9 +22,9 @@ struct decode {
     int state;
     char seq[64];
     size_t n, need;
-    double since;       /* when the byte that waits came */
+    double since; /* when the byte that waits came */
     struct buf paste;
-    size_t match;       /* bytes of the end mark seen */
+    size_t match; /* bytes of the end mark seen */
 };
 #define DECODE_ESC_S 0.025
 void decode_init(struct decode *d);

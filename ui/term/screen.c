@@ -28,7 +28,7 @@ struct screen {
     FILE *out, *in;
     int fd, colors;
     bool ascii, full, first, ring, paste, no_color;
-    int row;                /* where a frame in parts goes on */
+    int row; /* where a frame in parts goes on */
     enum glyphs glyphs;
     char note[160], term[64];
     struct grid shown;
@@ -138,7 +138,8 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     snprintf(s->term, sizeof s->term, "%.63s", t->term ? t->term : "");
     screen_looks(s, t->colors, t->glyphs);
     curs_set(0);
-    static const char *const pasting[] = {"xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
+    static const char *const pasting[] = {
+        "xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
     for (size_t i = 0; i < LEN(pasting); i++)
         if (t->term && strncmp(t->term, pasting[i], strlen(pasting[i])) == 0) s->paste = true;
     s->first = true;

@@ -11,18 +11,18 @@ struct screen *screen_open(const struct term_info *t, struct err *e);
 void screen_close(struct screen *s); /* frees it; its bytes are dropped: the client restores the terminal */
 void screen_resize(struct screen *s, int rows, int cols); /* the next frame is a full one */
 void screen_looks(struct screen *s, const char *colors, const char *glyphs); /* as in term_info; the next frame is a full one if colours change */
-void screen_clear(struct screen *s);   /* the next frame starts from an empty screen: cheaper where little stays */
-void screen_redraw(struct screen *s);  /* the next frame repaints everything and enters the alternate screen again */
+void screen_clear(struct screen *s); /* the next frame starts from an empty screen: cheaper where little stays */
+void screen_redraw(struct screen *s); /* the next frame repaints everything and enters the alternate screen again */
 /* With a limit above 0 rows are drawn until it is reached, the rest by later calls, from where this one ended: `whole` tells
  * whether all is drawn. A full frame knows no limit. */
 size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *whole, struct buf *out);
 /* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. Blanks of g may change their style. */
 size_t screen_frame(struct screen *s, struct grid *g, struct buf *out);
-void screen_bell(struct screen *s);    /* with the next frame */
-bool screen_ascii(const struct screen *s);      /* the client's codeset is not UTF-8 */
+void screen_bell(struct screen *s); /* with the next frame */
+bool screen_ascii(const struct screen *s); /* the client's codeset is not UTF-8 */
 enum glyphs screen_glyphs(const struct screen *s); /* the best set for this terminal, or the one asked for */
-const char *screen_note(const struct screen *s);   /* what to say once (another TERM was used), or NULL */
-int screen_colors(const struct screen *s);      /* 256 16 8 0 */
+const char *screen_note(const struct screen *s); /* what to say once (another TERM was used), or NULL */
+int screen_colors(const struct screen *s); /* 256 16 8 0 */
 
 /* Colours of the series in the 256-colour palette, for the test of their distances. */
 extern const short screen_series_256[8];

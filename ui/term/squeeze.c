@@ -7,7 +7,11 @@
 #include <string.h>
 
 enum { JOIN_MAX = 200 };
-struct run { char text[JOIN_MAX]; size_t n; bool open, reset, plain; }; /* attribute changes since the last other byte, joined by ';'; plain: the last is 39 */
+struct run {
+    char text[JOIN_MAX];
+    size_t n;
+    bool open, reset, plain;
+}; /* attribute changes since the last other byte, joined by ';'; plain: the last is 39 */
 
 /* Length of ESC [ digits and ; m at p, 0: it is not one. */
 static size_t is_sgr(const char *p, size_t n) {

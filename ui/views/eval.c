@@ -10,7 +10,12 @@
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
 
-struct result { int n; int64_t *v; const char **names; char (*own)[16]; };
+struct result {
+    int n;
+    int64_t *v;
+    const char **names;
+    char (*own)[16];
+};
 
 static void result_free(struct result *r) {
     free(r->v);
@@ -41,7 +46,10 @@ static bool result_read(const struct val *report, struct result *r) {
     return true;
 }
 
-struct pair { int i, j; int64_t n; };
+struct pair {
+    int i, j;
+    int64_t n;
+};
 static int by_count(const void *a, const void *b) {
     const struct pair *x = a, *y = b;
     return x->n > y->n ? -1 : x->n < y->n ? 1 : x->i != y->i ? x->i - y->i : x->j - y->j;
@@ -96,7 +104,8 @@ static void summary(struct ui *u, struct grid *g, int row) {
     int x = 1 + grid_text(g, row, 1, 12, (struct style){INK_TITLE, AT_BOLD}, val_get_str(u->eval, "split", "eval"));
     for (size_t i = 0; i < LEN(shown) && x < g->cols - 24; i++) {
         double v;
-        if (val_as_num(val_get(u->eval, shown[i]), &v)) x += 2 + grid_textf(g, row, x + 2, g->cols - 14 - x, (struct style){INK_TEXT, 0}, "%s %s", shown[i], fmt_value(a, v));
+        if (val_as_num(val_get(u->eval, shown[i]), &v))
+            x += 2 + grid_textf(g, row, x + 2, g->cols - 14 - x, (struct style){INK_TEXT, 0}, "%s %s", shown[i], fmt_value(a, v));
     }
     grid_right(g, row, g->cols - 1, 12, (struct style){INK_DIM, 0}, modes[u->matrix]);
 }

@@ -21,7 +21,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     if (!u->n_log) grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "Nothing has happened yet.");
     char text[160];
     int64_t above = top - oldest(u);
-    snprintf(text, sizeof text, " %lld above%s%.40s%s ", (long long)(above > 0 ? above : 0), u->find[0] ? ", find " : "", u->find, u->log_top < 0 ? ", following" : "");
+    snprintf(text, sizeof text, " %lld above%s%.40s%s ", (long long)(above > 0 ? above : 0), u->find[0] ? ", find " : "", u->find,
+        u->log_top < 0 ? ", following" : "");
     grid_right(g, 1, g->cols - 1, 80, (struct style){INK_TEXT, 0}, text);
 }
 

@@ -43,9 +43,11 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     if (u->page + per > n) u->page = n > per ? n - per : 0;
     for (int i = 0; i < per && u->page + i < n; i++) {
         int m = list[u->page + i], y = i / cols, x = i % cols;
-        struct rect a = {r.row + y * r.rows / rows, x * r.cols / cols, (y + 1) * r.rows / rows - y * r.rows / rows, (x + 1) * r.cols / cols - x * r.cols / cols - (x + 1 < cols)};
+        struct rect a = {r.row + y * r.rows / rows, x * r.cols / cols, (y + 1) * r.rows / rows - y * r.rows / rows,
+            (x + 1) * r.cols / cols - x * r.cols / cols - (x + 1 < cols)};
         char title[96], v[FMT_MAX], t[FMT_MAX];
-        snprintf(title, sizeof title, "%c %.31s  %s  %s", u->page + i == sel ? '>' : ' ', u->now.metric[m].name, fmt_value(v, u->now.metric[m].value), fmt_trend(t, u->now.metric[m].trend));
+        snprintf(title, sizeof title, "%c %.31s  %s  %s", u->page + i == sel ? '>' : ' ', u->now.metric[m].name, fmt_value(v, u->now.metric[m].value),
+            fmt_trend(t, u->now.metric[m].trend));
         chart_draw(u, g, a, m, &u->range[m], title, u->zoom ? u->cursor : -1);
     }
     if (n > per) {
@@ -67,8 +69,16 @@ static void move(struct ui *u, enum move m) {
         if (u->cursor > u->cols - 8) u->cursor = u->cols - 8;
         return;
     }
-    int by[MOVE_N] = {[MOVE_UP] = -cols, [MOVE_DOWN] = cols, [MOVE_LEFT] = -1, [MOVE_RIGHT] = 1, [MOVE_PGUP] = -rows * cols, [MOVE_PGDN] = rows * cols,
-        [MOVE_HOME] = -n, [MOVE_END] = n, [MOVE_NEXT] = 1, [MOVE_PREV] = -1};
+    int by[MOVE_N] = {[MOVE_UP] = -cols,
+        [MOVE_DOWN] = cols,
+        [MOVE_LEFT] = -1,
+        [MOVE_RIGHT] = 1,
+        [MOVE_PGUP] = -rows * cols,
+        [MOVE_PGDN] = rows * cols,
+        [MOVE_HOME] = -n,
+        [MOVE_END] = n,
+        [MOVE_NEXT] = 1,
+        [MOVE_PREV] = -1};
     if (m == MOVE_NEXT && sel == n - 1) sel = -1;
     sel += by[m];
     u->sel = list[sel < 0 ? 0 : sel >= n ? n - 1 : sel];

@@ -52,7 +52,15 @@ void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct 
     const char *names[2];
     struct plot_series s[2];
     int n = 0, k[2] = {0}, top = 0;
-    struct plot p = {.area = area, .set = u->glyphs, .log = u->log_axis, .outliers = u->outliers, .smooth = u->smooth, .marks = u->mark, .n_marks = u->n_marks, .cursor = cursor, .title = title};
+    struct plot p = {.area = area,
+        .set = u->glyphs,
+        .log = u->log_axis,
+        .outliers = u->outliers,
+        .smooth = u->smooth,
+        .marks = u->mark,
+        .n_marks = u->n_marks,
+        .cursor = cursor,
+        .title = title};
     p.x.sub = u->glyphs == GLYPHS_BRAILLE ? 2 : 1;
     size_t cols = (size_t)(plot_columns(&p) * p.x.sub);
     if (u->run && sel < u->now.n) metric_pair(u, sel, names, &n);
@@ -73,8 +81,8 @@ void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct 
         size_t at = (size_t)(cursor * p.x.sub);
         if (at >= s[i].n || !s[i].b[at].count) continue;
         const struct bucket *q = &s[i].b[at];
-        x += grid_textf(g, area.row + area.rows - 1, x, area.col + area.cols - x, (struct style){INK_TEXT, AT_REVERSE}, " %s step %s: %s (%s..%s, n %lld) ", names[i],
-            fmt_short(a, (double)q->step0), fmt_value(b, q->mean), fmt_value(c, q->min), fmt_value(d, q->max), (long long)q->count);
+        x += grid_textf(g, area.row + area.rows - 1, x, area.col + area.cols - x, (struct style){INK_TEXT, AT_REVERSE}, " %s step %s: %s (%s..%s, n %lld) ",
+            names[i], fmt_short(a, (double)q->step0), fmt_value(b, q->mean), fmt_value(c, q->min), fmt_value(d, q->max), (long long)q->count);
     }
 }
 
@@ -89,7 +97,8 @@ static void title_line(struct ui *u, struct grid *g) {
     char a[FMT_MAX], text[96], state[16];
     if (!u->run) {
         grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
-        if (u->working_since > 0) grid_textf(g, 1, 1, g->cols - 1, plain, "A script runs, %.0f s; it has started no run yet.", floor(u->clock() - u->working_since));
+        if (u->working_since > 0)
+            grid_textf(g, 1, 1, g->cols - 1, plain, "A script runs, %.0f s; it has started no run yet.", floor(u->clock() - u->working_since));
         else grid_text(g, 1, 1, g->cols - 1, plain, "No run yet.");
         return;
     }
@@ -101,7 +110,8 @@ static void title_line(struct ui *u, struct grid *g) {
     x += grid_text(g, 0, x, g->cols - x, (struct style){(uint8_t)ink, AT_BOLD}, state) + 2;
     char part[4][64];
     int count, len = 0;
-    for (int brief = 0; brief == 0 || (brief == 1 && g->cols >= 60 && x + len > g->cols + 2); brief++) { /* what is left matters more than the number of steps */
+    for (int brief = 0; brief == 0 || (brief == 1 && g->cols >= 60 && x + len > g->cols + 2);
+         brief++) { /* what is left matters more than the number of steps */
         count = len = 0;
         if (n->epochs > 0) snprintf(part[count++], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs);
         if (n->steps > 0 && !brief) snprintf(part[count++], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
@@ -157,7 +167,8 @@ static void metric_list(struct ui *u, struct grid *g, struct rect r) {
         bool edited = strcmp(u->edited, m->name) == 0 && u->now.step - u->edited_step <= u->now.step / 10;
         grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_TEXT, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
     }
-    if (all > room && room < r.rows) grid_textf(g, r.row + (room > 0 ? room : 0), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", all - room);
+    if (all > room && room < r.rows)
+        grid_textf(g, r.row + (room > 0 ? room : 0), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", all - room);
 }
 
 static void info_line(struct ui *u, struct grid *g, int row) {
@@ -174,7 +185,8 @@ static void info_line(struct ui *u, struct grid *g, int row) {
 /* What a new user can do; in place of an empty chart. */
 static void welcome(struct ui *u, struct grid *g, struct rect r) {
     static const char *const lines[] = {"hone demo               a built-in example: Fashion-MNIST", "hone run SCRIPT.lua     an experiment of your own", "",
-        "`  a line of Lua: hone.data{ 'banking77' }", ":  every command, by a few letters of its name", "?  the keys of this screen; 9 the log; 0 settings", "q  leaves; what runs goes on, hone attach comes back"};
+        "`  a line of Lua: hone.data{ 'banking77' }", ":  every command, by a few letters of its name", "?  the keys of this screen; 9 the log; 0 settings",
+        "q  leaves; what runs goes on, hone attach comes back"};
     if (u->working_since > 0) return;
     for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, r.col + 2, r.cols - 2, (struct style){INK_TEXT, 0}, lines[i]);
 }
