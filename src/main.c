@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "engine/graph/choose.h"
 #include "src/base/io.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -123,6 +124,7 @@ int app_need(struct app *a, enum owner owner, struct err *e) {
     bool engine = owner == OWNER_ENGINE || owner == OWNER_HELPER || owner == OWNER_SCRIPT;
     if ((engine || owner == OWNER_ANY) && !a->engine_on) { /* OWNER_ANY: help shows the catalogues */
         if (engine_init(e)) return -1;
+        choose_enable(true);
         hub_set_catalogs(a->hub, engine_catalogs);
         if (engine && engine_start(a->hub, e)) return -1;
         a->engine_on = engine;

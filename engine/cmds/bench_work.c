@@ -53,6 +53,7 @@ struct bench { /* one workload being timed */
     struct optimiser *optim;
     struct step *step;
     struct precision precision;
+    struct products products;
     struct extents x;
     uint64_t number;
     int batch; /* of ragged texts: which of the 8 comes next */
@@ -93,8 +94,14 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
     if (!b->model || (w->optim && !b->optim)) return -1;
     if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), pool, e) < 0)
         return -1;
-    struct step_spec s = {
-        .model = b->model, .loss = w->optim ? &b->loss : NULL, .optim = b->optim, .pool = pool, .seed = 1, .profile = profile, .half = b->precision.half};
+    struct step_spec s = {.model = b->model,
+        .loss = w->optim ? &b->loss : NULL,
+        .optim = b->optim,
+        .pool = pool,
+        .seed = 1,
+        .profile = profile,
+        .half = b->precision.half,
+        .products = &b->products};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
     b->step = step_new(&s, e);
     if (!b->step) return -1;

@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/cpu/dnnl.h"
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/yard.h"
+#include "engine/graph/choose.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
@@ -94,6 +96,29 @@ static void blas(struct buf *b, struct val *v) {
     val_set_num(v, "blas_probe_ms", g->probe_ms);
 }
 
+/* What may compute products besides the BLAS, and what was chosen by measuring. */
+static void routes_of(struct buf *b, struct val *v) {
+    const struct dnnl_info *d = dnnl_info();
+    struct buf names = BUF_INIT, chosen = BUF_INIT;
+    struct val *list = val_list();
+    for (const struct route *r = routes; r->name; r++) {
+        if (r->there && !r->there()) continue;
+        buf_addf(&names, "%s%s", names.len ? ", " : "", r->name);
+        val_push(list, val_str(r->name));
+    }
+    choose_say(&chosen);
+    row(b, "routes", "%s, by shape or by time before the first step", names.data);
+    row(b, "", "oneDNN %s%s%s", d->version, d->version[0] ? ": " : "", d->why);
+    row(b, "", "%s", chosen.data);
+    val_set(v, "routes", list);
+    val_set_str(v, "onednn", d->library);
+    val_set_str(v, "onednn_version", d->version);
+    val_set_str(v, "onednn_why", d->why);
+    val_set_str(v, "products", chosen.data);
+    buf_release(&names);
+    buf_release(&chosen);
+}
+
 static void rates(struct buf *b, struct val *v, struct pool *all) {
     struct val *by = val_table();
     for (int i = 0; isa_all(i); i++) {
@@ -151,6 +176,7 @@ static int run(struct call *c, const void *args, struct err *e) {
     machine(&b, v);
     kernels(&b, v);
     blas(&b, v);
+    routes_of(&b, v);
     row(&b, "threads", "%d, in one pool; bits do not depend on their number", pool_threads(all));
     val_set_int(v, "threads", pool_threads(all));
     if (!a->fast) rates(&b, v, all);

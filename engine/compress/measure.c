@@ -16,6 +16,7 @@ enum { PAIRS_MIN = 9, PAIRS_MAX = 400 };
 
 struct probe { /* a model ready to run `rows` rows */
     struct step *step;
+    struct products products;
     const struct part *part;
     int64_t rows;
     struct extents x;
@@ -23,7 +24,7 @@ struct probe { /* a model ready to run `rows` rows */
 
 static int probe_open(struct probe *p, const struct bed *bed, const struct model *m, int64_t rows, struct err *e) {
     int64_t tokens[LOADER_COLS];
-    struct step_spec s = {.model = m, .pool = bed->pool};
+    struct step_spec s = {.model = m, .pool = bed->pool, .products = &p->products};
     *p = (struct probe){.part = bed->part};
     loader_limits(bed->part, rows, 0, false, &p->rows, tokens);
     s.rows = p->rows;

@@ -106,9 +106,10 @@ static void call_int(void *h, const char *name, int v) {
     if (fn) fn(v);
 }
 
-static void core_of(void *h, char out[64]) {
+/* What a char *(*)(void) of the library says; "": it has none. */
+static void text_of(void *h, const char *name, char out[64]) {
     char *(*fn)(void);
-    *(void **)&fn = symbol(h, "openblas_get_corename");
+    *(void **)&fn = symbol(h, name);
     snprintf(out, 64, "%s", fn ? fn() : "");
 }
 
@@ -130,7 +131,8 @@ static bool adopt(void *h, const char *name, struct gemm_info *info) {
         snprintf(info->why, sizeof info->why, "%s gave wrong numbers when two threads multiplied at once", name);
         return false;
     }
-    core_of(h, info->core);
+    text_of(h, "openblas_get_corename", info->core);
+    text_of(h, "openblas_get_config", info->version);
     sgemm = fn;
     snprintf(info->library, sizeof info->library, "%s", name);
     return true;
@@ -198,7 +200,7 @@ int gemm_own_guess(char core[64]) {
     if (wish) setenv("OPENBLAS_CORETYPE", wish, 1);
     free(wish);
     if (!h) return -1;
-    core_of(h, core);
+    text_of(h, "openblas_get_corename", core);
     dlclose(h);
 #endif
     return core[0] ? 0 : -1;

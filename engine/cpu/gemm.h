@@ -10,7 +10,7 @@
 #include "src/base/err.h"
 
 struct gemm_info {
-    char library[256], core[64], why[256]; /* library "" : none, plain kernel */
+    char library[256], core[64], version[64], why[256]; /* library "" : none, plain kernel; version as it calls itself, "": it does not */
     bool corrected; /* the library's own guess was replaced */
     double probe_ms;
 };

@@ -52,7 +52,7 @@ static void bind(struct plan *p) {
         x->node = &p->g->node[p->step_node[s]]; /* the graph may have grown since */
         for (int j = 0; j < x->n_in; j++) set_view(p, &x->in[j], x->node->in[j]);
         for (int j = 0; j < x->n_out; j++) set_view(p, &x->out[j], x->node->out[j]);
-        x->scratch = p->scratch_mem;
+        x->scratch = p->scratch_mem, x->products = p->g->products;
     }
     shapes(p, &p->now);
     p->bound = true;

@@ -10,6 +10,7 @@
 #include "src/base/val.h"
 
 struct op;
+struct products;
 
 enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE }; /* BUFFERS: running statistics, after each micro-batch */
 struct node {
@@ -41,6 +42,7 @@ struct graph {
     bool training; /* random ops act */
     enum dtype real; /* DT_F32; DT_F64 for gradient checks and references */
     enum dtype half; /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
+    const struct products *products; /* which routes compute its products (choose.h), borrowed; NULL: by shape */
     uint64_t seed;
     enum phase phase; /* of nodes added from now on */
     const char *path; /* layer path of nodes added from now on */

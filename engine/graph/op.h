@@ -47,6 +47,7 @@ struct exec { /* everything a kernel sees */
     size_t scratch_bytes;
     uint64_t stream, step; /* random numbers: rng_*(stream, step, element) */
     const struct extents *x;
+    const struct products *products; /* as graph.products */
 };
 struct cost {
     double flop, macs, bytes;

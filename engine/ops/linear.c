@@ -1,6 +1,7 @@
 /* The product with a weight in PyTorch's layout: y (.., out) = x (.., in) weight(out, in)^T + bias(out), optionally through GELU, and its gradients as ops
- * of their own, so that an input that wants no gradient costs nothing. Which kernel of packed.h or the library (tiles of gemm_cut) makes a product is told by its
- * shape alone: many rows share the weight packed once; few rows are packed themselves and multiplied by the weight where it lies. */
+ * of their own, so that an input that wants no gradient costs nothing. Which kernel of packed.h or library (tiles of gemm_cut) makes a product is told by the
+ * choice measured for it (choose.h), else by its shape alone: many rows share the weight packed once; few rows are packed themselves and multiplied by the
+ * weight where it lies. */
 #include <math.h>
 #include <string.h>
 
@@ -14,10 +15,21 @@ struct linear_args {
     int act;
 };
 enum how { LIBRARY, FEW, MANY };
+struct way {
+    enum how how;
+    gemm_fn gemm; /* LIBRARY */
+};
 /* (m, n) from k products each */
-static enum how how(int64_t m, int64_t n, int64_t k) {
+static enum how by_shape(int64_t m, int64_t n, int64_t k) {
     if (m < 24 || n < 32 || k < 32) return LIBRARY;
     return m <= 384 && m * k <= 1 << 18 ? FEW : MANY; /* few: the rows stay in the second cache */
+}
+/* rows of x and dy; weight (out, in) */
+static struct way way_of(const struct exec *x, enum product_op what, int64_t rows, int64_t out, int64_t in) {
+    const struct route *r = choose_route(x->products, what, rows, out, in);
+    if (r && r->gemm) return (struct way){LIBRARY, r->gemm};
+    enum how h = what == PRODUCT_Y ? by_shape(rows, out, in) : what == PRODUCT_DX ? by_shape(rows, in, out) : by_shape(out, in, rows);
+    return (struct way){h, gemm_f32};
 }
 static int64_t tile_rows(int64_t m) { return m >= 16 * 192 ? 192 : m >= 8 * 96 ? 96 : 48; } /* multiples of every MM_MR */
 #define FEW_TILE 48 /* rows of the weight in a tile of few rows of x */
@@ -69,7 +81,7 @@ static void linear_ref(const struct exec *x) {
 static int64_t linear_pack_tiles(const struct exec *x) {
     if (linear_half(x)) return ISA(linear_half_tiles)(x, PRODUCT_Y);
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
-    enum how h = how(m, n, k);
+    enum how h = way_of(x, PRODUCT_Y, m, n, k).how;
     return h == LIBRARY ? 0 : kit_tiles(h == FEW ? m : n, PACKED_COLS);
 }
 static void linear_pack(const struct exec *x, int64_t lo, int64_t hi) {
@@ -78,13 +90,13 @@ static void linear_pack(const struct exec *x, int64_t lo, int64_t hi) {
         return;
     }
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
-    bool few = how(m, n, k) == FEW;
+    bool few = way_of(x, PRODUCT_Y, m, n, k).how == FEW;
     ISA(packed_put_tiles)(true, few ? x->in[0].data : x->in[1].data, k, k, few ? m : n, lo, hi, x->scratch);
 }
 static int64_t linear_tiles(const struct exec *x) {
     if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_Y);
     int64_t m = kit_rows(&x->in[0]), k = kit_last(&x->in[0]), n = x->in[1].n[0];
-    enum how h = how(m, n, k);
+    enum how h = way_of(x, PRODUCT_Y, m, n, k).how;
     if (h != LIBRARY) return h == FEW ? kit_tiles(n, FEW_TILE) : kit_tiles(m, tile_rows(m));
     struct gemm_cut c = gemm_cut(m, n, k);
     return c.nr * c.nc;
@@ -99,12 +111,12 @@ static void linear_run(const struct exec *x, int64_t lo, int64_t hi) {
     const float *a = x->in[0].data, *w = x->in[1].data, *b = kit_has(x, 2) ? x->in[2].data : NULL;
     float *y = x->out[0].data;
     enum packed_act act = (enum packed_act)((const struct linear_args *)x->attr)->act;
-    enum how h = how(m, n, k);
-    if (h == FEW) {
+    struct way way = way_of(x, PRODUCT_Y, m, n, k);
+    if (way.how == FEW) {
         ISA(packed_few)(m, k, x->scratch, w, b, act, y, n, lo * FEW_TILE, kit_min(n, hi * FEW_TILE));
         return;
     }
-    if (h == MANY) {
+    if (way.how == MANY) {
         int64_t from = lo * tile_rows(m), to = kit_min(m, hi * tile_rows(m));
         ISA(packed_gemm_act)(to - from, n, k, a + from * k, k, x->scratch, b, act, y + from * n, n);
         return;
@@ -114,7 +126,7 @@ static void linear_run(const struct exec *x, int64_t lo, int64_t hi) {
         int64_t r = t / c.nc * c.rows, q = t % c.nc * c.cols, rows = kit_min(c.rows, m - r), cols = kit_min(c.cols, n - q);
         if (b)
             for (int64_t i = 0; i < rows; i++) memcpy(y + (r + i) * n + q, b + q, (size_t)cols * sizeof(float));
-        gemm_f32(false, true, rows, cols, k, 1, a + r * k, k, w + q * k, k, b ? 1 : 0, y + r * n + q, n);
+        way.gemm(false, true, rows, cols, k, 1, a + r * k, k, w + q * k, k, b ? 1 : 0, y + r * n + q, n);
         ISA(packed_activate)(act, y + r * n + q, n, rows, cols);
     }
 }
@@ -142,7 +154,7 @@ static void dx_ref(const struct exec *x) {
 }
 static int64_t dx_pack_tiles(const struct exec *x) {
     if (linear_half(x)) return ISA(linear_half_tiles)(x, PRODUCT_DX);
-    return how(kit_rows(&x->in[0]), x->in[1].n[1], x->in[1].n[0]) == MANY ? kit_tiles(x->in[1].n[1], PACKED_COLS) : 0;
+    return way_of(x, PRODUCT_DX, kit_rows(&x->in[0]), x->in[1].n[0], x->in[1].n[1]).how == MANY ? kit_tiles(x->in[1].n[1], PACKED_COLS) : 0;
 }
 static void dx_pack(const struct exec *x, int64_t lo, int64_t hi) {
     if (linear_half(x)) {
@@ -155,7 +167,7 @@ static void dx_pack(const struct exec *x, int64_t lo, int64_t hi) {
 static int64_t dx_tiles(const struct exec *x) {
     if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_DX);
     int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
-    enum how h = how(m, k, n);
+    enum how h = way_of(x, PRODUCT_DX, m, n, k).how;
     if (h != LIBRARY) return h == FEW ? kit_tiles(k, NN_TILE) : kit_tiles(m, tile_rows(m));
     struct gemm_cut c = gemm_cut(m, k, n);
     return c.nr * c.nc;
@@ -168,13 +180,13 @@ static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
     const float *d = x->in[0].data, *w = x->in[1].data;
     float *y = x->out[0].data;
-    enum how h = how(m, k, n);
-    if (h == FEW) {
+    struct way way = way_of(x, PRODUCT_DX, m, n, k);
+    if (way.how == FEW) {
         int64_t from = lo * NN_TILE, to = kit_min(k, hi * NN_TILE);
         ISA(packed_nn)(m, to - from, n, d, n, w + from, k, y + from, k);
         return;
     }
-    if (h == MANY) {
+    if (way.how == MANY) {
         int64_t from = lo * tile_rows(m), to = kit_min(m, hi * tile_rows(m));
         ISA(packed_gemm)(to - from, k, n, d + from * n, n, x->scratch, NULL, y + from * k, k);
         return;
@@ -182,7 +194,7 @@ static void dx_run(const struct exec *x, int64_t lo, int64_t hi) {
     struct gemm_cut c = gemm_cut(m, k, n);
     for (int64_t t = lo; t < hi; t++) {
         int64_t r = t / c.nc * c.rows, q = t % c.nc * c.cols;
-        gemm_f32(false, false, kit_min(c.rows, m - r), kit_min(c.cols, k - q), n, 1, d + r * n, n, w + q, k, 0, y + r * k + q, k);
+        way.gemm(false, false, kit_min(c.rows, m - r), kit_min(c.cols, k - q), n, 1, d + r * n, n, w + q, k, 0, y + r * k + q, k);
     }
 }
 static void dx_cost(const struct exec *x, struct cost *c) {
@@ -222,7 +234,7 @@ static void dw_pack(const struct exec *x, int64_t lo, int64_t hi) { ISA(linear_h
 static int64_t dw_tiles(const struct exec *x) {
     if (linear_half(x)) return ISA(linear_half_tiles2)(x, PRODUCT_DW);
     int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
-    if (how(n, k, m) != LIBRARY) return kit_tiles(n, TN_TILE) * kit_tiles(k, TN_TILE);
+    if (way_of(x, PRODUCT_DW, m, n, k).how != LIBRARY) return kit_tiles(n, TN_TILE) * kit_tiles(k, TN_TILE);
     struct gemm_cut c = gemm_cut(n, k, m);
     return c.nr * c.nc;
 }
@@ -234,7 +246,8 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
     int64_t m = kit_rows(&x->in[0]), n = x->out[0].n[0], k = x->out[0].n[1];
     const float *d = x->in[0].data, *a = x->in[1].data;
     float *y = x->out[0].data;
-    if (how(n, k, m) != LIBRARY) {
+    struct way way = way_of(x, PRODUCT_DW, m, n, k);
+    if (way.how != LIBRARY) {
         for (int64_t t = lo, across = kit_tiles(k, TN_TILE); t < hi; t++) {
             int64_t r = t / across * TN_TILE, q = t % across * TN_TILE;
             ISA(packed_tn)(kit_min(TN_TILE, n - r), kit_min(TN_TILE, k - q), m, d + r, n, a + q, k, y + r * k + q, k);
@@ -246,7 +259,7 @@ static void dw_run(const struct exec *x, int64_t lo, int64_t hi) {
         int64_t r = t / c.nc * c.rows, q = t % c.nc * c.cols, rows = kit_min(c.rows, n - r), cols = kit_min(c.cols, k - q);
         if (m == 0)
             for (int64_t i = 0; i < rows; i++) memset(y + (r + i) * k + q, 0, (size_t)cols * sizeof(float));
-        else gemm_f32(true, false, rows, cols, m, 1, d + r, n, a + q, k, 0, y + r * k + q, k);
+        else way.gemm(true, false, rows, cols, m, 1, d + r, n, a + q, k, 0, y + r * k + q, k);
     }
 }
 static void dw_cost(const struct exec *x, struct cost *c) {

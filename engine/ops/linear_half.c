@@ -17,7 +17,7 @@ struct mul {
 };
 
 static struct half_mat mat(const struct view *v, int64_t ld) { return (struct half_mat){v->data, ld, v->dtype}; }
-static struct mul mul_of(const struct exec *x, enum product what) {
+static struct mul mul_of(const struct exec *x, enum product_op what) {
     const struct view *in = x->in, *out = &x->out[0];
     if (what == PRODUCT_Y) {
         int64_t k = kit_last(&in[0]), n = in[1].n[0];
@@ -32,7 +32,7 @@ static struct mul mul_of(const struct exec *x, enum product what) {
 }
 static int64_t tile_rows(int64_t m) { return m >= 16 * 192 ? 192 : m >= 8 * 96 ? 96 : 48; } /* multiples of every MM_MR */
 
-void ISA(linear_half_shape)(struct shaping *s, enum product what, int64_t n, struct dim k) {
+void ISA(linear_half_shape)(struct shaping *s, enum product_op what, int64_t n, struct dim k) {
     const struct tensor *w = what == PRODUCT_DW ? &s->out[0] : s->in[1];
     if (s->g->half == DT_F32 || w->dim[0].k < LEAST || w->dim[1].k < LEAST) return;
     s->half = true;
@@ -43,19 +43,19 @@ void ISA(linear_half_shape)(struct shaping *s, enum product what, int64_t n, str
     if (k.axis == AXIS_ONE) s->scratch_fixed += (size_t)bytes.k, s->scratch = (struct dim){0};
     else s->scratch_fixed += ISA(half_size)(2, n), s->scratch = bytes; /* an odd number of rows is rounded up */
 }
-int64_t ISA(linear_half_tiles)(const struct exec *x, enum product what) {
+int64_t ISA(linear_half_tiles)(const struct exec *x, enum product_op what) {
     struct mul p = mul_of(x, what);
     return p.m > 0 ? kit_tiles(p.n, COLS) : 0;
 }
-void ISA(linear_half_run)(const struct exec *x, enum product what, int64_t lo, int64_t hi) {
+void ISA(linear_half_run)(const struct exec *x, enum product_op what, int64_t lo, int64_t hi) {
     struct mul p = mul_of(x, what);
     ISA(half_put)(x->node->half, p.tb, p.b, p.k, p.n, lo * COLS, kit_min(p.n, hi * COLS), x->scratch);
 }
-int64_t ISA(linear_half_tiles2)(const struct exec *x, enum product what) {
+int64_t ISA(linear_half_tiles2)(const struct exec *x, enum product_op what) {
     struct mul p = mul_of(x, what);
     return kit_tiles(p.m, tile_rows(p.m));
 }
-void ISA(linear_half_run2)(const struct exec *x, enum product what, int64_t lo, int64_t hi) {
+void ISA(linear_half_run2)(const struct exec *x, enum product_op what, int64_t lo, int64_t hi) {
     struct mul p = mul_of(x, what);
     int64_t from = lo * tile_rows(p.m), to = kit_min(p.m, hi * tile_rows(p.m));
     size_t item = p.a.type == DT_F32 ? 4 : 2, item_c = p.c.type == DT_F32 ? 4 : 2;

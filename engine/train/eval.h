@@ -12,6 +12,7 @@ struct eval_spec {
     const struct loss_spec *loss; /* borrowed */
     struct pool *pool;
     enum dtype half; /* as step_spec.half */
+    struct products *products; /* likewise; NULL: its own */
     int64_t batch, batch_tokens; /* batch 0: 256, fewer where texts are long */
     bool probabilities; /* keep them, for auroc, ap, log_loss, brier, ece */
     bool guesses; /* keep the guess of every row */

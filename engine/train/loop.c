@@ -55,7 +55,8 @@ int train_build_step(struct train *t, struct err *e) {
         .accum = t->a.accum > 1,
         .recompute = (enum recompute)t->a.recompute,
         .mixed = t->a.mixup > 0,
-        .half = t->precision.half};
+        .half = t->precision.half,
+        .products = &t->products};
     struct loader_spec ls = {.part = t->part,
         .seed = (uint64_t)t->a.seed,
         .shuffle = t->a.shuffle,
@@ -126,6 +127,7 @@ static struct val *short_values(const struct train *t) {
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
     struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half};
+    spec.products = &t->products;
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
     run_set_state(t->run, RUN_EVALUATING);
     const struct job_ops *ops = t->j->ops;
@@ -431,6 +433,7 @@ static void emit_start(struct train *t) {
     asked_for(t, config);
     val_set(v, "config", config);
     if (t->a.precision != PRECISION_FP32) val_set(v, "precision", precision_val(&t->precision));
+    if (t->products.n) val_set(v, "products", choose_val(&t->products));
     if (t->data->identity) val_set(v, "identity", val_copy(t->data->identity));
     struct val *memory;
     int64_t bytes = (int64_t)step_memory(t->step, &memory), more = t->average ? (int64_t)t->model->bytes : 0;
@@ -492,11 +495,13 @@ static int begin(struct train *t, struct err *e) {
     run_set_state(t->run, RUN_PREPARING);
     run_phase(t->run, "preparing");
     bool again = t->a.resume && t->a.resume->type != VAL_NIL; /* a checkpoint says what was chosen */
+    t->products.pinned = again;
     if (setup(t, e) < 0 || (!again && train_choose_precision(t, e) < 0) || train_build_step(t, e) < 0 || check_memory(t, e) < 0) return -1;
     if (again) {
         train_resume_path(t->j->hub, t->a.resume, path, sizeof path);
         if (train_resume(t, path, e) < 0) return err_wrap(e, "cannot resume from %s", path);
     }
+    t->products.pinned = true; /* evaluation and live edits take what there is: a resumed run does the same */
     emit_start(t);
     t->j->step = t->n_step;
     if (t->n_step > 0)

@@ -43,6 +43,7 @@ static bool find_first(struct train *t, const struct batch *b, int64_t number, c
         .scan = true,
         .mixed = t->a.mixup > 0,
         .half = t->precision.half,
+        .products = &t->products,
         .rows = b->rows};
     memcpy(ss.tokens, b->tokens, sizeof b->tokens);
     struct err e = {0};

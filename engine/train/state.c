@@ -60,6 +60,7 @@ struct val *train_state(const struct train *t) {
     val_set_num(v, "sum_hits", t->sum_hits);
     val_set_int(v, "skipped", t->skipped);
     val_set(v, "precision", precision_val(&t->precision));
+    if (t->products.n) val_set(v, "products", choose_val(&t->products));
     if (t->precision.half == DT_F16) {
         val_set_num(v, "loss_scale", t->a.loss_scale);
         val_set_num(v, "loss_unit", t->loss_unit);
@@ -98,6 +99,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     if (train_average_start(t, e) < 0) return -1;
     if (t->average) t->average->n = val_get_int(v, "averaged", 0), t->average->stale = true;
     if (precision_from(&t->precision, val_get(v, "precision"), e) < 0) return -1;
+    if (choose_from(&t->products, val_get(v, "products"), e) < 0) return -1;
     t->a.precision = t->precision.half == DT_BF16 ? PRECISION_BF16 : t->precision.half == DT_F16 ? PRECISION_FP16 : PRECISION_FP32;
     t->a.loss_scale = val_get_num(v, "loss_scale", t->a.loss_scale);
     t->loss_unit = val_get_num(v, "loss_unit", t->loss_unit);

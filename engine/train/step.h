@@ -3,6 +3,7 @@
 #ifndef HONE_ENGINE_TRAIN_STEP_H
 #define HONE_ENGINE_TRAIN_STEP_H
 
+#include "engine/graph/choose.h"
 #include "engine/model/model.h"
 #include "engine/optims/optim.h"
 #include "engine/train/loss.h"
@@ -19,6 +20,7 @@ struct step_spec {
     enum recompute recompute; /* which activations are computed again in the backward pass */
     bool mixed; /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
     enum dtype half; /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
+    struct products *products; /* borrowed: routes of its products, measured by step_new unless they are pinned; NULL: by shape */
     bool accum; /* gradients are sums over micro-batches: see step_micro */
     bool reference, profile, scan; /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };

@@ -59,6 +59,7 @@ struct train {
     double sum_loss, sum_weight, sum_hits; /* of this epoch */
     struct val *freeze; /* patterns of what is not trained, a list or a word */
     struct precision precision; /* what was chosen */
+    struct products products; /* routes of products, likewise; pinned once the first step is built */
     int64_t good; /* applied steps since the loss scale last changed */
     double loss_unit; /* a power of two near the rows of a step: losses are sums over rows, their scale is that of a mean */
     int due; /* enum train_due: not yet done after the last step */

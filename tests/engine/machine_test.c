@@ -22,6 +22,8 @@ static void doctor(struct hub *h) {
     const char *guess = val_get_str(v, "blas_guess", NULL), *core = val_get_str(v, "blas_core", "");
     if (guess) tap_ok(val_get_bool(v, "blas_corrected", false) == (strcmp(guess, core) != 0), "the library alone would take %s, it runs with %s", guess, core);
     else tap_skip("the library's own guess", "no library that tells");
+    tap_ok(val_len(val_get(v, "routes")) >= 1 && val_get_str(v, "onednn_why", "")[0] && strstr(val_get_str(v, "products", ""), "remembered"),
+        "routes of products: oneDNN %s; %s", val_get_str(v, "onednn_why", ""), val_get_str(v, "products", ""));
     const char *text = val_get_str(v, "text", "");
     tap_ok(strstr(text, "processor") && strstr(text, "multiply-adds") && strstr(text, "at logout"), "a table for people");
     printf("# %.40s...\n", text);
