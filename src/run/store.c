@@ -256,8 +256,9 @@ static bool run_write(struct runs *rs, struct run *r) {
     pthread_mutex_unlock(&rs->lock);
 
     int rc_rows = rows_out(r, &o), rc_meta = meta_out(r, &o);
+    bool said = o.journal.len > 0;
     int rc_text = text_out(r, &st->journal_fd, "journal.lua", &o.journal);
-    if (!rc_text && st->journal_fd >= 0) fdatasync(st->journal_fd);
+    if (!rc_text && said) fdatasync(st->journal_fd);
     if (!rc_text) rc_text = text_out(r, &st->log_fd, "log.txt", &o.log);
     if (o.ended && st->metrics_fd >= 0) fdatasync(st->metrics_fd);
     int rc = rc_rows ? rc_rows : rc_meta ? rc_meta : rc_text;
