@@ -374,7 +374,7 @@ void run_now(struct run *r, struct run_now *out) {
         .version = r->version};
     copy_text(out->name, sizeof out->name, r->name);
     copy_text(out->model, sizeof out->model, r->model);
-    copy_text(out->phase, sizeof out->phase, r->phase);
+    copy_text(out->phase, sizeof out->phase, r->ended ? "" : r->phase);
     for (int i = 0; i < r->n_series; i++) {
         struct run_metric *m = &out->metric[i];
         copy_text(m->name, sizeof m->name, series_name(r->series[i]));
