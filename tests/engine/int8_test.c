@@ -429,7 +429,10 @@ static void hostile(const char *dir) {
         for (size_t t = 0; read && t < f.n; t++) {
             struct st_tensor *s = &f.tensor[t];
             if (strcmp(s->name, files[i].name) == 0) {
-                if (files[i].d == DT_N) continue;
+                if (files[i].d == DT_N) {
+                    free((char *)(uintptr_t)s->name);
+                    continue;
+                }
                 s->dtype = files[i].d, s->dim[0] = files[i].rows, s->data = zero;
                 s->bytes = dtype_bytes(s->dtype, s->dim[0] * (s->ndim > 1 ? s->dim[1] : 1));
             }
@@ -440,7 +443,7 @@ static void hostile(const char *dir) {
         e = (struct err){0};
         l = model_load(path, &e);
         tap_ok(!l && strstr(e.text, files[i].says), "refused: %s", e.text);
-        if (n < all) f.n = n; /* the dropped one's name is given up */
+        if (n < all) f.n = n; /* the dropped one's name is free already */
         st_release(&f);
         model_free(m), model_free(l);
         free(zero);
