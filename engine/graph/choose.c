@@ -12,7 +12,6 @@
 
 #include "engine/cpu/dnnl.h"
 #include "engine/cpu/gemm.h"
-#include "engine/cpu/pool.h"
 #include "engine/graph/derive.h"
 #include "engine/graph/op.h"
 #include "engine/graph/plan.h"
@@ -44,7 +43,7 @@ static int log2_up(int64_t v) {
 static double flop_of(int64_t rows, int64_t out, int64_t in) { return 2 * (double)rows * (double)out * (double)in; }
 
 static bool same_shape(const struct choice *a, const struct choice *b) {
-    return a->what == b->what && a->rows == b->rows && a->out == b->out && a->in == b->in && a->threads == b->threads;
+    return a->what == b->what && a->rows == b->rows && a->out == b->out && a->in == b->in;
 }
 static const struct choice *find(const struct choice *list, int n, const struct choice *want) {
     for (int i = 0; i < n; i++)
@@ -115,7 +114,6 @@ static struct val *list_val(const struct choice *c, int n) {
         val_set_int(v, "rows", c[i].rows);
         val_set_int(v, "out", c[i].out);
         val_set_int(v, "in", c[i].in);
-        val_set_int(v, "threads", c[i].threads);
         val_set_str(v, "route", routes[c[i].route].name);
         val_push(l, v);
     }
@@ -125,10 +123,9 @@ static struct val *list_val(const struct choice *c, int n) {
 static int entry(const struct val *v, struct choice *c, struct err *e) {
     const char *what = val_get_str(v, "product", ""), *route = val_get_str(v, "route", "");
     int w = 0;
-    *c = (struct choice){
-        0, val_get_int(v, "rows", 0), val_get_int(v, "out", 0), val_get_int(v, "in", 0), -1, (int)fmin(fmax((double)val_get_int(v, "threads", 0), 0), 1 << 20)};
+    *c = (struct choice){0, val_get_int(v, "rows", 0), val_get_int(v, "out", 0), val_get_int(v, "in", 0), -1};
     while (w < (int)LEN(product_names) && strcmp(product_names[w], what) != 0) w++;
-    bool ok = w < (int)LEN(product_names) && c->rows > 0 && c->rows <= (int64_t)1 << 40 && c->out > 0 && c->in > 0 && c->threads > 0;
+    bool ok = w < (int)LEN(product_names) && c->rows > 0 && c->rows <= (int64_t)1 << 40 && c->out > 0 && c->in > 0;
     if (!ok) return err_set(e, "the choice of a product is not sound: \"%s\" of %" PRId64 " x %" PRId64 " x %" PRId64, what, c->rows, c->out, c->in);
     c->what = (enum product_op)w;
     for (int i = 0; routes[i].name; i++)
@@ -182,7 +179,6 @@ static void recall(const char *folder) {
 struct bed {
     struct graph *g;
     struct plan *p;
-    struct pool *pool;
     struct extents x;
     struct products force;
     struct choice shape;
@@ -203,7 +199,7 @@ static int bed_open(struct bed *b, const struct choice *c, int64_t rows) {
     tid in[2] = {graph_input(b->g, "a", DT_F32, left, 2, -1), graph_input(b->g, "b", DT_F32, right, 2, -1)};
     tid out = graph_add2(b->g, product_names[c->what], in[0], in[1], &e);
     b->g->products = &b->force;
-    struct plan_options o = {.pool = b->pool, .keep = &out, .n_keep = 1};
+    struct plan_options o = {.keep = &out, .n_keep = 1};
     if (out < 0 || !(b->p = plan_new(b->g, &b->x, &o, &e)) || plan_alloc(b->p, &e) < 0) return -1;
     for (int j = 0; j < 2; j++) {
         float *v = plan_data(b->p, in[j]);
@@ -275,7 +271,7 @@ static int by_flop(const void *a, const void *b) {
     if (x->flop != y->flop) return x->flop < y->flop ? 1 : -1;
     return x->c.what != y->c.what ? (int)x->c.what - (int)y->c.what : x->c.out != y->c.out ? (x->c.out < y->c.out ? -1 : 1) : x->c.in < y->c.in ? -1 : 1;
 }
-static int collect(const struct graph *g, const struct extents *max, int threads, struct need *out, int most) {
+static int collect(const struct graph *g, const struct extents *max, struct need *out, int most) {
     struct extents x = *max;
     int n = 0;
     x.n[AXIS_ONE] = 1, x.n[AXIS_R1] = max->n[AXIS_R] + 1;
@@ -287,7 +283,7 @@ static int collect(const struct graph *g, const struct extents *max, int threads
         if (w == (int)LEN(product_names) || d->half != DT_F32) continue;
         const struct tensor *a = graph_tensor(g, d->in[0]), *b = graph_tensor(g, w == PRODUCT_DW ? d->out[0] : d->in[1]);
         int64_t wide = a->dim[a->ndim - 1].k, rows = wide > 0 ? tensor_len(a, &x) / wide : 0;
-        struct need q = {{(enum product_op)w, (int64_t)1 << log2_up(rows), b->dim[0].k, b->dim[1].k, 0, threads}, rows, 0};
+        struct need q = {{(enum product_op)w, (int64_t)1 << log2_up(rows), b->dim[0].k, b->dim[1].k, 0}, rows, 0};
         q.flop = flop_of(rows, q.c.out, q.c.in);
         if (q.flop < LEAST_FLOP || rows > (int64_t)1 << 40) continue;
         while (j < n && !same_shape(&out[j].c, &q.c)) j++;
@@ -299,13 +295,13 @@ static int collect(const struct graph *g, const struct extents *max, int threads
     return n;
 }
 
-int choose_with(struct products *p, const struct graph *g, const struct extents *max, struct pool *pool, const struct choosing *given) {
+int choose_with(struct products *p, const struct graph *g, const struct extents *max, const struct choosing *given) {
     struct need *need = X_NEW(struct need, CHOICES_MAX);
     struct bed *bed = X_NEW(struct bed, 1);
     struct choosing how = *given;
-    int n = collect(g, max, pool ? pool_threads(pool) : 1, need, CHOICES_MAX), measured = 0;
+    int n = collect(g, max, need, CHOICES_MAX), measured = 0;
     double left = how.budget;
-    bed->pool = pool;
+    bool fresh = false;
     if (!how.time) how.time = bed_time, how.ctx = bed;
     if (n) recall(how.folder);
     for (int i = 0; i < n && p->n < CHOICES_MAX; i++) {
@@ -313,14 +309,14 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
         const struct choice *was = find(known.c, known.n, c);
         if (find(p->c, p->n, c)) continue;
         if (was && there(was->route)) c->route = was->route;
-        else if (left <= 0 || measure(c, need[i].rows < TIMED_ROWS ? need[i].rows : TIMED_ROWS, &how, &left) < 0) continue;
-        else {
-            measured++;
-            if (known.n < (int)LEN(known.c)) known.c[known.n++] = *c;
+        else { /* what the budget has no time for goes by shape from now on too: another run must not choose otherwise */
+            if (left > 0 && measure(c, need[i].rows < TIMED_ROWS ? need[i].rows : TIMED_ROWS, &how, &left) == 0) measured++;
+            else c->route = 0;
+            if (known.n < (int)LEN(known.c)) known.c[known.n++] = *c, fresh = true;
         }
         p->c[p->n++] = *c;
     }
-    if (measured && how.folder) save(how.folder);
+    if (fresh && how.folder) save(how.folder);
     bed_release(bed);
     free(bed);
     free(need);
@@ -329,7 +325,7 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
 
 void choose_enable(bool on) { enabled = on; }
 
-int choose_products(struct products *p, const struct graph *g, const struct extents *max, struct pool *pool) {
+int choose_products(struct products *p, const struct graph *g, const struct extents *max) {
     const char *env = getenv("HONE_PRODUCTS");
     struct settings s;
     if (!enabled || p->pinned || (env && strcmp(env, "shape") == 0)) return 0;
@@ -338,7 +334,7 @@ int choose_products(struct products *p, const struct graph *g, const struct exte
     args_release(&settings_kind, &s);
     if (same) return 0;
     char *folder = folder_usual();
-    int n = choose_with(p, g, max, pool, &(struct choosing){.folder = folder, .budget = BUDGET});
+    int n = choose_with(p, g, max, &(struct choosing){.folder = folder, .budget = BUDGET});
     free(folder);
     return n;
 }

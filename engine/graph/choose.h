@@ -6,7 +6,6 @@
 
 #include "engine/graph/graph.h"
 
-struct pool;
 enum product_op { PRODUCT_Y, PRODUCT_DX, PRODUCT_DW }; /* linear, linear_dx, linear_dw */
 typedef void (*gemm_fn)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
     float *c, int64_t ldc);
@@ -22,7 +21,7 @@ enum { CHOICES_MAX = 128 };
 struct choice {
     enum product_op what;
     int64_t rows, out, in; /* weight (out, in); rows: rounded up to a power of two */
-    int route, threads;
+    int route;
 };
 struct products {
     bool pinned; /* nothing is measured any more */
@@ -40,11 +39,12 @@ struct choosing {
     const char *folder; /* where choices are remembered; NULL: nowhere */
     double budget; /* seconds for all new shapes */
 };
-/* Adds the choices for the products of g at these extents, remembered ones or new ones, largest products first. Returns how many were measured. */
-int choose_with(struct products *p, const struct graph *g, const struct extents *max, struct pool *pool, const struct choosing *how);
+/* Measured on one thread, whatever the number of threads is: bits must not depend on it.
+ * Adds the choices for the products of g at these extents, remembered ones or new ones, largest products first. Returns how many were measured. */
+int choose_with(struct products *p, const struct graph *g, const struct extents *max, const struct choosing *how);
 /* The same as the program does it; nothing unless choose_enable was called, and nothing where p is pinned or the setting deterministic is on.
  * HONE_PRODUCTS=shape: by shape; HONE_CACHE=off: no file. */
-int choose_products(struct products *p, const struct graph *g, const struct extents *max, struct pool *pool);
+int choose_products(struct products *p, const struct graph *g, const struct extents *max);
 void choose_enable(bool on); /* off at first, so that tests do not depend on time */
 void choose_forget(void); /* what this process remembers */
 

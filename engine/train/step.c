@@ -124,7 +124,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
         .param = spec->model->data,
         .state = train ? spec->optim->l.state : NULL,
         .no_reuse = spec->scan};
-    if (spec->products) choose_products(spec->products, s->g, &s->max, spec->pool);
+    if (spec->products) choose_products(spec->products, s->g, &s->max);
     s->g->products = spec->products;
     s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;

@@ -34,7 +34,7 @@ static const struct extents *extents(int64_t rows) {
 /* The product by this route (by the op's reference where route < 0) into out; its length, 0: it could not run. */
 static int64_t compute(enum product_op what, int64_t rows, int64_t out, int64_t in, int route, int threads, float **result) {
     struct err e = {0};
-    struct products p = {.pinned = true, .n = 1, .c = {{what, rows, out, in, route, 1}}};
+    struct products p = {.pinned = true, .n = 1, .c = {{what, rows, out, in, route}}};
     tid t[3];
     struct graph *g = product(what, out, in, t);
     struct pool *pool = pool_new(threads, &e);
@@ -103,7 +103,7 @@ static int chosen(struct made *m, double budget, const char *folder, int64_t row
     struct products p = {0};
     tid t[3];
     struct graph *g = product(PRODUCT_Y, 256, 128, t);
-    *measured = choose_with(&p, g, extents(rows), NULL, &(struct choosing){made_time, m, folder, budget});
+    *measured = choose_with(&p, g, extents(rows), &(struct choosing){made_time, m, folder, budget});
     graph_free(g);
     return p.n ? p.c[0].route : -1;
 }
@@ -121,9 +121,11 @@ static void clock_decides(void) {
     else tap_skip("the clock decides", "no BLAS here");
     choose_forget();
     int got = chosen(&slow, 0.3, NULL, 400, &n);
-    tap_ok(got == -1 && n == 0 && slow.runs <= 2 * ROUTES, "beyond the budget a product goes by shape, after %d runs", slow.runs);
+    tap_ok(got == OWN && n == 0 && slow.runs <= 2 * ROUTES, "beyond the budget a product goes by shape, after %d runs", slow.runs);
+    runs = slow.runs;
+    tap_ok(chosen(&slow, 100, NULL, 400, &n) == OWN && n == 0 && slow.runs == runs, "and so it does in the next run, which has more time");
     tap_ok(chosen(&tiny, 1, NULL, 8, &n) == -1 && n == 0 && tiny.runs == 0, "a product below 1 MFLOP is not measured");
-    struct products p = {.n = 1, .c = {{PRODUCT_Y, 512, 256, 128, BLAS, 1}}};
+    struct products p = {.n = 1, .c = {{PRODUCT_Y, 512, 256, 128, BLAS}}};
     tap_ok(choose_route(&p, PRODUCT_Y, 512, 256, 128) == &routes[BLAS] && choose_route(&p, PRODUCT_Y, 200, 256, 128) == &routes[BLAS] &&
                !choose_route(&p, PRODUCT_Y, 60, 256, 128) && !choose_route(&p, PRODUCT_Y, 8, 256, 128) && !choose_route(&p, PRODUCT_DX, 512, 256, 128) &&
                !choose_route(NULL, PRODUCT_Y, 512, 256, 128),
@@ -131,16 +133,16 @@ static void clock_decides(void) {
     p = (struct products){0};
     tid t[3];
     struct graph *g = product(PRODUCT_Y, 256, 128, t);
-    tap_ok(choose_products(&p, g, extents(400), NULL) == 0 && p.n == 0, "a program that did not ask for it measures nothing");
+    tap_ok(choose_products(&p, g, extents(400)) == 0 && p.n == 0, "a program that did not ask for it measures nothing");
     choose_forget();
     setenv("HONE_PRODUCTS", "", 1);
     setenv("HONE_CACHE", "off", 1);
     choose_enable(true);
     settings_init();
     setting("deterministic", val_bool(true));
-    tap_ok(choose_products(&p, g, extents(400), NULL) == 0 && p.n == 0, "nor does one that asks for the same kernels always");
+    tap_ok(choose_products(&p, g, extents(400)) == 0 && p.n == 0, "nor does one that asks for the same kernels always");
     setting("deterministic", val_bool(false));
-    n = choose_products(&p, g, extents(400), NULL);
+    n = choose_products(&p, g, extents(400));
     tap_ok(n == 1 && p.n == 1 && p.c[0].route >= 0 && p.c[0].route < ROUTES, "one that asked measures: %s", p.n ? routes[p.c[0].route].name : "nothing");
     setenv("HONE_PRODUCTS", "shape", 1);
     choose_enable(false);
@@ -174,7 +176,7 @@ static void remembered(void) {
     choose_forget();
     tap_ok(chosen(&other, 1, folder, 400, &n) == first && n == 0 && other.runs == 0, "and read by the next program, which measures nothing");
     static const char *const damaged[] = {"{\"format\":\"hone-prod", "[]",
-        "{\"format\":\"hone-products\",\"identity\":\"another machine\",\"choices\":[{\"product\":\"linear\",\"rows\":512,\"out\":256,\"in\":128,\"threads\":1,"
+        "{\"format\":\"hone-products\",\"identity\":\"another machine\",\"choices\":[{\"product\":\"linear\",\"rows\":512,\"out\":256,\"in\":128,"
         "\"route\":\"blas\"}]}",
         "{\"format\":\"hone-products\",\"choices\":7}"};
     for (size_t i = 0; i < LEN(damaged); i++) {
@@ -228,18 +230,15 @@ static void run_of(const char *resume, int64_t steps, char hex[65], char name[64
 /* A cache that says this route for the wide product and its gradients. */
 static void remember(const char *cache, int route) {
     struct made m = {{1, 1, 1}, 0};
-    struct err e = {0};
-    struct pool *pool = pool_new(2, &e);
     choose_forget();
     m.seconds[route] = 1e-3;
     for (int w = 0; w < 3; w++) {
         struct products p = {0};
         tid t[3];
         struct graph *g = product((enum product_op)w, 256, 1500, t);
-        choose_with(&p, g, extents(64), pool, &(struct choosing){made_time, &m, cache, 100});
+        choose_with(&p, g, extents(64), &(struct choosing){made_time, &m, cache, 100});
         graph_free(g);
     }
-    pool_free(pool);
     choose_forget();
 }
 static void resumed(void) {
@@ -276,8 +275,8 @@ static void resumed(void) {
     for (int i = 0; i < 4; i++) val_free(c[i]);
     struct err e = {0};
     struct products p = {0};
-    static const char bad[] = "[{\"product\":\"linear\",\"rows\":-4,\"out\":256,\"in\":128,\"threads\":1,\"route\":\"own\"}]",
-                      gone[] = "[{\"product\":\"linear\",\"rows\":512,\"out\":256,\"in\":128,\"threads\":1,\"route\":\"abacus\"}]";
+    static const char bad[] = "[{\"product\":\"linear\",\"rows\":-4,\"out\":256,\"in\":128,\"route\":\"own\"}]",
+                      gone[] = "[{\"product\":\"linear\",\"rows\":512,\"out\":256,\"in\":128,\"route\":\"abacus\"}]";
     struct val *v = json_parse(bad, strlen(bad), "state", &e);
     tap_ok(v && choose_from(&p, v, &e) < 0 && e.text[0], "a choice that is not sound is a sentence: %s", e.text);
     val_free(v);
