@@ -25,7 +25,7 @@ if [ -n "$found" ]; then mkdir -p data && ln -s "$found" data/all-minilm-l6-v2
 else timeout 300 "$hone" data fetch all-minilm-l6-v2 >out 2>err || { skip "embeddings equal PyTorch's" "$(tail -n1 err | head -c 150)"; finish; }
 fi
 is 2 'is a pretrained model' "it is no data set" -c 'data all-minilm-l6-v2'
-"$hone" run --json "$top_srcdir/tests/cli/minilm.lua" "$top_srcdir/tests/golden/minilm_texts.txt" "$top_srcdir/tests/golden/minilm.npy" >out 2>err
+"$hone" run --json "$top_srcdir/tests/cli/embeddings.lua" "$top_srcdir/tests/golden/minilm_texts.txt" "$top_srcdir/tests/golden/minilm.npy" >out 2>err
 grep -o '"values":{[^}]*}' out | sed 's/^/# /'
 grep -q '"cosine_met":true' out; ok $? "500 embeddings: cosine to PyTorch's at least 0.999999"
 grep -q '"far_met":true' out; ok $? "500 embeddings: no value further than 5e-6 away"
