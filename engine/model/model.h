@@ -15,7 +15,7 @@ struct param {
     enum init init;
     double a;
     bool trainable;
-    bool frozen; /* for now no gradient is made for it */
+    bool frozen; /* left as it is while freeze= names it: no gradient is made for it */
     bool table; /* an embedding table: its gradient is row-sparse */
     enum dtype dtype; /* in memory: f32, or i8 with the scales of its rows in the parameter NAME.scale */
     enum dtype store; /* in files: as in memory, or f16, bf16 for f32 */

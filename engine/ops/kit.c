@@ -48,6 +48,17 @@ void kit_partials(struct shaping *s, const struct tensor *t, int64_t grain) {
     s->scratch_fixed = 64;
 }
 
+bool kit_sums(struct shaping *s, const struct tensor *t, int64_t work) {
+    struct dim rows;
+    if (!kit_flat(t, 0, t->ndim - 1, &rows)) return false;
+    kit_one(&s->out[0], t->dtype);
+    kit_one(&s->out[1], t->dtype);
+    s->scratch = (struct dim){(int64_t)sizeof(double) * (rows.k / kit_grain(work, t->dim[t->ndim - 1].k) + 1), rows.axis};
+    s->scratch_fixed = 64;
+    s->n_out = 2;
+    return true;
+}
+
 bool kit_needs(const struct graph *g, tid t) { return t >= 0 && graph_tensor(g, t)->needs_grad; }
 
 struct val *kit_dims_val(const struct tensor *t) {

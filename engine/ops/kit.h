@@ -12,6 +12,8 @@ void kit_like(struct tensor *out, const struct tensor *t); /* shape, dtype, offs
 void kit_one(struct tensor *out, enum dtype d); /* () */
 bool kit_flat(const struct tensor *t, int from, int to, struct dim *d); /* product of extents from..to-1; false: two symbols or too large */
 void kit_partials(struct shaping *s, const struct tensor *t, int64_t grain); /* scratch: one double a tile of `grain` elements, twice */
+/* The outputs sum and weight of a loss over vectors (.., n), and scratch for one double a tile of about `work` elements; false: two symbols or too large */
+bool kit_sums(struct shaping *s, const struct tensor *t, int64_t work);
 bool kit_needs(const struct graph *g, tid t); /* wants a gradient */
 /* A shape as arguments `k` and `axis`, for ops whose output shape no input has (gradients of pooling, slicing, sums). */
 struct kit_dims {

@@ -24,14 +24,8 @@ static bool vectors(const struct shaping *s, int mark) {
     return kit_float(s, 0) && kit_float(s, 1) && x->ndim >= 1 && kit_same(x, s->in[1]) && (!m || (kit_float(s, mark) && m->ndim == x->ndim - 1));
 }
 static int cos_shape(struct shaping *s, struct err *e) {
-    struct dim rows;
-    if (!vectors(s, 2) || !kit_flat(s->in[0], 0, s->in[0]->ndim - 1, &rows))
+    if (!vectors(s, 2) || !kit_sums(s, s->in[0], WORK))
         return err_set(e, "needs two tensors of vectors (.., n) of one shape and optionally a mark for each pair");
-    kit_one(&s->out[0], s->in[0]->dtype);
-    kit_one(&s->out[1], s->in[0]->dtype);
-    s->scratch = (struct dim){(int64_t)sizeof(double) * (rows.k / kit_grain(WORK, s->in[0]->dim[s->in[0]->ndim - 1].k) + 1), rows.axis};
-    s->scratch_fixed = 64;
-    s->n_out = 2;
     return 0;
 }
 static int cos_grad_shape(struct shaping *s, struct err *e) {

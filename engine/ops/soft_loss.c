@@ -17,13 +17,7 @@ static bool pair_ok(const struct shaping *s) {
            s->in[0]->dim[s->in[0]->ndim - 1].k > 0;
 }
 static int kl_shape(struct shaping *s, struct err *e) {
-    struct dim rows;
-    if (!pair_ok(s) || !kit_flat(s->in[0], 0, s->in[0]->ndim - 1, &rows)) return err_set(e, "needs logits (.., classes) and a target of their shape");
-    kit_one(&s->out[0], s->in[0]->dtype);
-    kit_one(&s->out[1], s->in[0]->dtype);
-    s->scratch = (struct dim){(int64_t)sizeof(double) * (rows.k / kit_grain(WORK, s->in[0]->dim[s->in[0]->ndim - 1].k) + 1), rows.axis};
-    s->scratch_fixed = 64;
-    s->n_out = 2;
+    if (!pair_ok(s) || !kit_sums(s, s->in[0], WORK)) return err_set(e, "needs logits (.., classes) and a target of their shape");
     return 0;
 }
 static int kl_grad_shape(struct shaping *s, struct err *e) {

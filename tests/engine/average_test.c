@@ -2,23 +2,11 @@
  * the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it gives the same bits; no allocation in steps. */
 #include "config.h"
 
+#include "tests/engine/allocations.h"
 #include "tests/engine/step_fix.h"
 #include "tests/engine/train_fix.h"
 
 #include "engine/train/average.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define COUNTED 1
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
-static _Atomic long allocations;
-static void *counted(void *p) {
-    allocations++;
-    return p;
-}
-void *malloc(size_t n) { return counted(__libc_malloc(n)); }
-void *calloc(size_t n, size_t m) { return counted(__libc_calloc(n, m)); }
-void *realloc(void *p, size_t n) { return counted(__libc_realloc(p, n)); }
-#endif
 
 static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":32},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
 

@@ -192,21 +192,7 @@ static void remembered(void) {
 }
 
 /* ---- with a run ---- */
-static struct handle wide_model(struct handle d) {
-    struct val *t = val_table();
-    struct err e;
-    val_set(t, "input", val_handle(d));
-    val_push(t, layer("linear", 1500));
-    val_push(t, layer("relu", 0));
-    val_push(t, layer("linear", 256));
-    val_push(t, layer("relu", 0));
-    val_push(t, layer("linear", 3));
-    struct val *m = call("model", t, &e);
-    if (!m) printf("# %s\n", e.text);
-    struct handle h = m ? m->u.h : (struct handle){0};
-    val_free(m);
-    return h;
-}
+static struct handle wide_model(struct handle d) { return dense_model(d, 1500, 256, "relu"); }
 /* Trains with what this process remembers; choices: those of the checkpoint's state, caller frees. */
 static void run_of(const char *resume, int64_t steps, char hex[65], char name[64], struct val **choices) {
     struct err e = {0};

@@ -16,21 +16,7 @@ static struct val *parse(const char *text) {
 }
 
 /* 12 -> 400 -> 24 -> 3: the first two matrices are large enough for moments of 8 bits. */
-static struct handle wide_model(struct handle d) {
-    struct val *t = val_table();
-    struct err e;
-    val_set(t, "input", val_handle(d));
-    val_push(t, layer("linear", 400));
-    val_push(t, layer("relu", 0));
-    val_push(t, layer("linear", 24));
-    val_push(t, layer("relu", 0));
-    val_push(t, layer("linear", 3));
-    struct val *m = call("model", t, &e);
-    if (!m) printf("# %s\n", e.text);
-    struct handle h = m ? m->u.h : (struct handle){0};
-    val_free(m);
-    return h;
-}
+static struct handle wide_model(struct handle d) { return dense_model(d, 400, 24, "relu"); }
 
 static struct val *args_of(struct handle m, struct handle d, const char *optim, int64_t steps) {
     struct val *t = val_table();

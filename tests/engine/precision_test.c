@@ -125,21 +125,7 @@ static void forced(void) {
 
 /* ---- through the training job ---- */
 
-static struct handle wide_model(struct handle d) {
-    struct val *t = val_table();
-    struct err e;
-    val_set(t, "input", val_handle(d));
-    val_push(t, layer("linear", 64));
-    val_push(t, layer("relu", 0));
-    val_push(t, layer("linear", 64));
-    val_push(t, layer("gelu", 0));
-    val_push(t, layer("linear", 3));
-    struct val *m = call("model", t, &e);
-    if (!m) printf("# %s\n", e.text);
-    struct handle h = m ? m->u.h : (struct handle){0};
-    val_free(m);
-    return h;
-}
+static struct handle wide_model(struct handle d) { return dense_model(d, 64, 64, "gelu"); }
 static struct val *asked(struct handle m, struct handle d, const char *precision) {
     struct val *a = train_args(m, d, 3);
     val_set_str(a, "precision", precision);

@@ -1,23 +1,13 @@
 /* Recompute: the same bits of every gradient and weight with and without it, on transformers, residual nets with batch normalisation and plain nets, all with dropout,
  * at several thread counts, together with accumulation; less memory by at least 65 % of the activations on an encoder of 12 layers, as planned; no
  * allocation in steps. The times beside it are printed, not judged. */
+#include "config.h"
+
 #include <stdatomic.h>
 
+#include "tests/engine/allocations.h"
 #include "tests/engine/step_fix.h"
 #include "src/base/thread.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define COUNTED 1
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
-static _Atomic long allocations;
-static void *counted(void *p) {
-    allocations++;
-    return p;
-}
-void *malloc(size_t n) { return counted(__libc_malloc(n)); }
-void *calloc(size_t n, size_t m) { return counted(__libc_calloc(n, m)); }
-void *realloc(void *p, size_t n) { return counted(__libc_realloc(p, n)); }
-#endif
 
 #define BLOCK "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":192,\"dropout\":0.2}"
 #define PRE "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":96,\"dropout\":0.2,\"pre\":true,\"gated\":true,\"act\":\"silu\",\"causal\":true,\"rope\":10000}"

@@ -116,6 +116,23 @@ static __attribute__((unused)) struct handle make_model(struct handle d, bool ex
     return h;
 }
 
+/* Linear layers of a and b units with relu and `act` behind them, then three outputs. */
+static __attribute__((unused)) struct handle dense_model(struct handle d, int64_t a, int64_t b, const char *act) {
+    struct val *t = val_table();
+    struct err e;
+    val_set(t, "input", val_handle(d));
+    val_push(t, layer("linear", a));
+    val_push(t, layer("relu", 0));
+    val_push(t, layer("linear", b));
+    val_push(t, layer(act, 0));
+    val_push(t, layer("linear", 3));
+    struct val *m = call("model", t, &e);
+    if (!m) printf("# %s\n", e.text);
+    struct handle h = m ? m->u.h : (struct handle){0};
+    val_free(m);
+    return h;
+}
+
 static __attribute__((unused)) struct val *train_args(struct handle m, struct handle d, int64_t epochs) {
     struct val *t = val_table(), *o = val_table(), *s = val_table(), *w = val_table();
     val_set(t, "model", val_handle(m));

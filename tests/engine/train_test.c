@@ -7,27 +7,8 @@
 #include <unistd.h>
 
 #include "engine/cpu/pool.h"
+#include "tests/engine/allocations.h"
 #include "tests/engine/train_fix.h"
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define COUNTS 1
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-static _Atomic long allocations;
-void *malloc(size_t n) {
-    atomic_fetch_add(&allocations, 1);
-    return __libc_malloc(n);
-}
-void *calloc(size_t n, size_t size) {
-    atomic_fetch_add(&allocations, 1);
-    return __libc_calloc(n, size);
-}
-void *realloc(void *p, size_t n) {
-    atomic_fetch_add(&allocations, 1);
-    return __libc_realloc(p, n);
-}
-#endif
 
 static void threads(void) {
     char first[65], hex[65];
@@ -264,7 +245,7 @@ static void early(void) {
 
 /* ---- no allocation in a step ---- */
 static void allocations_of_steps(void) {
-#ifdef COUNTS
+#ifdef COUNTED
     struct err e = {0};
     struct dataset *d = make_data(500, 0, -1, 0);
     struct handle h = objects_add_data(d), mh = make_model(h, false);
