@@ -7,39 +7,21 @@
 #include <string.h>
 
 #include "src/base/mem.h"
-#include "ui/private.h"
+#include "ui/rows.h"
 
 static struct ui *bound; /* UI thread only */
 void ui_cmds_bind(struct ui *u) { bound = u; }
 
-static struct ui *need(struct err *e) {
+struct ui *ui_bound(struct err *e) {
     if (!bound) err_set(e, "There is no dashboard here; start hone on a terminal.");
     return bound;
 }
 
-struct none_args {
-    char unused;
-};
-struct pick_args {
-    int what;
-};
-struct find_args {
-    bool back;
-};
-
 const char *const move_names[] = {"up", "down", "left", "right", "pgup", "pgdn", "home", "end", "next", "prev", NULL};
-static const char *const screen_names[] = {"overview", "metrics", "eval", "log", "settings", NULL};
+#define SCREEN_NAME(ID, name) #name,
+static const char *const screen_names[] = {SCREENS(SCREEN_NAME) NULL};
 static const char *const ask_names[] = {"lr", "note", "find", "stop", NULL};
-static const char *const smooth_names[] = {"up", "down", "off", NULL};
 static const char *const glyph_picks[] = {"next", "braille", "half", "line", "ascii", NULL};
-
-#define BEGIN(type)              \
-    const struct type *a = args; \
-    struct ui *u = need(e);      \
-    (void)c;                     \
-    (void)a;                     \
-    if (!u) return -1;           \
-    u->dirty = true
 
 static int screen_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
@@ -102,32 +84,6 @@ static int detach_run(struct call *c, const void *args, struct err *e) {
     u->detach = true;
     return 0;
 }
-static int smooth_run(struct call *c, const void *args, struct err *e) {
-    static const double levels[] = {0, 0.6, 0.9, 0.97, 0.99, 0.999};
-    BEGIN(pick_args);
-    size_t i = 0;
-    while (i + 1 < LEN(levels) && levels[i] < u->smooth) i++;
-    if (a->what == 0 && i + 1 < LEN(levels)) i++;
-    if (a->what == 1 && i > 0) i--;
-    u->smooth = a->what == 2 ? 0 : levels[i];
-    return 0;
-}
-static int axis_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
-    u->log_axis = !u->log_axis;
-    return 0;
-}
-static int outliers_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
-    u->outliers = !u->outliers;
-    memset(u->range, 0, sizeof u->range);
-    return 0;
-}
-static int matrix_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
-    u->matrix = (enum matrix_mode)((u->matrix + 1) % MATRIX_MODES);
-    return 0;
-}
 static int palette_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
     popup_open(u, POP_PALETTE);
@@ -150,52 +106,24 @@ static int ask_run(struct call *c, const void *args, struct err *e) {
     else popup_form(u, a->what == 0 ? FORM_LR : a->what == 1 ? FORM_NOTE : FORM_FIND, NULL);
     return 0;
 }
-static int find_next_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(find_args);
-    if (!u->find[0]) return 0;
-    int64_t top = u->log_top < 0 ? u->n_log : u->log_top;
-    for (int64_t i = top + (a->back ? 1 : -1); log_at(u, i); i += a->back ? 1 : -1)
-        if (strstr(log_at(u, i)->text, u->find)) {
-            u->log_top = i;
-            break;
-        }
-    return 0;
-}
-
-static const struct arg none_table[] = {{0}};
-#define PICK(id, about, names, flags, def)   \
-    static const struct arg id##_table[] = { \
-        {#id, about, NULL, def, ARG_ENUM, offsetof(struct pick_args, what), ARG_POSITIONAL | (flags), 0, 0, 0, names, SRC_NONE}, {0}}
 PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
 PICK(to, "where", move_names, ARG_REQUIRED, NULL);
 PICK(set, "which set", glyph_picks, 0, "next");
-PICK(by, "which way", smooth_names, ARG_REQUIRED, NULL);
 PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
-static const struct arg find_table[] = {{"back", "downwards", NULL, "false", ARG_BOOL, offsetof(struct find_args, back)}, {0}};
-
-#define ROW(id, about, table, type) \
-    static const struct cmd id##_cmd = {{#id, about, "hone." #id "{}", table, sizeof(struct type)}, OWNER_UI, CMD_WHILE_RUNNING, id##_run, NULL}
-#define ROW_EX(id, about, example, table, type) \
-    static const struct cmd id##_cmd = {{#id, about, example, table, sizeof(struct type)}, OWNER_UI, CMD_WHILE_RUNNING, id##_run, NULL}
-ROW(screen, "The visible cells of the dashboard as text", none_table, none_args);
-ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
-ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
-ROW(enter, "Opens what is selected", none_table, none_args);
-ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);
-ROW(zoom, "The selected pane alone, and back", none_table, none_args);
-ROW(freeze, "Freezes the display; the run goes on", none_table, none_args);
-ROW(glyphs, "Sets or changes the glyph set", set_table, pick_args);
-ROW(redraw, "Repaints the screen", none_table, none_args);
-ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_args);
-ROW_EX(smooth, "Smoothing of the charts", "hone.smooth{\"up\"}", by_table, pick_args);
-ROW(axis, "Logarithmic y axis on and off", none_table, none_args);
-ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, none_args);
-ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
-ROW(palette, "Opens the list of everything", none_table, none_args);
-ROW(help_keys, "Opens the list of keys", none_table, none_args);
-ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
-ROW_EX(ask, "Opens the form for the learning rate, a note, a search, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
-ROW(find_next, "The next match in the log", find_table, find_args);
+static ROW(screen, "The visible cells of the dashboard as text", none_table, none_args);
+static ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
+static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
+static ROW(enter, "Opens what is selected", none_table, none_args);
+static ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);
+static ROW(zoom, "The selected pane alone, and back", none_table, none_args);
+static ROW(freeze, "Freezes the display; the run goes on", none_table, none_args);
+static ROW(glyphs, "Sets or changes the glyph set", set_table, pick_args);
+static ROW(redraw, "Repaints the screen", none_table, none_args);
+static ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_args);
+static ROW(palette, "Opens the list of everything", none_table, none_args);
+static ROW(help_keys, "Opens the list of keys", none_table, none_args);
+static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
+static ROW_EX(ask, "Opens the form for the learning rate, a note, a search, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
     &smooth_cmd, &axis_cmd, &outliers_cmd, &matrix_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_next_cmd, NULL};

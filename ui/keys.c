@@ -1,4 +1,5 @@
-/* The key table: every binding is a row whose action is a command as text. Help, footer and the palette are made from it. */
+/* The key table: every binding is a row whose action is a command as text; those of one screen stand beside its view. Help and
+ * the palette are made from it. */
 #include "config.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ bool keys_has(const struct key_row *r, const char *key) {
 
 const struct key_row *keys_find(const struct ui *u, const char *key) {
     const struct key_row *general = NULL;
-    for (const struct key_row *r = key_rows; r->keys; r++) {
+    for (const struct key_row *r = key_rows(); r->keys; r++) {
         if (!keys_has(r, key)) continue;
         if (strcmp(r->screen, views[u->screen]->name) == 0) return r;
         if (!general && strcmp(r->screen, "*") == 0) general = r;
@@ -28,22 +29,13 @@ const struct key_row *keys_find(const struct ui *u, const char *key) {
 }
 
 void keys_footer(const struct ui *u, struct buf *out) {
-    bool paused = u->now.state == RUN_PAUSED;
-    switch (u->screen) {
-    case SCR_OVERVIEW: buf_addf(out, " ?help :cmd  p %s  l lr  c ckpt  e eval  s stop..  `prompt  q detach", paused ? "resume" : "pause"); break;
-    case SCR_METRICS: buf_adds(out, " ?help :cmd  arrows  z zoom  + - smooth  L log  o outliers  1 overview  q detach"); break;
-    case SCR_EVAL: buf_adds(out, " ?help :cmd  arrows  t counts/row%/col%  e eval  1 overview  q detach"); break;
-    case SCR_LOG: buf_adds(out, " ?help :cmd  arrows  / find  n N next  End follow  1 overview  q detach"); break;
-    default: buf_adds(out, " ?help :cmd  arrows  Enter change  1 overview  q detach"); break;
-    }
+    const char *text = views[u->screen]->footer, *p = strstr(text, "%s");
+    if (!p) p = text + strlen(text);
+    buf_add(out, text, (size_t)(p - text));
+    if (*p) buf_addf(out, "%s%s", u->now.state == RUN_PAUSED ? "resume" : "pause", p + 2);
 }
 
-const struct key_row key_rows[] = {{"overview", "Tab", "move next", "the next metric in the chart", NULL}, {"metrics", "+", "smooth up", "smooth more", NULL},
-    {"metrics", "-", "smooth down", "smooth less", NULL}, {"metrics", "L", "axis", "logarithmic y axis on and off", NULL},
-    {"metrics", "o", "outliers", "y range holds every outlier, or the middle", NULL},
-    {"eval", "t", "matrix", "counts, share of the row, share of the column", NULL}, {"log", "/", "ask find", "find text in the log", NULL},
-    {"log", "n", "find_next", "next match upwards", NULL}, {"log", "N", "find_next back=true", "next match downwards", NULL},
-    {"*", "1", "open overview", "overview", NULL}, {"*", "2", "open metrics", "charts of all metrics", NULL},
+static const struct key_row general[] = {{"*", "1", "open overview", "overview", NULL}, {"*", "2", "open metrics", "charts of all metrics", NULL},
     {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "9", "open log", "events and captured output", NULL},
     {"*", "0", "open settings", "settings", NULL}, {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL},
     {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL}, {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL},
@@ -58,9 +50,21 @@ const struct key_row key_rows[] = {{"overview", "Tab", "move next", "the next me
     {"*", "Tab", "move next", "next pane", NULL}, {"*", "S-Tab", "move prev", "pane before", NULL}, {"*", "Enter", "enter", "open", NULL},
     {"*", "Esc", "back", "back", NULL}, {NULL, NULL, NULL, NULL, NULL}};
 
+enum { KEYS_MAX = 256 };
+
+const struct key_row *key_rows(void) {
+    static struct key_row all[KEYS_MAX + 1]; /* filled by the first call, before threads start */
+    size_t n = 0;
+    if (all[0].keys) return all;
+    for (int s = 0; s < SCR_N; s++)
+        for (const struct key_row *r = views[s]->keys; r && r->keys && n < KEYS_MAX; r++) all[n++] = *r;
+    for (const struct key_row *r = general; r->keys && n < KEYS_MAX; r++) all[n++] = *r;
+    return all;
+}
+
 const struct key *ui_keys(void) {
-    static struct key list[LEN(key_rows)];
-    for (size_t i = 0; key_rows[i].keys; i++)
-        list[i] = (struct key){strcmp(key_rows[i].screen, "*") == 0 ? NULL : key_rows[i].screen, key_rows[i].keys, key_rows[i].command, key_rows[i].help};
+    static struct key list[KEYS_MAX + 1];
+    const struct key_row *r = key_rows();
+    for (size_t i = 0; r[i].keys; i++) list[i] = (struct key){strcmp(r[i].screen, "*") == 0 ? NULL : r[i].screen, r[i].keys, r[i].command, r[i].help};
     return list;
 }

@@ -52,7 +52,7 @@ static int by_score(const void *a, const void *b) { return ((const struct item *
 /* The keys of this screen, those of every screen, and for the palette those of the other screens. */
 static void key_items(struct ui *u) {
     for (int part = 0; part < (u->popup == POP_PALETTE ? 3 : 2); part++)
-        for (const struct key_row *r = key_rows; r->keys; r++) {
+        for (const struct key_row *r = key_rows(); r->keys; r++) {
             bool general = strcmp(r->screen, "*") == 0, here = strcmp(r->screen, views[u->screen]->name) == 0;
             if (part != (here ? 0 : general ? 1 : 2)) continue;
             char detail[96];
@@ -70,7 +70,7 @@ static bool needs_args(const struct cmd *c) {
 
 void list_fill(struct ui *u) {
     size_t keys = 0, settings = 0;
-    while (key_rows[keys].keys) keys++;
+    while (key_rows()[keys].keys) keys++;
     while (settings_kind.args[settings].name) settings++;
     u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + 8);
     u->n_item = 0;

@@ -11,7 +11,15 @@
 #include "ui/term/screen.h"
 #include "ui/ui.h"
 
-enum screen_id { SCR_OVERVIEW, SCR_METRICS, SCR_EVAL, SCR_LOG, SCR_SETTINGS, SCR_N };
+/* The screens in the order of their number keys: ui/views/NAME.c defines view_NAME. */
+#define SCREENS(X)        \
+    X(OVERVIEW, overview) \
+    X(METRICS, metrics)   \
+    X(EVAL, eval)         \
+    X(LOG, log)           \
+    X(SETTINGS, settings)
+#define SCREEN_ID(ID, name) SCR_##ID,
+enum screen_id { SCREENS(SCREEN_ID) SCR_N };
 enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOVE_HOME, MOVE_END, MOVE_NEXT, MOVE_PREV, MOVE_N };
 enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
 enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND };
@@ -36,8 +44,14 @@ struct key_row {
 struct view {
     const char *name, *title;
     void (*draw)(struct ui *u, struct grid *g, struct rect r);
-    void (*move)(struct ui *u, enum move m);
-    void (*enter)(struct ui *u);
+    void (*move)(struct ui *u, enum move m); /* NULL: nothing moves */
+    void (*enter)(struct ui *u); /* NULL: nothing opens */
+    const char *footer; /* its keys in one line; "%s": pause or resume */
+    const struct key_row *keys; /* bindings of this screen only, ended by a row without keys; NULL: none */
+    size_t state_size; /* what u->state[SCREEN] points to: zeroed at start, the view's alone */
+    void (*start)(struct ui *u); /* fills that state; NULL: zeros will do */
+    void (*refresh)(struct ui *u); /* while it is shown: copies what it draws, after the record was read; NULL: nothing */
+    void (*release)(struct ui *u); /* frees what the state holds; NULL: nothing */
 };
 
 struct ui {
@@ -95,12 +109,9 @@ struct ui {
     enum screen_id screen;
     bool zoom, frozen, log_axis, outliers;
     double smooth;
-    int sel, page, cursor; /* metric, first chart, column read */
-    enum matrix_mode matrix;
-    int eval_row, eval_col, eval_top;
-    int64_t log_top; /* first line shown; < 0: follow */
-    char find[128];
-    int set_sel;
+    int sel, cursor; /* metric, column read */
+    char find[128]; /* text looked for in the log */
+    void *state[SCR_N]; /* of each view */
     struct plot_range range[RUN_MAX_METRICS], main_range;
     int main_sel;
     struct bucket bucket[4][PLOT_COLS];
@@ -138,17 +149,23 @@ void drawer_draw(struct ui *u, struct grid *g);
 void list_fill(struct ui *u);
 void list_run(struct ui *u);
 /* keys.c */
-extern const struct key_row key_rows[];
+const struct key_row *key_rows(void); /* all of them, ended by a row without keys */
 const struct key_row *keys_find(const struct ui *u, const char *key);
 bool keys_has(const struct key_row *r, const char *key);
 void keys_footer(const struct ui *u, struct buf *out);
 /* views */
 extern const struct view *const views[SCR_N];
-extern const struct view view_overview, view_metrics, view_eval, view_log, view_settings;
+#define SCREEN_VIEW(ID, name) extern const struct view view_##name;
+SCREENS(SCREEN_VIEW)
 void metric_pair(const struct ui *u, int sel, const char *names[2], int *n); /* a metric and its validation twin */
 void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor);
+/* commands that stand beside their view, for the list in cmds.c */
+extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd; /* views/metrics.c */
+extern const struct cmd matrix_cmd; /* views/eval.c */
+extern const struct cmd find_next_cmd; /* views/log.c */
 /* cmds.c */
 void ui_cmds_bind(struct ui *u);
+struct ui *ui_bound(struct err *e); /* the dashboard of the process; NULL with an error: there is none */
 extern const char *const move_names[];
 
 #endif

@@ -15,7 +15,8 @@
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
 
-const struct view *const views[SCR_N] = {&view_overview, &view_metrics, &view_eval, &view_log, &view_settings};
+#define SCREEN_ROW(ID, name) &view_##name,
+const struct view *const views[SCR_N] = {SCREENS(SCREEN_ROW)};
 
 /* ---- calls ---- */
 
@@ -64,13 +65,13 @@ static void replies_take(struct ui *u) {
 
 /* ---- record to copies ---- */
 
-void ui_refresh(struct ui *u) {
+static void record_read(struct ui *u) {
     struct run *r = runs_current(u->runs);
     u->drawn_version = runs_version(u->runs);
     if (r != u->run) {
         u->run = r;
         u->n_marks = 0;
-        u->sel = u->page = 0;
+        u->sel = 0;
         u->cursor = u->main_sel = -1;
         u->ckpt[0] = u->edited[0] = 0;
         memset(u->range, 0, sizeof u->range);
@@ -93,6 +94,11 @@ void ui_refresh(struct ui *u) {
             if (strcmp(u->now.metric[i].name, "loss") == 0) u->sel = i;
     val_free(u->eval);
     u->eval = run_last_report(r, "eval");
+}
+
+void ui_refresh(struct ui *u) {
+    record_read(u);
+    if (views[u->screen]->refresh) views[u->screen]->refresh(u);
 }
 
 /* ---- drawing ---- */
@@ -379,7 +385,6 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     u->prompt = prompt && prompt->key ? prompt : NULL;
     u->clock = clock_now;
     u->next_event = 1;
-    u->log_top = -1;
     u->cursor = -1;
     u->rows = 24;
     u->cols = 80;
@@ -388,6 +393,10 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     queue_init(&u->replies, 64);
     decode_init(&u->dec);
     u->port = (struct ui_port){u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_last_screen};
+    for (int i = 0; i < SCR_N; i++) {
+        if (views[i]->state_size) u->state[i] = mem_new(1, views[i]->state_size);
+        if (views[i]->start) views[i]->start(u);
+    }
     ui_cmds_bind(u);
     return u;
 }
@@ -404,6 +413,10 @@ void ui_free(struct ui *u) {
     free(u->item);
     val_free(u->start);
     val_free(u->eval);
+    for (int i = 0; i < SCR_N; i++) {
+        if (views[i]->release) views[i]->release(u);
+        free(u->state[i]);
+    }
     free(u);
 }
 

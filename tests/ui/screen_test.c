@@ -29,7 +29,7 @@ static void golden(struct fx *f) {
             buf_clear(&frame);
             fx_frame(f, &frame);
             fx_keys(f, shots[i].keys);
-            f->u->log_top = -1;
+            views[SCR_LOG]->start(f->u); /* follows the end again */
             fx_frame(f, &frame);
             ui_port(f->u)->last_screen(f->u, &text);
             snprintf(path, sizeof path, "%s/tests/ui/golden/%s-%dx%d.txt", src ? src : ".", shots[i].name, sizes[z].cols, sizes[z].rows);
@@ -350,7 +350,7 @@ static void hostile(void) {
 /* Each key's command exists, has a help line, and is on the palette. */
 static void key_table(struct fx *f) {
     int bad = 0, n = 0;
-    for (const struct key_row *r = key_rows; r->keys; r++, n++) {
+    for (const struct key_row *r = key_rows(); r->keys; r++, n++) {
         struct err e = {0};
         struct call *c = call_parse(f->hub, r->command, BY_KEY, &e);
         if (!c || !r->help || !r->help[0] || !c->cmd->kind.help) bad++, printf("# %s: %s\n", r->keys, e.text);

@@ -8,7 +8,12 @@
 
 #include "src/base/mem.h"
 #include "ui/draw/fmt.h"
-#include "ui/private.h"
+#include "ui/rows.h"
+
+struct eval_state {
+    enum matrix_mode mode;
+    int row, col, top; /* selected truth and answer, first class shown */
+};
 
 struct result {
     int n;
@@ -98,6 +103,7 @@ static void classes_draw(struct grid *g, struct rect a, const struct result *r, 
 }
 
 static void summary(struct ui *u, struct grid *g, int row) {
+    const struct eval_state *s = u->state[SCR_EVAL];
     static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece"};
     static const char *const modes[] = {"counts", "row %", "column %"};
     char a[FMT_MAX];
@@ -107,10 +113,11 @@ static void summary(struct ui *u, struct grid *g, int row) {
         if (val_as_num(val_get(u->eval, shown[i]), &v))
             x += 2 + grid_textf(g, row, x + 2, g->cols - 14 - x, (struct style){INK_TEXT, 0}, "%s %s", shown[i], fmt_value(a, v));
     }
-    grid_right(g, row, g->cols - 1, 12, (struct style){INK_DIM, 0}, modes[u->matrix]);
+    grid_right(g, row, g->cols - 1, 12, (struct style){INK_DIM, 0}, modes[s->mode]);
 }
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
+    struct eval_state *s = u->state[SCR_EVAL];
     struct result res;
     if (!u->eval) {
         grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "No evaluation yet; e evaluates now.");
@@ -122,23 +129,23 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, a.row, 1, -1, (struct style){INK_TEXT, 0}, "This evaluation has no confusion matrix.");
         return;
     }
-    if (u->eval_row >= res.n) u->eval_row = res.n - 1;
-    if (u->eval_col >= res.n) u->eval_col = res.n - 1;
+    if (s->row >= res.n) s->row = res.n - 1;
+    if (s->col >= res.n) s->col = res.n - 1;
     int need = 8 + 7 + res.n * 4;
     bool matrix = res.n <= 20 && need <= r.cols && !u->zoom;
     if (matrix) {
         struct matrix m = {res.n, res.v, res.names};
-        draw_matrix(g, (struct rect){a.row, 1, res.n + 1 < a.rows ? res.n + 1 : a.rows, r.cols - 2}, &m, u->matrix, u->eval_row, u->eval_col);
+        draw_matrix(g, (struct rect){a.row, 1, res.n + 1 < a.rows ? res.n + 1 : a.rows, r.cols - 2}, &m, s->mode, s->row, s->col);
         a.row += res.n + 2;
         a.rows -= res.n + 2;
-        u->eval_top = 0;
+        s->top = 0;
     }
-    if (u->eval_top > res.n - 1) u->eval_top = res.n - 1;
+    if (s->top > res.n - 1) s->top = res.n - 1;
     if (a.rows >= 3) {
         int half = r.cols / 2;
-        pairs_draw(g, (struct rect){a.row, 0, a.rows, half}, &res, matrix ? 0 : u->eval_top);
-        classes_draw(g, (struct rect){a.row, half, a.rows, r.cols - half}, &res, u->eval_top, u->eval_row);
-        int hidden = res.n - u->eval_top - (a.rows - 1);
+        pairs_draw(g, (struct rect){a.row, 0, a.rows, half}, &res, matrix ? 0 : s->top);
+        classes_draw(g, (struct rect){a.row, half, a.rows, r.cols - half}, &res, s->top, s->row);
+        int hidden = res.n - s->top - (a.rows - 1);
         if (hidden > 0) grid_textf(g, 1, g->cols - 30, 30, (struct style){INK_TEXT, 0}, " +%d classes hidden, arrows ", hidden);
     } else {
         grid_textf(g, 1, g->cols - 34, 34, (struct style){INK_TEXT, 0}, " +2 tables hidden, z shows them ");
@@ -147,16 +154,34 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 }
 
 static void move(struct ui *u, enum move m) {
+    struct eval_state *s = u->state[SCR_EVAL];
     int n = (int)val_len(val_get(u->eval, "confusion")), page = 30;
     if (n < 1) return;
     int by = m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_PGUP ? -page : m == MOVE_PGDN ? page : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
-    u->eval_row += by;
-    u->eval_top += by;
-    u->eval_col += m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
-    int *v[] = {&u->eval_row, &u->eval_top, &u->eval_col};
+    s->row += by;
+    s->top += by;
+    s->col += m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
+    int *v[] = {&s->row, &s->top, &s->col};
     for (size_t i = 0; i < LEN(v); i++) *v[i] = *v[i] < 0 ? 0 : *v[i] >= n ? n - 1 : *v[i];
 }
 
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
-const struct view view_eval = {"eval", "Eval", draw, move, enter};
+static int matrix_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    struct eval_state *s = u->state[SCR_EVAL];
+    s->mode = (enum matrix_mode)((s->mode + 1) % MATRIX_MODES);
+    return 0;
+}
+ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
+
+static const struct key_row keys[] = {{"eval", "t", "matrix", "counts, share of the row, share of the column", NULL}, {0}};
+
+const struct view view_eval = {.name = "eval",
+    .title = "Eval",
+    .draw = draw,
+    .move = move,
+    .enter = enter,
+    .footer = " ?help :cmd  arrows  t counts/row%/col%  e eval  1 overview  q detach",
+    .keys = keys,
+    .state_size = sizeof(struct eval_state)};

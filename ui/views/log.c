@@ -4,12 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ui/private.h"
+#include "ui/rows.h"
+
+struct log_state {
+    int64_t top; /* first line shown; < 0: follows the end */
+};
 
 static int64_t oldest(const struct ui *u) { return u->n_log > LOG_LINES ? u->n_log - LOG_LINES : 0; }
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
-    int64_t last = u->n_log - r.rows, top = u->log_top < 0 ? last : u->log_top;
+    const struct log_state *s = u->state[SCR_LOG];
+    int64_t last = u->n_log - r.rows, top = s->top < 0 ? last : s->top;
     if (top > last) top = last;
     if (top < oldest(u)) top = oldest(u);
     for (int y = 0; y < r.rows; y++) {
@@ -21,21 +26,53 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     if (!u->n_log) grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "Nothing has happened yet.");
     char text[160];
     int64_t above = top - oldest(u);
-    snprintf(text, sizeof text, " %lld above%s%.40s%s ", (long long)(above > 0 ? above : 0), u->find[0] ? ", find " : "", u->find,
-        u->log_top < 0 ? ", following" : "");
+    snprintf(
+        text, sizeof text, " %lld above%s%.40s%s ", (long long)(above > 0 ? above : 0), u->find[0] ? ", find " : "", u->find, s->top < 0 ? ", following" : "");
     grid_right(g, 1, g->cols - 1, 80, (struct style){INK_TEXT, 0}, text);
 }
 
 static void move(struct ui *u, enum move m) {
+    struct log_state *s = u->state[SCR_LOG];
     int page = u->rows - 4 > 1 ? u->rows - 4 : 1;
-    int64_t last = u->n_log - (u->rows - 3), top = u->log_top < 0 ? last : u->log_top;
+    int64_t last = u->n_log - (u->rows - 3), top = s->top < 0 ? last : s->top;
     if (m == MOVE_UP) top--;
     if (m == MOVE_DOWN) top++;
     if (m == MOVE_PGUP) top -= page;
     if (m == MOVE_PGDN) top += page;
     if (m == MOVE_HOME) top = oldest(u);
     if (top < oldest(u)) top = oldest(u);
-    u->log_top = m == MOVE_END || top >= last ? -1 : top;
+    s->top = m == MOVE_END || top >= last ? -1 : top;
 }
 
-const struct view view_log = {"log", "Log", draw, move, NULL};
+static void start(struct ui *u) { ((struct log_state *)u->state[SCR_LOG])->top = -1; }
+
+struct find_args {
+    bool back;
+};
+static int find_next_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(find_args);
+    struct log_state *s = u->state[SCR_LOG];
+    if (!u->find[0]) return 0;
+    int64_t top = s->top < 0 ? u->n_log : s->top;
+    for (int64_t i = top + (a->back ? 1 : -1); log_at(u, i); i += a->back ? 1 : -1)
+        if (strstr(log_at(u, i)->text, u->find)) {
+            s->top = i;
+            break;
+        }
+    return 0;
+}
+
+static const struct arg find_table[] = {{"back", "downwards", NULL, "false", ARG_BOOL, offsetof(struct find_args, back)}, {0}};
+ROW(find_next, "The next match in the log", find_table, find_args);
+
+static const struct key_row keys[] = {{"log", "/", "ask find", "find text in the log", NULL}, {"log", "n", "find_next", "next match upwards", NULL},
+    {"log", "N", "find_next back=true", "next match downwards", NULL}, {0}};
+
+const struct view view_log = {.name = "log",
+    .title = "Log",
+    .draw = draw,
+    .move = move,
+    .footer = " ?help :cmd  arrows  / find  n N next  End follow  1 overview  q detach",
+    .keys = keys,
+    .state_size = sizeof(struct log_state),
+    .start = start};

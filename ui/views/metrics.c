@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "ui/draw/fmt.h"
-#include "ui/private.h"
+#include "ui/rows.h"
+
+struct metrics_state {
+    int page; /* first chart shown */
+};
 
 /* Indices of the metrics that lead a chart. */
 static int charts(const struct ui *u, int out[RUN_MAX_METRICS]) {
@@ -34,19 +38,20 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "No metrics yet.");
         return;
     }
+    struct metrics_state *s = u->state[SCR_METRICS];
     shape(u, r, n, &rows, &cols);
     for (int i = 0; i < n; i++)
         if (list[i] <= u->sel) sel = i;
     int per = rows * cols;
-    if (sel < u->page) u->page = sel;
-    if (sel >= u->page + per) u->page = sel - per + 1;
-    if (u->page + per > n) u->page = n > per ? n - per : 0;
-    for (int i = 0; i < per && u->page + i < n; i++) {
-        int m = list[u->page + i], y = i / cols, x = i % cols;
+    if (sel < s->page) s->page = sel;
+    if (sel >= s->page + per) s->page = sel - per + 1;
+    if (s->page + per > n) s->page = n > per ? n - per : 0;
+    for (int i = 0; i < per && s->page + i < n; i++) {
+        int m = list[s->page + i], y = i / cols, x = i % cols;
         struct rect a = {r.row + y * r.rows / rows, x * r.cols / cols, (y + 1) * r.rows / rows - y * r.rows / rows,
             (x + 1) * r.cols / cols - x * r.cols / cols - (x + 1 < cols)};
         char title[96], v[FMT_MAX], t[FMT_MAX];
-        snprintf(title, sizeof title, "%c %.31s  %s  %s", u->page + i == sel ? '>' : ' ', u->now.metric[m].name, fmt_value(v, u->now.metric[m].value),
+        snprintf(title, sizeof title, "%c %.31s  %s  %s", s->page + i == sel ? '>' : ' ', u->now.metric[m].name, fmt_value(v, u->now.metric[m].value),
             fmt_trend(t, u->now.metric[m].trend));
         chart_draw(u, g, a, m, &u->range[m], title, u->zoom ? u->cursor : -1);
     }
@@ -86,4 +91,43 @@ static void move(struct ui *u, enum move m) {
 
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
-const struct view view_metrics = {"metrics", "Metrics", draw, move, enter};
+/* ---- commands ---- */
+
+static int smooth_run(struct call *c, const void *args, struct err *e) {
+    static const double levels[] = {0, 0.6, 0.9, 0.97, 0.99, 0.999};
+    BEGIN(pick_args);
+    size_t i = 0;
+    while (i + 1 < LEN(levels) && levels[i] < u->smooth) i++;
+    if (a->what == 0 && i + 1 < LEN(levels)) i++;
+    if (a->what == 1 && i > 0) i--;
+    u->smooth = a->what == 2 ? 0 : levels[i];
+    return 0;
+}
+static int axis_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->log_axis = !u->log_axis;
+    return 0;
+}
+static int outliers_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    u->outliers = !u->outliers;
+    memset(u->range, 0, sizeof u->range);
+    return 0;
+}
+static const char *const smooth_names[] = {"up", "down", "off", NULL};
+PICK(by, "which way", smooth_names, ARG_REQUIRED, NULL);
+ROW_EX(smooth, "Smoothing of the charts", "hone.smooth{\"up\"}", by_table, pick_args);
+ROW(axis, "Logarithmic y axis on and off", none_table, none_args);
+ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, none_args);
+
+static const struct key_row keys[] = {{"metrics", "+", "smooth up", "smooth more", NULL}, {"metrics", "-", "smooth down", "smooth less", NULL},
+    {"metrics", "L", "axis", "logarithmic y axis on and off", NULL}, {"metrics", "o", "outliers", "y range holds every outlier, or the middle", NULL}, {0}};
+
+const struct view view_metrics = {.name = "metrics",
+    .title = "Metrics",
+    .draw = draw,
+    .move = move,
+    .enter = enter,
+    .footer = " ?help :cmd  arrows  z zoom  + - smooth  L log  o outliers  1 overview  q detach",
+    .keys = keys,
+    .state_size = sizeof(struct metrics_state)};

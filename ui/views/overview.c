@@ -246,4 +246,12 @@ static void move(struct ui *u, enum move m) {
 
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
-const struct view view_overview = {"overview", "Overview", draw, move, enter};
+static const struct key_row keys[] = {{"overview", "Tab", "move next", "the next metric in the chart", NULL}, {0}};
+
+const struct view view_overview = {.name = "overview",
+    .title = "Overview",
+    .draw = draw,
+    .move = move,
+    .enter = enter,
+    .footer = " ?help :cmd  p %s  l lr  c ckpt  e eval  s stop..  `prompt  q detach",
+    .keys = keys};

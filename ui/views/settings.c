@@ -7,6 +7,10 @@
 #include "src/call/settings.h"
 #include "ui/private.h"
 
+struct settings_state {
+    int sel;
+};
+
 static int count(void) {
     int n = 0;
     while (settings_kind.args[n].name) n++;
@@ -25,9 +29,10 @@ static void in_effect(const struct ui *u, const char *name, struct buf *b) {
 }
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
+    const struct settings_state *st = u->state[SCR_SETTINGS];
     struct settings s;
     settings_get(&s);
-    int top = u->set_sel >= r.rows ? u->set_sel - r.rows + 1 : 0;
+    int top = st->sel >= r.rows ? st->sel - r.rows + 1 : 0;
     for (int i = top; i < count() && i - top < r.rows; i++) {
         const struct arg *a = &settings_kind.args[i];
         struct val *v = args_get(&settings_kind, &s, a->name);
@@ -39,8 +44,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         else buf_adds(&b, "-");
         in_effect(u, a->name, &b);
         int row = r.row + i - top;
-        grid_put(g, row, 0, (struct style){INK_TEXT, 0}, i == u->set_sel ? '>' : ' ');
-        grid_text(g, row, 1, 16, (struct style){INK_TEXT, i == u->set_sel ? AT_BOLD : 0}, a->name);
+        grid_put(g, row, 0, (struct style){INK_TEXT, 0}, i == st->sel ? '>' : ' ');
+        grid_text(g, row, 1, 16, (struct style){INK_TEXT, i == st->sel ? AT_BOLD : 0}, a->name);
         grid_text(g, row, 18, 16, (struct style){INK_TEXT, AT_BOLD}, b.data);
         grid_textf(g, row, 36, g->cols - 36, (struct style){INK_DIM, 0}, "%s%s%s", a->help ? a->help : "", a->unit ? ", " : "", a->unit ? a->unit : "");
         buf_release(&b);
@@ -50,11 +55,21 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 }
 
 static void move(struct ui *u, enum move m) {
+    struct settings_state *st = u->state[SCR_SETTINGS];
     int n = count();
-    u->set_sel += m == MOVE_UP || m == MOVE_PREV ? -1 : m == MOVE_DOWN || m == MOVE_NEXT ? 1 : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
-    u->set_sel = u->set_sel < 0 ? 0 : u->set_sel >= n ? n - 1 : u->set_sel;
+    st->sel += m == MOVE_UP || m == MOVE_PREV ? -1 : m == MOVE_DOWN || m == MOVE_NEXT ? 1 : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
+    st->sel = st->sel < 0 ? 0 : st->sel >= n ? n - 1 : st->sel;
 }
 
-static void enter(struct ui *u) { popup_form(u, FORM_SET, settings_kind.args[u->set_sel].name); }
+static void enter(struct ui *u) {
+    const struct settings_state *st = u->state[SCR_SETTINGS];
+    popup_form(u, FORM_SET, settings_kind.args[st->sel].name);
+}
 
-const struct view view_settings = {"settings", "Settings", draw, move, enter};
+const struct view view_settings = {.name = "settings",
+    .title = "Settings",
+    .draw = draw,
+    .move = move,
+    .enter = enter,
+    .footer = " ?help :cmd  arrows  Enter change  1 overview  q detach",
+    .state_size = sizeof(struct settings_state)};
