@@ -92,8 +92,7 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
     val_free(user);
     val_free(spec);
     if (!b->model || (w->optim && !b->optim)) return -1;
-    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), pool, e) < 0)
-        return -1;
+    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), e) < 0) return -1;
     struct step_spec s = {.model = b->model,
         .loss = w->optim ? &b->loss : NULL,
         .optim = b->optim,

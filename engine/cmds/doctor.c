@@ -99,7 +99,7 @@ static void blas(struct buf *b, struct val *v) {
 /* What may compute products besides the BLAS, and what was chosen by measuring. */
 static void routes_of(struct buf *b, struct val *v) {
     const struct dnnl_info *d = dnnl_info();
-    struct buf names = BUF_INIT, chosen = BUF_INIT;
+    struct buf names = BUF_INIT, chosen = BUF_INIT, halves = BUF_INIT;
     struct val *list = val_list();
     for (const struct route *r = routes; r->name; r++) {
         if (r->there && !r->there()) continue;
@@ -107,16 +107,20 @@ static void routes_of(struct buf *b, struct val *v) {
         val_push(list, val_str(r->name));
     }
     choose_say(&chosen);
+    precision_say_known(&halves);
     row(b, "routes", "%s, by shape or by time before the first step", names.data);
     row(b, "", "oneDNN %s%s%s", d->version, d->version[0] ? ": " : "", d->why);
     row(b, "", "%s", chosen.data);
+    row(b, "", "%s", halves.data);
     val_set(v, "routes", list);
     val_set_str(v, "onednn", d->library);
     val_set_str(v, "onednn_version", d->version);
     val_set_str(v, "onednn_why", d->why);
     val_set_str(v, "products", chosen.data);
+    val_set_str(v, "halves", halves.data);
     buf_release(&names);
     buf_release(&chosen);
+    buf_release(&halves);
 }
 
 static void rates(struct buf *b, struct val *v, struct pool *all) {
@@ -127,9 +131,8 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
         val_set_num(by, isa_all(i)->name, g);
     }
     struct precision p;
-    if (precision_measure(&p, 1024, 768, 768, all, NULL) == 0) {
-        row(b, "precision", "a product takes %.2f ms in fp32, %.2f in bf16: precision=auto takes %s", p.ms_fp32, p.ms_bf16,
-            p.ms_bf16 < p.ms_fp32 ? "bf16" : "fp32");
+    if (precision_measure(&p, 1024, 768, 768, NULL) == 0) {
+        row(b, "precision", "a product takes %.2f ms in fp32, %.2f in bf16: precision=auto takes %s", p.ms_fp32, p.ms_bf16, precision_name(&p));
         val_set(v, "precision", precision_val(&p));
     }
     double one = yard_memory(NULL, isa_now()), g = yard_gflops(all, isa_now()), m = yard_memory(all, isa_now());

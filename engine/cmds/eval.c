@@ -85,9 +85,10 @@ int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, c
     return 0;
 }
 
-static struct val *report_of(const struct eval *v, const struct model *m, const struct dataset *d, const char *split) {
+static struct val *report_of(const struct eval *v, const struct model *m, const struct dataset *d, const char *split, const struct precision *pr) {
     const struct tally *t = eval_tally(v);
     struct val *r = tally_values_val(t);
+    val_set_str(r, "precision", precision_name(pr));
     val_set_str(r, "split", split);
     val_set_str(r, "data", d->name);
     val_set_str(r, "model", val_get_str(m->desc, "name", "model"));
@@ -105,21 +106,20 @@ static struct val *report_of(const struct eval *v, const struct model *m, const 
     return r;
 }
 
-static struct eval *prepare(
-    const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss, struct pool *pool, struct err *e) {
+static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss,
+    struct precision *pr, struct pool *pool, struct err *e) {
     if (loss_init(loss, a->loss, d->n_class > 0, e) < 0) return NULL;
-    struct precision pr;
     int64_t rows, tokens[LOADER_COLS];
     struct buf say = BUF_INIT;
     loader_limits(p, a->batch > 0 ? a->batch : 64, 0, false, &rows, tokens);
-    if (precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, pool, e) < 0) {
+    if (precision_choose(pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, e) < 0) {
         loss_release(loss);
         return NULL;
     }
-    if (precision_say(&pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
+    if (precision_say(pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
     struct eval_spec spec = {
-        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr.half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
+        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr->half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
     struct eval *v = eval_new(&spec, e);
     if (!v) loss_release(loss);
     return v;
@@ -135,10 +135,11 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
     struct fitted f = {0};
-    struct eval *v = pool && pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
+    struct precision pr;
+    struct eval *v = pool && pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, &pr, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
-        struct val *r = report_of(v, m, d, split);
+        struct val *r = report_of(v, m, d, split, &pr);
         struct run *run = runs_current(hub_runs(j->hub));
         if (run) run_report(run, "eval", val_copy(r));
         job_result(j, r);
@@ -166,11 +167,12 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
     struct pool *pool, struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
     struct fitted f = {0};
-    struct eval *v = pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, pool, e) : NULL;
+    struct precision pr;
+    struct eval *v = pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, &pr, pool, e) : NULL;
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
-        struct val *r = report_of(v, m, d, split);
+        struct val *r = report_of(v, m, d, split, &pr);
         const int32_t *g = eval_guesses(v);
         val_unset(r, "confusion");
         val_unset(r, "table");

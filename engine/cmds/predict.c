@@ -9,6 +9,7 @@
 #include "engine/cmds/pick.h"
 #include "engine/metrics/metric.h"
 #include "engine/train/eval.h"
+#include "engine/train/precision.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/call/call.h"
@@ -17,6 +18,8 @@ struct predict_args {
     struct handle model;
     struct val *rest;
     int64_t top;
+    int precision;
+    bool force_precision;
 };
 #define FILE_MAX ((size_t)64 << 20)
 
@@ -98,10 +101,14 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
     return v;
 }
 
-static int answers(const struct model *m, const struct part *p, int64_t top, struct val *out, struct err *e) {
+/* Each answer says what it was computed in, where fp32 was not asked for. */
+static int answers(const struct model *m, const struct part *p, const struct predict_args *a, struct val *out, struct err *e) {
     struct step_spec ss = {.model = m};
     struct loader_spec ls = {.part = p, .batch = 64, .epochs = 1};
+    struct precision pr;
     loader_limits(p, ls.batch, 0, false, &ss.rows, ss.tokens);
+    if (precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? ss.tokens[0] : ss.rows, e) < 0) return -1;
+    ss.half = pr.half;
     struct step *s = step_new(&ss, e);
     struct loader *l = NULL;
     int rc = -1;
@@ -119,7 +126,11 @@ static int answers(const struct model *m, const struct part *p, int64_t top, str
         if ((rc = step_run(s, &x, 0, NULL, &r, e)) < 0) break;
         const float *z = step_output(s, &x, &rows, &width);
         const int32_t *offset = rows != b->rows ? b->col[0].offset : NULL; /* one answer a token: that of a text is its last, what follows the text */
-        for (int64_t i = 0; i < b->rows && (offset || i < rows); i++) val_push(out, answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, top));
+        for (int64_t i = 0; i < b->rows && (offset || i < rows); i++) {
+            struct val *v = answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, a->top);
+            if (a->precision != PRECISION_FP32) val_set_str(v, "precision", precision_name(&pr));
+            val_push(out, v);
+        }
     }
     loader_free(l);
     step_free(s);
@@ -134,7 +145,7 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, &many, e) : NULL;
     struct part *p = in ? dataset_prepare(val_get(m->desc, "prep"), in, e) : NULL;
     struct val *out = val_list();
-    int rc = p ? answers(m, p, a->top, out, e) : -1;
+    int rc = p ? answers(m, p, a, out, e) : -1;
     if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));
     val_free(out);
     val_free(in);
@@ -147,6 +158,8 @@ static const struct arg table[] = {
     {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest),
         ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
+    {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct predict_args, precision), 0, 0, 0, 0, precision_names},
+    {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct predict_args, force_precision)},
     {NULL},
 };
 extern const struct cmd cmd_predict;

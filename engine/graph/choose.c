@@ -3,7 +3,6 @@
 
 #include "engine/graph/choose.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,8 +14,7 @@
 #include "engine/graph/derive.h"
 #include "engine/graph/op.h"
 #include "engine/graph/plan.h"
-#include "src/base/io.h"
-#include "src/base/json.h"
+#include "engine/graph/remember.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -29,7 +27,6 @@
 #define BUDGET 0.3 /* seconds */
 #define TIMED_ROWS 512 /* of a timed product: rates hardly change beyond */
 #define NEAR 2 /* powers of two between the rows of a product and those of a choice for it */
-#define FILE_MAX (256 << 10) /* bytes */
 
 static bool enabled;
 
@@ -63,20 +60,6 @@ const struct route *choose_route(const struct products *p, enum product_op what,
     return best <= NEAR ? &routes[route] : NULL;
 }
 
-/* ---- what this machine is ---- */
-static void identity(struct buf *b) {
-    char line[512], *cpu = NULL;
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    while (f && !cpu && fgets(line, sizeof line, f))
-        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) cpu = mem_strn(strchr(line, ':') + 1, strcspn(strchr(line, ':') + 1, "\n"));
-    if (f) fclose(f);
-    const struct gemm_info *g = gemm_info();
-    const struct dnnl_info *d = dnnl_info();
-    buf_addf(b, "%s; kernels %s of %s; %s, %s, %s; oneDNN %s", cpu ? cpu : "unknown processor", ops_isa(), PACKAGE_VERSION, g->library, g->core, g->version,
-        d->library[0] ? d->version : "none");
-    free(cpu);
-}
-
 /* ---- remembering ---- */
 static struct { /* what this process knows of its machine */
     char *identity;
@@ -88,22 +71,6 @@ void choose_forget(void) {
     free(known.identity);
     known.identity = NULL;
     known.n = 0;
-}
-
-static char *folder_usual(void) {
-    const char *off = getenv("HONE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (off && strcmp(off, "off") == 0) return NULL;
-    if (xdg && xdg[0] == '/') return io_join(xdg, "hone");
-    if (!home || home[0] != '/') return NULL;
-    char *cache = io_join(home, ".cache"), *dir = io_join(cache, "hone");
-    free(cache);
-    return dir;
-}
-static char *file_in(const char *folder) {
-    char hex[65], name[64];
-    io_sha256(known.identity, strlen(known.identity), hex);
-    snprintf(name, sizeof name, "products-%.16s.json", hex);
-    return io_join(folder, name);
 }
 
 static struct val *list_val(const struct choice *c, int n) {
@@ -133,40 +100,23 @@ static int entry(const struct val *v, struct choice *c, struct err *e) {
     return 0;
 }
 
-/* The file's choices become known; a file that is damaged or of another machine counts for nothing. */
+/* The file's choices become known; a file with a choice that is not sound counts for nothing. */
 static void load(const char *folder) {
     struct err e = {0};
-    char *path = file_in(folder);
-    struct val *v = io_exists(path) ? json_read_file(path, FILE_MAX, &e) : NULL, *list = val_get(v, "choices");
-    bool ok = v && strcmp(val_get_str(v, "format", ""), "hone-products") == 0 && strcmp(val_get_str(v, "identity", ""), known.identity) == 0;
+    struct val *list = remember_load(folder, "products", known.identity);
+    bool ok = true;
     int n = 0;
     for (size_t i = 0; ok && i < val_len(list) && n < (int)LEN(known.c); i++) {
         ok = entry(val_at(list, i), &known.c[n], &e) == 0 && known.c[n].route >= 0;
         if (ok && !find(known.c, n, &known.c[n])) n++;
     }
     known.n = ok ? n : 0;
-    val_free(v);
-    free(path);
-}
-static void save(const char *folder) {
-    struct err e = {0};
-    struct buf b = BUF_INIT;
-    struct val *v = val_table();
-    char *path = file_in(folder);
-    val_set_str(v, "format", "hone-products");
-    val_set_str(v, "identity", known.identity);
-    val_set(v, "choices", list_val(known.c, known.n));
-    json_write_pretty(&b, v);
-    if (io_mkdirs(folder, 0700, &e) < 0 || io_write_file(path, b.data, b.len, &e) < 0)
-        log_write(LOG_INFO, "the measured routes of products are not remembered: %s", e.text);
-    buf_release(&b);
-    val_free(v);
-    free(path);
+    val_free(list);
 }
 /* What is known is of this machine as it is now (a test may change the instruction set). */
 static void recall(const char *folder) {
     struct buf b = BUF_INIT;
-    identity(&b);
+    remember_identity(&b);
     if (!known.identity || strcmp(known.identity, b.data) != 0) {
         choose_forget();
         known.identity = mem_str(b.data);
@@ -316,7 +266,7 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
         }
         p->c[p->n++] = *c;
     }
-    if (fresh && how.folder) save(how.folder);
+    if (fresh && how.folder) remember_save(how.folder, "products", known.identity, list_val(known.c, known.n));
     bed_release(bed);
     free(bed);
     free(need);
@@ -324,6 +274,7 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
 }
 
 void choose_enable(bool on) { enabled = on; }
+bool choose_enabled(void) { return enabled; }
 
 int choose_products(struct products *p, const struct graph *g, const struct extents *max) {
     const char *env = getenv("HONE_PRODUCTS");
@@ -333,7 +284,7 @@ int choose_products(struct products *p, const struct graph *g, const struct exte
     bool same = s.deterministic;
     args_release(&settings_kind, &s);
     if (same) return 0;
-    char *folder = folder_usual();
+    char *folder = remember_folder();
     int n = choose_with(p, g, max, &(struct choosing){.folder = folder, .budget = BUDGET});
     free(folder);
     return n;
@@ -362,14 +313,14 @@ int choose_from(struct products *p, const struct val *v, struct err *e) {
 }
 
 void choose_say(struct buf *b) {
-    char *folder = folder_usual();
+    char *folder = remember_folder();
     int count[ROUTES] = {0};
     recall(folder);
     for (int i = 0; i < known.n; i++) count[known.c[i].route]++;
     buf_addf(b, "%d measured products remembered", known.n);
     for (int i = 0; known.n && i < ROUTES; i++) buf_addf(b, "%s %d %s", i ? "," : ":", count[i], routes[i].name);
     if (folder) {
-        char *path = file_in(folder);
+        char *path = remember_path(folder, "products", known.identity);
         buf_addf(b, " (%s)", path);
         free(path);
     }

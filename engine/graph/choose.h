@@ -46,6 +46,7 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
  * HONE_PRODUCTS=shape: by shape; HONE_CACHE=off: no file. */
 int choose_products(struct products *p, const struct graph *g, const struct extents *max);
 void choose_enable(bool on); /* off at first, so that tests do not depend on time */
+bool choose_enabled(void);
 void choose_forget(void); /* what this process remembers */
 
 struct val *choose_val(const struct products *p); /* a list */

@@ -40,7 +40,7 @@ static int64_t product_rows(const struct train *t) {
 int train_choose_precision(struct train *t, struct err *e) {
     struct buf say = BUF_INIT;
     int asked = t->a.precision;
-    if (precision_choose(&t->precision, asked, t->a.force_precision, t->model, product_rows(t), t->pool, e) < 0) return -1;
+    if (precision_choose(&t->precision, asked, t->a.force_precision, t->model, product_rows(t), e) < 0) return -1;
     if (precision_say(&t->precision, asked, t->a.force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
     return 0;

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cpu/pool.h"
+#include "engine/graph/choose.h"
 #include "engine/graph/op.h"
 #include "engine/graph/plan.h"
+#include "engine/graph/remember.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
@@ -21,7 +22,7 @@
 #define ROUNDS 7
 #define SCALE_EVERY 2000
 
-struct timed { /* one product in a graph of its own */
+struct timed { /* one product in a graph of its own, on the caller's thread */
     struct graph *g;
     struct plan *p;
     struct extents x;
@@ -31,16 +32,16 @@ static void timed_release(struct timed *t) {
     plan_free(t->p);
     if (t->g) graph_free(t->g);
 }
-static int timed_init(struct timed *t, enum dtype half, int64_t m, int64_t n, int64_t k, struct pool *pool, struct err *e) {
-    struct dim xd[2] = {{1, AXIS_R}, {k, AXIS_ONE}}, wd[2] = {{n, AXIS_ONE}, {k, AXIS_ONE}};
-    *t = (struct timed){.g = graph_new(DT_F32, false, 1), .x = {{1, m, m + 1}}};
+static int timed_init(struct timed *t, enum dtype half, const struct precision *at, struct err *e) {
+    struct dim xd[2] = {{1, AXIS_R}, {at->k, AXIS_ONE}}, wd[2] = {{at->n, AXIS_ONE}, {at->k, AXIS_ONE}};
+    *t = (struct timed){.g = graph_new(DT_F32, false, 1), .x = {{1, at->m, at->m + 1}}};
     t->g->half = half;
     tid x = graph_input(t->g, "x", DT_F32, xd, 2, -1), w = graph_input(t->g, "w", DT_F32, wd, 2, -1), y = graph_add2(t->g, "linear", x, w, e);
-    struct plan_options o = {.pool = pool, .keep = &y, .n_keep = 1};
+    struct plan_options o = {.keep = &y, .n_keep = 1};
     if (y < 0 || !(t->p = plan_new(t->g, &t->x, &o, e)) || plan_alloc(t->p, e) < 0) return -1;
     float *a = plan_data(t->p, x), *b = plan_data(t->p, w);
-    for (int64_t i = 0; i < m * k; i++) a[i] = (float)(i % 17 - 8) / 8;
-    for (int64_t i = 0; i < n * k; i++) b[i] = (float)(i % 13 - 6) / 64;
+    for (int64_t i = 0; i < at->m * at->k; i++) a[i] = (float)(i % 17 - 8) / 8;
+    for (int64_t i = 0; i < at->n * at->k; i++) b[i] = (float)(i % 13 - 6) / 64;
     return 0;
 }
 static int timed_run(struct timed *t, double *ms, struct err *e) {
@@ -49,36 +50,108 @@ static int timed_run(struct timed *t, double *ms, struct err *e) {
     *ms = fmin(*ms, (clock_now() - from) * 1e3);
     return 0;
 }
-
-/* Measured before in this process. */
-static struct known {
-    const char *isa;
-    int threads;
-    struct precision p;
-} known[32];
-static int n_known;
-
-static const struct known *recall(int64_t m, int64_t n, int64_t k, int threads) {
-    for (int i = 0; i < n_known; i++)
-        if (known[i].p.m == m && known[i].p.n == n && known[i].p.k == k && known[i].threads == threads && strcmp(known[i].isa, ops_isa()) == 0)
-            return &known[i];
-    return NULL;
-}
-
-int precision_measure(struct precision *p, int64_t m, int64_t n, int64_t k, struct pool *pool, struct err *e) {
-    int64_t most = (int64_t)(WORK / ((double)n * (double)k)) + 64;
-    m = m < 1 ? 1 : m > ROWS_MAX ? ROWS_MAX : m;
-    if (m > most) m = most;
-    const struct known *was = recall(m, n, k, pool_threads(pool));
+static int time_product(void *ctx, struct precision *p, struct err *e) {
     struct timed f = {0}, h = {0};
-    *p = was ? was->p : (struct precision){DT_F32, m, n, k, INFINITY, INFINITY};
-    if (was) return 0;
-    int rc = timed_init(&f, DT_F32, m, n, k, pool, e) < 0 || timed_init(&h, DT_BF16, m, n, k, pool, e) < 0 ? -1 : 0;
+    (void)ctx;
+    p->ms_fp32 = p->ms_bf16 = INFINITY;
+    int rc = timed_init(&f, DT_F32, p, e) < 0 || timed_init(&h, DT_BF16, p, e) < 0 ? -1 : 0;
     for (int i = 0; rc == 0 && i < ROUNDS; i++) rc = timed_run(&f, &p->ms_fp32, e) < 0 || timed_run(&h, &p->ms_bf16, e) < 0 ? -1 : 0;
     timed_release(&f);
     timed_release(&h);
-    if (rc == 0 && n_known < (int)LEN(known)) known[n_known++] = (struct known){ops_isa(), pool_threads(pool), *p};
     return rc;
+}
+
+/* ---- remembering ---- */
+static struct { /* what this process knows of its machine */
+    char *identity;
+    struct precision p[64];
+    int n;
+} known;
+
+void precision_forget(void) {
+    free(known.identity);
+    known.identity = NULL;
+    known.n = 0;
+}
+
+static const struct precision *find(int64_t m, int64_t n, int64_t k) {
+    for (int i = 0; i < known.n; i++)
+        if (known.p[i].m == m && known.p[i].n == n && known.p[i].k == k) return &known.p[i];
+    return NULL;
+}
+static enum dtype what_pays(const struct precision *p) { return p->ms_bf16 < PAYS * p->ms_fp32 ? DT_BF16 : DT_F32; }
+
+/* The file's figures become known, unless one is not sound. */
+static void load(const char *folder) {
+    struct val *list = remember_load(folder, "precision", known.identity);
+    bool ok = val_len(list) <= LEN(known.p);
+    for (size_t i = 0; ok && i < val_len(list); i++) {
+        struct precision *p = &known.p[i];
+        ok = precision_from(p, val_at(list, i), NULL) == 0 && p->m > 0 && p->n > 0 && p->k > 0 && p->ms_fp32 > 0 && p->ms_bf16 > 0;
+        p->half = what_pays(p);
+    }
+    known.n = ok ? (int)val_len(list) : 0;
+    val_free(list);
+}
+static void save(const char *folder) {
+    struct val *list = val_list();
+    for (int i = 0; i < known.n; i++) val_push(list, precision_val(&known.p[i]));
+    remember_save(folder, "precision", known.identity, list);
+}
+/* What is known is of this machine as it is now (a test may change the instruction set). */
+static void recall(const char *folder) {
+    struct buf b = BUF_INIT;
+    remember_identity(&b);
+    if (!known.identity || strcmp(known.identity, b.data) != 0) {
+        precision_forget();
+        known.identity = mem_str(b.data);
+        if (folder) load(folder);
+    }
+    buf_release(&b);
+}
+
+/* The power of two at v or above it. */
+static int64_t power_up(int64_t v) {
+    int64_t p = 1;
+    while (p < v) p *= 2;
+    return p;
+}
+int precision_measure_with(struct precision *p, int64_t m, int64_t n, int64_t k, const struct precision_timing *how, struct err *e) {
+    int64_t most = (int64_t)(WORK / ((double)n * (double)k)) + 64;
+    m = power_up(m < ROWS_MAX ? m : ROWS_MAX);
+    while (m > most) m /= 2;
+    recall(how->folder);
+    const struct precision *was = find(m, n, k);
+    *p = was ? *was : (struct precision){DT_F32, m, n, k, 0, 0};
+    if (was) return 0;
+    if ((how->time ? how->time : time_product)(how->ctx, p, e) < 0) return -1;
+    p->half = what_pays(p);
+    if (known.n < (int)LEN(known.p)) {
+        known.p[known.n++] = *p;
+        if (how->folder) save(how->folder);
+    }
+    return 0;
+}
+int precision_measure(struct precision *p, int64_t m, int64_t n, int64_t k, struct err *e) {
+    char *folder = choose_enabled() ? remember_folder() : NULL;
+    int rc = precision_measure_with(p, m, n, k, &(struct precision_timing){.folder = folder}, e);
+    free(folder);
+    return rc;
+}
+
+void precision_say_known(struct buf *b) {
+    char *folder = remember_folder();
+    int fast = 0;
+    recall(folder);
+    for (int i = 0; i < known.n; i++) fast += known.p[i].half == DT_BF16;
+    buf_addf(b, "%d products timed in bf16 and fp32 remembered", known.n);
+    if (known.n) buf_addf(b, ": bf16 for %d of them", fast);
+    if (folder) {
+        char *path = remember_path(folder, "precision", known.identity);
+        buf_addf(b, " (%s)", path);
+        free(path);
+    }
+    free(folder);
 }
 
 /* The weight of the model with most values that products take rounded; NULL: none. */
@@ -92,7 +165,7 @@ static const struct param *largest(const struct model *m) {
     return best;
 }
 
-int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct pool *pool, struct err *e) {
+int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e) {
     const struct param *w = largest(m);
     *p = (struct precision){.half = asked == PRECISION_FP16 ? DT_F16 : DT_F32};
     if (asked == PRECISION_FP32 || asked == PRECISION_FP16 || (!w && !force)) return 0;
@@ -100,9 +173,7 @@ int precision_choose(struct precision *p, int asked, bool force, const struct mo
         p->half = DT_BF16;
         return 0;
     }
-    if (precision_measure(p, rows, w->dim[0], w->dim[1], pool, e) < 0) return -1;
-    p->half = p->ms_bf16 < PAYS * p->ms_fp32 ? DT_BF16 : DT_F32;
-    return 0;
+    return precision_measure(p, rows, w->dim[0], w->dim[1], e);
 }
 
 const char *precision_name(const struct precision *p) { return p->half == DT_BF16 ? "bf16" : p->half == DT_F16 ? "fp16" : "fp32"; }

@@ -5,7 +5,6 @@
 
 #include "engine/model/model.h"
 
-struct pool;
 enum precision_asked { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISION_AUTO };
 extern const char *const precision_names[]; /* "fp32", "bf16", "fp16", "auto", NULL */
 #define PRECISION_HELP \
@@ -18,9 +17,18 @@ struct precision {
     double ms_fp32, ms_bf16;
 };
 /* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16 where it is faster. */
-int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct pool *pool, struct err *e);
-/* Times one product (m, n) with sums of k in fp32 and bf16; the figures are kept for this process. */
-int precision_measure(struct precision *p, int64_t m, int64_t n, int64_t k, struct pool *pool, struct err *e);
+int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e);
+/* Times one product (m, n) with sums of k in fp32 and bf16, m rounded up to a power of two, on one thread whatever the number of threads is: bits must not depend on it.
+ * The figures are remembered by this process and, where the program asked for it (choose_enable), by machine in a file. */
+int precision_measure(struct precision *p, int64_t m, int64_t n, int64_t k, struct err *e);
+struct precision_timing {
+    int (*time)(void *ctx, struct precision *p, struct err *e); /* fills ms_fp32 and ms_bf16 of m x n x k; NULL: the product itself is run */
+    void *ctx;
+    const char *folder; /* where figures are remembered; NULL: nowhere */
+};
+int precision_measure_with(struct precision *p, int64_t m, int64_t n, int64_t k, const struct precision_timing *how, struct err *e);
+void precision_forget(void); /* what this process remembers */
+void precision_say_known(struct buf *b); /* the remembered figures of this machine in a few words */
 const char *precision_name(const struct precision *p);
 /* What was measured and chosen as a sentence for people; false: there is nothing to say. */
 bool precision_say(const struct precision *p, int asked, bool force, struct buf *out);

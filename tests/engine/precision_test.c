@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "engine/cpu/pool.h"
+#include "engine/graph/remember.h"
 #include "engine/optims/optim.h"
 #include "engine/train/step.h"
 #include "src/base/json.h"
@@ -195,12 +196,12 @@ static void choice(void) {
     struct precision p, q;
     struct buf say = BUF_INIT;
     if (rig_new(&r, DT_F32, 1, &e) < 0) bail(e.text);
-    int rc = precision_choose(&p, PRECISION_BF16, false, r.m, 300, NULL, &e);
+    int rc = precision_choose(&p, PRECISION_BF16, false, r.m, 300, &e);
     tap_ok(rc == 0 && p.m > 0 && p.ms_bf16 > 0 && (p.half == DT_BF16) == (p.ms_bf16 < 0.95 * p.ms_fp32),
         "what pays is measured at the model's largest product: %lld x %lld x %lld %s", (long long)p.m, (long long)p.n, (long long)p.k, e.text);
     bool said = precision_say(&p, PRECISION_BF16, false, &say);
     tap_ok(said, "and said: %s", say.data);
-    rc = precision_choose(&q, PRECISION_BF16, true, r.m, 300, NULL, &e);
+    rc = precision_choose(&q, PRECISION_BF16, true, r.m, 300, &e);
     tap_ok(rc == 0 && q.half == DT_BF16 && !precision_say(&q, PRECISION_BF16, true, &say), "bf16 can be forced");
     struct val *v = precision_val(&p), *bad = val_table();
     rc = precision_from(&q, v, &e);
@@ -213,6 +214,118 @@ static void choice(void) {
     rig_free(&r);
 }
 
+/* A processor as it is given: ms of any product in fp32 and bf16. */
+struct given {
+    double fp32, bf16;
+    int runs;
+};
+static int given_time(void *ctx, struct precision *p, struct err *e) {
+    struct given *g = ctx;
+    (void)e;
+    p->ms_fp32 = g->fp32, p->ms_bf16 = g->bf16;
+    g->runs++;
+    return 0;
+}
+static enum dtype chosen(struct given *g, const char *folder, int64_t m, int64_t n) {
+    struct err e = {0};
+    struct precision p;
+    if (precision_measure_with(&p, m, n, 384, &(struct precision_timing){given_time, g, folder}, &e) < 0) bail(e.text);
+    return p.half;
+}
+static char *only_file(const char *folder) {
+    struct buf id = BUF_INIT;
+    remember_identity(&id);
+    char *path = remember_path(folder, "precision", id.data);
+    buf_release(&id);
+    return path;
+}
+static void remembered(void) {
+    struct err e = {0};
+    struct buf say = BUF_INIT;
+    struct given slow = {2, 4, 0}, even = {2, 1.96, 0}, fast = {2, 1, 0};
+    char *folder = io_join(dir, "cache");
+    precision_forget();
+    tap_ok(chosen(&slow, NULL, 300, 1536) == DT_F32 && slow.runs == 1, "a processor whose bf16 takes twice the time computes in fp32");
+    tap_ok(chosen(&fast, NULL, 500, 1536) == DT_F32 && fast.runs == 0, "500 rows share the figure of 300: nothing is measured again");
+    tap_ok(chosen(&even, NULL, 300, 512) == DT_F32 && even.runs == 1 && chosen(&fast, NULL, 300, 1024) == DT_BF16 && fast.runs == 1,
+        "a gain of 2 %% does not pay, one of half the time does");
+    precision_forget();
+    enum dtype first = chosen(&slow, folder, 300, 1536);
+    chosen(&fast, folder, 300, 1024);
+    char *path = only_file(folder);
+    tap_ok(io_exists(path), "figures are written to a file");
+    precision_forget();
+    slow.runs = fast.runs = 0;
+    tap_ok(chosen(&fast, folder, 300, 1536) == first && chosen(&slow, folder, 300, 1024) == DT_BF16 && slow.runs + fast.runs == 0,
+        "and read by the next program, which measures nothing");
+    setenv("XDG_CACHE_HOME", dir, 1);
+    setenv("HONE_CACHE", "", 1);
+    precision_forget();
+    precision_say_known(&say);
+    tap_ok(strncmp(say.data, "0 products", 10) == 0, "the doctor says what is known: %s", say.data);
+    setenv("HONE_CACHE", "off", 1);
+    static const char *const damaged[] = {"{\"format\":\"hone-prec", "[]", "{\"format\":\"hone-precision\",\"identity\":\"another machine\",\"choices\":[]}",
+        "{\"format\":\"hone-precision\",\"choices\":7}", NULL};
+    for (size_t i = 0; i < LEN(damaged); i++) {
+        struct val *v = json_read_file(path, 1 << 20, &e);
+        struct buf b = BUF_INIT;
+        if (!damaged[i]) { /* whole, but a figure below zero */
+            val_set_num(val_at(val_get(v, "choices"), 0), "ms_fp32", -1);
+            json_write(&b, v);
+        } else buf_adds(&b, damaged[i]);
+        if (io_write_file(path, b.data, b.len, &e) < 0) bail(e.text);
+        buf_release(&b);
+        val_free(v);
+        precision_forget();
+        slow.runs = fast.runs = 0;
+        bool same = chosen(&slow, folder, 300, 1536) == DT_F32;
+        precision_forget();
+        tap_ok(same && slow.runs == 1 && chosen(&fast, folder, 300, 1536) == DT_F32 && fast.runs == 0, "damaged file %zu is measured anew and written whole",
+            i + 1);
+    }
+    precision_forget();
+    buf_release(&say);
+    free(path);
+    free(folder);
+}
+
+/* ---- in evaluation and prediction ---- */
+static struct val *of_model(const char *name, struct handle m, const struct val *rest, const char *precision, bool force) {
+    struct err e = {0};
+    struct val *a = val_table();
+    val_set(a, "model", val_handle(m));
+    if (rest) val_set(a, strcmp(name, "eval") == 0 ? "data" : "inputs", val_copy(rest));
+    if (precision) val_set_str(a, "precision", precision);
+    val_set_bool(a, "force_precision", force);
+    struct val *r = call(name, a, &e);
+    if (!r) printf("# %s: %s\n", name, e.text);
+    return r;
+}
+static void reports(void) {
+    static const char text[] = "{\"kind\":\"array\",\"name\":\"x\",\"type\":\"f32\",\"shape\":[12],\"scale\":1}";
+    struct err e = {0};
+    struct dataset *set = make_data(200, 40, -1, 0);
+    set->prep = json_parse(text, strlen(text), "prep", &e);
+    struct handle d = objects_add_data(set), m = wide_model(d);
+    struct val *data = val_handle(d), *row = val_list(), *rows = val_list();
+    for (int i = 0; i < 12; i++) val_push(row, val_num(i / 8.0 + 0.01));
+    val_push(rows, row);
+    struct val *full = of_model("eval", m, data, NULL, false), *half = of_model("eval", m, data, "bf16", true),
+               *choice = of_model("eval", m, data, "auto", false);
+    double a = val_get_num(full, "loss", NAN), b = val_get_num(half, "loss", NAN);
+    tap_ok(strcmp(val_get_str(full, "precision", ""), "fp32") == 0 && strcmp(val_get_str(half, "precision", ""), "bf16") == 0 && a != b && fabs(a - b) < 5e-3,
+        "eval computes in the precision asked for and says so: loss %.6f and %.6f", a, b);
+    const char *name = val_get_str(choice, "precision", "?");
+    double c = val_get_num(choice, "loss", NAN);
+    tap_ok((strcmp(name, "bf16") == 0 && c == b) || (strcmp(name, "fp32") == 0 && c == a), "and with auto in what is measured faster: %s", name);
+    val_free(full), val_free(half), val_free(choice);
+    full = of_model("predict", m, rows, NULL, false), half = of_model("predict", m, rows, "bf16", true);
+    a = val_get_num(full, "p", NAN), b = val_get_num(half, "p", NAN);
+    tap_ok(!val_get(full, "precision") && strcmp(val_get_str(half, "precision", ""), "bf16") == 0 && a != b && fabs(a - b) < 5e-3,
+        "predict does too: p %.6f and %.6f", a, b);
+    val_free(full), val_free(half), val_free(data), val_free(rows);
+}
+
 int main(void) {
     struct err e = {0};
     strcpy(dir, "/tmp/hone-precision-XXXXXX");
@@ -222,12 +335,14 @@ int main(void) {
     setting("threads", val_int(2));
     if (engine_init(&e) < 0) return 1;
     choice();
+    remembered();
     learning();
     forced();
     open_hone();
     resumed("bf16");
     resumed("fp16");
     live();
+    reports();
     close_hone();
     io_remove_tree(dir, NULL);
     return tap_done();

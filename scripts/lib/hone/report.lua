@@ -151,6 +151,7 @@ local function report_text(self)
         end
     end
     local head = string.format("%s on %s, %s: %s rows", tostring(self.model), tostring(self.data), tostring(self.split), num(self.n))
+    if self.precision and self.precision ~= "fp32" then head = head .. ", computed in " .. self.precision end
     return #rows > 0 and head .. "\n" .. columns(rows) or head
 end
 
