@@ -6,6 +6,7 @@
 
 #include "src/run/record.h"
 #include "src/run/series.h"
+#include "src/run/shelf.h"
 
 enum { EVENT_RING = 4096, WATCHERS = 32, RATE_SAMPLES = 32, PENDING_MAX = 8 << 20 };
 
@@ -22,6 +23,8 @@ struct store {
     /* writer thread */
     int metrics_fd, journal_fd, log_fd;
     int64_t metrics_good; /* bytes of whole records */
+    uint32_t record[2]; /* length and CRC of the last of them */
+    bool packed; /* series.bin is as new as metrics.bin */
 };
 
 struct rate_sample {
@@ -67,6 +70,8 @@ struct runs {
     } watch[WATCHERS];
     int n_watch;
     uint64_t version;
+    struct shelf *shelf; /* the last snapshot of the folder, or NULL */
+    shelf_where_fn *where; /* set before the first thread */
     /* writer */
     pthread_t writer;
     bool writer_on, writer_stop, dirty, writing, flush;

@@ -86,8 +86,8 @@ static int points_open(const char *path, int64_t *size, struct err *e) {
     return fd;
 }
 
-int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e) {
-    int64_t size = 0, at = 0;
+int store_points_from(const char *path, int64_t from, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e) {
+    int64_t size = 0, at = from;
     int fd = points_open(path, &size, e);
     if (cut) *cut = 0;
     if (fd == -2) return 0;
@@ -111,6 +111,21 @@ int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p),
     return rc < 0 ? err_set(e, "cannot read %s at byte %lld: %s", path, (long long)at, strerror(errno)) : 0;
 }
 
+int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e) {
+    return store_points_from(path, 0, fn, ctx, cut, e);
+}
+
+bool store_record(const char *path, int64_t end, uint32_t len_crc[2]) {
+    int64_t size = 0;
+    uint32_t back = 0;
+    int fd = points_open(path, &size, NULL);
+    if (fd < 0) return false;
+    bool ok = end >= 12 && end <= size && pread(fd, &back, 4, end - 4) == 4 && (int64_t)back <= end - 12 && pread(fd, len_crc, 8, end - 12 - back) == 8 &&
+              len_crc[0] == back;
+    close(fd);
+    return ok;
+}
+
 int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, struct err *e) {
     int64_t size = 0, cut = 0;
     int fd = points_open(path, &size, e);
@@ -124,6 +139,13 @@ int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), v
     free(buf);
     close(fd);
     return done || !size ? 0 : store_points(path, fn, ctx, &cut, e); /* torn end: from the start */
+}
+
+bool store_name_ok(const char *name) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || (unsigned char)name[i] < 0x20 || name[i] == 0x7f) return false;
+    return n > 0 && n < 64 && name[0] != '.' && name[0] != '-';
 }
 
 bool store_alive(const char *dir) {

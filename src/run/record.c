@@ -48,6 +48,7 @@ void runs_free(struct runs *rs) {
         free(r);
     }
     for (int i = 0; i < EVENT_RING; i++) val_free(rs->event[i]);
+    shelf_unref(rs->shelf);
     free(rs->run);
     free(rs->dir);
     pthread_cond_destroy(&rs->work);

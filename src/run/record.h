@@ -67,7 +67,7 @@ void runs_notice(struct runs *rs, const char *level, const char *text); /* belon
 bool runs_may_complain(struct runs *rs);
 
 /* ---- reading (any thread): copies ---- */
-#define RUN_MAX_METRICS 32
+#define RUN_MAX_METRICS 128
 struct run_now {
     char name[64], model[64], phase[96];
     enum run_state state;
@@ -97,6 +97,8 @@ struct bucket {
 }; /* bad: non-finite values */
 /* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
 size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
+/* The same of a run on disk, which need not be one of this process: stored_series of src/run/pyramid.h (it reads files: not for the UI thread, which
+ * submits the command `curves` instead). */
 /* The buckets of steps [from, to) at the finest kept resolution, at most n. */
 size_t run_series_window(struct run *r, const char *name, int64_t from, int64_t to, struct bucket *out, size_t n);
 size_t run_series_names(struct run *r, char names[][32], size_t max);

@@ -29,6 +29,9 @@ struct series {
     int k;
     int64_t first, last; /* steps; last < 0: empty */
     double value; /* the last one, finite or not */
+    double lo, hi; /* of the finite ones, NAN: none yet; and the first steps that had them */
+    int64_t lo_step, hi_step, count, bad;
+    bool unpacked; /* rings and raw points hold only what came after */
     int64_t n_raw; /* points ever added; slot = n % RAW */
     int64_t raw_step[RAW];
     double raw[RAW];
@@ -41,10 +44,16 @@ struct series *series_new(const char *name) {
     size_t n = strlen(name);
     if (n >= sizeof s->name) n = sizeof s->name - 1;
     memcpy(s->name, name, n);
-    s->last = -1;
-    s->value = NAN;
+    s->last = s->lo_step = s->hi_step = -1;
+    s->value = s->lo = s->hi = NAN;
     for (int i = 0; i < RINGS; i++) s->ring[i].newest = -1;
     return s;
+}
+
+struct series *series_copy(const struct series *s) {
+    struct series *c = X_NEW(struct series, 1);
+    *c = *s;
+    return c;
 }
 
 void series_free(struct series *s) { free(s); }
@@ -101,6 +110,12 @@ void series_add(struct series *s, int64_t step, double v) {
     for (int i = 0; i < RINGS; i++) ring_add(&s->ring[i], step >> (RING_SHIFT * (i + 1)), v);
     s->raw_step[s->n_raw % RAW] = step;
     s->raw[s->n_raw++ % RAW] = v;
+    if (!isfinite(v)) s->bad++;
+    else {
+        s->count++;
+        if (!(v >= s->lo)) s->lo = v, s->lo_step = step; /* also against NAN */
+        if (!(v <= s->hi)) s->hi = v, s->hi_step = step;
+    }
     if (s->last < 0) s->first = step;
     if (step > s->last) s->last = step;
     s->value = v;
@@ -133,6 +148,7 @@ size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k)
 
 /* The finest source that still holds step `from`: -1 raw points, 0..RINGS-1 a ring, RINGS the whole run. */
 static int source_for(const struct series *s, int64_t from) {
+    if (s->unpacked) return RINGS;
     if (s->n_raw <= RAW || s->raw_step[s->n_raw % RAW] <= from) return -1;
     for (int i = 0; i < RINGS; i++) {
         int shift = RING_SHIFT * (i + 1);
@@ -183,6 +199,46 @@ double series_trend(const struct series *s) {
     if (!now.count || !before.count) return NAN;
     double size = fabs(before.mean);
     return size > 0 ? (now.mean - before.mean) / size : now.mean == before.mean ? 0 : NAN;
+}
+
+void series_ends(const struct series *s, struct series_ends *out) {
+    *out = (struct series_ends){s->value, s->lo, s->hi, s->last, s->lo_step, s->hi_step, s->count, s->bad};
+}
+
+/* ---- as bytes: the head, then the used cells. In the machine's own order: files of another order fail the bounds below or their checksum ---- */
+
+struct packed {
+    int64_t k, cells, first, last, lo_step, hi_step, count, bad;
+    double value, lo, hi, reserved;
+};
+_Static_assert(sizeof(struct packed) == SERIES_HEAD, "SERIES_HEAD");
+
+void series_pack(const struct series *s, struct buf *out) {
+    struct packed h = {s->k, s->last < 0 ? 0 : (s->last >> s->k) + 1, s->first, s->last, s->lo_step, s->hi_step, s->count, s->bad, s->value, s->lo, s->hi, 0};
+    buf_add(out, &h, sizeof h);
+    buf_add(out, s->whole, (size_t)h.cells * sizeof *s->whole);
+}
+
+struct series *series_unpack(const char *name, const void *p, size_t n) {
+    struct packed h;
+    if (n < sizeof h) return NULL;
+    memcpy(&h, p, sizeof h);
+    if (h.k < 0 || h.k > 62 || h.cells < 0 || h.cells > WHOLE || n != sizeof h + (size_t)h.cells * sizeof(struct cell)) return NULL;
+    if (h.last < -1 || h.cells != (h.last < 0 ? 0 : (h.last >> h.k) + 1)) return NULL;
+    struct series *s = series_new(name);
+    s->k = (int)h.k;
+    s->first = h.first;
+    s->last = h.last;
+    s->value = h.value;
+    s->lo = h.lo;
+    s->hi = h.hi;
+    s->lo_step = h.lo_step;
+    s->hi_step = h.hi_step;
+    s->count = h.count;
+    s->bad = h.bad;
+    s->unpacked = true;
+    memcpy(s->whole, (const char *)p + sizeof h, (size_t)h.cells * sizeof *s->whole);
+    return s;
 }
 
 _Static_assert(sizeof(struct series) <= 64 * 1024, "history of one series");

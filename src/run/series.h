@@ -7,6 +7,7 @@
 
 struct series;
 struct series *series_new(const char *name);
+struct series *series_copy(const struct series *s);
 void series_free(struct series *s);
 const char *series_name(const struct series *s);
 void series_add(struct series *s, int64_t step, double v); /* steps do not go back */
@@ -16,5 +17,16 @@ double series_last(const struct series *s, int64_t *step);
 /* Relative change of the mean of the last tenth of the steps against the tenth before; NAN: unknown. */
 double series_trend(const struct series *s);
 size_t series_bytes(const struct series *s);
+
+struct series_ends { /* exact, over the finite values; steps -1: there were none */
+    double value, lo, hi; /* value: the last one, finite or not */
+    int64_t step, lo_step, hi_step; /* the first step with that value; step: of value */
+    int64_t count, bad;
+};
+void series_ends(const struct series *s, struct series_ends *out);
+/* The pyramid of the whole run as bytes for a file, and back. What is unpacked goes on with series_add; its windows have the resolution of the whole. */
+#define SERIES_HEAD 96
+void series_pack(const struct series *s, struct buf *out);
+struct series *series_unpack(const char *name, const void *p, size_t n); /* NULL: not what series_pack writes */
 
 #endif

@@ -23,6 +23,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/run/private.h"
+#include "src/run/pyramid.h"
 
 static void put(struct buf *b, const void *p, size_t n) { buf_add(b, p, n); }
 
@@ -124,6 +125,8 @@ void store_close(struct run *r) {
 /* ---- the writer thread ---- */
 
 struct job_out { /* what was taken out of one run, written without the lock */
+    struct series *series[RUN_MAX_METRICS]; /* of a run that has ended: copies for series.bin */
+    int n_series;
     struct buf rows, journal, log, names;
     struct val *meta;
     int64_t dropped;
@@ -202,6 +205,7 @@ static int rows_out(struct run *r, struct job_out *o) {
         if (ftruncate(st->metrics_fd, st->metrics_good) != 0) rc = errno;
     } else {
         st->metrics_good += (int64_t)rec.len;
+        memcpy(st->record, rec.data, sizeof st->record);
         buf_clear(&o->rows);
     }
     buf_release(&rec);
@@ -234,6 +238,18 @@ static void names_put(struct buf *b, const struct run *r) {
     }
 }
 
+/* Of a run that has ended the next reader finds its curves made. A disk that is full costs only that. */
+static void series_out(struct run *r, struct job_out *o, bool rows_are_out) {
+    struct store *st = &r->st;
+    struct buf b = BUF_INIT;
+    if (o->n_series && rows_are_out && st->metrics_good > 0) {
+        pyramid_pack(&b, o->series, o->n_series, st->metrics_good, st->record);
+        st->packed = pyramid_save(st->dir, &b, NULL) == 0;
+        buf_release(&b);
+    }
+    for (int i = 0; i < o->n_series; i++) series_free(o->series[i]);
+}
+
 static void give_back(struct buf *to, struct buf *rest) { /* what could not be written goes before what came meanwhile */
     if (rest->len) {
         put(rest, to->data ? to->data : "", to->len);
@@ -252,10 +268,14 @@ static bool run_write(struct runs *rs, struct run *r) {
     st->rows = st->journal = st->log = (struct buf)BUF_INIT;
     names_put(&o.names, r);
     if (st->meta_dirty) o.meta = run_meta(r);
+    if (o.rows.len) st->packed = false;
+    if (r->ended && !st->packed)
+        for (; o.n_series < r->n_series; o.n_series++) o.series[o.n_series] = series_copy(r->series[o.n_series]);
     st->meta_dirty = false;
     pthread_mutex_unlock(&rs->lock);
 
     int rc_rows = rows_out(r, &o), rc_meta = meta_out(r, &o);
+    series_out(r, &o, !rc_rows);
     bool said = o.journal.len > 0;
     int rc_text = text_out(r, &st->journal_fd, "journal.lua", &o.journal);
     if (!rc_text && said) fdatasync(st->journal_fd);

@@ -23,12 +23,17 @@ struct point { /* one row of one step, borrowed during the call */
 };
 /* All rows in file order; *cut: bytes at the end that are no whole record. A file that is not there has no rows. fn returns false to stop. */
 int store_points(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e);
+/* The same from a byte where a record begins. store_record tells of the record that ends at byte `end`: its length and checksum, which a file that
+ * was made from metrics.bin keeps to see whether it still fits. False: none ends there. */
+int store_points_from(const char *path, int64_t from, bool (*fn)(void *ctx, const struct point *p), void *ctx, int64_t *cut, struct err *e);
+bool store_record(const char *path, int64_t end, uint32_t len_crc[2]);
 int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), void *ctx, struct err *e); /* the last record only */
 /* What is known of the run in a folder: run state step epoch metrics model start result created. NULL: no run there. A run that
  * has not ended and whose lock nobody holds is "crashed". */
 struct val *store_describe(const char *dir, struct err *e);
 /* Names of run folders under dir, oldest first, as a list; NULL with an error. */
 struct val *store_list(const char *dir, struct err *e);
+bool store_name_ok(const char *name); /* can be a folder of runs: no slash, no leading dot, not empty, at most 63 bytes, no control characters */
 bool store_alive(const char *dir); /* somebody holds its lock */
 
 #endif
