@@ -1,4 +1,4 @@
-/* Averaged weights: the moving average and the plain mean against their formulas in double; running statistics against sums made here; a run evaluates and ends with
+/* Averaged weights: the moving average and the plain mean against their formulas in double and against numbers of torch.optim.swa_utils; running statistics against sums made here; a run evaluates and ends with
  * the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it gives the same bits; no allocation in steps. */
 #include "config.h"
 
@@ -41,6 +41,57 @@ static void formula(const char *what, double decay) {
     free(want);
     average_free(a);
     fix_close(&f);
+}
+
+/* Numbers of another tool (tests/golden/make_averages.py): weights come from a formula, step by step; running statistics from batches of 4, 4 and 2 rows. */
+static double made(int64_t k, int64_t i) { return (double)((i * 37 + k * 101 + i * i % 97) % 199) / 199.0 - 0.5; }
+static float *of_param(const struct model *m, const float *data, int i) { return (float *)((char *)(uintptr_t)data + m->param[i].offset); }
+static void put_weights(struct model *m, int t) {
+    for (int i = 0; i < m->n_param; i++)
+        for (int64_t j = 0; j < m->param[i].len; j++) of_param(m, m->data, i)[j] = (float)(made(10 * t + i, j) + (i == 5));
+}
+static struct part made_rows(struct column *c, float *x) {
+    c[0] = (struct column){.name = (char *)(uintptr_t) "x", .type = COL_F32, .ndim = 1, .dim = {5}, .width = 5, .scale = 1, .data = x};
+    c[1] = (struct column){.name = (char *)(uintptr_t) "y", .type = COL_I32, .width = 1, .max_id = 3, .data = x};
+    for (int i = 0; i < 50; i++) x[i] = (float)(2 * made(990, i));
+    return (struct part){.n = 10, .n_col = 2, .col = c};
+}
+static void golden_case(struct model *m, const struct val *c) {
+    struct err e = {0};
+    struct average *a = average_new(m, val_get_num(c, "decay", 0), &e);
+    const struct val *want = val_get(c, "weights");
+    const char *name = val_get_str(c, "name", "?");
+    double worst = 0, w = NAN;
+    size_t at = 0;
+    for (int t = 0; t < 40; t++) {
+        put_weights(m, t);
+        average_add(a, m, NULL);
+    }
+    if (strcmp(name, "statistics") == 0) {
+        float x[50];
+        struct column col[2];
+        struct part p = made_rows(col, x);
+        if (average_statistics(a, m, &p, NULL, 4, 0, NULL, NULL, &e) < 0) printf("# %s\n", e.text);
+    }
+    for (int i = 0; i < m->n_param; i++)
+        for (int64_t j = 0; j < m->param[i].len; j++)
+            worst = fmax(worst, val_as_num(val_at(want, at++), &w) ? fabs(w - (double)of_param(m, a->data, i)[j]) : INFINITY);
+    tap_ok(at == val_len(want) && worst < 1e-6, "%s: %zu numbers after 40 steps agree with another tool's to %.1e", name, at, worst);
+    average_free(a);
+}
+static void golden(void) {
+    struct err e = {0};
+    char path[1024];
+    static const char net[] = "{\"input\":5,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":4},{\"layer\":\"batch_norm\"},{\"layer\":\"relu\"},"
+                              "{\"layer\":\"linear\",\"out\":3}]}";
+    snprintf(path, sizeof path, "%s/tests/golden/averages.json", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+    struct val *user = from_json(net, &e), *desc = user ? model_describe(user, NULL, &e) : NULL, *all = json_read_file(path, 1 << 20, &e);
+    struct model *m = desc ? model_new(desc, 1, &e) : NULL;
+    tap_ok(m && m->n_param == 8 && strstr(m->param[5].name, "running_var") && val_len(all) == 4, "the net and the numbers are there %s", e.text);
+    for (size_t i = 0; m && i < val_len(all); i++) golden_case(m, val_at(all, i));
+    val_free(user);
+    val_free(all);
+    model_free(m);
 }
 
 /* batch_norm on the input itself: its batch statistics can be made here. Batches of 16, the last of 8. */
@@ -157,6 +208,7 @@ int main(void) {
     formula("moving average", 0.8);
     formula("moving average, slow", 0.999);
     formula("plain mean", 0);
+    golden();
     statistics();
     open_hone();
     setting("threads", val_int(2));
