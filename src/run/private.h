@@ -49,6 +49,7 @@ struct run {
     double logged_t;
     struct series *series[RUN_MAX_METRICS];
     int n_series;
+    struct series *axis[RUN_AXES];
     struct val *start, *reports, *result;
     uint64_t version;
     struct store st;

@@ -42,6 +42,7 @@ void runs_free(struct runs *rs) {
         struct run *r = rs->run[i];
         store_close(r);
         for (int s = 0; s < r->n_series; s++) series_free(r->series[s]);
+        for (int a = 0; a < RUN_AXES; a++) series_free(r->axis[a]);
         val_free(r->start);
         val_free(r->reports);
         val_free(r->result);
@@ -121,6 +122,7 @@ struct run *run_new(struct runs *rs, const char *prefix) {
     r->logged_t = -1;
     r->logged = -1;
     r->reports = val_table();
+    for (int a = 0; a < RUN_AXES; a++) r->axis[a] = series_new("");
     r->st = (struct store){.lock_fd = -1, .metrics_fd = -1, .journal_fd = -1, .log_fd = -1, .journal_step = -1};
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
@@ -269,7 +271,8 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
     if (step > r->step) r->step = step;
     r->epoch = epoch;
     r->version++;
-    double t = run_clock(r);
+    double t = run_clock(r), axis[RUN_AXES] = {epoch, run_busy(r), t}; /* ORDER enum run_axis */
+    for (int a = 0; a < RUN_AXES; a++) series_add(r->axis[a], step, axis[a]);
     if (r->st.dir) store_row(r, step, t, epoch, ids, values, n);
     if (step / r->log_every != r->logged / r->log_every && (r->logged_t < 0 || t - r->logged_t >= 0.05)) {
         struct val *ev = event_new(r, t, "metric");
@@ -434,6 +437,23 @@ size_t run_series_window(struct run *r, const char *name, int64_t from, int64_t 
     pthread_mutex_unlock(&r->rs->lock);
     return got;
 }
+
+double run_smooth(struct run *r, const char *name, double w) {
+    pthread_mutex_lock(&r->rs->lock);
+    struct series *s = find_series(r, name);
+    double v = s ? series_smooth(s, w) : NAN;
+    pthread_mutex_unlock(&r->rs->lock);
+    return v;
+}
+
+size_t run_axis(struct run *r, enum run_axis a, int64_t from, int64_t to, struct bucket *out, size_t n) {
+    pthread_mutex_lock(&r->rs->lock);
+    size_t got = series_window(r->axis[a], from, to, out, n);
+    pthread_mutex_unlock(&r->rs->lock);
+    return got;
+}
+
+double run_created(const struct run *r) { return r->created; }
 
 size_t run_series_names(struct run *r, char names[][32], size_t max) {
     pthread_mutex_lock(&r->rs->lock);

@@ -93,14 +93,21 @@ struct bucket {
     int64_t step0;
     float min, max;
     double mean;
-    int64_t count, bad;
-}; /* bad: non-finite values */
+    int64_t count, bad, low;
+    int64_t at_min, at_max; /* the steps that logged min and max (within 2^32 steps of step0) */
+}; /* bad: values that are not finite; low: of 0 and below, which a log axis cannot show */
 /* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
 size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
 /* The same of a run on disk, which need not be one of this process: stored_series of src/run/pyramid.h (it reads files: not for the UI thread, which
  * submits the command `curves` instead). */
 /* The buckets of steps [from, to) at the finest kept resolution, at most n. */
 size_t run_series_window(struct run *r, const char *name, int64_t from, int64_t to, struct bucket *out, size_t n);
+double run_smooth(struct run *r, const char *name, double w); /* the last value, smoothed as charts smooth it (series_smooth); NAN: none */
+/* What the steps were besides, as series by step that are no metrics: epochs done, seconds of training (pauses left out), seconds
+ * since the run began. Charts place steps on their other x axes by them. */
+enum run_axis { RUN_EPOCH, RUN_BUSY, RUN_CLOCK, RUN_AXES };
+size_t run_axis(struct run *r, enum run_axis a, int64_t from, int64_t to, struct bucket *out, size_t n);
+double run_created(const struct run *r); /* when it began, seconds of the wall clock */
 size_t run_series_names(struct run *r, char names[][32], size_t max);
 
 /* Events since a sequence number: calls fn with a borrowed value (valid during the call), returns the next number to ask for.

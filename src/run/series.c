@@ -13,12 +13,14 @@
 #include "src/base/err.h"
 #include "src/base/mem.h"
 
-enum { WHOLE = 1024, RAW = 512, RINGS = 4, RING = 256, RING_SHIFT = 4 };
+enum { WHOLE = 1024, RAW = 448, RINGS = 4, RING = 192, RING_SHIFT = 4 };
 
-struct cell { /* 24 bytes; counts stop at their maximum */
+struct cell { /* 32 bytes; counts stop at their maximum */
     float min, max;
     double mean;
-    uint32_t count, bad;
+    uint32_t count;
+    uint16_t bad, low; /* low: values of 0 and below */
+    uint32_t at_min, at_max; /* where they were logged: steps from the beginning of the bucket */
 };
 struct ring { /* buckets of 2^shift steps; slot = index % RING; index of the newest, -1: none */
     int64_t newest;
@@ -60,54 +62,61 @@ void series_free(struct series *s) { free(s); }
 const char *series_name(const struct series *s) { return s->name; }
 size_t series_bytes(const struct series *s) { return sizeof *s; }
 
-static void cell_add(struct cell *c, double v) {
+static uint32_t offset(int64_t steps) { return steps > UINT32_MAX ? UINT32_MAX : (uint32_t)steps; }
+
+static void cell_add(struct cell *c, double v, int64_t at) {
     if (!isfinite(v)) {
-        if (c->bad < UINT32_MAX) c->bad++;
+        if (c->bad < UINT16_MAX) c->bad++;
         return;
     }
     float f = v > FLT_MAX ? FLT_MAX : v < -FLT_MAX ? -FLT_MAX : (float)v;
-    if (!c->count || f < c->min) c->min = f;
-    if (!c->count || f > c->max) c->max = f;
+    if (!c->count || f < c->min) c->min = f, c->at_min = offset(at);
+    if (!c->count || f > c->max) c->max = f, c->at_max = offset(at);
     if (c->count < UINT32_MAX) c->count++;
+    if (v <= 0 && c->low < UINT16_MAX) c->low++;
     c->mean += v / c->count - c->mean / c->count;
 }
 
-static void cell_merge(struct cell *a, const struct cell *b) {
+static void cell_merge(struct cell *a, const struct cell *b, int64_t at) { /* at: where b begins in a, in steps */
     if (b->count) {
         double n = (double)a->count + b->count;
-        if (!a->count || b->min < a->min) a->min = b->min;
-        if (!a->count || b->max > a->max) a->max = b->max;
+        if (!a->count || b->min < a->min) a->min = b->min, a->at_min = offset(at + b->at_min);
+        if (!a->count || b->max > a->max) a->max = b->max, a->at_max = offset(at + b->at_max);
         a->mean = a->count ? a->mean * (a->count / n) + b->mean * (b->count / n) : b->mean;
         a->count = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
     }
-    a->bad = a->bad > UINT32_MAX - b->bad ? UINT32_MAX : a->bad + b->bad;
+    a->bad = (uint16_t)(a->bad > UINT16_MAX - b->bad ? UINT16_MAX : a->bad + b->bad);
+    a->low = (uint16_t)(a->low > UINT16_MAX - b->low ? UINT16_MAX : a->low + b->low);
 }
 
 static void whole_halve(struct series *s) {
     for (int i = 0; i < WHOLE / 2; i++) {
         struct cell c = s->whole[2 * i];
-        cell_merge(&c, &s->whole[2 * i + 1]);
+        cell_merge(&c, &s->whole[2 * i + 1], (int64_t)1 << s->k);
         s->whole[i] = c;
     }
     memset(s->whole + WHOLE / 2, 0, WHOLE / 2 * sizeof *s->whole);
     s->k++;
 }
 
-static void ring_add(struct ring *r, int64_t index, double v) {
+static void ring_add(struct ring *r, int64_t index, double v, int64_t at) {
     if (index <= r->newest - RING) return; /* older than what is kept */
     if (index > r->newest) {
         int64_t from = r->newest + 1 > index - RING + 1 ? r->newest + 1 : index - RING + 1;
         for (int64_t i = from; i <= index; i++) memset(&r->cell[i % RING], 0, sizeof *r->cell);
         r->newest = index;
     }
-    cell_add(&r->cell[index % RING], v);
+    cell_add(&r->cell[index % RING], v, at);
 }
 
 void series_add(struct series *s, int64_t step, double v) {
     if (step < 0) return;
     while (step >> s->k >= WHOLE) whole_halve(s);
-    cell_add(&s->whole[step >> s->k], v);
-    for (int i = 0; i < RINGS; i++) ring_add(&s->ring[i], step >> (RING_SHIFT * (i + 1)), v);
+    cell_add(&s->whole[step >> s->k], v, step & (((int64_t)1 << s->k) - 1));
+    for (int i = 0; i < RINGS; i++) {
+        int shift = RING_SHIFT * (i + 1);
+        ring_add(&s->ring[i], step >> shift, v, step & (((int64_t)1 << shift) - 1));
+    }
     s->raw_step[s->n_raw % RAW] = step;
     s->raw[s->n_raw++ % RAW] = v;
     if (!isfinite(v)) s->bad++;
@@ -127,7 +136,15 @@ double series_last(const struct series *s, int64_t *step) {
 }
 
 static void bucket_from(struct bucket *b, const struct cell *c, int64_t step0) {
-    *b = (struct bucket){.step0 = step0, .min = c->min, .max = c->max, .mean = c->mean, .count = c->count, .bad = c->bad};
+    *b = (struct bucket){.step0 = step0,
+        .min = c->min,
+        .max = c->max,
+        .mean = c->mean,
+        .count = c->count,
+        .bad = c->bad,
+        .low = c->low,
+        .at_min = step0 + c->at_min,
+        .at_max = step0 + c->at_max};
 }
 
 size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k) {
@@ -139,7 +156,7 @@ size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k)
     size_t per = (size_t)1 << (shift - s->k);
     for (size_t i = 0; i < m; i++) {
         struct cell c = {0};
-        for (size_t j = i * per; j < (i + 1) * per && j < WHOLE; j++) cell_merge(&c, &s->whole[j]);
+        for (size_t j = i * per; j < (i + 1) * per && j < WHOLE; j++) cell_merge(&c, &s->whole[j], (int64_t)(j - i * per) << s->k);
         bucket_from(&out[i], &c, (int64_t)i << shift);
     }
     if (k) *k = shift;
@@ -172,8 +189,8 @@ size_t series_window(const struct series *s, int64_t from, int64_t to, struct bu
         int64_t a = (lo + (int64_t)i) << (shift - own), b = (lo + (int64_t)i + 1) << (shift - own);
         for (int64_t j = a; src >= 0 && j < b; j++) {
             const struct ring *r = src < RINGS ? &s->ring[src] : NULL;
-            if (r && j <= r->newest && j > r->newest - RING) cell_merge(&c, &r->cell[j % RING]);
-            if (!r && j < WHOLE) cell_merge(&c, &s->whole[j]);
+            if (r && j <= r->newest && j > r->newest - RING) cell_merge(&c, &r->cell[j % RING], (j - a) << own);
+            if (!r && j < WHOLE) cell_merge(&c, &s->whole[j], (j - a) << own);
         }
         bucket_from(&out[i], &c, (lo + (int64_t)i) << shift);
     }
@@ -182,11 +199,27 @@ size_t series_window(const struct series *s, int64_t from, int64_t to, struct bu
     int64_t kept = s->n_raw < RAW ? s->n_raw : RAW;
     for (int64_t i = s->n_raw - kept; i < s->n_raw; i++) {
         int64_t step = s->raw_step[i % RAW];
-        if (step >= from && step < to) cell_add(&cells[(step >> shift) - lo], s->raw[i % RAW]);
+        if (step >= from && step < to) cell_add(&cells[(step >> shift) - lo], s->raw[i % RAW], step & (((int64_t)1 << shift) - 1));
     }
     for (size_t i = 0; i < m; i++) bucket_from(&out[i], &cells[i], (lo + (int64_t)i) << shift);
     free(cells);
     return m;
+}
+
+double ema_next(struct ema *m, double x, double w) {
+    if (isfinite(x)) {
+        m->sum = w * m->sum + (1 - w) * x;
+        m->left *= w;
+    }
+    return m->left < 1 ? m->sum / (1 - m->left) : NAN;
+}
+
+double series_smooth(const struct series *s, double w) {
+    struct ema m = EMA_START;
+    double v = NAN;
+    for (int64_t i = 0; s->last >= 0 && i <= s->last >> s->k; i++)
+        if (s->whole[i].count) v = ema_next(&m, s->whole[i].mean, w);
+    return v;
 }
 
 double series_trend(const struct series *s) {
@@ -194,8 +227,8 @@ double series_trend(const struct series *s) {
     int64_t end = s->last >> s->k, tenth = (end + 9) / 10;
     if (tenth < 1) tenth = 1;
     struct cell now = {0}, before = {0};
-    for (int64_t i = end; i >= 0 && i > end - tenth; i--) cell_merge(&now, &s->whole[i]);
-    for (int64_t i = end - tenth; i >= 0 && (i > end - 2 * tenth || !before.count); i--) cell_merge(&before, &s->whole[i]);
+    for (int64_t i = end; i >= 0 && i > end - tenth; i--) cell_merge(&now, &s->whole[i], 0);
+    for (int64_t i = end - tenth; i >= 0 && (i > end - 2 * tenth || !before.count); i--) cell_merge(&before, &s->whole[i], 0);
     if (!now.count || !before.count) return NAN;
     double size = fabs(before.mean);
     return size > 0 ? (now.mean - before.mean) / size : now.mean == before.mean ? 0 : NAN;

@@ -16,6 +16,14 @@ size_t series_window(const struct series *s, int64_t from, int64_t to, struct bu
 double series_last(const struct series *s, int64_t *step);
 /* Relative change of the mean of the last tenth of the steps against the tenth before; NAN: unknown. */
 double series_trend(const struct series *s);
+/* An exponential moving average with start-up correction: sum (1-w) w^(i-j) x_j / (1 - w^(i+1)) over the finite x. */
+struct ema {
+    double sum, left; /* left: w to the power of the values seen */
+};
+#define EMA_START {0, 1}
+double ema_next(struct ema *m, double x, double w); /* w in [0, 1); NAN before the first finite value */
+/* Its last value over the buckets of the whole run (one step each up to 1,024 steps, then 2, 4, ..). NAN: empty. */
+double series_smooth(const struct series *s, double w);
 size_t series_bytes(const struct series *s);
 
 struct series_ends { /* exact, over the finite values; steps -1: there were none */

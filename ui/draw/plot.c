@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "src/base/mem.h"
+#include "src/run/series.h"
 #include "ui/draw/fmt.h"
 
 const char plot_marks[] = "*o+x#@%&";
@@ -23,14 +25,8 @@ double plot_nice(double span, int ticks) {
 }
 
 void plot_smooth(const double *x, double *y, size_t n, double w) {
-    double m = 0, wn = 1;
-    for (size_t i = 0; i < n; i++) {
-        if (isfinite(x[i])) {
-            m = w * m + (1 - w) * x[i];
-            wn *= w;
-        }
-        y[i] = wn < 1 ? m / (1 - wn) : NAN;
-    }
+    struct ema m = EMA_START;
+    for (size_t i = 0; i < n; i++) y[i] = ema_next(&m, x[i], w);
 }
 
 static int by_value(const void *a, const void *b) {
@@ -98,8 +94,8 @@ void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks,
 struct canvas { /* dots of one chart; a cell is sx x sy dots */
     int w, h, sx, sy;
     struct dot {
-        uint8_t line, band;
-    } * d; /* 1 + series, 0: none */
+        uint8_t line, raw, band;
+    } * d; /* 1 + index of the series, 0: none; raw: the means below a smoothed line */
 };
 
 static struct dot *dot_at(struct canvas *c, int x, int y) { return x < 0 || y < 0 || x >= c->w || y >= c->h ? NULL : &c->d[y * c->w + x]; }
@@ -111,49 +107,56 @@ static int dot_row(const struct canvas *c, const struct plot_range *r, double v)
 
 static int clampi(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
 
-static void series_band(struct canvas *c, const struct plot *p, const struct plot_range *r, const struct plot_series *s) {
-    for (size_t i = 0; i < s->n && (int)i < c->w; i++) {
+static void series_band(struct canvas *c, const struct plot *p, const struct plot_range *r, int at) {
+    const struct plot_series *s = &p->s[at];
+    for (size_t i = 0; i < s->n && (int)i < c->w && !(s->flags & PLOT_NO_BAND); i++) {
         double lo = to_axis(s->b[i].min, p->log), hi = to_axis(s->b[i].max, p->log);
         if (!s->b[i].count || !isfinite(hi)) continue;
         if (!isfinite(lo)) lo = r->lo;
         int y0 = clampi(dot_row(c, r, hi), 0, c->h - 1), y1 = clampi(dot_row(c, r, lo), 0, c->h - 1);
         for (int y = y0; y <= y1 && y1 > y0; y++)
-            if (!dot_at(c, (int)i, y)->band) dot_at(c, (int)i, y)->band = (uint8_t)(s->ink + 1);
+            if (!dot_at(c, (int)i, y)->band) dot_at(c, (int)i, y)->band = (uint8_t)(at + 1);
     }
 }
 
 /* Patterns of the line, so that series are told apart without colour: whole, dashed, dotted, dash-dot ... in dots along x. */
 static const uint8_t pattern[PLOT_SERIES] = {0xff, 0x33, 0x55, 0x77, 0x11, 0x5f, 0x0f, 0x35};
+enum { GHOST_PATTERN = 0x11 };
 
-static void series_line(struct canvas *c, const struct plot *p, const struct plot_range *r, const struct plot_series *s) {
-    double *x = X_NEW(double, s->n + 1), *y = X_NEW(double, s->n + 1);
-    for (size_t i = 0; i < s->n; i++) x[i] = s->b[i].count ? s->b[i].mean : NAN;
-    if (p->smooth > 0) plot_smooth(x, y, s->n, p->smooth);
-    else memcpy(y, x, s->n * sizeof *x);
+static void curve(struct canvas *c, const struct plot *p, const struct plot_range *r, int at, const double *value, bool raw) {
+    const struct plot_series *s = &p->s[at];
+    unsigned dashes = s->flags & PLOT_GHOST ? GHOST_PATTERN : raw ? 0x55 : pattern[s->ink];
+    bool marks = p->set == GLYPHS_LINE || p->set == GLYPHS_ASCII; /* told apart by their marks */
     int last_x = -1, last_y = 0;
     for (size_t i = 0; i < s->n && (int)i < c->w; i++) {
-        double v = to_axis(y[i], p->log);
+        double v = to_axis(value[i], p->log);
         if (!s->b[i].count || !isfinite(v)) continue;
-        int row = dot_row(c, r, v);
-        row = clampi(row, 0, c->h - 1);
+        int row = clampi(dot_row(c, r, v), 0, c->h - 1);
         for (int k = last_x < 0 ? (int)i : last_x + 1; k <= (int)i; k++) { /* straight to the next point */
-            int at = last_x < 0 ? row : last_y + (int)lround((double)(row - last_y) * (k - last_x) / ((int)i - last_x));
-            int from = k == (last_x < 0 ? (int)i : last_x + 1) || last_x < 0
-                           ? at
-                           : last_y + (int)lround((double)(row - last_y) * (k - 1 - last_x) / ((int)i - last_x));
-            if (last_x >= 0 && k == last_x + 1) from = last_y;
-            if (last_x < 0) from = at;
-            int step = from < at ? 1 : -1;
-            if (from != at) from += step; /* the dots between two columns stand in the later one */
+            int y = last_x < 0 ? row : last_y + (int)lround((double)(row - last_y) * (k - last_x) / ((int)i - last_x));
+            int from = last_x < 0 ? y : k == last_x + 1 ? last_y : last_y + (int)lround((double)(row - last_y) * (k - 1 - last_x) / ((int)i - last_x));
+            int step = from < y ? 1 : -1;
+            if (from != y) from += step; /* the dots between two columns stand in the later one */
             for (int yy = from;; yy += step) {
                 struct dot *d = dot_at(c, k, yy);
-                if (d && (c->sx == 1 || (pattern[s->ink] >> (k & 7) & 1) || k == (int)s->n - 1)) d->line = (uint8_t)(s->ink + 1);
-                if (yy == at) break;
+                if (d && (marks || (dashes >> (k & 7) & 1) || k == (int)s->n - 1)) *(raw ? &d->raw : &d->line) = (uint8_t)(at + 1);
+                if (yy == y) break;
             }
         }
         last_x = (int)i;
         last_y = row;
     }
+}
+
+static void series_line(struct canvas *c, const struct plot *p, const struct plot_range *r, int at) {
+    const struct plot_series *s = &p->s[at];
+    double *x = X_NEW(double, s->n + 1), *y = X_NEW(double, s->n + 1);
+    bool smooth = s->line || (p->smooth > 0 && !(s->flags & PLOT_GHOST));
+    for (size_t i = 0; i < s->n; i++) x[i] = s->b[i].count ? s->b[i].mean : NAN;
+    if (s->line) memcpy(y, s->line, s->n * sizeof *y);
+    else if (smooth) plot_smooth(x, y, s->n, p->smooth);
+    if (smooth) curve(c, p, r, at, x, true);
+    curve(c, p, r, at, smooth ? y : x, false);
     free(x);
     free(y);
 }
@@ -161,37 +164,49 @@ static void series_line(struct canvas *c, const struct plot *p, const struct plo
 /* ---- canvas to cells ----
  * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. */
 
-static void cell_braille(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
+static struct style series_style(const struct plot_series *s) {
+    return s->flags & PLOT_GHOST ? (struct style){INK_DIM, 0} : (struct style){(uint8_t)(INK_SERIES + s->ink), 0};
+}
+
+static struct style raw_style(const struct plot *p, int series) { return (struct style){(uint8_t)(INK_SERIES + p->s[series - 1].ink), AT_DIM}; }
+
+static uint32_t series_mark(const struct plot_series *s, enum glyphs set) {
+    return s->flags & PLOT_GHOST ? (uint32_t)'-' : set == GLYPHS_LINE && !s->ink ? 0x2022 : (uint32_t)plot_marks[s->ink];
+}
+
+static void cell_braille(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
     static const uint8_t bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
-    unsigned line = 0, band = 0;
-    int ink = -1, band_ink = -1;
+    unsigned line = 0, raw = 0, band = 0;
+    int of = 0, of_raw = 0, of_band = 0;
     for (int y = 0; y < 4; y++)
         for (int x = 0; x < 2; x++) {
             struct dot *d = dot_at(c, cx * 2 + x, cy * 4 + y);
-            if (d && d->line) line |= bit[y][x], ink = ink < 0 || d->line - 1 < ink ? d->line - 1 : ink;
-            if (d && d->band) band |= bit[y][x], band_ink = d->band - 1;
+            if (d && d->line) line |= bit[y][x], of = !of || d->line < of ? d->line : of;
+            if (d && d->raw) raw |= bit[y][x], of_raw = d->raw;
+            if (d && d->band) band |= bit[y][x], of_band = d->band;
         }
-    if (line) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + ink), 0}, 0x2800 + line);
-    else if (band & 0xaa) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + band_ink), 0}, 0x2800 + (band & 0xaa)); /* every other dot: not a line */
+    if (line) grid_put(g, row, col, series_style(&p->s[of - 1]), 0x2800 + line);
+    else if (raw) grid_put(g, row, col, raw_style(p, of_raw), 0x2800 + raw);
+    else if (band & 0xaa) grid_put(g, row, col, series_style(&p->s[of_band - 1]), 0x2800 + (band & 0xaa)); /* every other dot: not a line */
 }
 
-static void cell_half(struct grid *g, int row, int col, struct canvas *c, int cx, int cy) {
-    struct dot *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
-    int up = a ? a->line : 0, down = b ? b->line : 0;
-    if (up || down) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (up ? up : down) - 1), 0}, up && down ? 0x2588 : up ? 0x2580 : 0x2584);
-    else if ((a && a->band) || (b && b->band)) grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + (a->band ? a->band : b->band) - 1), 0}, 0x2591);
+static void cell_half(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
+    struct dot none = {0}, *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
+    if (!a) a = &none;
+    if (!b) b = &none;
+    int raw = a->raw ? a->raw : b->raw, band = a->band ? a->band : b->band;
+    if (a->line || b->line)
+        grid_put(g, row, col, series_style(&p->s[(a->line ? a->line : b->line) - 1]), a->line && b->line ? 0x2588 : a->line ? 0x2580 : 0x2584);
+    else if (raw) grid_put(g, row, col, raw_style(p, raw), a->raw && b->raw ? 0x2593 : 0x2592);
+    else if (band) grid_put(g, row, col, series_style(&p->s[band - 1]), 0x2591);
 }
 
-static void cell_plain(struct grid *g, int row, int col, struct canvas *c, int cx, int cy, enum glyphs set) {
+static void cell_plain(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
     struct dot *d = dot_at(c, cx, cy);
     if (!d) return;
-    if (d->line) {
-        uint32_t cp = (uint32_t)plot_marks[d->line - 1];
-        if (set == GLYPHS_LINE && d->line == 1) cp = 0x2022;
-        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->line - 1), 0}, cp);
-    } else if (d->band) {
-        grid_put(g, row, col, (struct style){(uint8_t)(INK_SERIES + d->band - 1), 0}, set == GLYPHS_LINE ? 0xb7 : '.');
-    }
+    if (d->line) grid_put(g, row, col, series_style(&p->s[d->line - 1]), series_mark(&p->s[d->line - 1], p->set));
+    else if (d->raw) grid_put(g, row, col, raw_style(p, d->raw), ':');
+    else if (d->band) grid_put(g, row, col, series_style(&p->s[d->band - 1]), p->set == GLYPHS_LINE ? 0xb7 : '.');
 }
 
 static void exponent_trim(char *s) { /* 6.0e-04 -> 6.0e-4 */
@@ -209,8 +224,30 @@ static void axis_label(const struct plot_range *r, double v, char *out) {
 
 /* -1: before the axis begins. */
 static int mark_column(const struct plot *p, int i) {
+    if (p->x.kind != PLOT_STEP) {
+        double at = floor((p->marks[i].x - p->x.x0) / (p->x.dx * p->x.sub));
+        return at >= 0 && at < PLOT_COLS ? (int)at : -1;
+    }
     int64_t at = p->marks[i].step - p->x.from;
     return at < 0 ? -1 : (int)((at >> p->x.k) / p->x.sub);
+}
+
+/* What stands below column x: 1.6k, ep 2.5, 12:30 (of training), 14:05:09. */
+static void x_label(const struct plot *p, int x, char *out) {
+    double at = p->x.x0 + (double)x * p->x.sub * p->x.dx;
+    time_t when = (time_t)at;
+    struct tm tm;
+    if (p->x.kind == PLOT_STEP) {
+        fmt_short(out, (double)p->x.from + (double)x * p->x.sub * (double)((int64_t)1 << p->x.k));
+    } else if (p->x.kind == PLOT_EPOCH) {
+        char num[FMT_MAX];
+        snprintf(out, FMT_MAX, "%s%.30s", x == 0 ? "ep " : "", fmt_short(num, at));
+    } else if (p->x.kind == PLOT_TIME) {
+        if (at < 60) snprintf(out, FMT_MAX, "%.*fs", p->x.dx < 0.1 && at > 0 ? 1 : 0, at);
+        else fmt_clock(out, at);
+    } else if (localtime_r(&when, &tm)) {
+        strftime(out, FMT_MAX, p->x.dx * p->x.sub * 24 < 86400 ? "%H:%M:%S" : "%d %b %H:%M", &tm);
+    }
 }
 
 static void draw_axis(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
@@ -230,10 +267,8 @@ static void draw_axis(struct grid *g, const struct plot *p, const struct plot_ra
     }
     int every = 24;
     for (int x = 0; x < d.cols - 3; x += every) {
-        char label[FMT_MAX];
-        double step = (double)p->x.from + (double)x * p->x.sub * (double)((int64_t)1 << p->x.k);
-        fmt_short(label, p->epoch_steps > 0 ? step / p->epoch_steps : step);
-        if (p->epoch_steps > 0 && x == 0) snprintf(label, sizeof label, "ep 0");
+        char label[FMT_MAX] = "";
+        x_label(p, x, label);
         bool hit = false; /* an edit's mark stands there */
         for (int i = 0; i < p->n_marks; i++) {
             int at = mark_column(p, i);
@@ -250,7 +285,9 @@ static void draw_edges(struct grid *g, const struct plot *p, const struct plot_r
         for (size_t j = 0; j < p->s[i].n; j++) {
             const struct bucket *b = &p->s[i].b[j];
             int col = d.col + (int)j / p->x.sub;
-            struct style s = {(uint8_t)(INK_SERIES + p->s[i].ink), AT_BOLD};
+            struct style s = series_style(&p->s[i]);
+            s.at = AT_BOLD;
+            if (p->s[i].flags & PLOT_GHOST) continue;
             if ((int)j / p->x.sub >= d.cols) break;
             if (b->count && b->max > hi + slack) grid_put(g, d.row, col, s, '^');
             if (b->count && b->min < lo - slack && !(p->log && b->min <= 0)) grid_put(g, d.row + d.rows - 1, col, s, 'v');
@@ -265,10 +302,9 @@ static void draw_legend(struct grid *g, const struct plot *p, int row, int col, 
         int64_t bad = 0, low = 0;
         for (size_t j = 0; j < p->s[i].n; j++) {
             bad += p->s[i].b[j].bad;
-            low += p->s[i].b[j].count && p->log && p->s[i].b[j].min <= 0;
+            if (p->log) low += p->s[i].b[j].low;
         }
-        struct style s = {(uint8_t)(INK_SERIES + p->s[i].ink), 0};
-        grid_put(g, row, x, s, p->set == GLYPHS_LINE && !p->s[i].ink ? 0x2022 : (uint32_t)plot_marks[p->s[i].ink]);
+        grid_put(g, row, x, series_style(&p->s[i]), series_mark(&p->s[i], p->set));
         x += 2 + grid_text(g, row, x + 2, col + cols - x - 2, (struct style){INK_TEXT, 0}, p->s[i].name);
         if (bad) x += grid_textf(g, row, x, col + cols - x, (struct style){INK_BAD, 0}, " x%lld", (long long)bad);
         if (low) x += grid_textf(g, row, x, col + cols - x, (struct style){INK_WARN, 0}, " <=0:%lld", (long long)low);
@@ -289,26 +325,29 @@ static void draw_legend(struct grid *g, const struct plot *p, int row, int col, 
 
 int plot_columns(const struct plot *p) { return clampi(p->area.cols - LABEL, 1, PLOT_COLS / 2); }
 
+struct rect plot_data(const struct plot *p) {
+    struct rect a = p->area;
+    int top = p->title ? 1 : 0;
+    return (struct rect){a.row + top, a.col + LABEL, a.rows - top - 1 - (a.rows >= 5 ? 1 : 0), plot_columns(p)};
+}
+
 static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
     int sx = p->set == GLYPHS_BRAILLE ? 2 : 1, sy = p->set == GLYPHS_BRAILLE ? 4 : p->set == GLYPHS_HALF ? 2 : 1;
     struct canvas c = {d.cols * sx, d.rows * sy, sx, sy, NULL};
     c.d = X_NEW(struct dot, (size_t)c.w * (size_t)c.h);
-    for (int i = p->n; i-- > 0;) series_band(&c, p, r, &p->s[i]);
-    for (int i = p->n; i-- > 0;) series_line(&c, p, r, &p->s[i]); /* the first on top */
+    for (int i = p->n; i-- > 0;) series_band(&c, p, r, i);
+    for (int i = p->n; i-- > 0;) series_line(&c, p, r, i); /* the first on top */
     for (int y = 0; y < d.rows; y++)
         for (int x = 0; x < d.cols; x++) {
-            if (p->set == GLYPHS_BRAILLE) cell_braille(g, d.row + y, d.col + x, &c, x, y);
-            else if (p->set == GLYPHS_HALF) cell_half(g, d.row + y, d.col + x, &c, x, y);
-            else cell_plain(g, d.row + y, d.col + x, &c, x, y, p->set);
+            if (p->set == GLYPHS_BRAILLE) cell_braille(g, d.row + y, d.col + x, p, &c, x, y);
+            else if (p->set == GLYPHS_HALF) cell_half(g, d.row + y, d.col + x, p, &c, x, y);
+            else cell_plain(g, d.row + y, d.col + x, p, &c, x, y);
         }
     free(c.d);
 }
 
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now) {
-    struct rect a = p->area;
-    bool legend = a.rows >= 5;
-    int top = p->title ? 1 : 0;
-    struct rect d = {a.row + top, a.col + LABEL, a.rows - top - 1 - (legend ? 1 : 0), plot_columns(p)};
+    struct rect a = p->area, d = plot_data(p);
     if (d.rows < 2 || a.cols < LABEL + 4) return;
     if (p->title) grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, p->title[0] == ' ' ? 0 : AT_BOLD}, p->title);
     double lo = 0, hi = 1;
@@ -325,5 +364,7 @@ void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, do
     }
     if (p->cursor >= 0 && p->cursor < d.cols)
         for (int y = 0; y < d.rows; y++) grid_style(g, d.row + y, d.col + p->cursor, 1, (struct style){INK_TEXT, AT_REVERSE});
-    if (legend) draw_legend(g, p, a.row + a.rows - 1, d.col, d.cols);
+    if (a.rows >= 5) draw_legend(g, p, a.row + a.rows - 1, d.col, d.cols);
 }
+
+const char *const plot_axis_names[] = {"step", "epoch", "time", "clock", NULL};

@@ -17,35 +17,44 @@ struct plot_range {
 struct plot_mark {
     int64_t step;
     const char *text;
+    double x; /* where the step is on an axis that is not of steps */
 }; /* an edit or a note */
+
+enum plot_flags { PLOT_GHOST = 1, PLOT_NO_BAND = 2 }; /* GHOST: another run's, drawn dim and dotted below all others */
 
 struct plot_series {
     const char *name;
     const struct bucket *b; /* contiguous buckets of 2^k steps, the first at x.from */
     size_t n;
     int ink; /* 0..7: colour, mark and pattern */
+    unsigned flags;
+    const double *line; /* n smoothed values; then the means are drawn dim. NULL: the means are the line */
 };
+enum plot_axis { PLOT_STEP, PLOT_EPOCH, PLOT_TIME, PLOT_CLOCK, PLOT_AXES }; /* time: seconds of training; clock: seconds since 1970, labelled in local time */
+extern const char *const plot_axis_names[]; /* step epoch time clock, NULL */
 struct plot_x {
     int64_t from;
     int k;
     int sub;
-}; /* a column is sub buckets of 2^k steps; sub: 2 with braille, else 1 */
+    enum plot_axis kind;
+    double x0, dx; /* of the other kinds: the first column begins at x0, a bucket is dx wide */
+}; /* a column is sub buckets; of steps: 2^k of them each. sub: 2 with braille, else 1 */
 struct plot {
     struct rect area; /* axis and labels included; the last row is the legend if there are 5 rows or more */
     enum glyphs set;
     bool log, outliers; /* outliers: the range holds everything */
-    double smooth; /* 0: none .. 0.999 */
+    double smooth; /* 0: none .. 0.999: said in the legend; series without a line are smoothed column by column */
     struct plot_x x;
     const struct plot_series *s;
     int n;
     const struct plot_mark *marks;
     int n_marks;
-    double epoch_steps; /* > 0: label the axis in epochs */
     int cursor; /* column read by the user, -1: none */
     const char *title;
 };
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now);
 int plot_columns(const struct plot *p); /* columns of the data part */
+struct rect plot_data(const struct plot *p); /* where it is */
 
 /* Pieces, apart for tests. */
 double plot_nice(double span, int ticks); /* a step of 1, 2 or 5 x 10^n giving at most `ticks` steps */
