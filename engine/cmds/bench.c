@@ -1,9 +1,14 @@
-/* `hone bench [WORK..]`: a job that times fixed workloads, one object each. The workloads are in bench_work.c. */
+/* `hone bench [WORK..]`: a job that times fixed workloads, one object each, or a user's model. The workloads are in bench_work.c, the model's figures in bench_model.c. */
 #include "engine/cmds/bench_work.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/cmds/bench_model.h"
+#include "engine/cmds/pick.h"
+#include "engine/train/precision.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"
@@ -14,9 +19,42 @@ struct bench_args {
     int64_t threads;
     double seconds;
     bool profile;
+    struct val *model, *data;
+    int part, scenario, precision;
+    bool force_precision;
 };
 
 static int stopping(void *ctx) { return job_boundary(ctx) != STOP_NONE; }
+static bool stop_model(void *ctx) { return stopping(ctx) != 0; }
+
+/* The rows of a data set if one is given, else rows made up. */
+static struct val *time_model(struct job *j, const struct bench_args *a, struct pool *pool, struct err *e) {
+    const char *split = "";
+    int part = -1;
+    struct fitted f = {0};
+    struct part *made = NULL;
+    struct precision pr;
+    struct buf say = BUF_INIT;
+    struct val *out = NULL;
+    bool given = a->data && a->data->type != VAL_NIL;
+    struct dataset *d = given ? pick_data(a->data, &part, e) : NULL;
+    struct model *m = d || !given ? pick_model(a->model, d, e) : NULL;
+    const struct part *p = m && d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    if (p) p = pick_fit(&f, m, d, p, e) == 0 ? f.part : NULL;
+    else if (m && !d) p = made = bench_rows(m);
+    int64_t rows, tokens[LOADER_COLS];
+    if (p) loader_limits(p, SPEED_ROWS, 0, false, &rows, tokens);
+    if (p && precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, e) == 0) {
+        struct bed bed = {.part = p, .pool = pool, .seconds = a->seconds < 10 ? a->seconds / 2 : 5, .stop = stop_model, .ctx = j};
+        if (precision_say(&pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
+        out = bench_model(&bed, m, &pr, a->scenario, d ? d->name : NULL, e);
+    }
+    buf_release(&say);
+    part_free(made);
+    if (f.made) part_free(f.made);
+    if (d) dataset_unref(d);
+    return out;
+}
 
 /* The names asked for; none or "all": every one. Caller frees. */
 static struct val *chosen(const struct val *asked) {
@@ -87,6 +125,14 @@ static int job(struct job *j, const void *args, struct err *e) {
     struct pool *pool = pool_new((int)(a->threads > 0 ? a->threads : s.threads), e);
     args_release(&settings_kind, &s);
     if (!pool) return -1;
+    if (a->model && a->model->type != VAL_NIL) {
+        struct val *v = NULL;
+        if (val_len(a->works)) err_code(e, ERR_USAGE, "either workloads or a model: a workload has its own model");
+        else v = time_model(j, a, pool, e);
+        pool_free(pool);
+        if (v) job_result(j, v);
+        return v ? 0 : -1;
+    }
     struct val *names = chosen(a->works), *out = val_list();
     int rc = 0;
     double each = a->seconds / (double)(val_len(names) ? val_len(names) : 1);
@@ -107,6 +153,7 @@ static int job(struct job *j, const void *args, struct err *e) {
     return rc;
 }
 
+static const char *const part_choice[] = {"train", "val", "test", NULL};
 static const struct arg args[] = {
     {.name = "works",
         .help = "workloads by name, mlp-train, minilm-train, minilm-infer ...; none or all: every one",
@@ -115,7 +162,7 @@ static const struct arg args[] = {
         .flags = ARG_POSITIONAL | ARG_REST},
     {.name = "threads", .help = "threads; 0: as set", .def = "0", .type = ARG_INT, .offset = offsetof(struct bench_args, threads), .lo = 0, .hi = 1024},
     {.name = "seconds",
-        .help = "time in all; 2 s a workload are enough",
+        .help = "time in all; 2 s a workload and 10 s a model are enough",
         .unit = "s",
         .def = "60",
         .type = ARG_NUM,
@@ -127,11 +174,32 @@ static const struct arg args[] = {
         .def = "false",
         .type = ARG_BOOL,
         .offset = offsetof(struct bench_args, profile)},
+    {.name = "model",
+        .help = "a model or the path of a saved one, in place of workloads: latency of single rows and examples a second in batches of 32",
+        .type = ARG_VAL,
+        .offset = offsetof(struct bench_args, model)},
+    {.name = "data",
+        .help = "rows for the model: a data set or one of its parts; made up in the model's shapes if not given",
+        .type = ARG_VAL,
+        .offset = offsetof(struct bench_args, data),
+        .source = SRC_DATA},
+    {.name = "split",
+        .help = "which part of the data; test, else val, else train",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct bench_args, part),
+        .names = part_choice},
+    {.name = "scenario",
+        .help = "only one of the model's two figures: single rows or batches",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct bench_args, scenario),
+        .names = bench_scenarios},
+    {.name = "precision", .help = PRECISION_HELP, .def = "fp32", .type = ARG_ENUM, .offset = offsetof(struct bench_args, precision), .names = precision_names},
+    {.name = "force_precision", .help = PRECISION_FORCE_HELP, .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bench_args, force_precision)},
     {0},
 };
 extern const struct cmd cmd_bench;
 const struct cmd cmd_bench = {.kind = {.name = "bench",
-                                  .help = "times fixed workloads on this machine, beside its multiply-add rate",
+                                  .help = "times fixed workloads on this machine, beside its multiply-add rate, or a model of yours",
                                   .example = "hone.bench{\"mlp-train\", threads=1}",
                                   .args = args,
                                   .size = sizeof(struct bench_args)},

@@ -39,19 +39,6 @@ static struct pool *make_pool(struct err *e) {
     return pool_new(threads, e);
 }
 
-/* The part asked for, else test, else val, else train. */
-static const struct part *choose(const struct dataset *d, int part, const char **name, struct err *e) {
-    static const int order[] = {PART_TEST, PART_VAL, PART_TRAIN};
-    for (size_t i = 0; part < 0 && i < LEN(order); i++)
-        if (d->part[order[i]].n > 0) part = order[i];
-    if (part < 0 || d->part[part].n == 0) {
-        err_set(e, "data set %s has no %s part", d->name, part < 0 ? "filled" : part_names[part]);
-        return NULL;
-    }
-    *name = part_names[part];
-    return &d->part[part];
-}
-
 static int same_classes(const struct model *m, const struct dataset *d, struct err *e) {
     const struct val *names = val_get(m->desc, "classes");
     for (size_t i = 0; i < val_len(names) && i < (size_t)d->n_class; i++) {
@@ -131,7 +118,7 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     int part;
     struct dataset *d = pick_data(a->data, &part, e);
     struct model *m = d ? pick_model(a->model, d, e) : NULL;
-    const struct part *p = m ? choose(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    const struct part *p = m ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
     struct fitted f = {0};
@@ -203,7 +190,7 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     int part, rc = 0;
     if (val_len(a->models) < 1) return err_code(e, ERR_USAGE, "compare needs models: hone.compare{ a, b, data = d.test }");
     struct dataset *d = pick_data(a->data, &part, e);
-    const struct part *p = d ? choose(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct val *rows = val_list();
     int32_t *first = NULL;

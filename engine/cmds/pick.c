@@ -63,6 +63,18 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
     return objects_data(v->u.h, e);
 }
 
+const struct part *pick_part(const struct dataset *d, int part, const char **name, struct err *e) {
+    static const int order[] = {PART_TEST, PART_VAL, PART_TRAIN};
+    for (size_t i = 0; part < 0 && i < LEN(order); i++)
+        if (d->part[order[i]].n > 0) part = order[i];
+    if (part < 0 || d->part[part].n == 0) {
+        err_set(e, "data set %s has no %s part", d->name, part < 0 ? "filled" : part_names[part]);
+        return NULL;
+    }
+    *name = part_names[part];
+    return &d->part[part];
+}
+
 static struct val *layer(const char *kind, int64_t size) {
     struct val *l = val_table();
     val_set_str(l, "layer", kind);

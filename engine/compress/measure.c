@@ -1,4 +1,4 @@
-/* Timing two models in turns, and evaluating one. Each sample runs the same rows through both, first the one, then the other, and the next sample the other way
+/* Timing two models in turns or one alone, and evaluating one. Each sample runs the same rows through both, first the one, then the other, and the next sample the other way
  * round; what is compared are the ratios of such pairs. A sample of a small model repeats its run, so that the clock's grain and the pool's wake-up do not count. */
 #include "config.h"
 
@@ -12,7 +12,7 @@
 #include "src/base/thread.h"
 
 #define SAMPLE_S 200e-6 /* shortest sample */
-enum { PAIRS_MIN = 9, PAIRS_MAX = 400 };
+enum { PAIRS_MIN = 9, PAIRS_MAX = 400, RUNS_MAX = 20000, WARM = 3 };
 
 struct probe { /* a model ready to run `rows` rows */
     struct step *step;
@@ -22,9 +22,9 @@ struct probe { /* a model ready to run `rows` rows */
     struct extents x;
 };
 
-static int probe_open(struct probe *p, const struct bed *bed, const struct model *m, int64_t rows, struct err *e) {
+static int probe_open(struct probe *p, const struct bed *bed, const struct model *m, enum dtype half, int64_t rows, struct err *e) {
     int64_t tokens[LOADER_COLS];
-    struct step_spec s = {.model = m, .pool = bed->pool, .products = &p->products};
+    struct step_spec s = {.model = m, .pool = bed->pool, .half = half, .products = &p->products};
     *p = (struct probe){.part = bed->part};
     loader_limits(bed->part, rows, 0, false, &p->rows, tokens);
     s.rows = p->rows;
@@ -112,16 +112,56 @@ static int pairs(const struct bed *bed, struct probe p[2], int64_t rows, struct 
     return rc;
 }
 
+static const int64_t speed_rows[SPEEDS] = {1, SPEED_ROWS};
+
+static int rows_there(const struct bed *bed, struct err *e) { return bed->part->n > 0 ? 0 : err_set(e, "there are no rows to time the model with"); }
+
 int measure_pair(const struct bed *bed, const struct model *a, const struct model *b, struct pair_speed out[SPEEDS], struct err *e) {
-    static const int64_t rows[SPEEDS] = {1, SPEED_ROWS};
-    int rc = bed->part->n > 0 ? 0 : err_set(e, "there are no rows to time the model with");
+    const int64_t *rows = speed_rows;
+    int rc = rows_there(bed, e);
     for (int s = 0; s < SPEEDS && rc == 0; s++) {
         struct probe p[2] = {{0}};
         if (bed->phase) bed->phase(bed->ctx, s ? "timing batches" : "timing single rows", s, SPEEDS);
-        if (!bed->timer && (probe_open(&p[0], bed, a, rows[s], e) < 0 || probe_open(&p[1], bed, b, rows[s], e) < 0)) rc = -1;
+        if (!bed->timer && (probe_open(&p[0], bed, a, DT_F32, rows[s], e) < 0 || probe_open(&p[1], bed, b, DT_F32, rows[s], e) < 0)) rc = -1;
         if (rc == 0) rc = pairs(bed, p, bed->timer ? rows[s] : p[0].rows, &out[s], e);
         step_free(p[0].step);
         step_free(p[1].step);
+    }
+    return rc;
+}
+
+/* ---- alone ---- */
+
+/* One run of the rows from `from`, or what the given clock says of it. */
+static int alone_time(const struct bed *bed, struct probe *p, int64_t from, double *seconds, struct err *e) {
+    if (bed->timer) return *seconds = bed->timer(bed->ctx, 0, from, p->rows), 0;
+    probe_load(p, from);
+    return probe_time(p, 1, seconds, e);
+}
+static int alone(const struct bed *bed, struct probe *p, struct speed *out, struct err *e) {
+    double *t = X_NEW(double, RUNS_MAX), until;
+    int n = 0, rc = 0;
+    for (int i = 0; i < WARM && rc == 0; i++) rc = alone_time(bed, p, 0, &t[0], e);
+    until = clock_now() + bed->seconds;
+    for (; rc == 0 && n < RUNS_MAX && (n < PAIRS_MIN || clock_now() < until); n++) {
+        if (bed->stop && bed->stop(bed->ctx)) rc = err_code(e, ERR_STOPPED, "the timing was stopped");
+        else rc = alone_time(bed, p, (int64_t)n * p->rows % bed->part->n, &t[n], e);
+    }
+    if (rc == 0) *out = (struct speed){quantile(t, n, 0.5), quantile(t, n, 0.9), quantile(t, n, 0.99), p->rows, n};
+    free(t);
+    return rc;
+}
+
+int measure_alone(const struct bed *bed, const struct model *m, enum dtype half, unsigned which, struct speed out[SPEEDS], struct err *e) {
+    int rc = rows_there(bed, e);
+    for (int s = 0; s < SPEEDS && rc == 0; s++) {
+        struct probe p = {0};
+        if (!(which >> s & 1)) continue;
+        if (bed->phase) bed->phase(bed->ctx, s ? "timing batches" : "timing single rows", s, SPEEDS);
+        rc = probe_open(&p, bed, m, half, speed_rows[s], e);
+        if (rc == 0) rc = step_check(p.step, bed->part, NULL, e);
+        if (rc == 0) rc = alone(bed, &p, &out[s], e);
+        step_free(p.step);
     }
     return rc;
 }
@@ -145,7 +185,7 @@ int measure_worth(const struct bed *bed, const struct model *m, const struct los
     *out = (struct worth){.quality = NAN};
     struct eval *v = eval_new(&spec, e);
     int rc = v ? eval_run(v, ask, (void *)(uintptr_t)bed, e) : -1;
-    if (rc == 0) rc = probe_open(&p, bed, m, SPEED_ROWS, e);
+    if (rc == 0) rc = probe_open(&p, bed, m, DT_F32, SPEED_ROWS, e);
     if (rc == 0) rc = model_disk_bytes(m, &out->bytes, e);
     if (rc == 0) {
         const struct tally *t = eval_tally(v);

@@ -1,4 +1,5 @@
-/* What a model is worth on this machine: accuracy on a part, bytes on disk, and its time beside another model's, interleaved so that both see the same machine. Engine thread. */
+/* What a model is worth on this machine: accuracy on a part, bytes on disk, and its time, alone or beside another model's, interleaved so that both see the same machine. Engine
+ * thread. */
 #ifndef HONE_ENGINE_COMPRESS_MEASURE_H
 #define HONE_ENGINE_COMPRESS_MEASURE_H
 
@@ -11,7 +12,7 @@ enum { SPEED_ONE, SPEED_MANY, SPEEDS }; /* batches of 1 and of 32 rows */
 struct bed {
     const struct part *part; /* rows as the models take them, with a target; borrowed */
     struct pool *pool;
-    double seconds; /* for one pair of models at one batch size, about */
+    double seconds; /* for one pair of models, or a model alone, at one batch size, about */
     bool (*stop)(void *ctx); /* asked between samples; may be NULL */
     void (*phase)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
     /* Seconds of one run of model a (which 0) or b (1) on `rows` rows from row `from`; NULL: the model is run and timed. For tests. */
@@ -28,6 +29,14 @@ int measure_pair(const struct bed *bed, const struct model *a, const struct mode
 bool pair_slower(const struct pair_speed *p);
 /* The median of n pairs' ratios b/a and its interval; sorts nothing of the caller's. */
 void pair_ratio(const double *a, const double *b, int n, struct pair_speed *out);
+
+struct speed { /* of one model */
+    double p50, p90, p99; /* seconds a run: quantiles over n runs, nearest rank */
+    int64_t rows; /* a run */
+    int n;
+};
+/* One model alone, at the batch sizes whose bits are in `which` (1 << SPEED_ONE ..); half: as step_spec.half. */
+int measure_alone(const struct bed *bed, const struct model *m, enum dtype half, unsigned which, struct speed out[SPEEDS], struct err *e);
 
 struct worth {
     double quality; /* acc, or r2 without classes */

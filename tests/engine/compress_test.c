@@ -1,5 +1,6 @@
 /* Compression: a pruned model answers as the whole one with those units silenced; optimiser state is carried along; recipes are read and refused; a step that is slower,
- * by an injected clock, is refused unless forced, and noise is not taken for slowness; max_drop; the command with its run record, saved result and exit. */
+ * by an injected clock, is refused unless forced, and noise is not taken for slowness; max_drop; the command with its run record, saved result and exit; a model timed
+ * alone by the bench. */
 #include "config.h"
 
 #include <unistd.h>
@@ -330,6 +331,31 @@ static void statistics(void) {
     tap_ok(p.lo < 1 && p.hi > 1 && !pair_slower(&p), "what is now faster, now slower is not called slower");
 }
 
+/* ---- one model alone, by a clock that counts ---- */
+static double counting(void *ctx, int which, int64_t from, int64_t rows) {
+    int *calls = ctx;
+    (void)from, (void)which, (void)rows;
+    return 1e-6 * ++*calls;
+}
+static void alone(void) {
+    struct err e = {0};
+    struct dataset *d = make_data(40, 60, -1, 0);
+    struct model *m = make(cuts[0].json, &e);
+    struct speed s[SPEEDS] = {{0}};
+    int calls = 0;
+    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0, .timer = counting, .ctx = &calls};
+    int rc = measure_alone(&bed, m, DT_F32, 1U << SPEED_ONE, s, &e);
+    tap_ok(rc == 0 && s[0].n == 9 && s[0].rows == 1 && s[1].n == 0 && calls == 12, "nine runs of one row behind three that do not count %s", e.text);
+    tap_ok(fabs(s[0].p50 - 8e-6) < 1e-12 && fabs(s[0].p90 - 12e-6) < 1e-12 && fabs(s[0].p99 - 12e-6) < 1e-12, "quantiles by nearest rank: %g %g %g", s[0].p50,
+        s[0].p90, s[0].p99);
+    bed = (struct bed){.part = &d->part[PART_VAL], .seconds = 0.02};
+    rc = measure_alone(&bed, m, DT_F32, ~0U, s, &e);
+    tap_ok(rc == 0 && s[0].n >= 9 && s[1].rows == SPEED_ROWS && s[0].p50 > 0 && s[0].p50 <= s[0].p90 && s[0].p90 <= s[0].p99, "the model itself is run %s",
+        e.text);
+    model_free(m);
+    dataset_unref(d);
+}
+
 static void tables(void) {
     static const char *const bad[] = {"{}", "7", "{\"steps\":7}", "{\"steps\":[1,{}]}",
         "{\"steps\":[{\"name\":\"\\u001b[31mred\",\"acc\":\"x\",\"bytes\":1e300},{\"name\":7,\"faster_1\":\"fast\",\"did\":[]}],\"data\":9,\"split\":"
@@ -394,6 +420,54 @@ static void command(void) {
     free(path);
 }
 
+static struct val *bench_args(struct handle m, const char *more) {
+    struct val *a = parse(more);
+    val_set(a, "model", val_handle(m));
+    val_set_num(a, "seconds", 0.02);
+    return a;
+}
+static void bench(void) {
+    static const char *const fields[] = {"event", "model", "data", "threads", "precision", "p50_ms", "p90_ms", "p99_ms", "n_single", "batch", "examples_s",
+        "n_batch", "params", "macs", "bytes"};
+    struct err e;
+    open_hone();
+    struct handle d = objects_add_data(make_data(300, 200, -1, 0)), m = make_model(d, false);
+    struct val *a = bench_args(m, "{}"), *r;
+    val_set(a, "data", val_handle(d));
+    r = call("bench", a, &e);
+    bool same = r && r->u.t.n_field == LEN(fields);
+    for (size_t i = 0; same && i < LEN(fields); i++) same = val_get(r, fields[i]) != NULL;
+    tap_ok(same && strcmp(val_get_str(r, "data", ""), "made") == 0 && val_get_num(r, "p50_ms", 0) > 0 && val_get_num(r, "examples_s", 0) > 0 &&
+               val_get_int(r, "params", 0) == 12 * 16 + 16 + 16 * 3 + 3 && val_get_int(r, "macs", 0) == 12 * 16 + 16 * 3,
+        "bench times a model on rows of a data set: %g ms, %g a second %s", val_get_num(r, "p50_ms", 0), val_get_num(r, "examples_s", 0), r ? "" : e.text);
+    val_free(r);
+    r = call("bench", bench_args(m, "{\"scenario\":\"batch\",\"precision\":\"bf16\",\"force_precision\":true}"), &e);
+    tap_ok(r && strcmp(val_get_str(r, "data", ""), "made up") == 0 && strcmp(val_get_str(r, "precision", ""), "bf16") == 0 && !val_get(r, "p50_ms") &&
+               val_get_int(r, "batch", 0) == SPEED_ROWS,
+        "without one on rows made up, one figure alone if asked %s", r ? "" : e.text);
+    val_free(r);
+    static const char *const inputs[] = {"{\"ids\":50,\"len\":7}", "{\"ids\":50,\"ragged\":false}", "{\"shape\":[2,5,5]}", "{\"ids\":50,\"weighted\":true}"};
+    static const char *const nets[] = {"{\"layer\":\"embedding\",\"n\":50,\"dim\":4},{\"layer\":\"mean_pool\"}", "{\"layer\":\"embedding\",\"n\":50,\"dim\":4}",
+        "{\"layer\":\"flatten\"}", "{\"layer\":\"embedding\",\"n\":50,\"dim\":4},{\"layer\":\"mean_pool\"}"};
+    static const double tokens[] = {7, 0, 0, 128};
+    for (size_t i = 0; i < LEN(inputs); i++) {
+        struct buf b = BUF_INIT;
+        buf_addf(&b, "{\"input\":%s,\"n_class\":3,\"layers\":[%s,{\"layer\":\"linear\",\"out\":3}]}", inputs[i], nets[i]);
+        struct model *net = make(b.data, &e);
+        r = net ? call("bench", bench_args(objects_add_model(net), "{}"), &e) : NULL;
+        tap_ok(
+            r && val_get_num(r, "p99_ms", 0) > 0 && val_get_num(r, "tokens", 0) == tokens[i], "rows are made for the input %s %s", inputs[i], r ? "" : e.text);
+        val_free(r);
+        buf_release(&b);
+        if (i != 2) continue;
+        a = bench_args(objects_at(HANDLE_MODEL, 3), "{}");
+        val_set(a, "data", val_handle(d));
+        tap_ok(!call("bench", a, &e) && strstr(e.text, "50 values"), "data of another shape is refused: %s", e.text);
+    }
+    tap_ok(!call("bench", bench_args(m, "{\"works\":[\"mlp-train\"]}"), &e) && e.code == ERR_USAGE, "%s", e.text);
+    close_hone();
+}
+
 int main(void) {
     struct gemm_info info;
     snprintf(dir, sizeof dir, "/tmp/hone-compress-XXXXXX");
@@ -407,7 +481,9 @@ int main(void) {
     judged();
     statistics();
     tables();
+    alone();
     command();
+    bench();
     io_remove_tree(dir, NULL);
     return tap_done();
 }
