@@ -5,8 +5,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "src/base/size.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#define LARGE (2 * HUGE_PAGE) /* from here on large pages are asked for: numbers are walked in long strides */
 
 void *mem_new(size_t n, size_t size) {
     void *p = calloc(n ? n : 1, size ? size : 1);
@@ -40,11 +44,13 @@ void *mem_try(size_t n, size_t size, const char *what, struct err *e) {
         err_set(e, "%s needs %zu x %zu bytes, more than an address can hold", what, n, size);
         return NULL;
     }
+    bool large = bytes >= LARGE;
     room = size_up(bytes ? bytes : 1, 64);
-    if (room > PTRDIFF_MAX || posix_memalign(&p, 64, room) != 0) {
+    if (room > PTRDIFF_MAX || posix_memalign(&p, large ? HUGE_PAGE : 64, room) != 0) {
         err_set(e, "there is no memory for %s: %.1f MiB could not be allocated; make it smaller or use a machine with more", what, (double)bytes / (1 << 20));
         return NULL;
     }
+    if (large) (void)madvise(p, room / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* whole pages only: what is resident does not grow */
     memset(p, 0, room);
     return p;
 }
