@@ -171,7 +171,7 @@ static float softmax_row(float *s, int64_t n, int64_t w, float scale, float m) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < n; j++) {
-        s[j] = math_exp(s[j] * scale - m);
+        s[j] = math_exp_down(s[j] * scale - m);
         sum += s[j];
     }
     for (int64_t j = n; j < w; j++) s[j] = 0;
@@ -257,13 +257,13 @@ static void score_gradient(const struct head *h, struct backward *b, int64_t i0,
     for (int64_t j = 0; j < h->d; j++) dot += o[j] * g[j];
     if (h->keep > 0) {
         float used[BK];
-        for (int64_t j = 0; j < n; j++) s[j] = math_exp(s[j] * h->scale - lse), used[j] = 1;
+        for (int64_t j = 0; j < n; j++) s[j] = math_exp_down(s[j] * h->scale - lse), used[j] = 1;
         drop_row(h, i0 + i, key0, n, used);
         for (int64_t j = 0; j < n; j++) t[j] = s[j] * (t[j] * used[j] - dot), s[j] *= used[j];
     } else {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) {
-            s[j] = math_exp(s[j] * h->scale - lse);
+            s[j] = math_exp_down(s[j] * h->scale - lse);
             t[j] = s[j] * (t[j] - dot);
         }
     }

@@ -108,7 +108,7 @@ static float softmax_row(float *s, int64_t n, int64_t keys, float scale, float *
     *m = top = fmaxf(*m, top * scale);
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < n; j++) {
-        s[j] = math_exp(s[j] * scale - top);
+        s[j] = math_exp_down(s[j] * scale - top);
         sum += s[j];
     }
     for (int64_t j = n; j < keys; j++) s[j] = 0;
@@ -179,13 +179,13 @@ static void score_gradient(const struct head *h, struct backward *b, int64_t i0,
     for (int64_t j = 0; j < h->d; j++) dot += o[j] * g[j];
     if (h->keep > 0) {
         float used[BK];
-        for (int64_t j = 0; j < n; j++) s[j] = math_exp(s[j] * scale - lse), used[j] = 1;
+        for (int64_t j = 0; j < n; j++) s[j] = math_exp_down(s[j] * scale - lse), used[j] = 1;
         drop(h, i0 + i, key0, n, used);
         for (int64_t j = 0; j < n; j++) t[j] = s[j] * (t[j] * used[j] - dot) * scale, s[j] *= used[j];
     } else {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) {
-            s[j] = math_exp(s[j] * scale - lse);
+            s[j] = math_exp_down(s[j] * scale - lse);
             t[j] = s[j] * (t[j] - dot) * scale;
         }
     }

@@ -156,7 +156,7 @@ ALWAYS int32_t weights(const float *s, int64_t n, float max, dot8_in *p) {
     int64_t m = n & ~(int64_t)15; /* the compiler sees that nothing is left over */
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < m; j++) {
-        float v = math_exp(s[j] - max) * 255.0f + 0.5f;
+        float v = math_exp_down(s[j] - max) * 255.0f + 0.5f;
         int32_t q = (int32_t)(v < 256.0f ? v : 0); /* not a number: 0 */
         p[j] = (dot8_in)q;
         sum += q;

@@ -75,7 +75,7 @@ static void grad_ref(const struct exec *x) {
 
 static float f_sigmoid(float x) { return math_sigmoid(x); }
 static float f_silu(float x) { return x * math_sigmoid(x); }
-static float f_gelu(float x) { return 0.5f * x * (1 + math_erf(x * (float)SQRT1_2)); }
+static float f_gelu(float x) { return math_gelu(x); }
 static float f_gelu_tanh(float x) { return 0.5f * x * (1 + math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x))); }
 static float f_relu(float x) { return x > 0 ? x : 0; }
 static float f_tanh(float x) { return math_tanh(x); }
@@ -87,7 +87,7 @@ static float d_silu(float x) {
     float s = math_sigmoid(x);
     return s * (1 + x * (1 - s));
 }
-static float d_gelu(float x) { return 0.5f * (1 + math_erf(x * (float)SQRT1_2)) + x * (float)INV_SQRT_2PI * math_exp(-0.5f * x * x); }
+static float d_gelu(float x) { return math_gelu_slope(x); }
 static float d_gelu_tanh(float x) {
     float u = math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x));
     return 0.5f * (1 + u) + 0.5f * x * (1 - u * u) * (float)SQRT_2_PI * (1 + 3 * 0.044715f * x * x);

@@ -270,7 +270,7 @@ static double gelu_d(double x, double a) {
 }
 static inline float gelu_gf(float x, float a) {
     (void)a;
-    return 0.5f * (1.0f + math_erf(x * (float)SQRT1_2)) + x * (float)INV_SQRT_2PI * math_exp(-0.5f * x * x);
+    return math_gelu_slope(x);
 }
 static double gelu_gd(double x, double a) {
     (void)a;

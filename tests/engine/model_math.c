@@ -26,7 +26,20 @@ int main(void) {
         tap_ok(isnan(fns[k].f(NAN)), "%s keeps NaN", fns[k].name);
     }
     tap_ok(isinf(math_exp(INFINITY)) && isinf(math_exp(90)) && math_exp(-INFINITY) == 0, "exp at its ends");
-    double worst = 0;
+    tap_ok(math_exp_down(-INFINITY) == 0 && math_exp_down(-1e30f) == 0 && math_exp_down(0) == 1, "exp_down at its ends");
+    double worst = 0, slope = 0;
+    for (int i = 0; i <= 2000000; i++) { /* absolute: they cross 0 */
+        float x = i & 1 ? -8 + 8e-6f * (float)i : (float)(i - 1000000) * 3e-8f;
+        double phi = 0.5 * erfc(-(double)x * sqrt(0.5));
+        worst = fmax(worst, fabs((double)math_gelu(x) - (double)x * phi));
+        slope = fmax(slope, fabs((double)math_gelu_slope(x) - phi - (double)x * exp(-0.5 * (double)x * (double)x) / sqrt(2 * acos(-1))));
+    }
+    tap_ok(worst <= 5e-7, "gelu is within 5e-7 of libm: %.2e", worst);
+    tap_ok(slope <= 5e-7, "its derivative is within 5e-7 of libm: %.2e", slope);
+    tap_ok(math_gelu(-1e30f) == 0 && math_gelu(1e30f) == 1e30f && math_gelu_slope(-1e30f) == 0 && math_gelu_slope(1e30f) == 1 && isnan(math_gelu(NAN)) &&
+               isnan(math_gelu_slope(NAN)),
+        "gelu and its derivative at their ends");
+    worst = 0;
     for (int i = 0; i <= 1000000; i++) { /* absolute near 1, where the true value is 0 */
         float x = i & 1 ? (float)exp(-87 + 175e-6 * i) : 0.5f + 1.5e-6f * (float)i;
         worst = fmax(worst, fabs((double)math_log(x) - log((double)x)) / fmax(fabs(log((double)x)), 0.5));
