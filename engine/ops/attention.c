@@ -72,6 +72,7 @@ struct head {
     float *out, *lse, *sum; /* out: rows of stride ldo; lse, sum: stride heads */
     const float *dout;
     float *dq; /* gradient, laid out as q; keys and values behind it */
+    int64_t next, next_out, next_n; /* from q and from out to those of the next tile, and its tokens; 0: there is none */
     int64_t n, d, ld, ldo, heads;
     int64_t token, head; /* of row 0, for the random numbers */
     float scale, keep; /* keep: 1 / (1 - p), or 0: no dropout */
@@ -102,6 +103,26 @@ static struct head head_of(const struct exec *x, int64_t tile, int p_in) {
         .causal = a->causal,
         .stream = x->stream,
         .step = x->step};
+}
+/* The rows of a tile are short pieces far apart, which the hardware does not foresee: those of the next tile, and those to be written, are fetched while a row
+ * is at work. */
+static void next_is(struct head *h, const struct exec *x, int64_t tile, int64_t end) {
+    const int32_t *off = x->in[1].data;
+    if (tile + 1 >= end) return;
+    bool same = h->head + 1 < h->heads;
+    h->next = same ? h->d : h->n * h->ld - h->head * h->d;
+    h->next_out = same ? h->d : h->n * h->ldo - h->head * h->d;
+    h->next_n = same ? h->n : off[(tile + 1) / h->heads + 1] - (h->token + h->n);
+}
+static inline __attribute__((always_inline)) void fetch(const float *x, int64_t d, const int write) {
+    for (int64_t j = 0; j < d; j += 16) __builtin_prefetch(x + j, write, 2);
+}
+static inline __attribute__((always_inline)) void fetch_rows(const struct head *h, int64_t row) {
+    const float *q = h->q + row * h->ld + h->next, *out = h->out + row * h->ldo;
+    for (int part = 0; part < 3 && row < h->next_n; part++) fetch(q + part * h->ldo, h->d, 0);
+    if (!h->dq) fetch(out, h->d, 1);
+    if (h->dq && row < h->next_n) fetch(out + h->next_out, h->d, 0), fetch(h->dout + row * h->ldo + h->next_out, h->d, 0);
+    for (int part = 0; part < 3 && h->dq; part++) fetch(h->dq + row * h->ld + part * h->ldo, h->d, 1);
 }
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -202,6 +223,7 @@ static void forward_block(const struct head *h, struct forward *f, int64_t i0, i
         *sum = softmax_row(s, n, w, h->scale, m) + (key0 ? *sum * f->rescale[i] : 0);
         *lse = m;
         if (h->keep > 0) drop_row(h, i0 + i, key0, n, s);
+        if (!key0) fetch_rows(h, i0 + i);
     }
     weigh(f->s, f->v, rows, keys, h->d, BK, f->o, lo);
     for (int64_t i = 0; i < rows; i++) {
@@ -238,6 +260,7 @@ static void attn_run(const struct exec *x, int64_t lo, int64_t hi) {
         h.out = (float *)x->out[0].data + h.token * h.ldo + h.head * h.d;
         h.lse = (float *)x->out[1].data + h.token * h.heads + h.head;
         h.sum = (float *)x->scratch + h.token * h.heads + h.head;
+        next_is(&h, x, t, hi);
         if (h.n > 0) forward_head(&h);
     }
 }
@@ -277,7 +300,10 @@ static void backward_block(const struct head *h, struct backward *b, int64_t i0,
     panels(g, lg, rows, h->d, BQ, b->gp);
     scores(q, lq, b->kt, rows, w, h->d, b->s);
     scores(g, lg, b->vt, rows, w, h->d, b->t);
-    for (int64_t i = 0; i < rows; i++) score_gradient(h, b, i0, i, key0, keys, w);
+    for (int64_t i = 0; i < rows; i++) {
+        score_gradient(h, b, i0, i, key0, keys, w);
+        if (!key0) fetch_rows(h, i0 + i);
+    }
     gather(b->s, b->gp, keys, rows, h->d, add, b->dv, lo);
     gather(b->t, b->qp, keys, rows, h->d, add, b->dk, lo);
     weigh(b->t, b->k, rows, keys, h->d, BK, b->o, lo);
@@ -330,6 +356,7 @@ static void agrad_run(const struct exec *x, int64_t lo, int64_t hi) {
         h.lse = (float *)x->in[3].data + h.token * h.heads + h.head;
         h.dout = (const float *)x->in[4].data + at;
         h.dq = (float *)x->out[0].data + h.token * h.ld + h.head * h.d;
+        next_is(&h, x, t, hi);
         if (h.n > 0) backward_head(&h);
     }
 }
