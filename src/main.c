@@ -21,6 +21,7 @@
 #include "src/call/parse.h"
 #include "src/call/settings.h"
 #include "src/run/record.h"
+#include "src/run/shelf.h"
 #include "src/script/script.h"
 #include "src/session/client.h"
 #include "ui/ui.h"
@@ -115,6 +116,7 @@ int app_open(struct app *a, struct err *e) {
     (void)e;
     if (a->hub) return 0;
     a->runs = runs_new(a->o.runs);
+    runs_set_where(a->runs, script_where);
     a->hub = hub_new(app_cmds, a->runs);
     hub_set_keys(a->hub, ui_keys());
     return 0;

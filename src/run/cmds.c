@@ -14,8 +14,9 @@
 #include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/call/job.h"
+#include "src/run/folder.h"
 #include "src/run/record.h"
-#include "src/run/store.h"
+#include "src/run/shelf.h"
 
 static struct runs *runs_of(struct call *c) { return hub_runs(c->hub); }
 
@@ -40,61 +41,130 @@ static struct val *live_describe(struct run *r) {
     return v;
 }
 
-static struct val *stored_describe(const char *dir, const char *name) {
-    char *path = io_join(dir, name);
-    struct err e = {0};
-    struct val *d = store_describe(path, &e), *v = val_table();
-    val_set_str(v, "run", name);
-    const char *const copied[] = {"state", "step", "steps", "epoch", "seconds"};
-    for (size_t i = 0; d && i < LEN(copied); i++)
-        if (val_get(d, copied[i])) val_set(v, copied[i], val_copy(val_get(d, copied[i])));
-    const char *model = val_get_str(val_get(d, "start"), "model", NULL);
-    if (model) val_set_str(v, "model", model);
-    val_set(v, "metrics", d && val_get(d, "metrics") ? val_copy(val_get(d, "metrics")) : val_table());
-    if (!d) val_set_str(v, "state", store_alive(path) ? "queued" : "crashed");
-    val_free(d);
-    free(path);
+static struct val *stored_describe(const struct shelf_run *r) {
+    struct val *v = val_table(), *m = val_table();
+    val_set_str(v, "run", r->name);
+    val_set_str(v, "state", run_state_names[r->state]);
+    if (r->step >= 0) val_set_int(v, "step", r->step);
+    if (r->steps >= 0) val_set_int(v, "steps", r->steps);
+    val_set_num(v, "epoch", r->epoch);
+    val_set_num(v, "seconds", r->seconds);
+    if (*r->model) val_set_str(v, "model", r->model);
+    for (size_t i = 0; i < r->n_metric; i++) val_append(m, r->metric[i].name, val_num(r->metric[i].ends.value));
+    val_set(v, "metrics", m);
+    if (r->n_tag) {
+        struct val *tags = val_list();
+        for (size_t i = 0; i < r->n_tag; i++) val_push(tags, val_str(r->tag[i]));
+        val_set(v, "tags", tags);
+    }
     return v;
 }
 
 struct ls_args {
+    char *where, *sort;
+    bool names;
     char *run;
     bool live;
 };
 
-/* All runs: those of the folder, then those only in memory. which: NULL for all. */
-static struct val *describe_all(struct runs *rs, const char *which, bool live_only, struct err *e) {
-    struct val *list = val_list(), *names = store_list(runs_dir(rs), e);
-    if (!names) {
-        val_free(list);
-        return NULL;
+/* ---- order: by a field of the row, a value of the configuration, or the best value of a metric ---- */
+
+struct sort_key {
+    const struct shelf_run *r;
+    double num; /* NAN comes last */
+    const char *text;
+};
+
+static struct sort_key key_of(const struct shelf_run *r, const char *by) {
+    struct sort_key k = {r, NAN, NULL};
+    const struct shelf_value *v = shelf_value(r, by);
+    const struct metric_ends *m = shelf_metric(r, by);
+    const struct {
+        const char *name;
+        double num;
+    } own[] = {{"created", r->created}, {"seconds", r->seconds}, {"step", (double)r->step}, {"epoch", r->epoch}, {"bytes", (double)r->bytes},
+        {"params", (double)r->params}};
+    if (strcmp(by, "run") == 0) k.text = r->name;
+    else if (strcmp(by, "state") == 0) k.text = run_state_names[r->state];
+    else if (v) k.num = v->num, k.text = isnan(v->num) ? v->text : NULL;
+    else if (m) k.num = shelf_best(m, NULL);
+    for (size_t i = 0; i < LEN(own); i++)
+        if (strcmp(by, own[i].name) == 0) k.num = own[i].num;
+    return k;
+}
+
+static int key_order(const void *a, const void *b) {
+    const struct sort_key *x = a, *y = b;
+    if (x->text || y->text) {
+        int d = strcmp(x->text ? x->text : "\x7f", y->text ? y->text : "\x7f");
+        if (d) return d;
+    } else if (isnan(x->num) != isnan(y->num)) return isnan(x->num) ? 1 : -1;
+    else if (x->num != y->num && !isnan(x->num)) return x->num < y->num ? -1 : 1;
+    return x->r->created < y->r->created ? -1 : x->r->created > y->r->created;
+}
+
+/* The rows of a shelf that are asked for, in order; how many. */
+static int chosen(struct runs *rs, const struct shelf *s, const struct ls_args *a, struct sort_key *out, size_t *n, struct err *e) {
+    bool *keep = X_NEW(bool, s->n + 1), down = a->sort && a->sort[0] == '-';
+    const char *by = a->sort ? a->sort + down : NULL;
+    int rc = 0;
+    for (size_t i = 0; i < s->n; i++) keep[i] = true;
+    if (a->where) rc = runs_where(rs, a->where, s, keep, e);
+    *n = 0;
+    bool known = !by;
+    for (size_t i = 0; i < s->n && rc == 0; i++) {
+        const struct shelf_run *r = s->run[i];
+        if (!keep[i] || (a->run && strcmp(a->run, r->name) != 0) || (a->live && run_state_ended(r->state))) continue;
+        out[*n] = by ? key_of(r, by) : (struct sort_key){r, NAN, NULL};
+        known = known || out[*n].text || !isnan(out[*n].num);
+        (*n)++;
     }
-    for (size_t i = 0; i < val_len(names); i++) {
-        const char *name = val_at(names, i)->u.s.p;
-        if ((which && strcmp(which, name) != 0) || runs_find(rs, name)) continue;
-        struct val *v = stored_describe(runs_dir(rs), name);
-        const char *state = val_get_str(v, "state", "");
-        bool over = strcmp(state, "done") == 0 || strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "crashed") == 0;
-        if (live_only && over) val_free(v);
-        else val_push(list, v);
+    if (rc == 0 && by && *n) qsort(out, *n, sizeof *out, key_order);
+    for (size_t i = 0; down && i < *n / 2; i++) {
+        struct sort_key k = out[i];
+        out[i] = out[*n - 1 - i];
+        out[*n - 1 - i] = k;
     }
-    val_free(names);
-    for (size_t i = 0; i < runs_count(rs); i++) {
+    if (rc == 0 && !known && *n)
+        rc = err_code(e, ERR_USAGE,
+            "ls: no run has a \"%.60s\" to sort by; a metric, a value of the configuration, run, state, created, seconds, step, bytes, params", by);
+    free(keep);
+    return rc;
+}
+
+/* All runs: those of the folder, those of this process with their present numbers, then those that are only in memory. */
+static struct val *describe_all(struct runs *rs, const struct ls_args *a, struct err *e) {
+    bool bundle = a->run && bundle_is(a->run);
+    struct shelf *s = bundle ? bundle_shelf(a->run, e) : runs_shelf_read(rs, e);
+    if (!s) return NULL;
+    struct ls_args b = *a;
+    if (bundle) b.run = NULL;
+    struct val *list = val_list();
+    struct sort_key *row = X_NEW(struct sort_key, s->n + 1);
+    size_t n = 0;
+    int rc = chosen(rs, s, &b, row, &n, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct run *r = bundle ? NULL : runs_find(rs, row[i].r->name);
+        if (a->names) val_push(list, val_str(row[i].r->name));
+        else val_push(list, r ? live_describe(r) : stored_describe(row[i].r));
+    }
+    for (size_t i = 0; i < runs_count(rs) && rc == 0 && !bundle && !a->where; i++) {
         struct run *r = runs_at(rs, i);
-        if ((which && strcmp(which, run_name(r)) != 0) || (live_only && run_state_ended(run_state(r)))) continue;
-        val_push(list, live_describe(r));
+        if ((a->run && strcmp(a->run, run_name(r)) != 0) || (a->live && run_state_ended(run_state(r))) || shelf_find(s, run_name(r))) continue;
+        val_push(list, a->names ? val_str(run_name(r)) : live_describe(r));
     }
-    if (which && !val_len(list)) {
-        val_free(list);
-        err_code(e, ERR_FAIL, "There is no run named \"%s\" in %s; hone ls lists them.", which, runs_dir(rs) ? runs_dir(rs) : "this session");
-        return NULL;
-    }
-    return list;
+    shelf_unref(s);
+    free(row);
+    if (rc == 0 && a->run && !val_len(list))
+        rc = err_code(e, ERR_FAIL, "There is no run named \"%s\" in %s; hone ls lists them.", a->run, runs_dir(rs) ? runs_dir(rs) : "this session");
+    if (rc == 0) return list;
+    val_free(list);
+    return NULL;
 }
 
 static int ls_run(struct call *c, const void *args, struct err *e) {
     const struct ls_args *a = args;
-    struct val *list = describe_all(runs_of(c), a->run, a->live, e);
+    struct val *list = describe_all(runs_of(c), a, e);
     if (!list) return -1;
     call_result(c, list);
     return 0;
@@ -103,7 +173,7 @@ static int ls_run(struct call *c, const void *args, struct err *e) {
 /* The answer of `status` is flat: run state step epoch, then the last metrics; the newest live run comes last. */
 static int status_run(struct call *c, const void *args, struct err *e) {
     const struct ls_args *a = args;
-    struct val *list = describe_all(runs_of(c), a->run, a->live, e);
+    struct val *list = describe_all(runs_of(c), a, e);
     if (!list) return -1;
     for (size_t i = 0; i < val_len(list); i++) {
         struct val *v = val_at(list, i), *m = val_get(v, "metrics");
@@ -127,35 +197,13 @@ struct log_args {
     int64_t n;
 };
 
-static char *run_folder(struct runs *rs, const char *name, struct err *e) {
-    struct run *r = name ? runs_find(rs, name) : runs_current(rs);
-    if (r && run_dir(r)) return mem_str(run_dir(r));
-    if (!runs_dir(rs)) {
-        err_set(e, "Runs are not kept on disk here, so there is nothing to read.");
-        return NULL;
-    }
-    if (!name) {
-        struct val *names = store_list(runs_dir(rs), e);
-        char *dir = names && val_len(names) ? io_join(runs_dir(rs), val_at(names, val_len(names) - 1)->u.s.p) : NULL;
-        if (names && !dir) err_set(e, "There are no runs in %s yet.", runs_dir(rs));
-        val_free(names);
-        return dir;
-    }
-    char *dir = strchr(name, '/') || strcmp(name, "..") == 0 || strcmp(name, ".") == 0 ? NULL : io_join(runs_dir(rs), name);
-    if (dir && io_is_dir(dir)) return dir;
-    err_set(e, "There is no run named \"%s\" in %s; hone ls lists them.", name, runs_dir(rs));
-    free(dir);
-    return NULL;
-}
-
 /* The last n lines of log.txt, read from its end. */
 static int log_run(struct call *c, const void *args, struct err *e) {
     const struct log_args *a = args;
     runs_flush(runs_of(c), 1);
-    char *dir = run_folder(runs_of(c), a->run, e);
-    if (!dir) return -1;
-    char *path = io_join(dir, "log.txt");
-    free(dir);
+    struct folder f;
+    if (folder_open(runs_of(c), a->run, &f, e) != 0) return -1;
+    char *path = io_join(f.dir, "log.txt");
     struct val *lines = val_list();
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
@@ -178,6 +226,7 @@ static int log_run(struct call *c, const void *args, struct err *e) {
     }
     if (fd >= 0) close(fd);
     free(path);
+    folder_close(&f);
     call_result(c, lines);
     return 0;
 }
@@ -245,109 +294,14 @@ static int result_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
-/* ---- export ---- */
-
-struct export_args {
-    struct val *runs;
-    int format;
-    char *out;
-};
-enum { EXPORT_CSV, EXPORT_JSONL };
-static const char *const formats[] = {"csv", "jsonl", NULL};
-
-struct export_ctx {
-    FILE *f;
-    const char *run;
-    int format;
-    int64_t rows;
-    struct buf line;
-};
-
-static void field_csv(struct buf *b, const char *s) {
-    if (!strpbrk(s, ",\"\r\n")) {
-        buf_adds(b, s);
-        return;
-    }
-    buf_addc(b, '"');
-    for (; *s; s++) {
-        if (*s == '"') buf_addc(b, '"');
-        buf_addc(b, *s);
-    }
-    buf_addc(b, '"');
-}
-
-static bool export_point(void *ctx, const struct point *p) {
-    struct export_ctx *x = ctx;
-    struct buf *b = &x->line;
-    for (size_t i = 0; i < p->n; i++) {
-        buf_clear(b);
-        if (x->format == EXPORT_CSV) field_csv(b, x->run);
-        else buf_addf(b, "{\"run\":\"%s\"", x->run); /* run and metric names hold no quotes: run_new and the metric table see to it */
-        buf_addf(b, x->format == EXPORT_CSV ? ",%lld," : ",\"step\":%lld,\"t\":", (long long)p->step);
-        buf_addnum(b, p->t);
-        buf_adds(b, x->format == EXPORT_CSV ? "," : ",\"epoch\":");
-        buf_addnum(b, p->epoch);
-        buf_adds(b, x->format == EXPORT_CSV ? "," : ",\"metric\":\"");
-        field_csv(b, p->names[i]);
-        buf_adds(b, x->format == EXPORT_CSV ? "," : "\",\"value\":");
-        bool quoted = x->format == EXPORT_JSONL && !isfinite(p->values[i]);
-        if (quoted) buf_addc(b, '"');
-        buf_addnum(b, p->values[i]);
-        if (quoted) buf_addc(b, '"');
-        buf_adds(b, x->format == EXPORT_CSV ? "\n" : "}\n");
-        x->rows++;
-        if (fwrite(b->data, 1, b->len, x->f) != b->len) return false;
-    }
-    return true;
-}
-
-static int export_one(struct runs *rs, const char *name, struct export_ctx *x, struct err *e) {
-    char *dir = run_folder(rs, name, e);
-    if (!dir) return -1;
-    char *path = io_join(dir, "metrics.bin");
-    const char *slash = strrchr(dir, '/');
-    x->run = slash ? slash + 1 : dir;
-    int64_t cut = 0;
-    int rc = store_points(path, export_point, x, &cut, e);
-    if (!rc && cut) {
-        char text[256];
-        snprintf(text, sizeof text, "The last %lld bytes of the metrics of %.64s are not a whole record and were left out.", (long long)cut, x->run);
-        runs_notice(rs, "warn", text);
-    }
-    free(path);
-    free(dir);
-    return rc;
-}
-
-static int export_run(struct call *c, const void *args, struct err *e) {
-    const struct export_args *a = args;
-    struct runs *rs = runs_of(c);
-    runs_flush(rs, 2);
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = a->out ? fopen(a->out, "we") : open_memstream(&text, &len);
-    if (!f) return err_sys(e, "write", a->out ? a->out : "memory");
-    struct export_ctx x = {.f = f, .format = a->format};
-    if (a->format == EXPORT_CSV) fputs("run,step,t,epoch,metric,value\n", f);
-    int rc = 0;
-    if (!val_len(a->runs)) rc = export_one(rs, NULL, &x, e);
-    for (size_t i = 0; i < val_len(a->runs) && !rc; i++) {
-        const struct val *v = val_at(a->runs, i);
-        rc = v->type == VAL_STR ? export_one(rs, v->u.s.p, &x, e) : err_code(e, ERR_USAGE, "export takes names of runs, not a %s.", val_type_name(v));
-    }
-    bool bad = ferror(f) != 0;
-    if (fclose(f) != 0) bad = true;
-    buf_release(&x.line);
-    if (!rc && bad) rc = err_sys(e, "write", a->out ? a->out : "memory");
-    if (!rc) call_result(c, a->out ? val_int(x.rows) : val_strn(text, len));
-    free(text);
-    return rc;
-}
-
 /* ---- rows ---- */
 
 static const struct arg ls_table[] = {{"run", "only this one", NULL, NULL, ARG_STR, offsetof(struct ls_args, run), ARG_POSITIONAL, .source = SRC_RUN},
-    {"live", "only runs that have not ended", NULL, "false", ARG_BOOL, offsetof(struct ls_args, live)}, {0}};
+    {"live", "only runs that have not ended", NULL, "false", ARG_BOOL, offsetof(struct ls_args, live)},
+    {"where", "only runs for which this Lua expression holds: lr > 1e-3 and tag.baseline", NULL, NULL, ARG_STR, offsetof(struct ls_args, where)},
+    {"sort", "a metric (its best value), a value of the configuration, run, created ..; - before it: the other way round", NULL, NULL, ARG_STR,
+        offsetof(struct ls_args, sort)},
+    {"names", "only the names", NULL, "false", ARG_BOOL, offsetof(struct ls_args, names)}, {0}};
 static const struct arg log_table[] = {{"run", "the newest without it", NULL, NULL, ARG_STR, offsetof(struct log_args, run), ARG_POSITIONAL, .source = SRC_RUN},
     {"n", "how many lines from the end", "lines", "50", ARG_INT, offsetof(struct log_args, n), 0, 0, 1, 100000}, {0}};
 static const struct arg series_table[] = {
@@ -358,10 +312,6 @@ static const struct arg series_table[] = {
     {"to", "step after the window; -1: the end", "step", "-1", ARG_INT, offsetof(struct series_args, to), 0, 0, -1, 9e15}, {0}};
 static const struct arg result_table[] = {
     {"values", "names and values of the outcome", NULL, NULL, ARG_TABLE, offsetof(struct result_args, values), ARG_POSITIONAL | ARG_REQUIRED | ARG_REST}, {0}};
-static const struct arg export_table[] = {
-    {"runs", "names of runs; the newest without", NULL, NULL, ARG_TABLE, offsetof(struct export_args, runs), ARG_POSITIONAL | ARG_REST, .source = SRC_RUN},
-    {"format", "one row or object a value: run step t epoch metric value", NULL, "csv", ARG_ENUM, offsetof(struct export_args, format), .names = formats},
-    {"out", "file to write; the text is the result without it", NULL, NULL, ARG_PATH, offsetof(struct export_args, out), .source = SRC_FILE}, {0}};
 
 static const struct cmd cmd_ls = {{"ls", "Lists runs with state, step and last metrics", "hone.ls{}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, ls_run, NULL};
@@ -379,8 +329,6 @@ static const struct cmd cmd_series = {
 static const struct cmd cmd_result = {
     {"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY,
     CMD_WHILE_RUNNING, result_run, NULL};
-static const struct cmd cmd_export = {{"export", "Writes every metric point of runs as CSV or JSON lines", "hone.export{\"fashion-1\", out=\"points.csv\"}",
-                                          export_table, sizeof(struct export_args)},
-    OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, export_run, NULL};
 
-const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, NULL};
+const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, &cmd_bundle, &cmd_import, &cmd_diff,
+    &cmd_curves, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, NULL};

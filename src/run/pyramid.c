@@ -17,7 +17,7 @@
 
 enum { WORTH = 256 << 10, READ_ALL = 1 << 20 }; /* bytes of metrics.bin: more is not read a second time; more than that is read for all metrics at once */
 
-static const char magic[8] = "HONESER1";
+static const char magic[8] = "HONESER2";
 struct head {
     char magic[8];
     int64_t covered;

@@ -152,7 +152,7 @@ struct shelf *shelf_read(const char *dir, const struct shelf *was, struct err *e
     struct val *names = store_list(dir, e);
     if (!names) return NULL;
     struct rows kept = {NULL, 0};
-    if (!was) index_read(dir, &kept);
+    if (!was && dir) index_read(dir, &kept);
     struct shelf *s = collect(dir, names, was, &kept);
     s->version = atomic_fetch_add(&versions, 1) + 1;
     bool gone = !was && kept.n > s->n + 64; /* runs that were removed since */
@@ -216,23 +216,30 @@ const struct shelf_run *shelf_baseline(const struct shelf *s) {
     return NULL;
 }
 
-bool metric_rises(const char *name) {
-    static const char *const up[] = {
-        "acc", "top5", "precision", "recall", "f1", "auroc", "ap", "mcc", "kappa", "r2", "examples_s", "tokens_s", "flops_s", "sparsity", "bleu", "iou"};
+static bool begins(const char *name, const char *word) {
+    size_t n = strlen(word);
+    return strncmp(name, word, n) == 0 && (name[n] == 0 || name[n] == '_');
+}
+
+int metric_direction(const char *name) {
     static const char *const split[] = {"val_", "test_", "train_", "best_"};
+    static const char *const up[] = {
+        "acc", "top5", "precision", "recall", "f1", "auroc", "ap", "mcc", "kappa", "r2", "examples_s", "tokens_s", "flops_s", "sparsity"};
+    static const char *const down[] = {
+        "loss", "mse", "mae", "rmse", "log_loss", "brier", "ece", "step_ms", "p50_ms", "p90_ms", "p99_ms", "bytes", "perplexity"};
     for (size_t i = 0; i < LEN(split); i++)
-        if (strncmp(name, split[i], strlen(split[i])) == 0) return metric_rises(name + strlen(split[i]));
-    for (size_t i = 0; i < LEN(up); i++) {
-        size_t n = strlen(up[i]);
-        if (strncmp(name, up[i], n) == 0 && (name[n] == 0 || name[n] == '_')) return true;
-    }
-    return false;
+        if (strncmp(name, split[i], strlen(split[i])) == 0) return metric_direction(name + strlen(split[i]));
+    for (size_t i = 0; i < LEN(up); i++)
+        if (begins(name, up[i])) return 1;
+    for (size_t i = 0; i < LEN(down); i++)
+        if (begins(name, down[i])) return -1;
+    return 0;
 }
 
 double shelf_best(const struct metric_ends *m, int64_t *step) {
-    bool up = metric_rises(m->name);
-    if (step) *step = up ? m->ends.hi_step : m->ends.lo_step;
-    return up ? m->ends.hi : m->ends.lo;
+    int d = metric_direction(m->name);
+    if (step) *step = d > 0 ? m->ends.hi_step : d < 0 ? m->ends.lo_step : m->ends.step;
+    return d > 0 ? m->ends.hi : d < 0 ? m->ends.lo : m->ends.value;
 }
 
 /* ---- of this process ---- */

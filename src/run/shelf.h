@@ -43,9 +43,9 @@ const struct shelf_value *shelf_value(const struct shelf_run *r, const char *nam
 const struct metric_ends *shelf_metric(const struct shelf_run *r, const char *name);
 bool shelf_tagged(const struct shelf_run *r, const char *tag);
 const struct shelf_run *shelf_baseline(const struct shelf *s); /* the newest run tagged baseline, or NULL */
-/* Whether larger is better, by the metric's name: accuracies and their like; not losses, errors, times, sizes. */
-bool metric_rises(const char *name);
-double shelf_best(const struct metric_ends *m, int64_t *step); /* by metric_rises */
+/* By the metric's name: 1 larger is better (accuracies and their like), -1 smaller is (losses, errors, times), 0 neither (lr, grad_norm ..). */
+int metric_direction(const char *name);
+double shelf_best(const struct metric_ends *m, int64_t *step); /* the best value and its step; where neither is better the last one */
 
 /* The snapshot of a process's own folder. runs_shelf_read reads it anew (any thread but UI); runs_shelf: the last one, NULL: none yet. Both are
  * references of the caller's. */
