@@ -12,6 +12,7 @@
 #include "engine/cmds/data.h"
 #include "engine/compress/compress.h"
 #include "engine/cpu/gemm.h"
+#include "engine/graph/backend.h"
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 #include "engine/optims/optim.h"
@@ -28,6 +29,7 @@ static struct {
 
 static void *engine_thread(void *arg) {
     hub_engine_loop(arg);
+    backends_close();
     return NULL;
 }
 
@@ -68,6 +70,8 @@ void engine_stop(void) {
     eng.engine_on = eng.helper_on = false;
     eng.hub = NULL;
 }
+
+int engine_device(const char *name, struct err *e) { return backend_there(name, e); }
 
 void engine_version(struct buf *b) {
     const struct gemm_info *g = gemm_info();

@@ -70,14 +70,6 @@ static void bug_hook(const char *text) {
     fprintf(stderr, "hone: a bug in hone: %s\n", text);
 }
 
-/* A device that is not there is refused before any work, with the reason. */
-static int check_device(const char *device, struct err *e) {
-    if (!device || strcmp(device, "cpu") == 0) return 0;
-    if (strncmp(device, "cuda", 4) != 0 || (device[4] && device[4] != ':'))
-        return err_code(e, ERR_USAGE, "there is no device \"%s\"; --device takes cpu, cuda or cuda:N", device);
-    return err_set(e, "device %s is not there: this build has no CUDA plugin (hone_cuda.so); use --device cpu", device);
-}
-
 /* Beside the executable (links in a build tree), beside its prefix, or where make install put it; never the working directory. */
 char *share_path(const char *name) {
     char *exe = io_exe_dir(), *found = NULL;
@@ -105,9 +97,9 @@ int app_settings(struct app *a, struct err *e) {
             return -1;
         }
     }
-    struct settings s;
+    struct settings s = {0};
     settings_get(&s);
-    int r = check_device(s.device, e);
+    int r = s.device && strcmp(s.device, "cpu") != 0 ? engine_device(s.device, e) : 0; /* one that is not there is refused before any work, with the reason */
     args_release(&settings_kind, &s);
     return r;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/cpu/yard.h"
+#include "engine/graph/backend.h"
 #include "engine/train/precision.h"
 #include "engine/train/step.h"
 #include "src/base/json.h"
@@ -102,6 +103,7 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
         .half = b->precision.half,
         .products = &b->products};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
+    if (backend_of_setting(&s.device, e) < 0) return -1;
     b->step = step_new(&s, e);
     if (!b->step) return -1;
     b->x = step_extents(b->step, w->rows, (int64_t[]){w->rows * w->tokens}, w->tokens > 0);

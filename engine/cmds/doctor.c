@@ -12,6 +12,7 @@
 #include "engine/cpu/dnnl.h"
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/yard.h"
+#include "engine/graph/backend.h"
 #include "engine/graph/choose.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
@@ -144,6 +145,20 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
     val_set_num(v, "memory_gbs_all", m);
 }
 
+/* What GPUs there are, or why none is used. */
+static void devices(struct buf *b, struct val *v) {
+    struct buf text = BUF_INIT;
+    backend_say("cuda", &text);
+    val_set_str(v, "gpu", text.data ? text.data : "");
+    const char *name = "gpu";
+    for (char *line = text.data, *next; line && *line; line = next, name = "") {
+        next = strchr(line, '\n');
+        if (next) *next++ = 0;
+        row(b, name, "%s", line);
+    }
+    buf_release(&text);
+}
+
 /* Does the system end this user's processes at logout? systemd's KillUserProcesses without lingering. */
 static void logout(struct buf *b, struct val *v) {
     char *kill = field_of("/etc/systemd/logind.conf", "KillUserProcesses");
@@ -183,6 +198,7 @@ static int run(struct call *c, const void *args, struct err *e) {
     row(&b, "threads", "%d, in one pool; bits do not depend on their number", pool_threads(all));
     val_set_int(v, "threads", pool_threads(all));
     if (!a->fast) rates(&b, v, all);
+    devices(&b, v);
     parts(&b, v);
     logout(&b, v);
     val_set(v, "text", val_strn(b.data, b.len ? b.len - 1 : 0));

@@ -7,6 +7,7 @@
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
 #include "engine/cpu/pool.h"
+#include "engine/graph/backend.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
 #include "src/base/log.h"
@@ -107,7 +108,7 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
     buf_release(&say);
     struct eval_spec spec = {
         .model = m, .part = p, .loss = loss, .pool = pool, .half = pr->half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
-    struct eval *v = eval_new(&spec, e);
+    struct eval *v = backend_of_setting(&spec.device, e) == 0 ? eval_new(&spec, e) : NULL;
     if (!v) loss_release(loss);
     return v;
 }

@@ -7,6 +7,7 @@
 
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
+#include "engine/graph/backend.h"
 #include "engine/metrics/metric.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
@@ -109,6 +110,7 @@ static int answers(const struct model *m, const struct part *p, const struct pre
     loader_limits(p, ls.batch, 0, false, &ss.rows, ss.tokens);
     if (precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? ss.tokens[0] : ss.rows, e) < 0) return -1;
     ss.half = pr.half;
+    if (backend_of_setting(&ss.device, e) < 0) return -1;
     struct step *s = step_new(&ss, e);
     struct loader *l = NULL;
     int rc = -1;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/model/build.h"
 #include "src/base/mem.h"
 
@@ -111,6 +112,7 @@ static bool fits(const struct param *from, const struct param *to, const struct 
 }
 
 static void copy_bits(const struct model *old, const struct param *from, struct model *m, const struct param *to) {
+    mirror_read(old->data);
     if (to->bytes) memcpy((char *)m->data + to->offset, (const char *)old->data + from->offset, to->bytes);
 }
 

@@ -8,6 +8,7 @@
 #include "engine/cpu/denormal.h"
 #include "engine/cpu/memory.h"
 #include "engine/cpu/pool.h"
+#include "engine/graph/backend.h"
 #include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
 #include "src/base/mem.h"
@@ -22,11 +23,11 @@ void *plan_data(const struct plan *p, tid t) {
     return base ? base + p->place[r].offset : NULL;
 }
 
-static void set_view(struct plan *p, struct view *v, tid t) {
+static void set_view(const struct plan *p, bool there, struct view *v, tid t) {
     *v = (struct view){0};
     if (t < 0) return;
     const struct tensor *x = &p->g->tensor[t];
-    v->dtype = x->dtype, v->ndim = x->ndim, v->block = x->block, v->data = plan_data(p, t);
+    v->dtype = x->dtype, v->ndim = x->ndim, v->block = x->block, v->data = there ? device_at(p, t) : plan_data(p, t);
 }
 
 static void set_shape(struct view *v, const struct tensor *t, const struct extents *x) {
@@ -50,8 +51,8 @@ static void bind(struct plan *p) {
     for (int s = 0; s < p->n_step; s++) {
         struct exec *x = &p->exec[s];
         x->node = &p->g->node[p->step_node[s]]; /* the graph may have grown since */
-        for (int j = 0; j < x->n_in; j++) set_view(p, &x->in[j], x->node->in[j]);
-        for (int j = 0; j < x->n_out; j++) set_view(p, &x->out[j], x->node->out[j]);
+        for (int j = 0; j < x->n_in; j++) set_view(p, device_has(p, s), &x->in[j], x->node->in[j]);
+        for (int j = 0; j < x->n_out; j++) set_view(p, device_has(p, s), &x->out[j], x->node->out[j]);
         x->scratch = p->scratch_mem, x->products = p->g->products;
     }
     shapes(p, &p->now);
@@ -71,35 +72,41 @@ static double share_of_rows(const struct plan *p) {
     return moving + fixed > 0 ? moving / (moving + fixed) : 0;
 }
 
-static int too_large(const struct plan *p, size_t total, struct err *e) {
+int plan_too_large(const struct plan *p, size_t total, size_t available, struct err *e) {
     int64_t rows = p->max.n[AXIS_R], fit = rows;
     double share = share_of_rows(p), mib = (double)total / 1048576;
     while (fit > 1) { /* halve until the system grants the rest as well */
         fit /= 2;
         double need = (double)total * (1 - share + share * (double)fit / (double)rows);
-        void *t = need < (double)memory_available() ? malloc((size_t)need + 1) : NULL;
+        void *t = need < (double)available ? malloc(p->away ? 1 : (size_t)need + 1) : NULL;
         bool ok = t != NULL;
         free(t);
-        if (ok) return err_set(e, "this batch needs %.0f MiB, more than the system grants; a batch of %" PRId64 " instead of %" PRId64 " fits", mib, fit, rows);
+        if (ok) return err_set(e, "this batch needs %.0f MiB, more than is there; a batch of %" PRId64 " instead of %" PRId64 " fits", mib, fit, rows);
     }
-    return err_set(e, "the model needs %.0f MiB for one run, more than the system grants even with a batch of 1; use a smaller model", mib);
+    return err_set(e, "the model needs %.0f MiB for one run, more than is there even with a batch of 1; use a smaller model", mib);
 }
 
-int plan_alloc(struct plan *p, struct err *e) {
-    if (p->memory) return 0;
-    size_t total = 64 + p->scratch, huge = (size_t)2 << 20;
-    for (size_t i = 0; i < LEN(owned); i++) total += p->bytes[owned[i]];
-    if (total < huge || total < memory_available()) p->memory = mem_try(total >= huge ? (total + 63) / 64 * 64 : total, 1, "the working memory of a run", NULL);
-    if (!p->memory) return too_large(p, total, e);
-    char *at = p->memory;
-    for (size_t i = 0; i < LEN(owned); i++) p->block[owned[i]] = at, at += p->bytes[owned[i]];
-    p->scratch_mem = at;
+/* Numbers of the graph that never change, and the addresses of the steps. */
+static int settle(struct plan *p) {
     for (int t = 0; t < p->g->n_tensor; t++)
         if (p->g->tensor[t].role == ROLE_CONST && p->place[t].root == t)
             view_put(&(struct view){.data = plan_data(p, t), .len = 1, .dtype = p->g->tensor[t].dtype}, 0, p->g->tensor[t].value);
     p->block[ROLE_PARAM] = p->o.param, p->block[ROLE_STATE] = p->o.state;
     bind(p);
     return 0;
+}
+
+int plan_alloc(struct plan *p, struct err *e) {
+    if (p->bound) return 0;
+    if (p->away) return device_alloc(p, e) < 0 ? -1 : settle(p);
+    size_t total = 64 + p->scratch, huge = (size_t)2 << 20;
+    for (size_t i = 0; i < LEN(owned); i++) total += p->bytes[owned[i]];
+    if (total < huge || total < memory_available()) p->memory = mem_try(total >= huge ? (total + 63) / 64 * 64 : total, 1, "the working memory of a run", NULL);
+    if (!p->memory) return plan_too_large(p, total, memory_available(), e);
+    char *at = p->memory;
+    for (size_t i = 0; i < LEN(owned); i++) p->block[owned[i]] = at, at += p->bytes[owned[i]];
+    p->scratch_mem = at;
+    return settle(p);
 }
 
 void plan_bind(struct plan *p, void *param, void *state) {
@@ -127,7 +134,7 @@ static void run_tiles2(void *ctx, int64_t lo, int64_t hi) {
     x->node->op->run2(x, lo, hi);
 }
 
-static void run_step(struct plan *p, int s) {
+void plan_step_run(struct plan *p, int s) {
     struct exec *x = &p->exec[s];
     const struct op *op = x->node->op;
     x->step = p->step;
@@ -165,15 +172,19 @@ int plan_run(struct plan *p, const struct extents *given, enum phase from, enum 
             shapes(p, now);
             break;
         }
+    if (p->away) return device_run(p, from, to, e);
+    mirror_read(p->block[ROLE_PARAM]);
+    mirror_read(p->block[ROLE_STATE]);
     unsigned mode = denormal_off();
     for (int s = 0; s < p->n_step; s++) {
         enum phase ph = p->exec[s].node->phase;
         if (ph < from || ph > to) continue;
         double t = p->o.profile ? clock_now() : 0;
-        run_step(p, s);
+        plan_step_run(p, s);
         if (p->o.profile) p->seconds[s] += clock_now() - t, p->calls[s]++;
     }
     denormal_back(mode);
+    if (to >= PHASE_BUFFERS) mirror_wrote(p->block[ROLE_PARAM]), mirror_wrote(p->block[ROLE_STATE]);
     return 0;
 }
 
@@ -201,7 +212,8 @@ static bool all_finite(const struct view *v) {
 }
 
 const struct node *plan_first_nonfinite(struct plan *p, const struct extents *now) {
-    if (!p->memory) return NULL;
+    struct err e = {0};
+    if (!p->bound || (p->away && device_fetch(p, &e) < 0)) return NULL;
     struct extents own = *now;
     derive_count(p->g, &own, offsets_of, p);
     shapes(p, &own);

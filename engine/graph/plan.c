@@ -145,9 +145,11 @@ static void share(struct plan *p) {
 struct item {
     tid t;
     size_t bytes;
+    bool front; /* kept by a plan on a device: they come back in one piece */
 };
 static int larger_first(const void *a, const void *b) {
     const struct item *x = a, *y = b;
+    if (x->front != y->front) return x->front ? -1 : 1;
     return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->t - y->t;
 }
 static _Thread_local const struct plan *sort_plan; /* qsort has no context; set and used inside one call of place_temp */
@@ -174,7 +176,8 @@ static void place_temp(struct plan *p) {
     tid *busy = X_NEW(tid, (size_t)g->n_tensor + 1);
     int n = 0;
     for (int t = 0; t < g->n_tensor; t++)
-        if (p->place[t].root == t && g->tensor[t].role == ROLE_TEMP && p->place[t].first >= 0) item[n++] = (struct item){t, root_bytes(p, t)};
+        if (p->place[t].root == t && g->tensor[t].role == ROLE_TEMP && p->place[t].first >= 0)
+            item[n++] = (struct item){t, root_bytes(p, t), p->away && p->place[t].pinned};
     qsort(item, (size_t)n, sizeof *item, larger_first);
     for (int i = 0; i < n; i++) {
         struct place *a = &p->place[item[i].t];
@@ -270,6 +273,10 @@ struct plan *plan_new(struct graph *g, const struct extents *max, const struct p
         plan_free(p);
         return NULL;
     }
+    if (p->o.device && !p->o.reference && device_new(p, e) < 0) {
+        plan_free(p);
+        return NULL;
+    }
     share(p);
     place_temp(p);
     place_rest(p);
@@ -281,6 +288,7 @@ size_t plan_bytes(const struct plan *p, enum arena_role role) { return p->bytes[
 
 void plan_free(struct plan *p) {
     if (!p) return;
+    device_free(p);
     free((void *)(uintptr_t)p->o.keep);
     free(p->step_node);
     free(p->exec);

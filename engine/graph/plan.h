@@ -9,6 +9,7 @@ struct pool; /* engine/cpu/pool.h */
 struct plan;
 
 struct plan_options {
+    struct backend_device *device; /* runs what it can there (backend.h); NULL: on the CPU */
     struct pool *pool; /* NULL: the caller's thread alone */
     bool reference; /* use op->ref everywhere */
     bool profile; /* time every node */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/graph/op.h"
 #include "engine/ops/i8.h"
 #include "src/base/mem.h"
@@ -414,6 +415,7 @@ void model_free(struct model *m) {
     if (!m) return;
     for (int i = 0; i < m->n_param; i++) free(m->param[i].name);
     free(m->param);
+    mirror_drop(m->data);
     free(m->data);
     val_free(m->desc);
     val_free(m->report);
@@ -436,6 +438,7 @@ struct model *model_clone(const struct model *m) {
         model_free(c);
         return NULL;
     }
+    mirror_read(m->data);
     if (m->bytes) memcpy(c->data, m->data, m->bytes);
     return c;
 }

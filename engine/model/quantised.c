@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/model/model.h"
 #include "engine/ops/i8.h"
 #include "src/base/log.h"
@@ -39,6 +40,7 @@ static float *scales_of(const struct model *m, const struct param *p) {
 }
 
 void param_get(const struct model *m, const struct param *p, float *out) {
+    mirror_read(m->data);
     const void *at = (const char *)m->data + p->offset;
     if (p->dtype == DT_F32) {
         if (p->len) memcpy(out, at, (size_t)p->len * sizeof *out);
@@ -54,6 +56,8 @@ void param_get(const struct model *m, const struct param *p, float *out) {
 }
 
 void param_put(struct model *m, const struct param *p, const float *w) {
+    mirror_read(m->data);
+    mirror_wrote(m->data);
     void *at = (char *)m->data + p->offset;
     if (p->dtype == DT_F32) {
         if (p->len) memcpy(at, w, (size_t)p->len * sizeof *w);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/graph/backend.h"
 #include "engine/model/build.h"
 #include "engine/model/hf.h"
 #include "engine/model/safetensors.h"
@@ -50,6 +51,7 @@ static struct st_tensor *tensors_of(const struct model *m, char **own, struct er
         free(t);
         return NULL;
     }
+    mirror_read(m->data);
     for (int i = 0; i < m->n_param; i++) {
         const struct param *p = &m->param[i];
         const void *at = (const char *)m->data + p->offset;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/optims/optim.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
@@ -52,7 +53,7 @@ static void drop(struct optim_layout *l, const void *keep) {
     free(l->slot);
     free(l->group);
     free(l->hyper);
-    if (l->state != keep) free(l->state);
+    if (l->state != keep) mirror_drop(l->state), free(l->state);
     *l = (struct optim_layout){0};
 }
 
@@ -112,6 +113,7 @@ static bool same_layout(const struct optim_layout *a, const struct optim_layout 
 static void take_over(struct optimiser *o) {
     const struct optim_layout *old = &o->old;
     struct optim_layout *l = &o->l;
+    mirror_read(old->state);
     for (int i = 0; i < l->n_slot && i < old->n_slot && !o->row->shared; i++)
         for (int k = 0; same_states(&old->slot[i], &l->slot[i]) && k < l->slot[i].n; k++)
             memcpy((char *)l->state + l->slot[i].at[k], (const char *)old->state + old->slot[i].at[k], l->slot[i].bytes[k]);

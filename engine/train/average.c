@@ -1,6 +1,7 @@
 /* Averaged weights, and running statistics for them. Izmailov et al. 2018, "Averaging weights leads to wider optima"; formulas as in torch.optim.swa_utils. */
 #include "config.h"
 
+#include "engine/graph/backend.h"
 #include "engine/train/average.h"
 
 #include <math.h>
@@ -45,6 +46,7 @@ static void add_tiles(void *ctx, int64_t lo, int64_t hi) {
 }
 
 void average_add(struct average *a, const struct model *m, struct pool *pool) {
+    mirror_read(m->data);
     double n = (double)a->n, share = a->decay > 0 ? 1 - fmin(a->decay, (1 + n) / (10 + n)) : 1 / (n + 1);
     if (a->n++ == 0) memcpy(a->data, m->data, m->bytes);
     for (int i = 0; i < m->n_param && n > 0; i++) {

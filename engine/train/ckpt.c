@@ -1,6 +1,7 @@
 /* Writing and reading checkpoints. */
 #include "config.h"
 
+#include "engine/graph/backend.h"
 #include "engine/train/ckpt.h"
 
 #include <dirent.h>
@@ -228,6 +229,8 @@ static int stage(struct stage *s, const struct model *m, const struct optimiser 
         if (!(s->raw = mem_try(m->bytes ? m->bytes : 1, 1, "the staged weights", e))) return -1;
         s->n_raw = m->bytes;
     }
+    mirror_read(m->data);
+    mirror_read(o->l.state);
     if (average) memcpy(s->raw, m->data, m->bytes);
     memcpy(s->model->data, average ? average : m->data, m->bytes);
     if (o->l.bytes) memcpy(s->state, o->l.state, o->l.bytes);
@@ -500,6 +503,8 @@ int ckpt_load(const char *folder, struct model *m, struct optimiser *o, float *a
         rc = take(&f, s.tensor[i].name, s.tensor[i].dtype, s.tensor[i].ndim, s.tensor[i].dim, s.tensor[i].bytes, (void *)(uintptr_t)s.tensor[i].data, spath, e);
     free_tensors(&s);
     st_release(&f);
+    mirror_wrote(m->data);
+    mirror_wrote(o->l.state);
     m->version++;
 out:
     free(spath);

@@ -108,8 +108,13 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     v->spec = *spec;
     v->batch = batch_for(spec);
     loader_limits(spec->part, v->batch, spec->batch_tokens, false, &rows, tokens);
-    struct step_spec ss = {
-        .model = spec->model, .loss = spec->loss, .pool = spec->pool, .rows = rows, .half = spec->half, .products = spec->products ? spec->products : &v->own};
+    struct step_spec ss = {.model = spec->model,
+        .loss = spec->loss,
+        .device = spec->device,
+        .pool = spec->pool,
+        .rows = rows,
+        .half = spec->half,
+        .products = spec->products ? spec->products : &v->own};
     memcpy(ss.tokens, tokens, sizeof ss.tokens);
     v->step = step_new(&ss, e);
     if (!v->step || step_check(v->step, spec->part, spec->loss, e) < 0) {

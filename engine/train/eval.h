@@ -10,6 +10,7 @@ struct eval_spec {
     const struct model *model; /* borrowed */
     const struct part *part; /* borrowed */
     const struct loss_spec *loss; /* borrowed */
+    struct backend_device *device; /* as step_spec.device */
     struct pool *pool;
     enum dtype half; /* as step_spec.half */
     struct products *products; /* likewise; NULL: its own */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/cpu/pool.h"
+#include "engine/graph/backend.h"
 #include "engine/train/train.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -50,6 +51,7 @@ int train_build_step(struct train *t, struct err *e) {
     struct step_spec ss = {.model = t->model,
         .loss = &t->loss,
         .optim = t->optim,
+        .device = t->device,
         .pool = t->pool,
         .seed = (uint64_t)t->a.seed,
         .accum = t->a.accum > 1,
@@ -126,7 +128,8 @@ static struct val *short_values(const struct train *t) {
 
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
-    struct eval_spec spec = {.model = t->model, .part = p, .loss = &t->loss, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half};
+    struct eval_spec spec = {
+        .model = t->model, .part = p, .loss = &t->loss, .device = t->device, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half};
     spec.products = &t->products;
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
     run_set_state(t->run, RUN_EVALUATING);
@@ -160,6 +163,7 @@ static bool judge(struct train *t, const struct val *values) {
     if (!better) return false;
     t->best = v;
     t->best_step = t->n_step;
+    mirror_read(train_weights(t));
     if (t->a.keep == 1 && t->best_data) memcpy(t->best_data, train_weights(t), t->model->bytes);
     return true;
 }
@@ -411,7 +415,7 @@ static void emit_start(struct train *t) {
     struct val *v = val_table(), *config = val_table();
     val_set_str(v, "model", val_get_str(t->model->desc, "name", "model"));
     val_set_int(v, "params", model_params(t->model));
-    val_set_str(v, "device", "cpu");
+    val_set_str(v, "device", t->device ? t->device->name : "cpu");
     val_set_int(v, "threads", pool_threads(t->pool));
     val_set_int(v, "seed", t->a.seed);
     val_set_str(v, "version", PACKAGE_VERSION);
@@ -472,7 +476,7 @@ static int setup(struct train *t, struct err *e) {
     if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
     t->metric = metric_find(t->a.metric ? t->a.metric : t->loss.row->labels ? "acc" : "loss");
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
-    if (!(t->pool = pool_new(threads, e))) return -1;
+    if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
     if (train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
@@ -522,10 +526,12 @@ static void finish(struct train *t, int rc, const struct err *e) {
     bool best = rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0;
     if (t->average && t->average->n > 0 && !best && t->step) {
         memcpy(t->model->data, t->average->data, t->model->bytes);
+        mirror_wrote(t->model->data);
         t->model->version++;
     }
     if (best) {
         memcpy(t->model->data, t->best_data, t->model->bytes);
+        mirror_wrote(t->model->data);
         t->model->version++;
     }
     struct val *out = val_table(), *ev = val_table(), *values = t->last_values ? val_copy(t->last_values) : val_table();

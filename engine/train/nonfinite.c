@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/train/train.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -30,6 +31,7 @@ static bool find_first(struct train *t, const struct batch *b, int64_t number, c
             snprintf(out, size, "input %s", t->part->col[i].name);
             return true;
         }
+    mirror_read(t->model->data);
     for (int i = 0; i < t->model->n_param; i++)
         if (!finite_block((const float *)((const char *)t->model->data + t->model->param[i].offset), t->model->param[i].len)) {
             snprintf(out, size, "%s", t->model->param[i].name);

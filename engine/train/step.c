@@ -116,7 +116,8 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     if (train && build_update(s, spec, e) < 0) goto fail;
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
     half_store(s->g, keep, LEN(keep));
-    struct plan_options o = {.pool = spec->pool,
+    struct plan_options o = {.device = spec->device,
+        .pool = spec->pool,
         .reference = spec->reference,
         .profile = spec->profile,
         .keep = keep,
@@ -124,7 +125,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
         .param = spec->model->data,
         .state = train ? spec->optim->l.state : NULL,
         .no_reuse = spec->scan};
-    if (spec->products) choose_products(spec->products, s->g, &s->max);
+    if (spec->products && !spec->device) choose_products(spec->products, s->g, &s->max);
     s->g->products = spec->products;
     s->plan = plan_new(s->g, &s->max, &o, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;

@@ -14,6 +14,7 @@ struct step_spec {
     const struct loss_spec *loss; /* borrowed; NULL: forward only, no target */
     struct optimiser
         *optim; /* borrowed; NULL: evaluation, nothing is updated. Its layout and state are made by step_new; optimiser_settle ends the life of those before */
+    struct backend_device *device; /* NULL: the CPU */
     struct pool *pool; /* NULL: the caller's thread */
     uint64_t seed; /* of dropout and the like */
     int64_t rows, tokens[STEP_COLS]; /* the largest batch: rows, and tokens of each input in order */

@@ -38,6 +38,7 @@ struct train {
     struct loss_spec loss;
     struct optimiser *optim;
     struct sched *sched;
+    struct backend_device *device; /* NULL: the CPU */
     struct pool *pool;
     struct step *step;
     struct loader *loader;

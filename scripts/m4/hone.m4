@@ -81,7 +81,33 @@ AC_DEFUN([HONE_OPTIONAL], [
   AC_MSG_RESULT([$have_blas])
   AC_CHECK_PROGS([FUZZ_CC], [clang clang-14], [no])
   AM_CONDITIONAL([HAVE_FUZZ_CC], [test "x$FUZZ_CC" != xno])
-  AC_CHECK_PROGS([CURL], [curl wget], [no])])
+  AC_CHECK_PROGS([CURL], [curl wget], [no])
+  HONE_CUDA])
+
+# The plugin for GPUs needs nvcc and cuBLASLt; its kernels are tested without either, by a C++ compiler against tests/cuda/fake.
+AC_DEFUN([HONE_CUDA], [
+  AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda@<:@=DIR@:>@], [build the plugin for NVIDIA GPUs, with the toolkit in DIR])], [], [with_cuda=no])
+  AC_ARG_VAR([NVCC], [compiler for CUDA])
+  AC_ARG_VAR([CUDA_ARCH], [what the plugin is built for, as options of nvcc])
+  have_cuda="no (configure --with-cuda)"
+  AS_IF([test "x$with_cuda" != xno], [
+    AS_CASE([$with_cuda], [/*], [hone_cuda_path="$with_cuda/bin"], [hone_cuda_path="$PATH:/usr/local/cuda/bin"])
+    AC_PATH_PROG([NVCC], [nvcc], [no], [$hone_cuda_path])
+    hone_cuda_home=`dirname "$NVCC"`/..
+    AS_IF([test "x$NVCC" = xno], [have_cuda="no (nvcc is not found)"],
+      [test -e "$hone_cuda_home/include/cublasLt.h" || test -e /usr/include/cublasLt.h], [have_cuda="$NVCC"],
+      [have_cuda="no (cublasLt.h is not found)"])
+    AS_CASE([$with_cuda], [yes|/*], [AS_CASE([$have_cuda], [no*], [AC_MSG_ERROR([--with-cuda was asked for, but $have_cuda])])])])
+  test -n "$CUDA_ARCH" || CUDA_ARCH="-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_90,code=compute_90"
+  AC_SUBST([CUDA_LIBDIR], ["$hone_cuda_home/lib64"])
+  AM_CONDITIONAL([HAVE_CUDA], [test "x$have_cuda" = "x$NVCC" && test -n "$NVCC"])
+  AC_CACHE_CHECK([whether $CXX compiles C++20], [hone_cv_cxx20], [
+    AC_LANG_PUSH([C++])
+    hone_save="$CXXFLAGS"; CXXFLAGS="$CXXFLAGS -std=c++20"
+    AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <functional>]], [[std::function<void()> f = [=] {}; f();]])], [hone_cv_cxx20=yes], [hone_cv_cxx20=no])
+    CXXFLAGS="$hone_save"
+    AC_LANG_POP([C++])])
+  AM_CONDITIONAL([HAVE_FAKE_CUDA], [test "x$hone_cv_cxx20" = xyes && test "x$with_sanitizer" = xno])])
 
 AC_DEFUN([HONE_SUMMARY], [
   cat <<EOF
@@ -92,6 +118,7 @@ hone $PACKAGE_VERSION
   BLAS            $have_blas
   xz files        $have_lzma
   pictures        PPM, PNG: $have_png, JPEG: $have_jpeg
+  CUDA plugin     $have_cuda
   fuzzing         $FUZZ_CC
   sanitizer       $with_sanitizer
   prefix          $prefix

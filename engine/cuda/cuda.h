@@ -1,0 +1,127 @@
+/* Shared by the files of engine/cuda: the opened device, rows of kernels, launching, loads and stores of every float type, sums over a block. The same sources are
+ * compiled by nvcc for GPUs and by g++ against tests/cuda/fake, where they run on the CPU: launches go through LAUNCH and nothing else. */
+#ifndef HONE_ENGINE_CUDA_CUDA_H
+#define HONE_ENGINE_CUDA_CUDA_H
+
+#define _Noreturn [[noreturn]]
+extern "C" {
+#include "engine/graph/backend.h"
+}
+#include <cublasLt.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <string.h>
+
+enum { WORKSPACE = 64 << 20 };
+
+struct plan_of_product; /* product.cu */
+struct cuda {
+    const struct host *host;
+    struct device info;
+    int sms; /* multiprocessors: grids that walk are cut by them */
+    cudaStream_t stream;
+    cublasLtHandle_t lt;
+    char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
+    struct plan_of_product *products;
+};
+
+/* How one op runs on the device. */
+struct kernel {
+    const char *op;
+    uint8_t half_in, half_out; /* bit i: takes input, makes output i in 16 bits */
+    bool (*can)(const struct cuda *c, const struct node *n); /* NULL: always */
+    int (*run)(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e);
+};
+extern const struct kernel *const kernel_lists[]; /* each ended by a row without op */
+
+int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e); /* 0 if rc is success */
+int cuda_launched(struct cuda *c, struct err *e);
+
+#ifdef __CUDACC__
+#define LAUNCH(kernel, grid, block, stream, ...) (kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
+#else
+#define LAUNCH(kernel, grid, block, stream, ...) fake_launch((grid), (block), (stream), [=] { (kernel)(__VA_ARGS__); })
+#endif
+
+/* ---- numbers ---- */
+struct f32 {
+    typedef float word;
+    static __device__ __forceinline__ float up(float v) { return v; }
+    static __device__ __forceinline__ float down(float v) { return v; }
+};
+struct bf16 {
+    typedef uint16_t word;
+    static __device__ __forceinline__ float up(uint16_t v) {
+        uint32_t bits = (uint32_t)v << 16;
+        float f;
+        memcpy(&f, &bits, 4);
+        return f;
+    }
+    static __device__ __forceinline__ uint16_t down(float v) { /* to nearest, ties to even; NaN stays NaN */
+        uint32_t bits;
+        memcpy(&bits, &v, 4);
+        return v != v ? (uint16_t)0x7fc0 : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    }
+};
+struct f16 {
+    typedef uint16_t word;
+    static __device__ __forceinline__ float up(uint16_t v) { return __half2float(__ushort_as_half(v)); }
+    static __device__ __forceinline__ uint16_t down(float v) { return __half_as_ushort(__float2half_rn(v)); }
+};
+/* A float tensor of any of these types as a kernel argument. */
+struct vec {
+    void *p;
+    int dtype;
+    __device__ __forceinline__ float get(int64_t i) const {
+        return dtype == DT_F32 ? ((const float *)p)[i] : dtype == DT_BF16 ? bf16::up(((const uint16_t *)p)[i]) : f16::up(((const uint16_t *)p)[i]);
+    }
+    __device__ __forceinline__ void put(int64_t i, float v) const {
+        if (dtype == DT_F32) ((float *)p)[i] = v;
+        else ((uint16_t *)p)[i] = dtype == DT_BF16 ? bf16::down(v) : f16::down(v);
+    }
+};
+static inline vec vec_of(const struct view *v) { return vec{v->data, v->dtype}; }
+
+/* ---- shapes ---- */
+static inline int64_t last_of(const struct view *v) { return v->ndim ? v->n[v->ndim - 1] : 1; }
+static inline int64_t rows_of(const struct view *v) {
+    int64_t n = 1;
+    for (int i = 0; i + 1 < v->ndim; i++) n *= v->n[i];
+    return n;
+}
+static inline bool has(const struct exec *x, int i) { return i < x->n_in && x->in[i].data; }
+/* Blocks of 256 threads for n elements: enough to fill the device, each thread walks with the stride of the grid. */
+static inline unsigned grid_for(const struct cuda *c, int64_t n) {
+    int64_t want = (n + 255) / 256, most = (int64_t)c->sms * 16;
+    return (unsigned)(want < 1 ? 1 : want > most ? most : want);
+}
+#define EACH(i, n) for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (int64_t)gridDim.x * blockDim.x)
+
+struct pair_of_sums {
+    double a, b;
+};
+
+/* ---- sums over a block of up to 1024 threads, in an order that depends on its size alone; every thread gets the result ---- */
+struct plus {
+    static __device__ __forceinline__ float of(float a, float b) { return a + b; }
+    static __device__ __forceinline__ double of(double a, double b) { return a + b; }
+};
+struct larger {
+    static __device__ __forceinline__ float of(float a, float b) { return a > b || a != a ? a : b; }
+};
+template <class F, class T> __device__ T block_all(T v) {
+    __shared__ T part[32];
+    int t = (int)threadIdx.x, warps = ((int)blockDim.x + 31) / 32;
+    for (int d = 16; d > 0; d >>= 1) v = F::of(v, __shfl_xor_sync(0xffffffffu, v, d));
+    if (warps == 1) return v;
+    __syncthreads();
+    if (t % 32 == 0) part[t / 32] = v;
+    __syncthreads();
+    v = part[0];
+    for (int w = 1; w < warps; w++) v = F::of(v, part[w]);
+    return v;
+}
+/* Threads for rows of n elements, a multiple of 32. */
+static inline unsigned threads_for(int64_t n) { return n <= 32 ? 32 : n <= 128 ? 64 : n <= 512 ? 128 : 256; }
+
+#endif

@@ -1,0 +1,207 @@
+/* The backend for CUDA: devices, memory, one stream, runs kept as CUDA graphs, and the table of kernels. */
+#include "engine/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct host *host;
+
+int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e) {
+    (void)c;
+    if (rc == cudaSuccess) return 0;
+    const char *more = rc == cudaErrorIllegalAddress || rc == cudaErrorLaunchFailure ? "; the device is lost to this process: restart the session and resume from the last checkpoint"
+                       : rc == cudaErrorECCUncorrectable ? "; its memory is damaged: look at nvidia-smi -q -d ECC, and resume from the last checkpoint on another device"
+                                                         : "";
+    return host->fail(e, "%s: %s (%s)%s", what, cudaGetErrorString(rc), cudaGetErrorName(rc), more);
+}
+
+int cuda_launched(struct cuda *c, struct err *e) { return cuda_fail(c, cudaGetLastError(), "a kernel could not be started", e); }
+
+/* ---- devices ---- */
+
+static void version_text(char *out, size_t n, int v) { snprintf(out, n, "%d.%d", v / 1000, v % 1000 / 10); }
+
+static int probe(struct device *out, int max, struct err *e) {
+    int n = 0, driver = 0, runtime = 0;
+    cudaError_t rc = cudaGetDeviceCount(&n);
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    if (rc == cudaErrorInsufficientDriver && driver == 0)
+        return host->fail(e, "no NVIDIA driver is loaded on this machine (libcuda.so.1); install it, or use --device cpu");
+    if (rc == cudaErrorInsufficientDriver)
+        return host->fail(e, "the NVIDIA driver serves CUDA %d.%d and this plugin was built for %d.%d; update the driver, or use --device cpu", driver / 1000,
+            driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    if (rc == cudaErrorNoDevice || (rc == cudaSuccess && n == 0))
+        return host->fail(e, "the NVIDIA driver finds no device (see nvidia-smi; CUDA_VISIBLE_DEVICES may hide them); use --device cpu");
+    if (rc != cudaSuccess) return cuda_fail(NULL, rc, "the NVIDIA driver does not answer", e);
+    for (int i = 0; i < n && i < max; i++) {
+        struct cudaDeviceProp p;
+        if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
+        out[i] = (struct device){};
+        out[i].index = i, out[i].units = p.multiProcessorCount, out[i].memory = p.totalGlobalMem;
+        snprintf(out[i].name, sizeof out[i].name, "%.95s", p.name);
+        snprintf(out[i].capability, sizeof out[i].capability, "%d.%d", p.major, p.minor);
+        version_text(out[i].driver, sizeof out[i].driver, driver);
+        version_text(out[i].runtime, sizeof out[i].runtime, runtime);
+    }
+    return n < max ? n : max;
+}
+
+static void close_device(void *b);
+
+static void *open_device(int index, struct err *e) {
+    struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
+    struct device all[16];
+    if (!c) return NULL;
+    c->host = host;
+    if (probe(all, 16, e) <= index || cuda_fail(c, cudaSetDevice(index), "the device cannot be chosen", e) < 0 ||
+        cuda_fail(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "no stream", e) < 0 ||
+        cuda_fail(c, cudaMalloc((void **)&c->workspace, WORKSPACE), "no memory for products", e) < 0) {
+        close_device(c);
+        return NULL;
+    }
+    c->info = all[index];
+    c->sms = c->info.units > 0 ? c->info.units : 1;
+    if (cublasLtCreate(&c->lt) != CUBLAS_STATUS_SUCCESS) {
+        host->fail(e, "cuBLASLt cannot be opened on %s", c->info.name);
+        close_device(c);
+        return NULL;
+    }
+    return c;
+}
+
+void products_free(struct cuda *c);
+
+static void close_device(void *b) {
+    struct cuda *c = (struct cuda *)b;
+    products_free(c);
+    if (c->lt) cublasLtDestroy(c->lt);
+    if (c->workspace) cudaFree(c->workspace);
+    if (c->stream) cudaStreamDestroy(c->stream);
+    free(c);
+}
+
+/* ---- memory ---- */
+
+static size_t available(void *b) {
+    size_t n = 0, total = 0;
+    (void)b;
+    return cudaMemGetInfo(&n, &total) == cudaSuccess ? n : 0;
+}
+static void *device_memory(void *b, size_t n, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    void *p = NULL;
+    cudaError_t rc = cudaMalloc(&p, n ? n : 1);
+    if (rc == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        host->fail(e, "%.0f MiB are needed, %.0f MiB of %.0f are free on %s", (double)n / 1048576, (double)available(c) / 1048576,
+            (double)c->info.memory / 1048576, c->info.name);
+    } else cuda_fail(c, rc, "memory of the device", e);
+    return rc == cudaSuccess ? p : NULL;
+}
+static void device_memory_free(void *b, void *p) {
+    (void)b;
+    cudaFree(p);
+}
+static void *pinned(void *b, size_t n, struct err *e) {
+    void *p = NULL;
+    if (cuda_fail((struct cuda *)b, cudaHostAlloc(&p, n ? n : 1, cudaHostAllocDefault), "pinned memory of the host", e) < 0) return NULL;
+    memset(p, 0, n);
+    return p;
+}
+static void pinned_free(void *b, void *p) {
+    (void)b;
+    cudaFreeHost(p);
+}
+static int upload(void *b, void *to, const void *from, size_t n, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyHostToDevice, c->stream), "copying to the device", e);
+}
+static int download(void *b, void *to, const void *from, size_t n, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyDeviceToHost, c->stream), "copying from the device", e);
+}
+static int fill(void *b, void *p, int byte, size_t n, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaMemsetAsync(p, byte, n, c->stream), "clearing memory of the device", e);
+}
+static int sync_device(void *b, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaStreamSynchronize(c->stream), "waiting for the device", e);
+}
+
+/* ---- steps ---- */
+
+static const struct kernel *find(const char *op) {
+    for (int l = 0; kernel_lists[l]; l++)
+        for (const struct kernel *k = kernel_lists[l]; k->op; k++)
+            if (strcmp(k->op, op) == 0) return k;
+    return NULL;
+}
+static bool supports(void *b, const struct node *n, uint8_t *half_in, uint8_t *half_out) {
+    const struct kernel *k = find(n->op->kind.name);
+    if (!k || (k->can && !k->can((struct cuda *)b, n))) return false;
+    *half_in = k->half_in, *half_out = k->half_out;
+    return true;
+}
+static int run(void *b, const struct exec *x, const uint64_t *at, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    const struct kernel *k = find(x->node->op->kind.name);
+    if (!k) return host->fail(e, "there is no kernel for %s", x->node->op->kind.name);
+    return k->run(c, x, at, e) < 0 ? -1 : cuda_launched(c, e);
+}
+
+/* ---- kept runs ---- */
+
+static int begin(void *b, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "a run cannot be kept", e);
+}
+static void *end(void *b, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    cudaGraph_t g = NULL;
+    cudaGraphExec_t x = NULL;
+    if (cuda_fail(c, cudaStreamEndCapture(c->stream, &g), "a run cannot be kept", e) < 0) {
+        cudaGetLastError();
+        return NULL;
+    }
+    if (e && cuda_fail(c, cudaGraphInstantiate(&x, g, 0), "a run cannot be kept", e) < 0) x = NULL; /* e NULL: what was queued is no whole run */
+    cudaGraphDestroy(g);
+    return x;
+}
+static int replay(void *b, void *kept, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    return cuda_fail(c, cudaGraphLaunch((cudaGraphExec_t)kept, c->stream), "a kept run cannot be started", e);
+}
+static void forget(void *b, void *kept) {
+    (void)b;
+    cudaGraphExecDestroy((cudaGraphExec_t)kept);
+}
+
+static const struct backend cuda_backend = {.name = "cuda",
+    .abi = BACKEND_ABI,
+    .probe = probe,
+    .open = open_device,
+    .close = close_device,
+    .available = available,
+    .alloc = device_memory,
+    .free = device_memory_free,
+    .pin = pinned,
+    .unpin = pinned_free,
+    .upload = upload,
+    .download = download,
+    .fill = fill,
+    .sync = sync_device,
+    .supports = supports,
+    .run = run,
+    .begin = begin,
+    .end = end,
+    .replay = replay,
+    .forget = forget};
+
+extern "C" __attribute__((visibility("default"))) const struct backend *hone_backend(const struct host *h) {
+    if (h->abi != BACKEND_ABI) return NULL;
+    host = h;
+    return &cuda_backend;
+}

@@ -1,0 +1,80 @@
+/* A backend runs the steps of plans on a device with memory of its own. It is a plugin opened at run time (hone_NAME.so), so the core links nothing of it and one
+ * binary serves machines with and without the device. Everything it needs of hone comes through struct host; it calls no function of hone. Engine thread only. */
+#ifndef HONE_ENGINE_GRAPH_BACKEND_H
+#define HONE_ENGINE_GRAPH_BACKEND_H
+
+#include "engine/graph/op.h"
+
+/* Changes with the structs that pass between hone and a plugin; a plugin of another one is refused. */
+#define BACKEND_ABI                                                                                                                                    \
+    ((((((uint64_t)1 * 1021 + sizeof(struct backend)) * 1021 + sizeof(struct exec)) * 1021 + sizeof(struct node)) * 1021 + sizeof(struct op)) * 1021 + \
+        sizeof(struct tensor))
+
+struct device {
+    int index;
+    char name[96], capability[16], driver[32], runtime[32]; /* "9.0", "580.65", "13.0" */
+    size_t memory; /* bytes */
+    int units; /* multiprocessors */
+};
+struct host { /* what a backend may ask of hone */
+    uint64_t abi;
+    int (*fail)(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* err_set */
+    double (*number)(const struct node *n, const char *name); /* an argument of the op of n: a number, bool or the index of an enum's name */
+    int (*shape)(const struct node *n, const char *name, int64_t *out, int max); /* a list of numbers; how many */
+};
+/* Functions that return int give 0, or -1 with *e. What is queued runs in order; host memory given to a copy stays untouched until sync. */
+struct backend {
+    const char *name;
+    uint64_t abi;
+    int (*probe)(struct device *out, int max, struct err *e); /* how many devices there are; -1 with the reason in words: no driver, no device */
+    void *(*open)(int index, struct err *e);
+    void (*close)(void *b);
+    size_t (*available)(void *b); /* bytes of device memory that are free now */
+    void *(*alloc)(void *b, size_t n, struct err *e); /* device memory, 256-byte aligned */
+    void (*free)(void *b, void *p);
+    void *(*pin)(void *b, size_t n, struct err *e); /* zeroed host memory that copies run from without a stop */
+    void (*unpin)(void *b, void *p);
+    int (*upload)(void *b, void *device, const void *host, size_t n, struct err *e); /* queued */
+    int (*download)(void *b, void *host, const void *device, size_t n, struct err *e); /* queued; host is there after sync */
+    int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
+    int (*sync)(void *b, struct err *e); /* until all that is queued is done */
+    /* Can it run this node? Also says which inputs and outputs may be kept in 16 bits under mixed precision (as node.half_in, half_out). */
+    bool (*supports)(void *b, const struct node *n, uint8_t *half_in, uint8_t *half_out);
+    /* Queues one node; the data pointers of x are device memory, at points to the step number there. */
+    int (*run)(void *b, const struct exec *x, const uint64_t *at, struct err *e);
+    /* What is queued between begin and end is kept instead of run, and can be replayed as a whole; NULL from end: it cannot be kept. */
+    int (*begin)(void *b, struct err *e);
+    void *(*end)(void *b, struct err *e);
+    int (*replay)(void *b, void *kept, struct err *e);
+    void (*forget)(void *b, void *kept);
+};
+typedef const struct backend *(*backend_entry)(const struct host *h); /* the plugin's one symbol, hone_backend */
+
+/* The device named "cuda" or "cuda:N" (path of the plugin: HONE_CUDA, else beside the program or in the library folder), opened once and kept until backends_close.
+ * NULL with the reason: no plugin, another build, no driver, no such device. */
+struct backend_device *backend_open(const char *name, struct err *e);
+void backends_close(void);
+int backend_there(const char *name, struct err *e); /* looks without opening */
+/* "cpu" gives NULL and 0; what is asked for by name and not there is an error. */
+int backend_of_setting(struct backend_device **out, struct err *e);
+
+struct backend_device {
+    const struct backend *b;
+    void *self;
+    struct device info;
+    struct mirror *mirrors; /* host blocks that live on the device as well, see below */
+    char name[16];
+};
+/* One line of words on every device there is, or why there is none; rows for `hone doctor`. */
+void backend_say(const char *name, struct buf *b);
+
+/* A block of host memory (weights, optimiser state) with a copy on the device. Whoever reads such a block on the host asks for it first; whoever writes it says so. Cheap
+ * where no device has it. */
+void mirror_read(const void *host); /* the host's copy is current when this returns */
+void mirror_wrote(const void *host); /* the device's copy is out of date */
+void mirror_drop(const void *host); /* before the block is freed */
+/* For running plans: the device's copy, brought up to date; queued. */
+void *mirror_device(struct backend_device *d, void *host, size_t n, struct err *e);
+void mirror_device_wrote(struct backend_device *d, const void *host);
+
+#endif

@@ -1,0 +1,299 @@
+/* Running a plan on a device. Its blocks are laid out there exactly as on the host, so a tensor has one offset and two addresses. What goes up is queued before the
+ * steps (inputs, live numbers, the number of the step), what is kept comes back behind them, then one sync. A step the device has no kernel for runs on the CPU between
+ * copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/graph/backend.h"
+#include "engine/graph/derive.h"
+#include "engine/graph/plan_priv.h"
+#include "src/base/mem.h"
+#include "src/base/size.h"
+#include "src/base/thread.h"
+
+#define ALIGN 256
+#define WHOLE ((size_t)1 << 20) /* inputs up to this size go up in one piece */
+#define RUNS 16 /* kept runs of a plan */
+
+static const enum arena_role up[] = {ROLE_SCALAR, ROLE_CONST, ROLE_INPUT}, down[] = {ROLE_TEMP, ROLE_GRAD};
+
+struct kept {
+    struct extents x;
+    enum phase from, to;
+    int seen; /* runs so far */
+    uint64_t used;
+    void *graph; /* NULL: not kept */
+    bool never; /* it cannot be */
+};
+struct away {
+    struct backend_device *d; /* borrowed */
+    bool *here; /* per step: the device runs it */
+    int n_cpu; /* steps left to the CPU */
+    char *block[ROLE_N], *memory; /* on the device */
+    char *scratch;
+    char *pinned; /* host memory of what goes up and comes back */
+    char *rest; /* host memory of everything else, where the CPU has steps or all is looked at */
+    uint64_t *word, *word_there; /* the number of the step */
+    size_t up_bytes, kept_end; /* bytes that go up in front of the inputs, with them; end of the kept tensors in ROLE_TEMP */
+    struct kept run[RUNS];
+    uint64_t clock;
+};
+
+static size_t root_bytes(const struct plan *p, tid t) { return size_up(tensor_bytes(&p->g->tensor[t], &p->max), 64); }
+
+bool device_has(const struct plan *p, int s) { return p->away && p->away->here[s]; }
+
+void *device_at(const struct plan *p, tid t) {
+    if (t < 0 || p->place[t].root < 0) return NULL;
+    int r = p->place[t].root;
+    char *base = p->away->block[p->g->tensor[r].role];
+    return base ? base + p->place[r].offset : NULL;
+}
+
+/* Sixteen-bit storage was decided for the CPU's kernels; a node whose types the device does not take there stays on the CPU. */
+static bool takes(struct away *a, const struct graph *g, const struct node *n) {
+    uint8_t in = 0, out = 0;
+    if (n->op->flags & OP_VIEW) return true;
+    if (!a->d->b->supports(a->d->self, n, &in, &out)) return false;
+    for (int j = 0; j < n->n_in + n->n_out; j++) {
+        tid t = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
+        if (t < 0) continue;
+        enum dtype d = g->tensor[t].dtype;
+        bool half = j < n->n_in ? in >> j & 1 : out >> (j - n->n_in) & 1;
+        if (d == DT_F64 || g->tensor[t].block || ((d == DT_BF16 || d == DT_F16) && !half)) return false;
+    }
+    return true;
+}
+
+int device_new(struct plan *p, struct err *e) {
+    (void)e;
+    struct away *a = p->away = X_NEW(struct away, 1);
+    a->d = p->o.device;
+    a->here = X_NEW(bool, (size_t)p->n_step + 1);
+    for (int s = 0; s < p->n_step; s++) {
+        a->here[s] = takes(a, p->g, &p->g->node[p->step_node[s]]);
+        if (!a->here[s]) a->n_cpu++;
+    }
+    return 0;
+}
+
+void device_free(struct plan *p) {
+    struct away *a = p->away;
+    if (!a) return;
+    const struct backend *b = a->d->b;
+    for (int i = 0; i < RUNS; i++)
+        if (a->run[i].graph) b->forget(a->d->self, a->run[i].graph);
+    if (a->memory) b->free(a->d->self, a->memory);
+    if (a->pinned) b->unpin(a->d->self, a->pinned);
+    free(a->rest);
+    free(a->here);
+    free(a);
+    p->away = NULL;
+}
+
+/* Kept tensors lie at the front of ROLE_TEMP (see place_temp). */
+static size_t kept_end(const struct plan *p) {
+    size_t end = 0;
+    for (int i = 0; i < p->o.n_keep; i++) {
+        int r = p->o.keep[i] < 0 ? -1 : p->place[p->o.keep[i]].root;
+        if (r >= 0 && p->g->tensor[r].role == ROLE_TEMP && p->place[r].offset + root_bytes(p, r) > end) end = p->place[r].offset + root_bytes(p, r);
+    }
+    return end;
+}
+
+/* The host's side: what goes up and comes back is pinned; the rest is there only if somebody needs it. */
+static int host_side(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    bool all = a->n_cpu > 0 || p->o.no_reuse;
+    size_t temp = all ? p->bytes[ROLE_TEMP] : a->kept_end, rest = 64 + p->scratch, n = ALIGN;
+    bool pin_temp = temp <= (size_t)64 << 20;
+    for (size_t i = 0; i < LEN(up); i++) n += size_up(p->bytes[up[i]], ALIGN);
+    n += size_up(p->bytes[ROLE_GRAD], ALIGN) * (p->bytes[ROLE_GRAD] <= (size_t)64 << 20);
+    if (!pin_temp) rest += temp;
+    if (p->bytes[ROLE_GRAD] > (size_t)64 << 20) rest += p->bytes[ROLE_GRAD];
+    if (!(a->pinned = a->d->b->pin(a->d->self, n + (pin_temp ? temp : 0), e))) return -1;
+    if (!(a->rest = mem_try(rest, 1, "the host's part of a run on the device", e))) return -1;
+    char *at = a->pinned, *far = a->rest;
+    a->word = (uint64_t *)(void *)at, at += ALIGN;
+    for (size_t i = 0; i < LEN(up); i++) p->block[up[i]] = at, at += size_up(p->bytes[up[i]], ALIGN);
+    for (size_t i = 0; i < LEN(down); i++) {
+        size_t bytes = down[i] == ROLE_TEMP ? temp : p->bytes[down[i]];
+        bool pinned = bytes <= (size_t)64 << 20;
+        p->block[down[i]] = pinned ? at : far;
+        *(pinned ? &at : &far) += size_up(bytes, pinned ? ALIGN : 64) * (pinned || bytes);
+    }
+    p->scratch_mem = p->scratch ? far : NULL;
+    return 0;
+}
+
+int device_alloc(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    if (a->memory) return 0;
+    a->kept_end = kept_end(p);
+    size_t total = ALIGN + size_up(p->scratch, ALIGN);
+    for (size_t i = 0; i < LEN(up); i++) total += size_up(p->bytes[up[i]], ALIGN);
+    for (size_t i = 0; i < LEN(down); i++) total += size_up(p->bytes[down[i]], ALIGN);
+    struct err why = {0};
+    if (!(a->memory = a->d->b->alloc(a->d->self, total, &why))) { return plan_too_large(p, total, a->d->b->available(a->d->self), e); }
+    if (host_side(p, e) < 0) return -1;
+    char *at = a->memory;
+    a->word_there = (uint64_t *)(void *)at, at += ALIGN;
+    for (size_t i = 0; i < LEN(up); i++) a->block[up[i]] = at, at += size_up(p->bytes[up[i]], ALIGN);
+    a->up_bytes = ALIGN + size_up(p->bytes[ROLE_SCALAR], ALIGN) + size_up(p->bytes[ROLE_CONST], ALIGN);
+    for (size_t i = 0; i < LEN(down); i++) a->block[down[i]] = at, at += size_up(p->bytes[down[i]], ALIGN);
+    a->scratch = p->scratch ? at : NULL;
+    return a->d->b->fill(a->d->self, a->memory, 0, total, e);
+}
+
+/* ---- running ---- */
+
+static int send(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    const struct backend *b = a->d->b;
+    size_t inputs = size_up(p->bytes[ROLE_INPUT], ALIGN);
+    bool whole = inputs <= WHOLE;
+    if (b->upload(a->d->self, a->memory, a->pinned, a->up_bytes + (whole ? inputs : 0), e) < 0) return -1;
+    for (int t = 0; t < p->g->n_tensor && !whole; t++) {
+        const struct tensor *x = &p->g->tensor[t];
+        size_t n = x->role == ROLE_INPUT && p->place[t].root == t ? tensor_bytes(x, &p->now) : 0;
+        if (n && b->upload(a->d->self, device_at(p, t), plan_data(p, t), n, e) < 0) return -1;
+    }
+    return 0;
+}
+
+static int fetch(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    const struct backend *b = a->d->b;
+    bool whole = a->kept_end <= WHOLE;
+    if (whole && a->kept_end && b->download(a->d->self, p->block[ROLE_TEMP], a->block[ROLE_TEMP], a->kept_end, e) < 0) return -1;
+    for (int i = 0; i < p->o.n_keep; i++) {
+        int r = p->o.keep[i] < 0 ? -1 : p->place[p->o.keep[i]].root;
+        enum arena_role role = r < 0 ? ROLE_N : p->g->tensor[r].role;
+        if (role != ROLE_GRAD && (role != ROLE_TEMP || whole)) continue;
+        size_t n = tensor_bytes(&p->g->tensor[p->o.keep[i]], &p->now);
+        if (n && b->download(a->d->self, plan_data(p, p->o.keep[i]), device_at(p, p->o.keep[i]), n, e) < 0) return -1;
+    }
+    return 0;
+}
+
+/* A step on the CPU: its inputs come down, its outputs go up. */
+static int cpu_step(struct plan *p, int s, struct err *e) {
+    struct away *a = p->away;
+    const struct backend *b = a->d->b;
+    const struct node *n = p->exec[s].node;
+    for (int j = 0; j < n->n_in; j++) {
+        size_t bytes = n->in[j] < 0 ? 0 : tensor_bytes(&p->g->tensor[n->in[j]], &p->now);
+        if (bytes && b->download(a->d->self, plan_data(p, n->in[j]), device_at(p, n->in[j]), bytes, e) < 0) return -1;
+    }
+    for (int j = 0; j < n->n_out && !(n->op->flags & OP_TIED); j++) { /* what it leaves alone must not be lost */
+        size_t bytes = tensor_bytes(&p->g->tensor[n->out[j]], &p->now);
+        if (bytes && b->download(a->d->self, plan_data(p, n->out[j]), device_at(p, n->out[j]), bytes, e) < 0) return -1;
+    }
+    if (b->sync(a->d->self, e) < 0) return -1;
+    plan_step_run(p, s);
+    for (int j = 0; j < n->n_out; j++) {
+        size_t bytes = tensor_bytes(&p->g->tensor[n->out[j]], &p->now);
+        if (bytes && b->upload(a->d->self, device_at(p, n->out[j]), plan_data(p, n->out[j]), bytes, e) < 0) return -1;
+    }
+    return b->sync(a->d->self, e);
+}
+
+static int steps(struct plan *p, enum phase from, enum phase to, struct err *e) {
+    struct away *a = p->away;
+    for (int s = 0; s < p->n_step; s++) {
+        struct exec *x = &p->exec[s];
+        if (x->node->phase < from || x->node->phase > to || (x->node->op->flags & OP_VIEW)) continue;
+        double t = p->o.profile ? clock_now() : 0;
+        x->step = p->step, x->scratch = a->here[s] ? a->scratch : p->scratch_mem;
+        int rc = a->here[s] ? a->d->b->run(a->d->self, x, a->word_there, e) : cpu_step(p, s, e);
+        if (rc == 0 && p->o.profile) rc = a->d->b->sync(a->d->self, e);
+        if (rc < 0) return err_wrap(e, "%s%s%s on %s", x->node->op->kind.name, *x->node->path ? " at " : "", x->node->path, a->d->name);
+        if (p->o.profile) p->seconds[s] += clock_now() - t, p->calls[s]++;
+    }
+    return 0;
+}
+
+static bool same_extents(const struct extents *a, const struct extents *b) {
+    for (int i = 0; i < AXIS_N; i++)
+        if (a->n[i] != b->n[i]) return false;
+    return true;
+}
+
+/* The entry of these extents and phases; the one not used for longest gives way to a new one. */
+static struct kept *entry(struct away *a, const struct extents *x, enum phase from, enum phase to) {
+    struct kept *old = &a->run[0];
+    for (int i = 0; i < RUNS; i++) {
+        struct kept *k = &a->run[i];
+        if (k->seen && k->from == from && k->to == to && same_extents(&k->x, x)) return k;
+        if (k->used < old->used) old = k;
+    }
+    if (old->graph) a->d->b->forget(a->d->self, old->graph);
+    *old = (struct kept){.x = *x, .from = from, .to = to};
+    return old;
+}
+
+static bool cpu_between(const struct plan *p, enum phase from, enum phase to) {
+    for (int s = 0; s < p->n_step && p->away->n_cpu; s++)
+        if (!p->away->here[s] && p->exec[s].node->phase >= from && p->exec[s].node->phase <= to) return true;
+    return false;
+}
+
+static int queue(struct plan *p, enum phase from, enum phase to, struct err *e) {
+    return send(p, e) < 0 || steps(p, from, to, e) < 0 || fetch(p, e) < 0 ? -1 : 0;
+}
+
+/* Seen once: run. Seen again: kept while it is queued, then replayed, as ever after. */
+static int queue_or_replay(struct plan *p, enum phase from, enum phase to, struct err *e) {
+    struct away *a = p->away;
+    const struct backend *b = a->d->b;
+    struct kept *k = entry(a, &p->now, from, to);
+    k->used = ++a->clock;
+    if (k->graph) return b->replay(a->d->self, k->graph, e);
+    if (k->seen++ == 0 || k->never || p->o.profile || cpu_between(p, from, to)) return queue(p, from, to, e);
+    struct err why = {0};
+    int rc = b->begin(a->d->self, &why);
+    if (rc == 0) {
+        rc = queue(p, from, to, &why);
+        k->graph = b->end(a->d->self, rc == 0 ? &why : NULL);
+    }
+    if (k->graph && rc == 0) return b->replay(a->d->self, k->graph, e);
+    k->never = true;
+    return queue(p, from, to, e);
+}
+
+static bool updates(const struct plan *p, enum phase from, enum phase to) {
+    for (int s = 0; s < p->n_step; s++)
+        if (p->exec[s].node->phase >= from && p->exec[s].node->phase <= to && (p->exec[s].node->op->flags & OP_UPDATE)) return true;
+    return false;
+}
+
+int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
+    struct away *a = p->away;
+    static const enum arena_role kept[] = {ROLE_PARAM, ROLE_STATE};
+    for (size_t i = 0; i < LEN(kept); i++) {
+        char *host = p->block[kept[i]];
+        if (!host || !p->bytes[kept[i]]) continue;
+        char *there = mirror_device(a->d, host, p->bytes[kept[i]], e);
+        if (!there) return -1;
+        if (there == a->block[kept[i]]) continue;
+        a->block[kept[i]] = there;
+        plan_bind(p, p->o.param, p->o.state); /* new addresses: nothing kept holds any more */
+        for (int j = 0; j < RUNS; j++) {
+            if (a->run[j].graph) a->d->b->forget(a->d->self, a->run[j].graph);
+            a->run[j] = (struct kept){0};
+        }
+    }
+    *a->word = p->step;
+    int rc = queue_or_replay(p, from, to, e);
+    if (a->d->b->sync(a->d->self, rc == 0 ? e : NULL) < 0) rc = -1;
+    if (updates(p, from, to))
+        for (size_t i = 0; i < LEN(kept); i++) mirror_device_wrote(a->d, p->block[kept[i]]);
+    return rc;
+}
+
+int device_fetch(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    for (size_t i = 0; i < LEN(down); i++)
+        if (p->bytes[down[i]] && a->d->b->download(a->d->self, p->block[down[i]], a->block[down[i]], p->bytes[down[i]], e) < 0) return -1;
+    return a->d->b->sync(a->d->self, e);
+}

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Devices: what is missing is said in words; a training on the fake device (tests/cuda) gives the CPU's numbers, its checkpoints and saved models are the CPU's; a device
+# that runs out of memory or is lost ends the run with a sentence and leaves the last checkpoint.
+. "$top_srcdir/tests/cli/lib.sh"
+fake=$top_builddir/tests/cuda/hone_cuda.so
+unset HONE_CUDA HONE_FAKE_CUDA
+is 1 'no plugin for cuda \(hone_cuda.so\).*--device cpu' "no plugin" --device cuda doctor --fast
+HONE_CUDA=$work/none.so; export HONE_CUDA
+is 1 'device cuda is not there: cannot open' "a plugin that cannot be opened" --device cuda doctor --fast
+if [ ! -e "$fake" ]; then
+    skip "the fake device" "no C++ compiler, or built with a sanitizer"
+    finish
+fi
+HONE_CUDA=$fake
+is 0 'fake device on the CPU' "doctor names the device" doctor --fast
+is 1 'this machine has 1 of them' "a device number too high" --device cuda:3 doctor --fast
+HONE_FAKE_CUDA=none; export HONE_FAKE_CUDA
+is 1 'the NVIDIA driver finds no device' "no device" --device cuda doctor --fast
+is 0 'the NVIDIA driver finds no device' "doctor goes on without one" doctor --fast
+HONE_FAKE_CUDA=driver
+is 1 'the driver' "a driver too old" --device cuda doctor --fast
+unset HONE_FAKE_CUDA
+cat >small.csv <<'EOF'
+a,b,c,y
+EOF
+i=0
+while [ $i -lt 200 ]; do
+    echo "$((i * 37 % 101)).5,$((i * 53 % 89)),$((i % 7)),$((i * 37 % 101 > 50))"
+    i=$((i + 1))
+done >>small.csv
+cat >train.lua <<'EOF'
+local d = hone.data{ "small.csv", y = "y", val = 40 }
+local net = nn.model{ input = d, nn.layer_norm{}, nn.linear{32}, nn.gelu{}, nn.linear{16}, nn.relu{}, nn.linear{2} }
+local run = hone.train{ model = net, data = d, epochs = 3, batch = 16, optim = optim.adamw{ lr = 3e-3 }, clip_norm = 1 }
+local w = run:wait()
+local r = hone.eval{ model = net, data = d.val }
+net:save(arg[1])
+hone.result{ loss = w.loss, acc = r.acc, val_loss = r.loss }
+EOF
+result() { sed -n 's/.*"event":"result".*"values":{\([^}]*\)}.*/\1/p' "$1" | tail -1; }
+"$hone" --json --runs r1 run train.lua cpu.hone >cpu.json 2>err; ok $? "training on the CPU"
+"$hone" --json --runs r2 --device cuda run train.lua gpu.hone >gpu.json 2>>err; ok $? "training on the device"
+grep -q '"device":"cuda"' gpu.json; ok $? "the run says where it computes"
+awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
+    n = split(a, x, ","); m = split(b, y, ","); bad = n != m || n < 3
+    for (i = 1; i <= n; i++) { split(x[i], p, ":"); split(y[i], q, ":"); d = p[2] - q[2]; if (d < 0) d = -d; if (d > 1e-3) bad = 1 }
+    exit bad }'
+ok $? "losses within 1e-3 of the CPU: $(result gpu.json)"
+"$hone" --json --runs r3 --device cuda run train.lua gpu2.hone >gpu2.json 2>>err
+[ "$(result gpu.json)" = "$(result gpu2.json)" ] && cmp -s gpu.hone/model.safetensors gpu2.hone/model.safetensors; ok $? "the same bits twice"
+"$hone" --json predict gpu.hone 3.5,7,1 >p1 2>>err && "$hone" --json predict cpu.hone 3.5,7,1 >p2 2>>err; ok $? "what was trained there predicts here"
+HONE_FAKE_CUDA=memory=66; export HONE_FAKE_CUDA
+cat >large.lua <<'EOF'
+local d = hone.data{ "small.csv", y = "y" }
+local net = nn.model{ input = d, nn.linear{4000}, nn.relu{}, nn.linear{2} }
+hone.train{ model = net, data = d, steps = 2, batch = 160 }:wait()
+EOF
+is 1 'more than is there; a batch of [0-9]* instead of 160 fits' "out of memory names a batch that fits" --device cuda run large.lua
+HONE_FAKE_CUDA=lost=700
+is 1 'the device is lost.*last checkpoint' "a lost device ends the run with a sentence" --runs r4 --device cuda run train.lua lost.hone
+unset HONE_FAKE_CUDA
+[ -n "$(ls r4/*/ckpt 2>/dev/null)" ]; ok $? "and its last checkpoint is there"
+finish

@@ -1,0 +1,368 @@
+/* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the environment makes it
+ * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N" (the N-th launch and all after it fail), "count=N" devices. */
+#undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "cublasLt.h"
+#include "cuda_fp16.h"
+#include "cuda_runtime.h"
+
+thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+struct fake_graph {
+    std::vector<std::function<void()>> work;
+};
+struct fake_stream {
+    fake_graph *capturing = nullptr;
+};
+static struct {
+    std::map<void *, size_t> blocks;
+    size_t used = 0;
+    long launches = 0;
+    cudaError_t sticky = cudaSuccess;
+} fake;
+
+static const char *setting(const char *name) {
+    const char *v = getenv("HONE_FAKE_CUDA");
+    return v && strncmp(v, name, strlen(name)) == 0 ? v + strlen(name) : nullptr;
+}
+static long setting_n(const char *name, long otherwise) {
+    const char *v = setting(name);
+    return v ? atol(v) : otherwise;
+}
+static size_t memory_total() { return (size_t)setting_n("memory=", 4096) << 20; }
+
+static cudaError_t submit(cudaStream_t s, std::function<void()> work) {
+    if (fake.sticky) return fake.sticky;
+    if (s && s->capturing) s->capturing->work.push_back(work);
+    else work();
+    return fake.sticky;
+}
+
+/* ---- the runtime ---- */
+extern "C" {
+cudaError_t cudaGetDeviceCount(int *n) {
+    *n = 0;
+    if (setting("none")) return cudaErrorNoDevice;
+    if (setting("driver")) return cudaErrorInsufficientDriver;
+    *n = (int)setting_n("count=", 1);
+    return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int) {
+    memset(p, 0, sizeof *p);
+    snprintf(p->name, sizeof p->name, "fake device on the CPU");
+    p->totalGlobalMem = memory_total();
+    p->major = 9, p->minor = 0, p->multiProcessorCount = 4;
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int *v) { return *v = 13000, cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int *v) { return *v = 13000, cudaSuccess; }
+cudaError_t cudaSetDevice(int) { return fake.sticky; }
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
+    *total = memory_total();
+    *available = *total > fake.used ? *total - fake.used : 0;
+    return fake.sticky;
+}
+/* Freshly mapped pages, so that a kernel that leaves its block of memory meets a page of nobody. */
+cudaError_t cudaMalloc(void **p, size_t n) {
+    if (fake.sticky) return fake.sticky;
+    if (fake.used + n > memory_total()) return cudaErrorMemoryAllocation;
+    size_t page = 4096, body = (n + page - 1) / page * page;
+    char *m = (char *)mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED) return cudaErrorMemoryAllocation;
+    mprotect(m + body, page, PROT_NONE);
+    memset(m, 0xA5, n); /* nobody may count on zeros */
+    fake.blocks[m] = n;
+    fake.used += n;
+    *p = m;
+    return cudaSuccess;
+}
+cudaError_t cudaFree(void *p) {
+    if (!p) return cudaSuccess;
+    auto it = fake.blocks.find(p);
+    if (it == fake.blocks.end()) return cudaErrorInvalidValue;
+    munmap(p, (it->second + 4095) / 4096 * 4096 + 4096);
+    fake.used -= it->second;
+    fake.blocks.erase(it);
+    return cudaSuccess;
+}
+cudaError_t cudaHostAlloc(void **p, size_t n, unsigned) { return (*p = calloc(1, n ? n : 1)) ? cudaSuccess : cudaErrorMemoryAllocation; }
+cudaError_t cudaFreeHost(void *p) { return free(p), cudaSuccess; }
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind, cudaStream_t s) {
+    return submit(s, [=] { memmove(to, from, n); });
+}
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s) {
+    return submit(s, [=] { memset(p, byte, n); });
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned) { return *s = new fake_stream, cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return fake.sticky; }
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode) { return s->capturing = new fake_graph, cudaSuccess; }
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
+    *g = s->capturing;
+    s->capturing = nullptr;
+    return *g ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long) { return *x = new fake_graph(*g), cudaSuccess; }
+cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
+    for (auto &w : x->work)
+        if (submit(s, w)) break;
+    return fake.sticky;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) { return delete x, cudaSuccess; }
+cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSuccess; }
+cudaError_t cudaGetLastError(void) { return fake.sticky; }
+cudaError_t cudaPeekAtLastError(void) { return fake.sticky; }
+const char *cudaGetErrorName(cudaError_t e) {
+    switch (e) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
+    case cudaErrorECCUncorrectable: return "cudaErrorECCUncorrectable";
+    default: return "cudaErrorUnknown";
+    }
+}
+const char *cudaGetErrorString(cudaError_t e) { return e == cudaErrorIllegalAddress ? "an illegal memory access was encountered" : cudaGetErrorName(e); }
+}
+
+/* ---- kernels ---- */
+namespace {
+enum { STACK = 64 << 10, THREADS = 1024 };
+/* A thread of a block. Fibres live on from block to block; after their first start they are changed by jumps, which cost no system call. */
+struct fibre {
+    ucontext_t first;
+    jmp_buf at;
+    dim3 thread;
+    bool begun, done;
+    uint64_t word; /* given to a shuffle */
+    int wait[2]; /* barriers passed: of the warp, of the block */
+};
+struct block_state {
+    std::vector<fibre> f = std::vector<fibre>(THREADS);
+    jmp_buf home;
+    size_t n = 0, now = 0;
+    const std::function<void()> *kernel = nullptr;
+    char *stacks = nullptr;
+} blk;
+
+void give_way() {
+    size_t me = blk.now;
+    if (_setjmp(blk.f[me].at) == 0) _longjmp(blk.home, 1);
+}
+void fibre_main() {
+    for (;;) {
+        (*blk.kernel)();
+        blk.f[blk.now].done = true;
+        give_way();
+    }
+}
+void resume(size_t i) {
+    blk.now = i;
+    threadIdx = blk.f[i].thread;
+    if (_setjmp(blk.home) != 0) return;
+    if (blk.f[i].begun) _longjmp(blk.f[i].at, 1);
+    blk.f[i].begun = true;
+    getcontext(&blk.f[i].first);
+    blk.f[i].first.uc_stack.ss_sp = blk.stacks + i * STACK;
+    blk.f[i].first.uc_stack.ss_size = STACK;
+    blk.f[i].first.uc_link = nullptr;
+    makecontext(&blk.f[i].first, fibre_main, 0);
+    setcontext(&blk.f[i].first);
+}
+/* Gives way until everybody in [lo, hi) who is not done stands at the same barrier. */
+void barrier(size_t lo, size_t hi, int kind) {
+    size_t me = blk.now;
+    int mine = ++blk.f[me].wait[kind];
+    for (;;) {
+        bool all = true;
+        for (size_t i = lo; i < hi && all; i++) all = blk.f[i].done || blk.f[i].wait[kind] >= mine;
+        if (all) return;
+        give_way();
+    }
+}
+size_t warp_end(size_t lo) { return lo + 32 < blk.n ? lo + 32 : blk.n; }
+} // namespace
+
+void fake_sync(void) { barrier(0, blk.n, 1); }
+
+uint64_t fake_shuffle(uint64_t bits, int from) {
+    size_t me = blk.now, lo = me / 32 * 32, hi = warp_end(lo);
+    blk.f[me].word = bits;
+    barrier(lo, hi, 0);
+    size_t other = lo + (size_t)(from & 31);
+    uint64_t got = other < hi && !blk.f[other].done ? blk.f[other].word : bits;
+    barrier(lo, hi, 0);
+    return got;
+}
+unsigned fake_ballot(bool p) {
+    size_t me = blk.now, lo = me / 32 * 32, hi = warp_end(lo);
+    blk.f[me].word = p;
+    barrier(lo, hi, 0);
+    unsigned bits = 0;
+    for (size_t i = lo; i < hi; i++)
+        if (!blk.f[i].done && blk.f[i].word) bits |= 1u << (i - lo);
+    barrier(lo, hi, 0);
+    return bits;
+}
+
+static void run_block(const std::function<void()> &kernel) {
+    blk.n = (size_t)blockDim.x * blockDim.y * blockDim.z;
+    blk.kernel = &kernel;
+    if (!blk.stacks) blk.stacks = (char *)mmap(nullptr, (size_t)THREADS * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t i = 0; i < blk.n; i++) {
+        fibre &f = blk.f[i];
+        f.thread = dim3((unsigned)(i % blockDim.x), (unsigned)(i / blockDim.x % blockDim.y), (unsigned)(i / blockDim.x / blockDim.y));
+        f.done = false, f.word = 0, f.wait[0] = f.wait[1] = 0;
+    }
+    for (bool left = true; left;) {
+        left = false;
+        for (size_t i = 0; i < blk.n; i++) {
+            if (blk.f[i].done) continue;
+            resume(i);
+            left = left || !blk.f[i].done;
+        }
+    }
+}
+
+void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel) {
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z == 0 || block.x * block.y * block.z > 1024) {
+        fake.sticky = cudaErrorInvalidValue;
+        return;
+    }
+    submit(s, [=] {
+        if (setting("lost=") && ++fake.launches >= setting_n("lost=", 0)) fake.sticky = cudaErrorIllegalAddress;
+        if (fake.sticky) return;
+        gridDim = grid, blockDim = block;
+        for (unsigned z = 0; z < grid.z; z++)
+            for (unsigned y = 0; y < grid.y; y++)
+                for (unsigned x = 0; x < grid.x; x++) {
+                    blockIdx = dim3(x, y, z);
+                    run_block(kernel);
+                }
+    });
+}
+
+/* ---- products ---- */
+struct fake_lt {
+    int unused;
+};
+struct fake_desc {
+    cublasComputeType_t compute;
+    int ta = 0, tb = 0, epilogue = CUBLASLT_EPILOGUE_DEFAULT, bias_type = CUDA_R_32F;
+    const void *bias = nullptr;
+};
+struct fake_layout {
+    cudaDataType type;
+    uint64_t rows, cols;
+    int64_t ld, stride = 0;
+    int batch = 1;
+};
+struct fake_pref {
+    uint64_t bytes;
+};
+static float get(const void *p, int type, int64_t i) {
+    if (type == CUDA_R_32F) return ((const float *)p)[i];
+    uint16_t v = ((const uint16_t *)p)[i];
+    if (type == CUDA_R_16F) return __half2float(__ushort_as_half(v));
+    uint32_t bits = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+static void put(void *p, int type, int64_t i, float f) {
+    if (type == CUDA_R_32F) {
+        ((float *)p)[i] = f;
+        return;
+    }
+    if (type == CUDA_R_16F) {
+        ((uint16_t *)p)[i] = __half_as_ushort(__float2half_rn(f));
+        return;
+    }
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    ((uint16_t *)p)[i] = f != f ? 0x7fc0 : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+extern "C" {
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *h) { return *h = new fake_lt, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t h) { return delete h, CUBLAS_STATUS_SUCCESS; }
+size_t cublasLtGetVersion(void) { return 130000; }
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t compute, cudaDataType_t) {
+    *d = new fake_desc;
+    (*d)->compute = compute;
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) { return delete d, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t a, const void *v, size_t n) {
+    void *at = a == CUBLASLT_MATMUL_DESC_TRANSA       ? (void *)&d->ta
+               : a == CUBLASLT_MATMUL_DESC_TRANSB     ? (void *)&d->tb
+               : a == CUBLASLT_MATMUL_DESC_EPILOGUE   ? (void *)&d->epilogue
+               : a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&d->bias
+                                                      : (void *)&d->bias_type;
+    if (n != (a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : 4)) return CUBLAS_STATUS_INVALID_VALUE;
+    memcpy(at, v, n);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *l, cudaDataType type, uint64_t rows, uint64_t cols, int64_t ld) {
+    if (ld < (int64_t)rows) return CUBLAS_STATUS_INVALID_VALUE;
+    *l = new fake_layout;
+    (*l)->type = type, (*l)->rows = rows, (*l)->cols = cols, (*l)->ld = ld;
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) { return delete l, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t l, cublasLtMatrixLayoutAttribute_t a, const void *v, size_t) {
+    if (a == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) memcpy(&l->batch, v, 4);
+    else memcpy(&l->stride, v, 8);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p) { return *p = new fake_pref, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) { return delete p, CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t, const void *v, size_t n) {
+    memcpy(&p->bytes, v, n < 8 ? n : 8);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+    cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int want, cublasLtMatmulHeuristicResult_t *out, int *n) {
+    *n = want < 2 ? want : 2;
+    for (int i = 0; i < *n; i++) {
+        memset(&out[i], 0, sizeof out[i]);
+        out[i].algo.id = i;
+    }
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,
+    cublasLtMatrixLayout_t lb, const void *beta, const void *c, cublasLtMatrixLayout_t lc, void *y, cublasLtMatrixLayout_t ly, const cublasLtMatmulAlgo_t *,
+    void *, size_t, cudaStream_t s) {
+    fake_desc de = *d;
+    fake_layout A = *la, B = *lb, C = *lc, Y = *ly;
+    float al = *(const float *)alpha, be = *(const float *)beta;
+    uint64_t m = Y.rows, n = Y.cols, k = de.ta ? A.rows : A.cols;
+    if ((de.ta ? A.cols : A.rows) != m || (de.tb ? B.rows : B.cols) != n || (de.tb ? B.cols : B.rows) != k || A.type != B.type) return CUBLAS_STATUS_INVALID_VALUE;
+    cudaError_t rc = submit(s, [=] {
+        for (int q = 0; q < Y.batch; q++)
+            for (uint64_t j = 0; j < n; j++)
+                for (uint64_t i = 0; i < m; i++) {
+                    double sum = 0;
+                    for (uint64_t p = 0; p < k; p++) {
+                        int64_t ia = (int64_t)(de.ta ? p : i) + (int64_t)(de.ta ? i : p) * A.ld + q * A.stride;
+                        int64_t ib = (int64_t)(de.tb ? j : p) + (int64_t)(de.tb ? p : j) * B.ld + q * B.stride;
+                        sum += (double)get(a, A.type, ia) * get(b, B.type, ib);
+                    }
+                    float v = al * (float)sum;
+                    if (be != 0) v += be * get(c, C.type, (int64_t)i + (int64_t)j * C.ld + q * C.stride);
+                    if (de.epilogue == CUBLASLT_EPILOGUE_BIAS) v += get(de.bias, de.bias_type, (int64_t)i);
+                    put(y, Y.type, (int64_t)i + (int64_t)j * Y.ld + q * Y.stride, v);
+                }
+    });
+    return rc ? CUBLAS_STATUS_NOT_INITIALIZED : CUBLAS_STATUS_SUCCESS;
+}
+}

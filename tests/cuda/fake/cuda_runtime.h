@@ -1,0 +1,117 @@
+/* What engine/cuda uses of the CUDA runtime, for building the plugin against the fake device of tests/cuda/fake.cc where there is no toolkit or no GPU. Kernels run on
+ * the CPU: blocks one after the other, the threads of a block as fibres that change at barriers and shuffles. */
+#ifndef HONE_TESTS_CUDA_FAKE_RUNTIME_H
+#define HONE_TESTS_CUDA_FAKE_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum cudaError {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInsufficientDriver = 35,
+    cudaErrorNoDevice = 100,
+    cudaErrorInvalidDevice = 101,
+    cudaErrorECCUncorrectable = 214,
+    cudaErrorIllegalAddress = 700,
+    cudaErrorLaunchFailure = 719,
+    cudaErrorNotSupported = 801
+} cudaError_t;
+typedef struct fake_stream *cudaStream_t;
+typedef struct fake_graph *cudaGraph_t;
+typedef struct fake_graph *cudaGraphExec_t;
+enum cudaMemcpyKind { cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed };
+struct cudaDeviceProp {
+    char name[256];
+    size_t totalGlobalMem;
+    int major, minor, multiProcessorCount;
+};
+#define cudaHostAllocDefault 0
+#define cudaStreamNonBlocking 1
+
+cudaError_t cudaGetDeviceCount(int *n);
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device);
+cudaError_t cudaDriverGetVersion(int *v);
+cudaError_t cudaRuntimeGetVersion(int *v);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total);
+cudaError_t cudaMalloc(void **p, size_t n);
+cudaError_t cudaFree(void *p);
+cudaError_t cudaHostAlloc(void **p, size_t n, unsigned flags);
+cudaError_t cudaFreeHost(void *p);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s);
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t s);
+cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x);
+cudaError_t cudaGraphDestroy(cudaGraph_t g);
+cudaError_t cudaGetLastError(void);
+cudaError_t cudaPeekAtLastError(void);
+const char *cudaGetErrorName(cudaError_t e);
+const char *cudaGetErrorString(cudaError_t e);
+
+#ifdef __cplusplus
+}
+
+/* ---- for kernels ---- */
+#include <cmath>
+#include <functional>
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__
+#define __launch_bounds__(...)
+#define __shared__ static thread_local /* blocks run one after the other */
+
+
+void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel);
+void fake_sync(void); /* all threads of the block */
+uint64_t fake_shuffle(uint64_t bits, int from_lane); /* all lanes of the warp; the value of another */
+unsigned fake_ballot(bool p);
+#define __syncthreads() fake_sync()
+#define __syncwarp(...) (void)fake_shuffle(0, 0)
+
+template <class T> inline T fake_shfl(T v, int lane) {
+    static_assert(sizeof(T) <= 8, "shuffles move at most 8 bytes");
+    uint64_t bits = 0;
+    __builtin_memcpy(&bits, &v, sizeof v);
+    bits = fake_shuffle(bits, lane);
+    __builtin_memcpy(&v, &bits, sizeof v);
+    return v;
+}
+inline int fake_lane(void) { return (int)((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32); }
+#define __shfl_xor_sync(mask, v, d) fake_shfl((v), fake_lane() ^ (d))
+#define __shfl_sync(mask, v, lane) fake_shfl((v), (lane))
+#define __shfl_down_sync(mask, v, d) fake_shfl((v), fake_lane() + (d) < 32 ? fake_lane() + (d) : fake_lane())
+#define __ballot_sync(mask, p) fake_ballot(p)
+inline int __popc(unsigned v) { return __builtin_popcount(v); }
+inline float __expf(float x) { return std::exp(x); }
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
+template <class T> inline T __ldg(const T *p) { return *p; }
+template <class T> inline T atomicAdd(T *p, T v) {
+    T old = *p;
+    *p = old + v;
+    return old;
+}
+using std::isfinite;
+#endif
+#endif
