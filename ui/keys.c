@@ -18,11 +18,13 @@ bool keys_has(const struct key_row *r, const char *key) {
     return false;
 }
 
+bool keys_of(const struct key_row *r, const struct view *v) { return strcmp(r->screen, v->name) == 0 || (v->also && strcmp(r->screen, v->also->screen) == 0); }
+
 const struct key_row *keys_find(const struct ui *u, const char *key) {
     const struct key_row *general = NULL;
     for (const struct key_row *r = key_rows(); r->keys; r++) {
         if (!keys_has(r, key)) continue;
-        if (strcmp(r->screen, views[u->screen]->name) == 0) return r;
+        if (keys_of(r, views[u->screen])) return r;
         if (!general && strcmp(r->screen, "*") == 0) general = r;
     }
     return general;
@@ -58,6 +60,11 @@ const struct key_row *key_rows(void) {
     if (all[0].keys) return all;
     for (int s = 0; s < SCR_N; s++)
         for (const struct key_row *r = views[s]->keys; r && r->keys && n < KEYS_MAX; r++) all[n++] = *r;
+    for (int s = 0; s < SCR_N; s++) {
+        bool seen = !views[s]->also;
+        for (int before = 0; before < s && !seen; before++) seen = views[before]->also == views[s]->also;
+        for (const struct key_row *r = seen ? NULL : views[s]->also; r && r->keys && n < KEYS_MAX; r++) all[n++] = *r;
+    }
     for (const struct key_row *r = general; r->keys && n < KEYS_MAX; r++) all[n++] = *r;
     return all;
 }

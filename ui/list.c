@@ -49,12 +49,13 @@ static void add(struct ui *u, const char *label, const char *detail, const char 
 
 static int by_score(const void *a, const void *b) { return ((const struct item *)a)->score - ((const struct item *)b)->score; }
 
-/* The keys of this screen, those of every screen, and for the palette those of the other screens. */
+/* The keys of this screen, those of every screen, those it shares with some, and for the palette those of the other screens. */
 static void key_items(struct ui *u) {
-    for (int part = 0; part < (u->popup == POP_PALETTE ? 3 : 2); part++)
+    const struct view *v = views[u->screen];
+    for (int part = 0; part < (u->popup == POP_PALETTE ? 4 : 3); part++)
         for (const struct key_row *r = key_rows(); r->keys; r++) {
-            bool general = strcmp(r->screen, "*") == 0, here = strcmp(r->screen, views[u->screen]->name) == 0;
-            if (part != (here ? 0 : general ? 1 : 2)) continue;
+            bool general = strcmp(r->screen, "*") == 0, own = strcmp(r->screen, v->name) == 0;
+            if (part != (own ? 0 : general ? 1 : keys_of(r, v) ? 2 : 3)) continue;
             char detail[96];
             snprintf(detail, sizeof detail, "%.70s  [%s]", r->help, r->keys);
             if (u->popup == POP_HELP) add(u, r->keys, r->help, r->command);

@@ -83,15 +83,16 @@ void popup_open(struct ui *u, enum popup p) {
 }
 
 void popup_form(struct ui *u, enum form f, const char *name) {
-    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log"};
+    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log", "Which metrics have charts"};
     static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "",
-        "Enter searches upwards; n and N go on."};
+        "Enter searches upwards; n and N go on.", "A glob such as val_* or layer1/*; nothing shows all."};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
     snprintf(u->form_info, sizeof u->form_info, "%s", infos[f]);
     snprintf(u->form_name, sizeof u->form_name, "%s", name ? name : "");
     if (f == FORM_FIND) field_set(&u->field, u->find);
+    if (f == FORM_FILTER) field_set(&u->field, u->look.filter);
 }
 
 /* ---- submitting ---- */
@@ -147,6 +148,14 @@ static void form_submit(struct ui *u) {
         snprintf(u->find, sizeof u->find, "%.127s", u->field.text);
         popup_open(u, POP_NONE);
         ui_command(u, "find_next", BY_KEY);
+        return;
+    }
+    if (u->form == FORM_FILTER) {
+        struct val *t = val_table();
+        val_set_str(t, "glob", u->field.text);
+        struct call *c = call_new(u->hub, "filter", t, BY_KEY, &e);
+        popup_open(u, POP_NONE);
+        if (c) ui_call(u, c);
         return;
     }
     if (u->popup == POP_FORM) popup_open(u, POP_NONE);

@@ -22,7 +22,7 @@
 enum screen_id { SCREENS(SCREEN_ID) SCR_N };
 enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOVE_HOME, MOVE_END, MOVE_NEXT, MOVE_PREV, MOVE_N };
 enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
-enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND };
+enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND, FORM_FILTER };
 
 enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
 
@@ -48,10 +48,22 @@ struct view {
     void (*enter)(struct ui *u); /* NULL: nothing opens */
     const char *footer; /* its keys in one line; "%s": pause or resume */
     const struct key_row *keys; /* bindings of this screen only, ended by a row without keys; NULL: none */
+    const struct key_row *also; /* bindings it shares with other screens; their `screen` is a name for all of these */
     size_t state_size; /* what u->state[SCREEN] points to: zeroed at start, the view's alone */
     void (*start)(struct ui *u); /* fills that state; NULL: zeros will do */
     void (*refresh)(struct ui *u); /* while it is shown: copies what it draws, after the record was read; NULL: nothing */
     void (*release)(struct ui *u); /* frees what the state holds; NULL: nothing */
+};
+
+struct chart_look { /* how charts look: the settings chart_* as last seen; then what part of the run they show */
+    double smooth;
+    bool log, outliers;
+    enum plot_axis x;
+    int grid, ghost;
+    char filter[128], pins[256];
+    int64_t from, span; /* a window of steps; span 0: the whole run */
+    bool follow; /* it moves on with the run */
+    int64_t cursor_step; /* of the point that is read */
 };
 
 struct ui {
@@ -107,14 +119,14 @@ struct ui {
     int alerts;
     /* what is shown */
     enum screen_id screen;
-    bool zoom, frozen, log_axis, outliers;
-    double smooth;
+    bool zoom, frozen;
     int sel, cursor; /* metric, column read */
     char find[128]; /* text looked for in the log */
     void *state[SCR_N]; /* of each view */
     struct plot_range range[RUN_MAX_METRICS], main_range;
     int main_sel;
-    struct bucket bucket[4][PLOT_COLS];
+    struct chart_look look;
+    struct chart_work *chart; /* buffers, or NULL */
     /* popups */
     enum popup popup;
     enum form form;
@@ -152,6 +164,7 @@ void list_run(struct ui *u);
 const struct key_row *key_rows(void); /* all of them, ended by a row without keys */
 const struct key_row *keys_find(const struct ui *u, const char *key);
 bool keys_has(const struct key_row *r, const char *key);
+bool keys_of(const struct key_row *r, const struct view *v); /* a binding of that screen */
 void keys_footer(const struct ui *u, struct buf *out);
 /* views */
 extern const struct view *const views[SCR_N];
@@ -160,7 +173,8 @@ SCREENS(SCREEN_VIEW)
 void metric_pair(const struct ui *u, int sel, const char *names[2], int *n); /* a metric and its validation twin */
 void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor);
 /* commands that stand beside their view, for the list in cmds.c */
-extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd; /* views/metrics.c */
+extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd, x_axis_cmd, window_cmd, ghost_cmd; /* chart.c */
+extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd; /* views/metrics.c */
 extern const struct cmd matrix_cmd; /* views/eval.c */
 extern const struct cmd find_next_cmd; /* views/log.c */
 /* cmds.c */

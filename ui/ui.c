@@ -12,6 +12,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/settings.h"
+#include "ui/chart.h"
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
 
@@ -73,6 +74,7 @@ static void record_read(struct ui *u) {
         u->n_marks = 0;
         u->sel = 0;
         u->cursor = u->main_sel = -1;
+        chart_whole(u);
         u->ckpt[0] = u->edited[0] = 0;
         memset(u->range, 0, sizeof u->range);
         memset(&u->main_range, 0, sizeof u->main_range);
@@ -227,6 +229,8 @@ static void settings_follow(struct ui *u) {
     u->set_budget = s.budget;
     u->refresh = s.refresh;
     u->bell = s.bell;
+    chart_look(u);
+    u->dirty = true;
     args_release(&settings_kind, &s);
 }
 
@@ -411,6 +415,7 @@ void ui_free(struct ui *u) {
     grid_release(&u->next);
     for (int i = 0; i < LOG_LINES; i++) free(u->log[i].text);
     free(u->item);
+    chart_free(u);
     val_free(u->start);
     val_free(u->eval);
     for (int i = 0; i < SCR_N; i++) {

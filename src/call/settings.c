@@ -58,6 +58,10 @@ static const char *const glyphs[] = {"auto", "braille", "half", "line", "ascii",
 static const char *const colors[] = {"auto", "256", "16", "8", "none", NULL};
 static const char *const nonfinite[] = {"pause", "stop", "skip", NULL};
 
+const char *const chart_x_names[] = {"step", "epoch", "time", "clock", NULL};
+const char *const chart_grid_names[] = {"auto", "1x1", "1x2", "2x1", "2x2", "2x3", "3x2", "3x3", NULL};
+const char *const chart_ghost_names[] = {"off", "previous", "best", "seeds", NULL};
+
 #define AT(f) offsetof(struct settings, f)
 static const struct arg settings_args[] = {
     {"refresh", "how often numbers and charts are drawn", "frames a second", "2", ARG_NUM, AT(refresh), ARG_LIVE, AT_STEP, 0.1, 30, NULL, SRC_NONE},
@@ -73,5 +77,17 @@ static const struct arg settings_args[] = {
     {"nonfinite", "what a loss that is not finite does; where nobody can resume a run, pause becomes stop", NULL, "pause", ARG_ENUM, AT(nonfinite), ARG_LIVE,
         AT_STEP, 0, 0, nonfinite, SRC_NONE},
     {"device", "where runs compute: cpu, cuda or cuda:N", NULL, "cpu", ARG_STR, AT(device), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_NONE},
-    {"data", "colon list of folders where data sets are looked for first", NULL, NULL, ARG_STR, AT(data), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_FILE}, {0}};
+    {"data", "colon list of folders where data sets are looked for first", NULL, NULL, ARG_STR, AT(data), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_FILE},
+    {"chart_smooth", "exponential smoothing of charts: what a point keeps of those before it; a point is a step, in a long run 1/1024 of it or more", NULL, "0",
+        ARG_NUM, AT(chart_smooth), ARG_LIVE, AT_STEP, 0, 0.999, NULL, SRC_NONE},
+    {"chart_log", "logarithmic y axis", NULL, "false", ARG_BOOL, AT(chart_log), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
+    {"chart_outliers", "the y range holds every outlier", NULL, "false", ARG_BOOL, AT(chart_outliers), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
+    {"chart_x", "x axis: steps, epochs, time of training, clock", NULL, "step", ARG_ENUM, AT(chart_x), ARG_LIVE, AT_STEP, 0, 0, chart_x_names, SRC_NONE},
+    {"chart_grid", "rows x columns of charts on the screen Metrics", NULL, "auto", ARG_ENUM, AT(chart_grid), ARG_LIVE, AT_STEP, 0, 0, chart_grid_names,
+        SRC_NONE},
+    {"chart_ghost", "another curve behind each: the run before, the best run, mean and range over seeds", NULL, "off", ARG_ENUM, AT(chart_ghost), ARG_LIVE,
+        AT_STEP, 0, 0, chart_ghost_names, SRC_NONE},
+    {"chart_filter", "which metrics have charts, as a glob: val_*", NULL, NULL, ARG_STR, AT(chart_filter), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_METRIC},
+    {"chart_pins", "metrics whose charts come first, separated by commas", NULL, NULL, ARG_STR, AT(chart_pins), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_METRIC},
+    {0}};
 const struct kind settings_kind = {"set", "the session's settings", "hone.prop.refresh = 4", settings_args, sizeof(struct settings)};

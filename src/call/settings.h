@@ -18,8 +18,15 @@ struct settings {
     int nonfinite; /* pause stop skip */
     char *device; /* cpu, cuda, cuda:N */
     char *data; /* colon list of folders searched first */
+    /* of all charts */
+    double chart_smooth;
+    bool chart_log, chart_outliers;
+    int chart_x, chart_grid, chart_ghost; /* indices of chart_x_names and so on */
+    char *chart_filter, *chart_pins; /* a glob; metrics, separated by commas */
 };
 extern const struct kind settings_kind;
+extern const char *const chart_x_names[], *const chart_grid_names[], *const chart_ghost_names[];
+enum chart_ghost { GHOST_OFF, GHOST_PREVIOUS, GHOST_BEST, GHOST_SEEDS }; /* ORDER chart_ghost_names */
 void settings_init(void); /* defaults; once, in main */
 void settings_get(struct settings *out); /* copy; release with args_release(&settings_kind, out) */
 int settings_set(const char *name, const struct val *v, struct val **old, struct err *e);

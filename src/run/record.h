@@ -96,6 +96,7 @@ struct bucket {
     int64_t count, bad, low;
     int64_t at_min, at_max; /* the steps that logged min and max (within 2^32 steps of step0) */
 }; /* bad: values that are not finite; low: of 0 and below, which a log axis cannot show */
+void bucket_merge(struct bucket *a, const struct bucket *b); /* a: the earlier one, or empty */
 /* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
 size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
 /* The same of a run on disk, which need not be one of this process: stored_series of src/run/pyramid.h (it reads files: not for the UI thread, which

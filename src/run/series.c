@@ -206,6 +206,19 @@ size_t series_window(const struct series *s, int64_t from, int64_t to, struct bu
     return m;
 }
 
+void bucket_merge(struct bucket *a, const struct bucket *b) {
+    if (!a->count && !a->bad) a->step0 = b->step0;
+    if (b->count) {
+        double n = (double)(a->count + b->count);
+        if (!a->count || b->min < a->min) a->min = b->min, a->at_min = b->at_min;
+        if (!a->count || b->max > a->max) a->max = b->max, a->at_max = b->at_max;
+        a->mean = a->count ? a->mean * ((double)a->count / n) + b->mean * ((double)b->count / n) : b->mean;
+        a->count += b->count;
+    }
+    a->bad += b->bad;
+    a->low += b->low;
+}
+
 double ema_next(struct ema *m, double x, double w) {
     if (isfinite(x)) {
         m->sum = w * m->sum + (1 - w) * x;

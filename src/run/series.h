@@ -20,7 +20,8 @@ double series_trend(const struct series *s);
 struct ema {
     double sum, left; /* left: w to the power of the values seen */
 };
-#define EMA_START {0, 1}
+#define EMA_START \
+    { 0, 1 }
 double ema_next(struct ema *m, double x, double w); /* w in [0, 1); NAN before the first finite value */
 /* Its last value over the buckets of the whole run (one step each up to 1,024 steps, then 2, 4, ..). NAN: empty. */
 double series_smooth(const struct series *s, double w);

@@ -1,5 +1,4 @@
-/* Overview: state, progress with ETA, last value and trend of up to 9 metrics, one big chart, alerts, last event. Charts of
- * the Metrics screen are drawn here too. UI thread. */
+/* Overview: state, progress with ETA, last value and trend of up to 9 metrics, one big chart, alerts, last event. UI thread. */
 #include "config.h"
 
 #include <math.h>
@@ -7,87 +6,11 @@
 #include <string.h>
 
 #include "src/base/mem.h"
+#include "ui/chart.h"
 #include "ui/draw/fmt.h"
-#include "ui/private.h"
-
-static int find_metric(const struct ui *u, const char *name) {
-    for (int i = 0; i < u->now.n; i++)
-        if (strcmp(u->now.metric[i].name, name) == 0) return i;
-    return -1;
-}
-
-void metric_pair(const struct ui *u, int sel, const char *names[2], int *n) {
-    char val[40];
-    const char *name = u->now.metric[sel].name, *base = strncmp(name, "val_", 4) == 0 && find_metric(u, name + 4) >= 0 ? name + 4 : name;
-    int b = find_metric(u, base);
-    snprintf(val, sizeof val, "val_%.31s", base);
-    int v = find_metric(u, val);
-    names[0] = u->now.metric[b].name;
-    *n = 1;
-    if (v >= 0) names[(*n)++] = u->now.metric[v].name;
-}
-
-/* Series of one run differ in length; all get the columns of the coarsest. */
-static size_t coarsen(struct bucket *b, size_t n, int by) {
-    size_t per = (size_t)1 << by, m = (n + per - 1) / per;
-    for (size_t i = 0; i < m && by; i++) {
-        struct bucket x = b[i * per];
-        for (size_t j = i * per + 1; j < (i + 1) * per && j < n; j++) {
-            const struct bucket *y = &b[j];
-            if (y->count) {
-                double all = (double)(x.count + y->count);
-                if (!x.count || y->min < x.min) x.min = y->min;
-                if (!x.count || y->max > x.max) x.max = y->max;
-                x.mean = x.count ? x.mean * ((double)x.count / all) + y->mean * ((double)y->count / all) : y->mean;
-                x.count += y->count;
-            }
-            x.bad += y->bad;
-        }
-        b[i] = x;
-    }
-    return m;
-}
-
-void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor) {
-    const char *names[2];
-    struct plot_series s[2];
-    int n = 0, k[2] = {0}, top = 0;
-    struct plot p = {.area = area,
-        .set = u->glyphs,
-        .log = u->log_axis,
-        .outliers = u->outliers,
-        .smooth = u->smooth,
-        .marks = u->mark,
-        .n_marks = u->n_marks,
-        .cursor = cursor,
-        .title = title};
-    p.x.sub = u->glyphs == GLYPHS_BRAILLE ? 2 : 1;
-    size_t cols = (size_t)(plot_columns(&p) * p.x.sub);
-    if (u->run && sel < u->now.n) metric_pair(u, sel, names, &n);
-    for (int i = 0; i < n; i++) {
-        s[i] = (struct plot_series){.name = names[i], .b = u->bucket[i], .ink = i};
-        s[i].n = run_series(u->run, names[i], u->bucket[i], cols, &k[i]);
-        if (s[i].n && k[i] > top) top = k[i];
-    }
-    for (int i = 0; i < n; i++) s[i].n = coarsen(u->bucket[i], s[i].n, top - k[i]);
-    p.x.k = top;
-    p.s = s;
-    p.n = n;
-    plot_draw(g, &p, range, u->clock());
-    if (cursor < 0 || area.rows < 5) return;
-    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], d[FMT_MAX];
-    int x = area.col + 7;
-    for (int i = 0; i < n; i++) { /* reading a point gives what was logged, never an interpolation */
-        size_t at = (size_t)(cursor * p.x.sub);
-        if (at >= s[i].n || !s[i].b[at].count) continue;
-        const struct bucket *q = &s[i].b[at];
-        x += grid_textf(g, area.row + area.rows - 1, x, area.col + area.cols - x, (struct style){INK_TEXT, AT_REVERSE}, " %s step %s: %s (%s..%s, n %lld) ",
-            names[i], fmt_short(a, (double)q->step0), fmt_value(b, q->mean), fmt_value(c, q->min), fmt_value(d, q->max), (long long)q->count);
-    }
-}
 
 static double metric_value(const struct ui *u, const char *name) {
-    int i = find_metric(u, name);
+    int i = chart_metric(u, name);
     return i < 0 ? NAN : u->now.metric[i].value;
 }
 
@@ -254,4 +177,5 @@ const struct view view_overview = {.name = "overview",
     .move = move,
     .enter = enter,
     .footer = " ?help :cmd  p %s  l lr  c ckpt  e eval  s stop..  `prompt  q detach",
-    .keys = keys};
+    .keys = keys,
+    .also = chart_keys};
