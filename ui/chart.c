@@ -10,9 +10,10 @@
 
 #include "src/base/mem.h"
 #include "src/call/settings.h"
-#include "src/run/shelf.h"
+#include "src/run/series.h"
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
+#include "ui/ghost.h"
 #include "ui/rows.h"
 
 enum { FINE = 1024 }; /* buckets read of a series: all that the record keeps of a whole run */
@@ -55,7 +56,10 @@ void chart_look(struct ui *u) {
     args_release(&settings_kind, &s);
 }
 
-void chart_free(struct ui *u) { free(u->chart); }
+void chart_free(struct ui *u) {
+    ghost_free(u);
+    free(u->chart);
+}
 
 int chart_set(struct ui *u, const char *name, struct val *v_take, struct err *e) {
     int rc = settings_set(name, v_take, NULL, e);
@@ -201,69 +205,33 @@ static void smooth(struct ui *u, struct run *r, const char *name, const struct b
     for (size_t i = 0; i < n; i++) y[i] = b[i].count ? ema_next(&m, b[i].mean, w) : NAN;
 }
 
-/* One series of a run as columns; the number of columns. */
-static size_t series_columns(struct ui *u, struct run *r, const char *name, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
+/* Buckets as columns, with the averages at them if there are any (NULL); the number of columns. */
+static size_t to_columns(struct ui *u, const struct bucket *b, size_t n, const double *ema, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
     struct chart_work *w = u->chart;
-    const struct chart_look *l = &u->look;
-    size_t m = 0, n = l->span ? run_series_window(r, name, l->from, l->from + l->span, w->fine, FINE) : run_series(r, name, w->fine, FINE, &(int){0});
-    if (l->smooth > 0) smooth(u, r, name, w->fine, n);
+    size_t m = 0;
     memset(w->col[at], 0, cols * sizeof w->col[at][0]);
     for (size_t i = 0; i < n; i++) {
-        const struct bucket *b = &w->fine[i];
-        if (!b->count && !b->bad) continue;
-        int64_t c = column_of(x, a, b->step0);
-        if (c < 0 && l->span) c = 0; /* coarser than the window: it reaches into it */
+        if (!b[i].count && !b[i].bad) continue;
+        int64_t c = column_of(x, a, b[i].step0);
+        if (c < 0 && u->look.span && i + 1 < n && column_of(x, a, b[i + 1].step0) > 0) c = 0; /* coarser than the window: it reaches into it */
         if (c < 0 || c >= (int64_t)cols) continue;
-        bucket_merge(&w->col[at][c], b);
-        if (l->smooth > 0 && b->count) w->line[at][c] = w->ema[i];
+        bucket_merge(&w->col[at][c], &b[i]);
+        if (ema && b[i].count) w->line[at][c] = ema[i];
         if ((size_t)c >= m) m = (size_t)c + 1;
     }
     return m;
 }
 
+/* One series of a run as columns. */
+static size_t series_columns(struct ui *u, struct run *r, const char *name, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
+    struct chart_work *w = u->chart;
+    const struct chart_look *l = &u->look;
+    size_t n = l->span ? run_series_window(r, name, l->from, l->from + l->span, w->fine, FINE) : run_series(r, name, w->fine, FINE, &(int){0});
+    if (l->smooth > 0) smooth(u, r, name, w->fine, n);
+    return to_columns(u, w->fine, n, l->smooth > 0 ? w->ema : NULL, x, a, cols, at);
+}
+
 /* ---- ghosts ---- */
-
-static bool has_metric(struct run *r, const char *name) {
-    struct bucket b;
-    return run_series(r, name, &b, 1, NULL) > 0;
-}
-
-static double best_value(struct run *r, const char *name) {
-    struct bucket b;
-    return run_series(r, name, &b, 1, NULL) && b.count ? metric_rises(name) ? b.max : -b.min : -INFINITY;
-}
-
-/* Whether two runs were asked for the same but for the seed. */
-static bool same_but_seed(struct run *a, struct run *b) {
-    static const char *const fields[] = {"model", "params", "data", "config", "train_rows", "val_rows"};
-    struct val *x = run_start_info(a), *y = run_start_info(b);
-    bool same = x && y;
-    for (size_t i = 0; same && i < LEN(fields); i++) {
-        struct val *p = val_copy(val_get(x, fields[i])), *q = val_copy(val_get(y, fields[i]));
-        if (p && p->type == VAL_TABLE) val_unset(p, "seed"), val_unset(p, "name");
-        if (q && q->type == VAL_TABLE) val_unset(q, "seed"), val_unset(q, "name");
-        same = p && q ? val_equal(p, q) : !p == !q;
-        val_free(p);
-        val_free(q);
-    }
-    val_free(x);
-    val_free(y);
-    return same;
-}
-
-static struct run *ghost_run(struct ui *u, const char *name) {
-    struct run *best = NULL;
-    for (size_t i = runs_count(u->runs); i-- > 0;) {
-        struct run *r = runs_at(u->runs, i);
-        if (r == u->run || !has_metric(r, name)) continue;
-        if (u->look.ghost == GHOST_PREVIOUS) {
-            if (run_created(r) <= run_created(u->run)) return r;
-        } else if (!best || best_value(r, name) > best_value(best, name)) {
-            best = r;
-        }
-    }
-    return best;
-}
 
 /* Another run is placed by what its own steps were; on the clock as if both had begun together. */
 static size_t other_columns(struct ui *u, struct run *r, const char *name, const struct plot_x *x, const struct axis *ours, size_t cols, int at) {
@@ -280,7 +248,7 @@ static size_t seeds_columns(struct ui *u, const char *name, const struct plot_x 
     size_t m = 0;
     for (size_t i = 0; i < runs_count(u->runs); i++) {
         struct run *r = runs_at(u->runs, i);
-        if (!has_metric(r, name) || (r != u->run && !same_but_seed(r, u->run))) continue;
+        if (!ghost_twin(u, r, name)) continue;
         size_t got = other_columns(u, r, name, x, a, cols, at);
         for (size_t c = 0; c < got; c++) {
             struct bucket *b = &w->col[at][c];
@@ -302,17 +270,16 @@ static void ghost_add(
     struct ui *u, const struct plot_x *x, const struct axis *a, const char *name, size_t cols, struct plot_series *s, int *n, char label[64]) {
     int runs = 0, at = *n;
     double smoothing = u->look.smooth;
-    struct plot_series g = {.name = label, .b = u->chart->col[at], .ink = 7, .flags = PLOT_GHOST | PLOT_NO_BAND};
+    bool seeds = u->look.ghost == GHOST_SEEDS;
+    struct plot_series g = {.name = label, .b = u->chart->col[at], .ink = 7, .flags = PLOT_GHOST | (seeds ? 0 : PLOT_NO_BAND)};
     u->look.smooth = 0;
-    if (u->look.ghost == GHOST_SEEDS) {
-        g.n = seeds_columns(u, name, x, a, cols, at, &runs);
-        g.flags = PLOT_GHOST;
+    if (seeds) g.n = seeds_columns(u, name, x, a, cols, at, &runs);
+    if (seeds && runs > 1) {
         snprintf(label, 64, "mean of %d seeds", runs);
-        if (runs < 2) g.n = 0;
     } else {
-        struct run *r = ghost_run(u, name);
-        if (r) g.n = other_columns(u, r, name, x, a, cols, at);
-        snprintf(label, 64, "%.40s", r ? run_name(r) : "");
+        const struct ghost *other = ghost_find(u, name);
+        g.n = !other ? 0 : other->live ? other_columns(u, other->live, name, x, a, cols, at) : to_columns(u, other->b, other->n, NULL, x, a, cols, at);
+        snprintf(label, 64, "%s", other ? other->name : "");
     }
     u->look.smooth = smoothing;
     if (g.n) s[(*n)++] = g;

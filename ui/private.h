@@ -127,6 +127,7 @@ struct ui {
     int main_sel;
     struct chart_look look;
     struct chart_work *chart; /* buffers, or NULL */
+    struct ghosts *ghosts; /* curves of other runs, or NULL */
     /* popups */
     enum popup popup;
     enum form form;
@@ -141,6 +142,9 @@ struct ui {
 /* ui.c */
 void ui_command(struct ui *u, const char *line, enum by by); /* parses and submits; errors go to the log */
 void ui_call(struct ui *u, struct call *c_take);
+/* Asks another thread for something: done gets the call with its result or error, later, on this thread; not echoed. -1: it could not be asked. */
+typedef void ui_done(struct ui *u, void *ctx, const struct call *c);
+int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx);
 void ui_refresh(struct ui *u);
 void ui_compose(struct ui *u); /* draws everything into u->next */
 void ui_key(struct ui *u, const struct tkey *k);

@@ -41,7 +41,7 @@ void ui_call(struct ui *u, struct call *c_take) {
         buf_release(&b);
     }
     bool own = owner == OWNER_UI || owner == OWNER_ANY;
-    if (call_submit(c_take, &u->replies, u, &e) != 0) log_add(u, INK_BAD, "%s", e.text);
+    if (call_submit(c_take, &u->replies, NULL, &e) != 0) log_add(u, INK_BAD, "%s", e.text);
     else u->waiting++;
     if (own) hub_serve(u->hub, OWNER_UI, 0); /* what follows on the keyboard must meet its effect */
 }
@@ -54,11 +54,33 @@ void ui_command(struct ui *u, const char *line, enum by by) {
     u->dirty = true;
 }
 
+struct ask { /* of ui_ask, until its answer comes */
+    ui_done *done;
+    void *ctx;
+};
+
+int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx) {
+    struct err e = {0};
+    struct call *c = call_new(u->hub, command, args_take, BY_KEY, &e);
+    struct ask *ask = c ? X_NEW(struct ask, 1) : NULL;
+    if (ask) *ask = (struct ask){done, ctx};
+    if (c && call_submit(c, &u->replies, ask, &e) == 0) {
+        u->waiting++;
+        return 0;
+    }
+    free(ask);
+    log_add(u, INK_BAD, "%s", e.text);
+    return -1;
+}
+
 static void replies_take(struct ui *u) {
     for (struct call *c; (c = queue_get(&u->replies, 0));) {
         u->waiting--;
-        if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
+        struct ask *ask = c->ctx;
+        if (ask) ask->done(u, ask->ctx, c);
+        else if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
         else if (c->cmd->owner == OWNER_SCRIPT && c->result && c->result->type == VAL_STR) log_add(u, INK_TEXT, "%s", c->result->u.s.p);
+        free(ask);
         call_free(c);
         u->dirty = true;
     }
