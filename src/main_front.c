@@ -207,7 +207,7 @@ static const struct {
     const char *name;
     bool needs;
 } session_words[] = {{"stop", true}, {"wait", true}, {"interrupt", true}, {"pause", true}, {"resume", true}, {"checkpoint", true}, {"undo", true},
-    {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false}, {"ls", false}, {"log", false}};
+    {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false}, {"ls", false}, {"log", false}, {"screen", true}};
 
 static int session_word(struct app *a, const char *word, bool needs, int *status) {
     struct place p;

@@ -110,7 +110,8 @@ PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
 PICK(to, "where", move_names, ARG_REQUIRED, NULL);
 PICK(set, "which set", glyph_picks, 0, "next");
 PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
-static ROW(screen, "The visible cells of the dashboard as text", none_table, none_args);
+static const struct cmd screen_cmd = {{"screen", "The visible cells of the dashboard as text", "print(hone.screen{})", none_table, sizeof(struct none_args)},
+    OWNER_UI, CMD_WHILE_RUNNING | CMD_LINE | CMD_WATCHER, screen_run, NULL};
 static ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
 static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
 static ROW(enter, "Opens what is selected", none_table, none_args);

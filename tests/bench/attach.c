@@ -15,7 +15,7 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "tests/sock/pty.h"
+#include "tests/ui/pty.h"
 
 enum { KEYS = 400, PAIRS_MAX = 100 };
 

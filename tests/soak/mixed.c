@@ -14,7 +14,7 @@
 #include "src/base/io.h"
 #include "src/base/rng.h"
 #include "src/base/thread.h"
-#include "tests/sock/pty.h"
+#include "tests/ui/pty.h"
 #include "tests/tap.h"
 
 static char hone[4200], dir[64];
