@@ -42,9 +42,7 @@ struct mul {
 struct quotient {
     static __device__ __forceinline__ float of(float a, float b) { return a / b; }
 };
-template <class f> __global__ void combine(vec a, vec b, vec y, walk wa, walk wb, int64_t n) {
-    EACH(i, n) y.put(i, f::of(a.get(at(wa, i)), b.get(at(wb, i))));
-}
+template <class f> __global__ void combine(vec a, vec b, vec y, walk wa, walk wb, int64_t n) { EACH(i, n) y.put(i, f::of(a.get(at(wa, i)), b.get(at(wb, i)))); }
 template <class f> static int binary(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
     if (x->out[0].len > 0)
         LAUNCH((combine<f>), grid_for(c, x->out[0].len), 256, c->stream, vec_of(&x->in[0]), vec_of(&x->in[1]), vec_of(&x->out[0]),
@@ -52,9 +50,7 @@ template <class f> static int binary(struct cuda *c, const struct exec *x, const
     return 0;
 }
 
-__global__ void spread(vec a, vec y, walk w, int64_t n) {
-    EACH(i, n) y.put(i, a.get(at(w, i)));
-}
+__global__ void spread(vec a, vec y, walk w, int64_t n) { EACH(i, n) y.put(i, a.get(at(w, i))); }
 static int spread_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
     if (x->out[0].len > 0)
         LAUNCH(spread, grid_for(c, x->out[0].len), 256, c->stream, vec_of(&x->in[0]), vec_of(&x->out[0]), walk_of(&x->in[0], &x->out[0]), x->out[0].len);

@@ -10,9 +10,11 @@ static const struct host *host;
 int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e) {
     (void)c;
     if (rc == cudaSuccess) return 0;
-    const char *more = rc == cudaErrorIllegalAddress || rc == cudaErrorLaunchFailure ? "; the device is lost to this process: restart the session and resume from the last checkpoint"
-                       : rc == cudaErrorECCUncorrectable ? "; its memory is damaged: look at nvidia-smi -q -d ECC, and resume from the last checkpoint on another device"
-                                                         : "";
+    const char *more = rc == cudaErrorIllegalAddress || rc == cudaErrorLaunchFailure
+                           ? "; the device is lost to this process: restart the session and resume from the last checkpoint"
+                       : rc == cudaErrorECCUncorrectable
+                           ? "; its memory is damaged: look at nvidia-smi -q -d ECC, and resume from the last checkpoint on another device"
+                           : "";
     return host->fail(e, "%s: %s (%s)%s", what, cudaGetErrorString(rc), cudaGetErrorName(rc), more);
 }
 

@@ -99,9 +99,7 @@ static int product(struct cuda *c, const struct shape_of_product *s, const void 
 }
 
 /* ---- operands rounded to 16 bits: what is float becomes a copy in the workspace */
-__global__ void round_to(const float *x, vec y, int64_t n) {
-    EACH(i, n) y.put(i, x[i]);
-}
+__global__ void round_to(const float *x, vec y, int64_t n) { EACH(i, n) y.put(i, x[i]); }
 static const void *operand(struct cuda *c, const struct view *v, int type, size_t *used, struct err *e) {
     if ((int)v->dtype == type) return v->data;
     size_t bytes = ((size_t)v->len * 2 + 255) / 256 * 256;
@@ -139,7 +137,8 @@ static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, st
     struct shape_of_product s = {n, m, k, true, false, type, x->out[0].dtype, bias && !act};
     if (k == 0 || m == 0) {
         if (m * n > 0) {
-            if (cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0) return -1;
+            if (cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0)
+                return -1;
             LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
         }
         return 0;
@@ -189,12 +188,11 @@ static int colsum_run(struct cuda *c, const struct exec *x, const uint64_t *, st
     int64_t n = last_of(&x->in[0]), rows = rows_of(&x->in[0]), per = rows > 64 * 64 ? (rows + 63) / 64 : 64, groups = rows > 0 ? (rows + per - 1) / per : 0;
     float *part = (float *)c->workspace;
     if (groups * n * (int64_t)sizeof(float) > WORKSPACE) return c->host->fail(e, "rows of %lld are too wide for the workspace", (long long)n);
-    if (groups > 0 && n > 0)
-        LAUNCH(column_part, dim3((unsigned)((n + 127) / 128), (unsigned)groups), 128, c->stream, vec_of(&x->in[0]), part, rows, n, per);
+    if (groups > 0 && n > 0) LAUNCH(column_part, dim3((unsigned)((n + 127) / 128), (unsigned)groups), 128, c->stream, vec_of(&x->in[0]), part, rows, n, per);
     if (n > 0) LAUNCH(column_sum, grid_for(c, n), 256, c->stream, part, (int)groups, vec_of(&x->out[0]), n);
     return 0;
 }
 
 extern const struct kernel product_kernels[];
-const struct kernel product_kernels[] = {{"linear", 3, 1, NULL, linear_run}, {"linear_dx", 3, 1, NULL, dx_run}, {"linear_dw", 3, 0, NULL, dw_run},
-    {"colsum", 1, 0, NULL, colsum_run}, {}};
+const struct kernel product_kernels[] = {
+    {"linear", 3, 1, NULL, linear_run}, {"linear_dx", 3, 1, NULL, dx_run}, {"linear_dw", 3, 0, NULL, dw_run}, {"colsum", 1, 0, NULL, colsum_run}, {}};

@@ -49,8 +49,7 @@ template <bool logarithm> static int soft_run(struct cuda *c, const struct exec 
 }
 template <bool logarithm> static int soft_grad_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
     int64_t n = last_of(&x->in[0]), rows = n ? x->in[0].len / n : 0;
-    if (rows > 0)
-        LAUNCH((soft_grad<logarithm>), grid_rows(rows), threads_for(n), c->stream, vec_of(&x->in[0]), vec_of(&x->in[1]), vec_of(&x->out[0]), rows, n);
+    if (rows > 0) LAUNCH((soft_grad<logarithm>), grid_rows(rows), threads_for(n), c->stream, vec_of(&x->in[0]), vec_of(&x->in[1]), vec_of(&x->out[0]), rows, n);
     return 0;
 }
 
@@ -74,7 +73,9 @@ __global__ void ce_rows(ce a, pair_of_sums *part) {
         if (threadIdx.x == 0) {
             bool in = y >= 0 && y < a.c;
             double w = in ? (double)weight_of(a, y) : 0;
-            part[r].a = y == a.ignore ? 0 : !in ? (double)NAN : (1 - (double)a.smooth) * w * (double)(lse - a.z[r * a.c + y]) + (double)a.smooth / (double)a.c * (double)all;
+            part[r].a = y == a.ignore ? 0
+                        : !in         ? (double)NAN
+                                      : (1 - (double)a.smooth) * w * (double)(lse - a.z[r * a.c + y]) + (double)a.smooth / (double)a.c * (double)all;
             part[r].b = y == a.ignore ? 0 : w;
         }
         __syncthreads();
@@ -153,8 +154,8 @@ static int hits_run(struct cuda *c, const struct exec *x, const uint64_t *, stru
     pair_of_sums *part = (pair_of_sums *)c->workspace;
     if (!fits(x)) return c->host->fail(e, "%lld rows are more than the workspace holds", (long long)rows);
     if (rows > 0)
-        LAUNCH(hits, grid_rows(rows), threads_for(n), c->stream, vec_of(&x->in[0]), (const int32_t *)x->in[1].data, rows, n,
-            (int)c->host->number(x->node, "k"), part);
+        LAUNCH(hits, grid_rows(rows), threads_for(n), c->stream, vec_of(&x->in[0]), (const int32_t *)x->in[1].data, rows, n, (int)c->host->number(x->node, "k"),
+            part);
     vec none = {NULL, DT_F32};
     LAUNCH(pair_sum, 1, 256, c->stream, part, rows, vec_of(&x->out[0]), none);
     return 0;

@@ -4,12 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#define F(name, expr) \
-    struct name { \
+#define F(name, expr)                                                  \
+    struct name {                                                      \
         static __device__ __forceinline__ float of(float x, float a) { \
-            (void)a; \
-            return expr; \
-        } \
+            (void)a;                                                   \
+            return expr;                                               \
+        }                                                              \
     }
 #define SIGMOID(x) (1.0f / (1.0f + expf(-(x))))
 #define ROOT_2_PI 0.79788456080286535588f
@@ -20,8 +20,8 @@ F(relu_g, x > 0 ? 1.0f : 0.0f);
 F(tanh_f, tanhf(x));
 F(tanh_f_g, 1.0f - x * x);
 F(sigmoid, SIGMOID(x));
-F(sigmoid_g, x * (1.0f - x));
-F(silu, x * SIGMOID(x));
+F(sigmoid_g, x *(1.0f - x));
+F(silu, x *SIGMOID(x));
 F(silu_g, SIGMOID(x) * (1.0f + x * (1.0f - SIGMOID(x))));
 F(gelu, 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f)));
 F(gelu_g, 0.5f * (1.0f + erff(x * 0.70710678118654752440f)) + x * 0.39894228040143267794f * expf(-0.5f * x * x));
@@ -37,26 +37,22 @@ F(leaky_g, x > 0 ? 1.0f : a);
 F(elu, x > 0 ? x : a * expm1f(x));
 F(elu_g, x > 0 ? 1.0f : a * expf(x));
 F(softplus, (x > 0 ? x : 0.0f) + log1pf(expf(-fabsf(a * x))) / a);
-F(softplus_g, SIGMOID(a * x));
+F(softplus_g, SIGMOID(a *x));
 F(exp_f, expf(x));
 F(exp_f_g, x);
 F(log_f, logf(x));
 F(log_f_g, 1.0f / x);
 F(sqrt_f, sqrtf(x));
 F(sqrt_f_g, 0.5f / x);
-F(square, x * x);
+F(square, x *x);
 F(square_g, 2.0f * x);
 F(abs_f, fabsf(x));
 F(abs_f_g, x > 0 ? 1.0f : x < 0 ? -1.0f : 0.0f);
 F(neg, -x);
-F(scale, a * x);
+F(scale, a *x);
 
-template <class f> __global__ void map(vec x, vec y, int64_t n, float a) {
-    EACH(i, n) y.put(i, f::of(x.get(i), a));
-}
-template <class f> __global__ void map_grad(vec x, vec dy, vec dx, int64_t n, float a) {
-    EACH(i, n) dx.put(i, dy.get(i) * f::of(x.get(i), a));
-}
+template <class f> __global__ void map(vec x, vec y, int64_t n, float a) { EACH(i, n) y.put(i, f::of(x.get(i), a)); }
+template <class f> __global__ void map_grad(vec x, vec dy, vec dx, int64_t n, float a) { EACH(i, n) dx.put(i, dy.get(i) * f::of(x.get(i), a)); }
 
 /* arg: the op's argument that f takes, or NULL */
 template <class f> static int forward(struct cuda *c, const struct exec *x, const char *arg) {
@@ -72,7 +68,7 @@ template <class f> static int backward(struct cuda *c, const struct exec *x, con
 }
 #define RUN(name, call) \
     static int name(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) { return call; }
-#define BOTH(name, f, arg) \
+#define BOTH(name, f, arg)                 \
     RUN(name##_run, forward<f>(c, x, arg)) \
     RUN(name##_grad_run, backward<f##_g>(c, x, arg))
 BOTH(relu, relu, NULL)
@@ -92,7 +88,8 @@ RUN(scale_run, forward<scale>(c, x, "by"))
 RUN(gelu_run, c->host->number(x->node, "approx") == 1 ? forward<gelu_tanh>(c, x, NULL) : forward<gelu>(c, x, NULL))
 RUN(gelu_grad_run, c->host->number(x->node, "approx") == 1 ? backward<gelu_tanh_g>(c, x, NULL) : backward<gelu_g>(c, x, NULL))
 
-#define ROWS(name) {#name, 1, 1, NULL, name##_run}, {#name "_grad", 3, 1, NULL, name##_grad_run}
+#define ROWS(name) \
+    {#name, 1, 1, NULL, name##_run}, { #name "_grad", 3, 1, NULL, name##_grad_run }
 extern const struct kernel unary_kernels[];
 const struct kernel unary_kernels[] = {ROWS(relu), ROWS(tanh), ROWS(sigmoid), ROWS(silu), ROWS(gelu), ROWS(leaky_relu), ROWS(elu), ROWS(softplus), ROWS(exp),
     ROWS(log), ROWS(sqrt), ROWS(square), ROWS(abs), {"neg", 1, 1, NULL, neg_run}, {"scale", 1, 1, NULL, scale_run}, {}};

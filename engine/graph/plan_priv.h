@@ -42,5 +42,4 @@ int device_fetch(struct plan *p, struct err *e); /* every tensor back to the hos
 void plan_step_run(struct plan *p, int s); /* on the CPU */
 int plan_too_large(const struct plan *p, size_t total, size_t available, struct err *e);
 
-
 #endif

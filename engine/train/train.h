@@ -82,6 +82,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
 int train_choose_precision(struct train *t, struct err *e); /* as the arguments ask; train_build_step comes after it */
 int train_build_step(struct train *t, struct err *e); /* (re)builds step and loader for the arguments as they stand now */
 int64_t train_total_steps(const struct train *t);
+void train_start_event(struct train *t); /* into the run record */
 int train_evaluate(struct train *t, struct val **values, struct err *e); /* on val, else on the training part; emits the eval event */
 int train_checkpoint(struct train *t, bool best, struct err *e);
 /* lr.c */

@@ -303,11 +303,11 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeTy
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) { return delete d, CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t a, const void *v, size_t n) {
-    void *at = a == CUBLASLT_MATMUL_DESC_TRANSA       ? (void *)&d->ta
-               : a == CUBLASLT_MATMUL_DESC_TRANSB     ? (void *)&d->tb
-               : a == CUBLASLT_MATMUL_DESC_EPILOGUE   ? (void *)&d->epilogue
+    void *at = a == CUBLASLT_MATMUL_DESC_TRANSA         ? (void *)&d->ta
+               : a == CUBLASLT_MATMUL_DESC_TRANSB       ? (void *)&d->tb
+               : a == CUBLASLT_MATMUL_DESC_EPILOGUE     ? (void *)&d->epilogue
                : a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&d->bias
-                                                      : (void *)&d->bias_type;
+                                                        : (void *)&d->bias_type;
     if (n != (a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : 4)) return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(at, v, n);
     return CUBLAS_STATUS_SUCCESS;
@@ -346,7 +346,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     fake_layout A = *la, B = *lb, C = *lc, Y = *ly;
     float al = *(const float *)alpha, be = *(const float *)beta;
     uint64_t m = Y.rows, n = Y.cols, k = de.ta ? A.rows : A.cols;
-    if ((de.ta ? A.cols : A.rows) != m || (de.tb ? B.rows : B.cols) != n || (de.tb ? B.cols : B.rows) != k || A.type != B.type) return CUBLAS_STATUS_INVALID_VALUE;
+    if ((de.ta ? A.cols : A.rows) != m || (de.tb ? B.rows : B.cols) != n || (de.tb ? B.cols : B.rows) != k || A.type != B.type)
+        return CUBLAS_STATUS_INVALID_VALUE;
     cudaError_t rc = submit(s, [=] {
         for (int q = 0; q < Y.batch; q++)
             for (uint64_t j = 0; j < n; j++)

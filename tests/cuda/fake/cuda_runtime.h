@@ -81,7 +81,6 @@ extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 #define __launch_bounds__(...)
 #define __shared__ static thread_local /* blocks run one after the other */
 
-
 void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel);
 void fake_sync(void); /* all threads of the block */
 uint64_t fake_shuffle(uint64_t bits, int from_lane); /* all lanes of the warp; the value of another */
