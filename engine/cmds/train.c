@@ -47,6 +47,10 @@ static const struct arg table[] = {
         "plain mean of the weights from this epoch on (2.5: from the middle of the third), used as with ema; running statistics are taken anew for it; 0: none",
         "0", ARG_NUM, swa, 0, AT_RUN, 0, 1e9),
     A("swa_every", "steps between the weights that swa takes; 0: at the end of each epoch", "0", ARG_INT, swa_every, 0, AT_RUN, 0, 1e15),
+    A("look_every",
+        "steps between looks at the layers: ranges of values and gradients, dead units, histograms; each costs a forward and backward pass of a small batch; 0: "
+        "only when asked, as the Model screen does",
+        "0", ARG_INT, look_every, ARG_LIVE, AT_STEP, 0, 1e15),
     A("keep", "weights the model has at the end", "last", ARG_ENUM, keep, 0, AT_RUN, 0, 0, keeps),
     A("precision", PRECISION_HELP, "fp32", ARG_ENUM, precision, ARG_LIVE, AT_STEP, 0, 0, precision_names),
     A("force_precision", PRECISION_FORCE_HELP, "false", ARG_BOOL, force_precision, 0, AT_RUN),

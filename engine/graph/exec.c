@@ -122,6 +122,8 @@ void plan_scalar(struct plan *p, tid t, double v) {
     if (at) view_put(&(struct view){.data = at, .len = 1, .dtype = p->g->tensor[t].dtype}, 0, v);
 }
 
+double plan_spent(const struct plan *p, enum phase f) { return p->spent[f]; }
+
 void plan_step(struct plan *p, uint64_t step) { p->step = step; }
 
 static void run_tiles(void *ctx, int64_t lo, int64_t hi) {
@@ -176,13 +178,21 @@ int plan_run(struct plan *p, const struct extents *given, enum phase from, enum 
     mirror_read(p->block[ROLE_PARAM]);
     mirror_read(p->block[ROLE_STATE]);
     unsigned mode = denormal_off();
+    enum phase in = from;
+    double since = clock_now(); /* once a phase, not once a node */
     for (int s = 0; s < p->n_step; s++) {
         enum phase ph = p->exec[s].node->phase;
         if (ph < from || ph > to) continue;
+        if (ph != in) {
+            double now_s = clock_now();
+            p->spent[in] += now_s - since;
+            in = ph, since = now_s;
+        }
         double t = p->o.profile ? clock_now() : 0;
         plan_step_run(p, s);
         if (p->o.profile) p->seconds[s] += clock_now() - t, p->calls[s]++;
     }
+    p->spent[in] += clock_now() - since;
     denormal_back(mode);
     if (to >= PHASE_BUFFERS) mirror_wrote(p->block[ROLE_PARAM]), mirror_wrote(p->block[ROLE_STATE]);
     return 0;

@@ -27,6 +27,7 @@ int plan_alloc(struct plan *p, struct err *e);
 size_t plan_bytes(const struct plan *p, enum arena_role role); /* planned, before anything is allocated for ROLE_PARAM, ROLE_STATE too */
 void *plan_data(const struct plan *p, tid t); /* where a tensor lives; NULL if it was optimised away */
 void plan_scalar(struct plan *p, tid t, double v);
+double plan_spent(const struct plan *p, enum phase f); /* seconds of all runs in a phase, on the caller's clock */
 void plan_step(struct plan *p, uint64_t step); /* for random ops */
 /* Runs nodes of the phases from..to in order, for these extents (<= max; a rows or tokens count of 0 is allowed). */
 int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e);

@@ -28,6 +28,7 @@ struct plan {
     bool bound; /* exec pointers are set */
     uint64_t step;
     struct away *away; /* device.c: the same memory and steps on a device; NULL: on the CPU */
+    double spent[PHASE_UPDATE + 1];
 };
 
 /* engine/graph/device.c */

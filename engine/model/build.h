@@ -1,4 +1,4 @@
-/* Private to engine/model: building with a note of each layer, for counts and the summary. */
+/* For engine/model and looks at the layers (engine/train/look.c): building with a note of each layer, for counts and the summary. */
 #ifndef HONE_ENGINE_MODEL_BUILD_H
 #define HONE_ENGINE_MODEL_BUILD_H
 

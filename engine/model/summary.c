@@ -177,3 +177,53 @@ void model_summary(const struct model *m, struct buf *b) {
             4 * mib, 2 * act / 1024);
     sheet_release(&s);
 }
+
+static void set_shape(struct val *v, const struct tensor *t) {
+    struct buf b = BUF_INIT;
+    tensor_shape(&b, t);
+    val_set_str(v, "shape", b.data ? b.data : "");
+    buf_release(&b);
+}
+static struct val *sheet_row(const struct sheet *s, int i, const struct extents *x) {
+    const struct built *b = &s->row[i];
+    const char *dot = strrchr(b->path, '.');
+    struct val *v = val_table();
+    val_append(v, "path", val_str(b->path));
+    val_append(v, "name", val_str(b->depth && dot ? dot + 1 : b->path));
+    val_append(v, "depth", val_int(b->depth));
+    val_append(v, "kind", val_str(b->kind));
+    set_shape(v, graph_tensor(s->g, b->out));
+    val_append(v, "params", val_int(b->params));
+    val_append(v, "macs", val_int((int64_t)macs_between(s->g, b->first, b->end, x)));
+    return v;
+}
+struct val *model_sheet(const struct model *m) {
+    struct sheet s;
+    struct err e = {0};
+    struct extents x = one_example(m, 0);
+    struct val *v = val_table(), *rows = val_list(), *weights = val_list();
+    val_set_str(v, "name", val_get_str(m->desc, "name", "model"));
+    val_set_int(v, "params", model_params(m));
+    if (sheet_open(&s, m, &e) == 0) {
+        derive_extents(s.g, &x, false);
+        val_set_int(v, "macs", (int64_t)macs_between(s.g, 0, s.g->n_node, &x));
+        for (int i = 0; i < s.n; i++) val_push(rows, sheet_row(&s, i, &x));
+        sheet_release(&s);
+    }
+    for (int i = 0; i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        struct val *w = val_table();
+        struct buf b = BUF_INIT;
+        for (int k = 0; k < p->ndim; k++) buf_addf(&b, "%s%lld", k ? ", " : "(", (long long)p->dim[k]);
+        buf_adds(&b, p->ndim ? ")" : "()");
+        val_append(w, "name", val_str(p->name));
+        val_append(w, "shape", val_str(b.data));
+        val_append(w, "n", val_int(p->len));
+        val_append(w, "trained", val_bool(p->trainable && !p->frozen));
+        val_push(weights, w);
+        buf_release(&b);
+    }
+    val_set(v, "layers", rows);
+    val_set(v, "weights", weights);
+    return v;
+}

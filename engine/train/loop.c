@@ -84,6 +84,7 @@ int train_build_step(struct train *t, struct err *e) {
         return -1;
     }
     optimiser_settle(t->optim, true);
+    train_spent_plan(t);
     step_free(t->step);
     loader_free(t->loader);
     t->step = s;
@@ -138,8 +139,10 @@ int train_evaluate(struct train *t, struct val **values, struct err *e) {
     eval_weights(t->eval, train_weights(t));
     int rc = train_average_ready(t, stop_eval, e);
     run_phase(t->run, t->val ? "evaluating val" : "evaluating train");
+    double from = clock_now();
     if (rc == 0) rc = eval_run(t->eval, stop_eval, t, e);
     t->j->ops = ops;
+    t->spent.eval += clock_now() - from;
     run_set_state(t->run, RUN_TRAINING);
     run_phase(t->run, "training");
     if (rc < 0) return -1;
@@ -246,7 +249,10 @@ int train_checkpoint(struct train *t, bool best, struct err *e) {
     if (!t->writer) return 0;
     report_saves(t, false);
     t->last_ckpt = t->n_step;
-    return ckpt_writer_put(t->writer, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, train_state(t), t->n_step, best, e);
+    double from = clock_now();
+    int rc = ckpt_writer_put(t->writer, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, train_state(t), t->n_step, best, e);
+    t->spent.save += clock_now() - from;
+    return rc;
 }
 
 static void save_last(struct train *t) {
@@ -266,6 +272,7 @@ static void rates(struct train *t, const struct group *g, double now) {
     double dt = now - t->t_rate;
     if (dt < 0.25 && t->examples_s > 0) return;
     if (dt <= 0) return;
+    train_spent(t, false);
     t->examples_s = t->rows_rate / dt;
     t->tokens_s = t->tokens_rate / dt;
     t->rows_rate = t->tokens_rate = 0;
@@ -293,12 +300,14 @@ static void publish(struct train *t, const struct step_result *r, double lr, dou
 static const struct batch *run_group(struct train *t, struct extents *x, struct group *g, struct err *e) {
     *g = (struct group){.start = t->pos};
     for (;;) {
+        double from = clock_now();
         const struct batch *b = loader_next(t->loader);
         if (!b) {
             err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos + g->rows);
             return NULL;
         }
         *x = step_load(t->step, t->part, b);
+        t->spent.data += clock_now() - from;
         t->n_micro++;
         g->n++, g->rows += b->rows, g->tokens += b->total_tokens, g->last = b->last;
         if (b->last || g->n >= t->a.accum) return b;
@@ -331,6 +340,8 @@ static int one_step(struct train *t, struct err *e) {
     t->j->step = ++t->n_step;
     t->pos = g.start + g.rows;
     double now = clock_now();
+    t->spent.step += now - start;
+    t->spent.steps++;
     rates(t, &g, now);
     publish(t, &r, lr, now - start);
     t->due = g.last ? DUE_EPOCH : t->a.eval_every > 0 && t->n_step % t->a.eval_every == 0 ? DUE_EVAL : DUE_NOTHING;
@@ -354,6 +365,10 @@ static int after_step(struct train *t, struct err *e) {
         err_clear(e);
     }
     report_saves(t, false);
+    if (t->a.look_every > 0 && t->n_step % t->a.look_every == 0 && train_look(t, e) < 0) {
+        log_write(LOG_WARN, "%s", e->text);
+        err_clear(e);
+    }
     if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
         struct val *v = val_table();
         struct buf b = BUF_INIT;
@@ -479,6 +494,7 @@ static void finish(struct train *t, int rc, const struct err *e) {
         mirror_wrote(t->model->data);
         t->model->version++;
     }
+    train_spent(t, true);
     struct val *out = val_table(), *ev = val_table(), *values = t->last_values ? val_copy(t->last_values) : val_table();
     if (t->best_step >= 0) {
         char name[64];
@@ -544,6 +560,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     loss_release(&t->loss);
     pool_free(t->pool);
     val_free(t->last_values);
+    val_free(t->histograms);
     free(t->best_data);
     free(t);
     return rc;

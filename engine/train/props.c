@@ -140,6 +140,11 @@ static int evaluate(struct job *j, struct val **result, struct err *e) {
     return 0;
 }
 
+static int look(struct job *j, struct val **result, struct err *e) {
+    (void)result;
+    return train_look(j->data, e);
+}
+
 static struct val *back(struct job *j, const char *name) { return train_lr_has(name) ? train_lr_back(j->data, name) : NULL; }
 
-const struct job_ops train_ops = {set, get, props, checkpoint, evaluate, back};
+const struct job_ops train_ops = {set, get, props, checkpoint, evaluate, look, back};

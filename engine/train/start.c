@@ -61,4 +61,5 @@ void train_start_event(struct train *t) {
     if (t->n_step > 0) val_set_int(v, "resumed_at", t->n_step);
     run_info(t->run, v);
     run_report(t->run, "memory", memory);
+    run_report(t->run, "model", model_sheet(t->model));
 }

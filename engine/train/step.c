@@ -93,13 +93,12 @@ void step_live(struct step *s, const struct model *m) {
     for (int i = 0; i < s->io.n_live; i++) plan_scalar(s->plan, s->io.live[i].scalar, model_live(m, s->io.live[i].name));
 }
 
-static int fill_class_weights(struct step *s, const struct loss_spec *l) {
+void step_class_weights(struct step *s, const struct loss_spec *l) {
     float *w = plan_data(s->plan, s->class_weight);
     double v;
-    if (!w || !l) return 0;
+    if (!w || !l) return;
     for (size_t i = 0; i < val_len(l->weights); i++)
         if (val_as_num(val_at(l->weights, i), &v)) w[i] = (float)v;
-    return 0;
 }
 
 struct step *step_new(const struct step_spec *spec, struct err *e) {
@@ -128,7 +127,8 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     if (spec->products && !spec->device) choose_products(spec->products, s->g, &s->max);
     s->g->products = spec->products;
     s->plan = plan_new(s->g, &s->max, &o, e);
-    if (!s->plan || plan_alloc(s->plan, e) < 0 || fill_class_weights(s, spec->loss) < 0) goto fail;
+    if (!s->plan || plan_alloc(s->plan, e) < 0) goto fail;
+    step_class_weights(s, spec->loss);
     step_live(s, spec->model);
     return s;
 fail:

@@ -60,6 +60,7 @@ size_t step_memory(const struct step *s, struct val **report); /* bytes in all; 
 /* Extents of a batch: rows, and tokens of each ragged input in order. */
 struct extents step_extents(const struct step *s, int64_t rows, const int64_t *tokens, int n_tokens);
 /* Live values of the layers (dropout p) as the model's description has them now. */
+void step_class_weights(struct step *s, const struct loss_spec *l); /* where the loss has them */
 void step_live(struct step *s, const struct model *m);
 
 #endif

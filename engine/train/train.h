@@ -24,6 +24,7 @@ struct train_args {
     int64_t crop, cutout, buckets;
     double mixup;
     int recompute; /* enum recompute */
+    int64_t look_every;
 };
 extern const struct kind train_kind;
 
@@ -75,8 +76,18 @@ struct train {
     int64_t bad_row; /* refused steps in a row */
     char refused[ERR_TEXT]; /* what was said of the last one under policy pause */
     bool ragged;
+    struct spent {
+        double data, eval, save, step, plan[4], said; /* seconds; plan: by enum phase, of plans that are gone */
+        int64_t steps;
+    } spent;
+    struct val *histograms; /* of looks so far, see look.c; NULL: none */
 };
 
+/* look.c */
+int train_look(struct train *t, struct err *e); /* the reports "model" and "histograms" as of now; changes nothing else */
+/* spent.c */
+void train_spent_plan(struct train *t); /* before the step is made anew: its plan's times are kept */
+void train_spent(struct train *t, bool now); /* the report "time", at most once a second unless `now` */
 /* loop.c */
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e);
 int train_choose_precision(struct train *t, struct err *e); /* as the arguments ask; train_build_step comes after it */

@@ -348,7 +348,8 @@ static int stop_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
-static int at_boundary(struct call *c, struct handle which, bool evaluate, struct err *e) {
+enum boundary { AT_CHECKPOINT, AT_EVALUATE, AT_LOOK };
+static int at_boundary(struct call *c, struct handle which, enum boundary what, struct err *e) {
     const char *who = c->cmd->kind.name;
     char name[64];
     struct val *result = NULL;
@@ -359,15 +360,17 @@ static int at_boundary(struct call *c, struct handle which, bool evaluate, struc
         return 0;
     }
     job_name(j, name);
-    int (*fn)(struct job *, struct val **, struct err *) = evaluate ? j->ops->evaluate : j->ops->checkpoint;
+    int (*fn)(struct job *, struct val **, struct err *) =
+        what == AT_EVALUATE ? j->ops->evaluate : what == AT_LOOK ? j->ops->look : j->ops->checkpoint;
     if (!fn) return err_set(e, "%s: %s has nothing to %s", who, name, who);
     if (fn(j, &result, e) != 0) return -1;
     if (result) call_result(c, result);
     return 0;
 }
 
-static int checkpoint_run(struct call *c, const void *args, struct err *e) { return at_boundary(c, ((const struct run_args *)args)->run, false, e); }
-static int evaluate_run(struct call *c, const void *args, struct err *e) { return at_boundary(c, ((const struct run_args *)args)->run, true, e); }
+static int checkpoint_run(struct call *c, const void *args, struct err *e) { return at_boundary(c, ((const struct run_args *)args)->run, AT_CHECKPOINT, e); }
+static int evaluate_run(struct call *c, const void *args, struct err *e) { return at_boundary(c, ((const struct run_args *)args)->run, AT_EVALUATE, e); }
+static int look_run(struct call *c, const void *args, struct err *e) { return at_boundary(c, ((const struct run_args *)args)->run, AT_LOOK, e); }
 
 static int wait_run(struct call *c, const void *args, struct err *e) {
     const struct run_args *a = args;
@@ -518,6 +521,8 @@ ROW(resume, "lets a paused run go on", "run:resume()", run_only, run_args, OWNER
 ROW(stop, "stops the run and saves its state", "run:stop{after=\"epoch\"}", stop_args_, stop_args, OWNER_ANY, CMD_LINE | CMD_CONFIRM);
 ROW(checkpoint, "saves the run's state after this step", "run:checkpoint()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(evaluate, "evaluates the run's model after this step", "run:evaluate()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
+ROW(look, "looks at the layers after this step: ranges of values and gradients, dead units, histograms; the Model screen shows them", "run:look()", run_only, run_args, OWNER_ENGINE,
+    CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run:wait())", wait_args_, run_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
@@ -525,4 +530,4 @@ ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", ha
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
 const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd, &stop_cmd,
-    &checkpoint_cmd, &evaluate_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};
+    &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};

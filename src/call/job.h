@@ -44,6 +44,7 @@ struct job_ops {
     void (*props)(struct job *j, void (*each)(void *ctx, const char *name, const struct arg *a, const struct val *v), void *ctx);
     int (*checkpoint)(struct job *j, struct val **result, struct err *e);
     int (*evaluate)(struct job *j, struct val **result, struct err *e);
+    int (*look)(struct job *j, struct val **result, struct err *e); /* at its layers: the report "model" */
     /* The sets, {{name=, value=}, ..}, that bring the property back to where it is now even when it moves by itself. NULL slot or NULL: its value. */
     struct val *(*back)(struct job *j, const char *name);
 };

@@ -50,7 +50,8 @@ struct run {
     struct series *series[RUN_MAX_METRICS];
     int n_series;
     struct series *axis[RUN_AXES];
-    struct val *start, *reports, *result;
+    struct val *start, *reports, *result, *reported; /* reported: kind -> its number */
+    uint64_t n_report;
     uint64_t version;
     struct store st;
 };

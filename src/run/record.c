@@ -45,6 +45,7 @@ void runs_free(struct runs *rs) {
         for (int a = 0; a < RUN_AXES; a++) series_free(r->axis[a]);
         val_free(r->start);
         val_free(r->reports);
+        val_free(r->reported);
         val_free(r->result);
         free(r);
     }
@@ -122,6 +123,7 @@ struct run *run_new(struct runs *rs, const char *prefix) {
     r->logged_t = -1;
     r->logged = -1;
     r->reports = val_table();
+    r->reported = val_table();
     for (int a = 0; a < RUN_AXES; a++) r->axis[a] = series_new("");
     r->st = (struct store){.lock_fd = -1, .metrics_fd = -1, .journal_fd = -1, .log_fd = -1, .journal_step = -1};
     struct timespec ts;
@@ -334,15 +336,21 @@ void run_event_seen(struct run *r, const char *event, int64_t step, const struct
     if (text) store_log(r, t, val_get_str(ev, "level", event), text);
 }
 
-void run_report(struct run *r, const char *kind, struct val *report_take) {
+static void report(struct run *r, const char *kind, struct val *report_take, bool save) {
     pthread_mutex_lock(&r->rs->lock);
     val_set(r->reports, kind, report_take ? report_take : val_nil());
+    val_set_int(r->reported, kind, (int64_t)++r->n_report);
     r->version++;
-    r->st.meta_dirty = true;
-    store_dirty(r->rs);
+    if (save) {
+        r->st.meta_dirty = true;
+        store_dirty(r->rs);
+    }
     runs_tell(r->rs);
     pthread_mutex_unlock(&r->rs->lock);
 }
+
+void run_report(struct run *r, const char *kind, struct val *report_take) { report(r, kind, report_take, true); }
+void run_report_live(struct run *r, const char *kind, struct val *report_take) { report(r, kind, report_take, false); }
 
 void run_end(struct run *r, enum run_state s, int exit_code) {
     pthread_mutex_lock(&r->rs->lock);
@@ -412,6 +420,15 @@ struct val *run_start_info(struct run *r) {
 struct val *run_last_report(struct run *r, const char *kind) {
     pthread_mutex_lock(&r->rs->lock);
     struct val *v = val_copy(val_get(r->reports, kind));
+    pthread_mutex_unlock(&r->rs->lock);
+    return v;
+}
+
+struct val *run_report_since(struct run *r, const char *kind, uint64_t *seen) {
+    pthread_mutex_lock(&r->rs->lock);
+    uint64_t at = (uint64_t)val_get_int(r->reported, kind, 0);
+    struct val *v = at > *seen ? val_copy(val_get(r->reports, kind)) : NULL;
+    if (v) *seen = at;
     pthread_mutex_unlock(&r->rs->lock);
     return v;
 }

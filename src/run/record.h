@@ -57,7 +57,8 @@ void run_log_every(struct run *r, int64_t steps);
 /* Any other event: "edit" "epoch" "eval" "notice" "checkpoint" "note" "alert" "result" "end" ...; fields_take is a table. t, event and run are added. */
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
 void runs_event(struct runs *rs, const char *event, struct val *fields_take); /* of the process, not of a run */
-void run_report(struct run *r, const char *kind, struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "compress" */
+void run_report(struct run *r, const char *kind, struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
+void run_report_live(struct run *r, const char *kind, struct val *report_take); /* the same for one that changes all the time: goes to disk with what does next */
 void run_end(struct run *r, enum run_state s, int exit_code);
 /* One line of the run's journal: Lua text that does it again; step < 0: not tied to a step. NULL run: the current one, if any. */
 void run_journal(struct runs *rs, struct run *r, const char *lua, int64_t step);
@@ -88,6 +89,8 @@ enum run_state run_state(struct run *r);
 int run_exit_code(struct run *r); /* -1: not ended */
 struct val *run_start_info(struct run *r); /* copy of the start fields */
 struct val *run_last_report(struct run *r, const char *kind); /* copy, or NULL */
+/* The same if it is newer than *seen (0: any), which is set then; NULL: nothing new. For readers that look often. */
+struct val *run_report_since(struct run *r, const char *kind, uint64_t *seen);
 
 struct bucket {
     int64_t step0;
