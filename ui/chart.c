@@ -275,7 +275,7 @@ static void ghost_add(
     u->look.smooth = 0;
     if (seeds) g.n = seeds_columns(u, name, x, a, cols, at, &runs);
     if (seeds && runs > 1) {
-        snprintf(label, 64, "mean of %d seeds", runs);
+        snprintf(label, 64, "%d seeds", runs);
     } else {
         const struct ghost *other = ghost_find(u, name);
         g.n = !other ? 0 : other->live ? other_columns(u, other->live, name, x, a, cols, at) : to_columns(u, other->b, other->n, NULL, x, a, cols, at);
@@ -290,7 +290,7 @@ static void ghost_add(
 /* Reading a point gives what was logged and at which step, never an interpolation. */
 static void read_point(struct ui *u, struct grid *g, const struct plot *p, int cursor) {
     struct rect r = p->area;
-    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], d[FMT_MAX], f[FMT_MAX], text[400] = "";
+    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], d[FMT_MAX], text[400] = "";
     size_t len = 0;
     u->look.cursor_step = -1;
     for (int i = 0; i < p->n; i++) {
@@ -306,10 +306,12 @@ static void read_point(struct ui *u, struct grid *g, const struct plot *p, int c
         if (u->look.cursor_step < 0) u->look.cursor_step = q.count == 1 ? q.at_min : q.step0;
         if (len > sizeof text - 160) break;
         len += (size_t)snprintf(text + len, sizeof text - len, " %.31s ", p->s[i].name);
-        if (q.count == 1) len += (size_t)snprintf(text + len, sizeof text - len, "%s at step %s", fmt_value(a, q.mean), fmt_count(b, q.at_min));
+        if (q.count && p->s[i].flags & PLOT_GHOST)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s (%s..%s)", fmt_value(a, q.mean), fmt_value(b, q.min), fmt_value(c, q.max));
+        else if (q.count == 1) len += (size_t)snprintf(text + len, sizeof text - len, "%s at step %s", fmt_value(a, q.mean), fmt_count(b, q.at_min));
         else if (q.count)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s at %s .. %s at %s, mean %s of %lld", fmt_value(a, q.min), fmt_count(b, q.at_min),
-                fmt_value(c, q.max), fmt_count(d, q.at_max), fmt_value(f, q.mean), (long long)q.count);
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s at %s .. %s at %s, of %lld", fmt_value(a, q.min), fmt_count(b, q.at_min),
+                fmt_value(c, q.max), fmt_count(d, q.at_max), (long long)q.count);
         if (q.bad) len += (size_t)snprintf(text + len, sizeof text - len, ", %lld not finite from step %s", (long long)q.bad, fmt_count(a, q.step0));
         if (isfinite(line)) len += (size_t)snprintf(text + len, sizeof text - len, ", ema %s", fmt_value(a, line));
         len += (size_t)snprintf(text + len, sizeof text - len, " ");

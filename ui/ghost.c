@@ -90,7 +90,7 @@ static void take(struct ui *u, struct slot *s, const struct val *curve) {
     size_t n = val_len(points);
     if (!n || (u->look.ghost == GHOST_SEEDS && val_len(runs) < 2)) return;
     s->g.live = runs ? NULL : runs_find(u->runs, name); /* the record knows its time as well */
-    if (runs) snprintf(s->g.name, sizeof s->g.name, "mean of %zu seeds", val_len(runs));
+    if (runs) snprintf(s->g.name, sizeof s->g.name, "%zu seeds", val_len(runs));
     else snprintf(s->g.name, sizeof s->g.name, "%.63s", name);
     s->b = X_NEW(struct bucket, n);
     for (size_t i = 0; i < n; i++) {
