@@ -80,6 +80,10 @@ bool out_is_ascii(void);
 int front_terminal(struct app *a, const char *word, int *status); /* nothing, attach, demo, run, reset: before app_open */
 int front_word(struct app *a, const char *word, int *status); /* stop, status, watch ..: after it */
 
+/* ---- main_runs.c: runs of other processes, by their files; name NULL: the newest that lives, else the newest; the exit code ---- */
+int files_wait(struct app *a, const char *name);
+int files_follow(struct app *a, const char *name); /* the log as it grows, until the run ends */
+
 /* ---- main_session.c: the session process ---- */
 int session_main(struct app *a);
 

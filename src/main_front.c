@@ -229,7 +229,31 @@ static int session_word(struct app *a, const char *word, bool needs, int *status
     return 1;
 }
 
+static bool session_here(void) {
+    struct place p;
+    bool there = place_open(&p, ".", false, NULL) == 0, taken = there && place_taken(&p);
+    if (there) place_close(&p);
+    return taken;
+}
+
+/* `wait` and `log -f` of a run that is named, or where there is no session: the files of the runs tell, whichever process made them. */
+static int files_word(struct app *a, const char *word, int *status) {
+    bool wait = strcmp(word, "wait") == 0, follow_it = false;
+    const char *name = NULL;
+    size_t names = 0;
+    for (size_t i = 1; i < a->o.n_word; i++) {
+        const char *w = a->o.word[i];
+        if (strcmp(w, "-f") == 0 || strcmp(w, "--follow") == 0) follow_it = true;
+        else name = strncmp(w, "run=", 4) == 0 ? w + 4 : w, names++;
+    }
+    if ((!wait && !(follow_it && strcmp(word, "log") == 0)) || names > 1 || (name && (strchr(name, '#') || name[0] == '-'))) return 0;
+    if (!name && session_here()) return 0;
+    *status = wait ? files_wait(a, name) : files_follow(a, name);
+    return 1;
+}
+
 int front_word(struct app *a, const char *word, int *status) {
+    if (word && files_word(a, word, status)) return 1;
     for (size_t i = 0; word && i < LEN(session_words); i++)
         if (strcmp(word, session_words[i].name) == 0) return session_word(a, word, session_words[i].needs, status);
     if (word && strcmp(word, "watch") == 0) {

@@ -196,11 +196,28 @@ int line_commands(struct app *a) {
     return line_close(&l, code);
 }
 
+/* On a terminal a command that wants yes=true is asked once what it would do, and then the user. */
+static void ask_yes(struct app *a, const struct cmd *cmd, struct val *args) {
+    struct err e = {0};
+    char answer[16];
+    if (!(cmd->flags & CMD_CONFIRM) || !args_find(&cmd->kind, "yes") || val_get(args, "yes") || val_get(args, "dry_run") || !isatty(0) || !isatty(2)) return;
+    if (app_need(a, cmd->owner, &e) || call_sync(a->hub, cmd->kind.name, val_copy(args), BY_LINE, NULL, &e) == 0 || e.code != ERR_USAGE) return;
+    char *advice = strchr(e.text, ';');
+    if (!advice) return;
+    *advice = 0;
+    struct buf b = BUF_INIT;
+    utf8_show(&b, e.text, strlen(e.text), -1, out_is_ascii() ? UTF8_ASCII : UTF8_FULL);
+    fprintf(stderr, "%s. Go on? [y/N] ", b.data);
+    buf_release(&b);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) val_set_bool(args, "yes", true);
+}
+
 int line_word(struct app *a, const struct cmd *cmd) {
     static struct line l;
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     struct val *args = opts_args(cmd, a->o.word + 1, a->o.n_word - 1, a->o.given, &e);
+    if (args) ask_yes(a, cmd, args);
     struct call *c = args ? call_new(a->hub, cmd->kind.name, args, BY_LINE, &e) : NULL;
     if (!c && e.code == ERR_FAIL) e.code = ERR_USAGE;
     return line_close(&l, c ? run_call(&l, c) : fail(&l, &e));

@@ -14,6 +14,7 @@
     X(doctor) \
     X(eval) \
     X(field) \
+    X(fork) \
     X(load) \
     X(lr_range) \
     X(macs) \

@@ -87,13 +87,13 @@ static void fill_rest(struct val *args, const struct val *record) {
     }
 }
 
-struct val *resume_args(struct job *j, struct err *e) {
+struct val *resume_fill(struct hub *h, struct val *args_take, struct err *e) {
     char path[4096];
-    struct val *args = val_copy(j->call->args), *record;
+    struct val *args = args_take, *record;
     const struct val *resume = val_get(args, "resume");
     if (!resume || resume->type == VAL_NIL) return args;
-    train_resume_path(j->hub, resume, path, sizeof path);
-    record = live_record(j->hub, resume);
+    train_resume_path(h, resume, path, sizeof path);
+    record = live_record(h, resume);
     if (!record)
         record = io_exists(path) ? find_record(path, e) : (err_set(e, "there is no run or checkpoint %s to resume; hone ls lists the runs", path), NULL);
     int rc = e->code ? -1 : 0;
@@ -104,4 +104,8 @@ struct val *resume_args(struct job *j, struct err *e) {
     if (rc == 0) return args;
     val_free(args);
     return NULL;
+}
+
+struct val *resume_args(struct job *j, struct err *e) {
+    return resume_fill(j->hub, val_copy(j->call->args), e);
 }

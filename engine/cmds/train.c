@@ -74,12 +74,15 @@ const struct kind train_kind = {"train", "trains a model; the run goes on in the
     "run = hone.train{ model = m, data = d, epochs = 3, optim = optim.adam{ lr = 1e-3 } }", table, sizeof(struct train_args)};
 
 static int train_job(struct job *j, const void *args, struct err *e) {
-    struct train_args a;
-    struct val *all = resume_args(j, e); /* more than args: what a run that is resumed was made with */
     (void)args;
+    return train_with(j, resume_args(j, e), e); /* more than args: what a run that is resumed was made with */
+}
+
+int train_with(struct job *j, struct val *args_take, struct err *e) {
+    struct train_args a;
     memset(&a, 0, sizeof a);
-    int parsed = all ? args_parse(&train_kind, all, &a, e) : -1;
-    val_free(all);
+    int parsed = args_take ? args_parse(&train_kind, args_take, &a, e) : -1;
+    val_free(args_take);
     if (parsed < 0) return -1;
     if (a.epochs == ARG_NONE_INT) a.epochs = 0;
     if (a.steps == ARG_NONE_INT) a.steps = 0;

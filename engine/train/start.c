@@ -26,6 +26,17 @@ static void asked_for(const struct train *t, struct val *config) {
     val_free(given);
 }
 
+/* The run that this one goes on from: RUN of RUN, RUN/ckpt and RUN/ckpt/STEP. */
+static void set_parent(const struct train *t, struct val *start) {
+    char path[4096];
+    train_resume_path(t->j->hub, t->a.resume, path, sizeof path);
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = 0;
+    for (char *p = path; (p = strstr(p, "/ckpt")); p++)
+        if (p[5] == 0 || p[5] == '/') *p = 0;
+    const char *slash = strrchr(path, '/');
+    val_set_str(start, "parent", slash ? slash + 1 : path);
+}
+
 void train_start_event(struct train *t) {
     struct val *v = val_table(), *config = val_table();
     val_set_str(v, "model", val_get_str(t->model->desc, "name", "model"));
@@ -58,7 +69,7 @@ void train_start_event(struct train *t) {
     int64_t bytes = (int64_t)step_memory(t->step, &memory), more = t->average ? (int64_t)t->model->bytes : 0;
     if (more) val_set_int(memory, "averaged", more), val_set_int(memory, "total", bytes + more);
     val_set_int(v, "memory", bytes + more);
-    if (t->n_step > 0) val_set_int(v, "resumed_at", t->n_step);
+    if (t->n_step > 0) val_set_int(v, "resumed_at", t->n_step), set_parent(t, v);
     run_info(t->run, v);
     run_report(t->run, "memory", memory);
     run_report(t->run, "model", model_sheet(t->model));

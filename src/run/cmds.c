@@ -331,4 +331,4 @@ static const struct cmd cmd_result = {
     CMD_WHILE_RUNNING, result_run, NULL};
 
 const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, &cmd_bundle, &cmd_import, &cmd_diff,
-    &cmd_curves, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, NULL};
+    &cmd_curves, &cmd_report, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, NULL};

@@ -66,7 +66,8 @@ struct diff_args {
 
 /* What a run does not have is left out of its row. */
 static void add_value(struct val *t, const char *run, const struct shelf_value *v) {
-    if (v) val_set(t, run, isnan(v->num) ? val_str(v->text) : args_text(v->text));
+    bool word = v && isnan(v->num) && strcmp(v->text, "true") != 0 && strcmp(v->text, "false") != 0;
+    if (v) val_set(t, run, word ? val_str(v->text) : args_text(v->text));
 }
 
 static void add_metrics(struct val *list, const struct shelf_run *const *run, size_t n) {

@@ -52,6 +52,8 @@ struct run {
     struct series *axis[RUN_AXES];
     struct val *start, *reports, *result, *reported; /* reported: kind -> its number */
     uint64_t n_report;
+    struct val *code; /* what code_describe found, or NULL */
+    bool code_known;
     uint64_t version;
     struct store st;
 };
@@ -74,6 +76,7 @@ struct runs {
     uint64_t version;
     struct shelf *shelf; /* the last snapshot of the folder, or NULL */
     shelf_where_fn *where; /* set before the first thread */
+    struct val *machine; /* machine_describe; made by the writer before the first run.json */
     /* writer */
     pthread_t writer;
     bool writer_on, writer_stop, dirty, writing, flush;

@@ -47,10 +47,12 @@ void runs_free(struct runs *rs) {
         val_free(r->reports);
         val_free(r->reported);
         val_free(r->result);
+        val_free(r->code);
         free(r);
     }
     for (int i = 0; i < EVENT_RING; i++) val_free(rs->event[i]);
     shelf_unref(rs->shelf);
+    val_free(rs->machine);
     free(rs->run);
     free(rs->dir);
     pthread_cond_destroy(&rs->work);

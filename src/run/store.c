@@ -22,6 +22,7 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
+#include "src/run/code.h"
 #include "src/run/private.h"
 #include "src/run/pyramid.h"
 
@@ -260,6 +261,17 @@ static void give_back(struct buf *to, struct buf *rest) { /* what could not be w
     }
 }
 
+/* Once for each run, before its first run.json: the folder's commit. Lock held on entry and exit. */
+static void look_around(struct runs *rs, struct run *r) {
+    if (!r->st.dir || !r->started || r->code_known) return;
+    r->code_known = true;
+    pthread_mutex_unlock(&rs->lock);
+    struct val *code = code_describe(), *machine = rs->machine ? NULL : machine_describe();
+    pthread_mutex_lock(&rs->lock);
+    r->code = code;
+    if (machine) rs->machine = machine;
+}
+
 /* Lock held on entry and exit. True: everything of this run is on disk. */
 static bool run_write(struct runs *rs, struct run *r) {
     struct store *st = &r->st;
@@ -314,8 +326,10 @@ static void *writer(void *arg) {
         bool last = rs->writer_stop;
         rs->dirty = rs->flush = failed = false;
         rs->writing = true;
-        for (size_t i = 0; i < rs->n; i++)
+        for (size_t i = 0; i < rs->n; i++) {
+            look_around(rs, rs->run[i]);
             if (!run_write(rs, rs->run[i])) failed = true;
+        }
         rs->writing = false;
         if (failed) rs->dirty = true;
         pthread_cond_broadcast(&rs->idle);
@@ -374,6 +388,8 @@ struct val *run_meta(struct run *r) {
     for (int i = 0; i < r->n_series; i++) val_set_num(metrics, series_name(r->series[i]), series_last(r->series[i], NULL));
     val_set(m, "metrics", metrics);
     val_set(m, "start", r->start ? val_copy(r->start) : val_table());
+    if (r->rs->machine) val_set(m, "environment", val_copy(r->rs->machine));
+    if (r->code) val_set(m, "git", val_copy(r->code));
     if (r->result) val_set(m, "result", val_copy(r->result));
     if (r->reports->u.t.n_field) val_set(m, "reports", val_copy(r->reports));
     return m;

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/io.h"
+#include "src/base/json.h"
 #include "src/base/mem.h"
+#include "src/run/folder.h"
 
 static struct script *_Atomic the_script;
 
@@ -117,6 +120,63 @@ static int run_run_script(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
+/* ---- rerun ---- */
+
+/* The lines of a journal that made the run, without those that were typed while it went on. *skipped: how many those are. */
+static void beginning(const char *journal, struct buf *out, int *skipped) {
+    for (const char *p = journal; *p;) {
+        size_t n = strcspn(p, "\n");
+        const char *step = NULL;
+        for (const char *q = p; (q = strstr(q, " -- step ")) && q < p + n; q++) step = q;
+        bool first = strncmp(p, "run = ", 6) == 0;
+        if (step && !first) ++*skipped;
+        else {
+            buf_add(out, p, n);
+            buf_addc(out, '\n');
+        }
+        p += n + (p[n] == '\n');
+    }
+}
+
+struct rerun_args {
+    char *run;
+};
+static int run_rerun(struct call *c, const void *args, struct err *e) {
+    const struct rerun_args *a = args;
+    struct script *s = need(e);
+    struct folder f;
+    struct buf journal = BUF_INIT, text = BUF_INIT;
+    int skipped = 0;
+    bool incomplete;
+    if (!s || folder_open(s->hub ? hub_runs(s->hub) : NULL, a->run, &f, e) != 0) return -1;
+    char *path = io_join(f.dir, "journal.lua"), *meta = io_join(f.dir, "run.json");
+    struct val *v = json_read_file(meta, 64 << 20, NULL);
+    int64_t seed = val_get_int(val_get(v, "start"), "seed", -1);
+    int rc = io_read_file(path, SCRIPT_TEXT_MAX, &journal, e);
+    if (rc == 0 && seed >= 0) buf_addf(&text, "hone.prop.seed = %lld\n", (long long)seed);
+    if (rc == 0) beginning(journal.data ? journal.data : "", &text, &skipped);
+    if (skipped) {
+        char note[160];
+        snprintf(note, sizeof note, "rerun: %d lines of the journal of %.64s were typed while it went on and are left out", skipped, f.name);
+        runs_notice(hub_runs(s->hub), "info", note);
+    }
+    struct task *t = rc == 0 ? task_new(s, TASK_SCRIPT, "rerun") : NULL;
+    if (rc == 0 && !t) rc = err_set(e, "the script's memory is used up");
+    if (rc == 0) {
+        t->call = c;
+        call_defer(c);
+        if (chunk_prompt(s, t, text.data, text.len, &incomplete) == 0) task_start(s, t);
+        else task_end(s, t, -1, &t->err, NULL);
+    }
+    val_free(v);
+    free(path);
+    free(meta);
+    buf_release(&journal);
+    buf_release(&text);
+    folder_close(&f);
+    return rc;
+}
+
 /* ---- interrupt ---- */
 static int run_interrupt(struct call *c, const void *args, struct err *e) {
     struct script *s = need(e);
@@ -152,6 +212,18 @@ static const struct cmd cmd_run_script = {
     run_run_script,
     NULL,
 };
+static const struct arg rerun_argv[] = {
+    {"run", "name of a run; the newest without", NULL, NULL, ARG_STR, offsetof(struct rerun_args, run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
+    {NULL},
+};
+static const struct cmd cmd_rerun = {
+    {"rerun", "makes a run again: its journal with its seed, without what was typed while it went on", "hone.rerun{\"fashion-1\"}", rerun_argv,
+        sizeof(struct rerun_args)},
+    OWNER_SCRIPT,
+    CMD_LINE | CMD_WHILE_RUNNING,
+    run_rerun,
+    NULL,
+};
 static const struct cmd cmd_interrupt = {
     {"interrupt", "interrupts the evaluation at the prompt, or else the script; runs go on", "hone.interrupt{}", NULL, 0},
     OWNER_ANY,
@@ -160,4 +232,4 @@ static const struct cmd cmd_interrupt = {
     NULL,
 };
 
-const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_interrupt, NULL};
+const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_rerun, &cmd_interrupt, NULL};
