@@ -100,5 +100,6 @@ static int sum_to_run(struct cuda *c, const struct exec *x, const uint64_t *, st
 }
 
 extern const struct kernel binary_kernels[];
-const struct kernel binary_kernels[] = {{"add", 3, 1, NULL, binary<add>}, {"sub", 3, 1, NULL, binary<sub>}, {"mul", 3, 1, NULL, binary<mul>},
-    {"div", 3, 1, NULL, binary<quotient>}, {"spread", 1, 1, NULL, spread_run}, {"sum_to", 1, 1, NULL, sum_to_run}, {}};
+const struct kernel binary_kernels[] = {{"add", 3, 1, false, NULL, binary<add>}, {"sub", 3, 1, false, NULL, binary<sub>},
+    {"mul", 3, 1, false, NULL, binary<mul>}, {"div", 3, 1, false, NULL, binary<quotient>}, {"spread", 1, 1, false, NULL, spread_run},
+    {"sum_to", 1, 1, false, NULL, sum_to_run}, {}};

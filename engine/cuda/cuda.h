@@ -29,6 +29,7 @@ struct cuda {
 struct kernel {
     const char *op;
     uint8_t half_in, half_out; /* bit i: takes input, makes output i in 16 bits */
+    bool rounds; /* its products take operands rounded to 16 bits */
     bool (*can)(const struct cuda *c, const struct node *n); /* NULL: always */
     int (*run)(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e);
 };

@@ -111,5 +111,6 @@ static int add_norm_grad_run(struct cuda *c, const struct exec *x, const uint64_
 }
 
 extern const struct kernel norm_kernels[];
-const struct kernel norm_kernels[] = {{"layer_norm", 1, 1, NULL, norm_run}, {"layer_norm_dx", 3, 1, NULL, norm_dx_run},
-    {"layer_norm_dw", 3, 0, NULL, norm_dw_run}, {"add_norm", 3, 3, NULL, add_norm_run}, {"add_norm_grad", 35, 1, NULL, add_norm_grad_run}, {}};
+const struct kernel norm_kernels[] = {{"layer_norm", 1, 1, false, NULL, norm_run}, {"layer_norm_dx", 3, 1, false, NULL, norm_dx_run},
+    {"layer_norm_dw", 3, 0, false, NULL, norm_dw_run}, {"add_norm", 3, 3, false, NULL, add_norm_run}, {"add_norm_grad", 35, 1, false, NULL, add_norm_grad_run},
+    {}};

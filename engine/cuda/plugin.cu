@@ -141,10 +141,10 @@ static const struct kernel *find(const char *op) {
             if (strcmp(k->op, op) == 0) return k;
     return NULL;
 }
-static bool supports(void *b, const struct node *n, uint8_t *half_in, uint8_t *half_out) {
+static bool supports(void *b, const struct node *n, struct takes *t) {
     const struct kernel *k = find(n->op->kind.name);
     if (!k || (k->can && !k->can((struct cuda *)b, n))) return false;
-    *half_in = k->half_in, *half_out = k->half_out;
+    t->half_in = k->half_in, t->half_out = k->half_out, t->rounds = k->rounds;
     return true;
 }
 static int run(void *b, const struct exec *x, const uint64_t *at, struct err *e) {

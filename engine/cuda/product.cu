@@ -194,5 +194,5 @@ static int colsum_run(struct cuda *c, const struct exec *x, const uint64_t *, st
 }
 
 extern const struct kernel product_kernels[];
-const struct kernel product_kernels[] = {
-    {"linear", 3, 1, NULL, linear_run}, {"linear_dx", 3, 1, NULL, dx_run}, {"linear_dw", 3, 0, NULL, dw_run}, {"colsum", 1, 0, NULL, colsum_run}, {}};
+const struct kernel product_kernels[] = {{"linear", 3, 1, true, NULL, linear_run}, {"linear_dx", 3, 1, true, NULL, dx_run},
+    {"linear_dw", 3, 0, true, NULL, dw_run}, {"colsum", 1, 0, false, NULL, colsum_run}, {}};

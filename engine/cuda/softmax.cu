@@ -162,6 +162,6 @@ static int hits_run(struct cuda *c, const struct exec *x, const uint64_t *, stru
 }
 
 extern const struct kernel softmax_kernels[];
-const struct kernel softmax_kernels[] = {{"softmax", 1, 1, NULL, soft_run<false>}, {"log_softmax", 1, 1, NULL, soft_run<true>},
-    {"softmax_grad", 3, 1, NULL, soft_grad_run<false>}, {"log_softmax_grad", 3, 1, NULL, soft_grad_run<true>}, {"softmax_ce", 0, 0, NULL, ce_run},
-    {"softmax_ce_grad", 0, 0, NULL, ce_grad_run}, {"accuracy_count", 1, 0, NULL, hits_run}, {}};
+const struct kernel softmax_kernels[] = {{"softmax", 1, 1, false, NULL, soft_run<false>}, {"log_softmax", 1, 1, false, NULL, soft_run<true>},
+    {"softmax_grad", 3, 1, false, NULL, soft_grad_run<false>}, {"log_softmax_grad", 3, 1, false, NULL, soft_grad_run<true>},
+    {"softmax_ce", 0, 0, false, NULL, ce_run}, {"softmax_ce_grad", 0, 0, false, NULL, ce_grad_run}, {"accuracy_count", 1, 0, false, NULL, hits_run}, {}};

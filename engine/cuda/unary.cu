@@ -89,7 +89,7 @@ RUN(gelu_run, c->host->number(x->node, "approx") == 1 ? forward<gelu_tanh>(c, x,
 RUN(gelu_grad_run, c->host->number(x->node, "approx") == 1 ? backward<gelu_tanh_g>(c, x, NULL) : backward<gelu_g>(c, x, NULL))
 
 #define ROWS(name) \
-    {#name, 1, 1, NULL, name##_run}, { #name "_grad", 3, 1, NULL, name##_grad_run }
+    {#name, 1, 1, false, NULL, name##_run}, { #name "_grad", 3, 1, false, NULL, name##_grad_run }
 extern const struct kernel unary_kernels[];
 const struct kernel unary_kernels[] = {ROWS(relu), ROWS(tanh), ROWS(sigmoid), ROWS(silu), ROWS(gelu), ROWS(leaky_relu), ROWS(elu), ROWS(softplus), ROWS(exp),
-    ROWS(log), ROWS(sqrt), ROWS(square), ROWS(abs), {"neg", 1, 1, NULL, neg_run}, {"scale", 1, 1, NULL, scale_run}, {}};
+    ROWS(log), ROWS(sqrt), ROWS(square), ROWS(abs), {"neg", 1, 1, false, NULL, neg_run}, {"scale", 1, 1, false, NULL, scale_run}, {}};

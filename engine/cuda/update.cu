@@ -132,5 +132,6 @@ struct adamax {
 };
 
 extern const struct kernel update_kernels[];
-const struct kernel update_kernels[] = {{"grad_norm", 0, 0, NULL, grad_norm_run}, {"update_gate", 0, 0, NULL, gate_run},
-    {"sgd_update", 0, 0, NULL, update_run<sgd>}, {"adam_update", 0, 0, NULL, update_run<adam>}, {"adamax_update", 0, 0, NULL, update_run<adamax>}, {}};
+const struct kernel update_kernels[] = {{"grad_norm", 0, 0, false, NULL, grad_norm_run}, {"update_gate", 0, 0, false, NULL, gate_run},
+    {"sgd_update", 0, 0, false, NULL, update_run<sgd>}, {"adam_update", 0, 0, false, NULL, update_run<adam>},
+    {"adamax_update", 0, 0, false, NULL, update_run<adamax>}, {}};

@@ -22,6 +22,10 @@ struct host { /* what a backend may ask of hone */
     double (*number)(const struct node *n, const char *name); /* an argument of the op of n: a number, bool or the index of an enum's name */
     int (*shape)(const struct node *n, const char *name, int64_t *out, int max); /* a list of numbers; how many */
 };
+struct takes {
+    uint8_t half_in, half_out; /* as node.half_in, half_out: what may be kept in 16 bits */
+    bool rounds; /* as node.half: its products take operands rounded to 16 bits */
+};
 /* Functions that return int give 0, or -1 with *e. What is queued runs in order; host memory given to a copy stays untouched until sync. */
 struct backend {
     const char *name;
@@ -38,8 +42,7 @@ struct backend {
     int (*download)(void *b, void *host, const void *device, size_t n, struct err *e); /* queued; host is there after sync */
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
-    /* Can it run this node? Also says which inputs and outputs may be kept in 16 bits under mixed precision (as node.half_in, half_out). */
-    bool (*supports)(void *b, const struct node *n, uint8_t *half_in, uint8_t *half_out);
+    bool (*supports)(void *b, const struct node *n, struct takes *t); /* can it run this node, and how under mixed precision? */
     /* Queues one node; the data pointers of x are device memory, at points to the step number there. */
     int (*run)(void *b, const struct exec *x, const uint64_t *at, struct err *e);
     /* What is queued between begin and end is kept instead of run, and can be replayed as a whole; NULL from end: it cannot be kept. */
@@ -65,6 +68,8 @@ struct backend_device {
     struct mirror *mirrors; /* host blocks that live on the device as well, see below */
     char name[16];
 };
+/* Before half_store and the plan: what is rounded and kept in 16 bits goes by the device instead of the CPU's kernels. */
+void backend_half(struct backend_device *d, struct graph *g);
 /* One line of words on every device there is, or why there is none; rows for `hone doctor`. */
 void backend_say(const char *name, struct buf *b);
 

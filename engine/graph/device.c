@@ -1,12 +1,14 @@
 /* Running a plan on a device. Its blocks are laid out there exactly as on the host, so a tensor has one offset and two addresses. What goes up is queued before the
  * steps (inputs, live numbers, the number of the step), what is kept comes back behind them, then one sync. A step the device has no kernel for runs on the CPU between
  * copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/backend.h"
 #include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
 #include "src/base/thread.h"
@@ -52,17 +54,42 @@ void *device_at(const struct plan *p, tid t) {
 
 /* Sixteen-bit storage was decided for the CPU's kernels; a node whose types the device does not take there stays on the CPU. */
 static bool takes(struct away *a, const struct graph *g, const struct node *n) {
-    uint8_t in = 0, out = 0;
+    struct takes takes = {0};
     if (n->op->flags & OP_VIEW) return true;
-    if (!a->d->b->supports(a->d->self, n, &in, &out)) return false;
+    if (!a->d->b->supports(a->d->self, n, &takes)) return false;
     for (int j = 0; j < n->n_in + n->n_out; j++) {
         tid t = j < n->n_in ? n->in[j] : n->out[j - n->n_in];
         if (t < 0) continue;
         enum dtype d = g->tensor[t].dtype;
-        bool half = j < n->n_in ? in >> j & 1 : out >> (j - n->n_in) & 1;
+        bool half = j < n->n_in ? takes.half_in >> j & 1 : takes.half_out >> (j - n->n_in) & 1;
         if (d == DT_F64 || g->tensor[t].block || ((d == DT_BF16 || d == DT_F16) && !half)) return false;
     }
     return true;
+}
+
+/* Which ops are left to the CPU, once for each list of them. */
+static void say_left(const struct plan *p) {
+    static char said[400]; /* engine thread only */
+    char names[400] = "";
+    for (int s = 0; s < p->n_step; s++) {
+        const char *op = p->g->node[p->step_node[s]].op->kind.name;
+        size_t n = strlen(names);
+        if (p->away->here[s] || strstr(names, op) || n + strlen(op) + 3 > sizeof names) continue;
+        snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", op);
+    }
+    if (!names[0] || strcmp(names, said) == 0) return;
+    memcpy(said, names, sizeof said);
+    log_write(LOG_WARN, "%s has no kernel for %d of %d steps, the CPU runs them: %s", p->away->d->name, p->away->n_cpu, p->n_step, names);
+}
+
+void backend_half(struct backend_device *d, struct graph *g) {
+    for (int i = 0; i < g->n_node && g->half != DT_F32; i++) {
+        struct node *n = &g->node[i];
+        struct takes t = {0};
+        if (!d->b->supports(d->self, n, &t)) continue;
+        n->half_in = t.half_in, n->half_out = t.half_out;
+        n->half = t.rounds ? g->half : DT_F32;
+    }
 }
 
 int device_new(struct plan *p, struct err *e) {
@@ -74,6 +101,7 @@ int device_new(struct plan *p, struct err *e) {
         a->here[s] = takes(a, p->g, &p->g->node[p->step_node[s]]);
         if (!a->here[s]) a->n_cpu++;
     }
+    if (a->n_cpu) say_left(p);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/graph/op.h"
 #include "src/base/mem.h"
 
@@ -114,6 +115,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
     if (train && build_update(s, spec, e) < 0) goto fail;
     tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
+    if (spec->device) backend_half(spec->device, s->g);
     half_store(s->g, keep, LEN(keep));
     struct plan_options o = {.device = spec->device,
         .pool = spec->pool,

@@ -47,8 +47,33 @@ awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
     exit bad }'
 ok $? "losses within 1e-3 of the CPU: $(result gpu.json)"
 "$hone" --json --runs r3 --device cuda run train.lua gpu2.hone >gpu2.json 2>>err
-[ "$(result gpu.json)" = "$(result gpu2.json)" ] && cmp -s gpu.hone/model.safetensors gpu2.hone/model.safetensors; ok $? "the same bits twice"
-"$hone" --json predict gpu.hone 3.5,7,1 >p1 2>>err && "$hone" --json predict cpu.hone 3.5,7,1 >p2 2>>err; ok $? "what was trained there predicts here"
+[ "$(result gpu.json)" = "$(result gpu2.json)" ] && cmp -s gpu.hone gpu2.hone; ok $? "the same bits twice"
+cat >eval.lua <<'EOF'
+local d = hone.data{ "small.csv", y = "y", val = 40 }
+local r = hone.eval{ model = hone.load(arg[1]), data = d.val }
+hone.result{ acc = r.acc, loss = r.loss }
+EOF
+"$hone" --json run eval.lua gpu.hone >p1 2>>err && "$hone" --json --device cuda run eval.lua gpu.hone >p2 2>>err
+[ -n "$(result p1)" ] && [ "$(result p1 | cut -c1-24)" = "$(result p2 | cut -c1-24)" ]; ok $? "what was trained there is evaluated here as there: $(result p1)"
+cat >texts.jsonl <<'EOF'
+{"text":"the bus was late again and nobody said why","y":"bad"}
+{"text":"what a lovely morning walk","y":"good"}
+{"text":"lovely people and a warm room","y":"good"}
+{"text":"late, cold and no answer","y":"bad"}
+EOF
+cat >texts.lua <<'EOF'
+local m = require "hone.models"
+local d = hone.data{ "texts.jsonl", text = "text", y = "y", tokens = "words", vocab = 60, len = 8 }
+local net = m.bert{ input = d, vocab = 60, dim = 16, layers = 1, heads = 2, ffn = 32, positions = 8, classes = 2, dropout = 0.1 }
+local run = hone.train{ model = net, data = d, steps = 3, batch = 4, accum = 2, optim = optim.adamw{ lr = 3e-3 }, precision = arg[1], force_precision = true }
+hone.result{ loss = run:wait().loss }
+EOF
+for p in fp32 bf16; do
+    "$hone" --json --runs r5 run texts.lua $p >cpu.json 2>err && "$hone" --json --runs r6 --device cuda run texts.lua $p >gpu.json 2>>err
+    awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" -v tol=$([ $p = fp32 ] && echo 1e-5 || echo 2e-2) 'BEGIN {
+        split(a, x, ":"); split(b, y, ":"); d = x[2] - y[2]; exit !(x[2] > 0 && d < tol && d > -tol) }'
+    ok $? "an encoder in $p, with dropout and sums over micro-batches, as on the CPU: $(result cpu.json) $(result gpu.json)"
+done
 HONE_FAKE_CUDA=memory=66; export HONE_FAKE_CUDA
 cat >large.lua <<'EOF'
 local d = hone.data{ "small.csv", y = "y" }

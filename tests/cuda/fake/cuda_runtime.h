@@ -111,6 +111,11 @@ template <class T> inline T atomicAdd(T *p, T v) {
     *p = old + v;
     return old;
 }
+template <class T> inline T atomicMin(T *p, T v) {
+    T old = *p;
+    *p = v < old ? v : old;
+    return old;
+}
 using std::isfinite;
 #endif
 #endif
