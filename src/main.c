@@ -264,7 +264,7 @@ int main(int argc, char **argv) {
     if (a.o.help) status = print_usage();
     else if (a.o.version) status = print_version();
     else if (a.o.license) status = fputs(license, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-    else status = a.o.session ? session_main(&a) : dispatch(&a);
+    else status = a.o.session ? session_main(&a) : a.o.viewer ? viewer_main(&a) : dispatch(&a);
     status = flush_out(a.out, status);
     app_close(&a);
     opts_release(&a.o);

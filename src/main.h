@@ -19,10 +19,10 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 
 /* ---- main_opts.c: the option table ---- */
 struct opts {
     bool json, plain, quiet, help, version, license, deterministic;
-    bool session; /* hidden: be the session process */
+    bool session, viewer; /* hidden: be the session process, the one of hone watch */
     const char *runs; /* --runs or HONE_RUNS or "runs" */
     const char *idle; /* hidden, with --session: seconds without job and client after which it ends */
-    const char *ready; /* hidden, with --session: descriptor that gets the ready byte */
+    const char *ready; /* hidden: descriptor that gets the ready byte; with --viewer the client's socket */
     struct val *set; /* NAME=VALUE pairs of --set and of the options that are properties, in order */
     struct val *given; /* the same by option name, for commands that have an argument of that name */
     char **cmd; /* of -c */
@@ -83,6 +83,9 @@ int front_word(struct app *a, const char *word, int *status); /* stop, status, w
 /* ---- main_runs.c: runs of other processes, by their files; name NULL: the newest that lives, else the newest; the exit code ---- */
 int files_wait(struct app *a, const char *name);
 int files_follow(struct app *a, const char *name); /* the log as it grows, until the run ends */
+
+/* ---- main_watch.c: the process that draws for hone watch ---- */
+int viewer_main(struct app *a);
 
 /* ---- main_session.c: the session process ---- */
 int session_main(struct app *a);

@@ -11,6 +11,7 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/run/store.h"
 #include "src/session/client.h"
 #include "src/session/link.h"
 #include "src/session/socket.h"
@@ -97,6 +98,16 @@ static int after_attach(void *ctx, struct err *e) {
     return r;
 }
 
+static struct val *wishes_of(const struct app *a) {
+    static const char *const names[][2] = {{"color", "colors"}, {"glyphs", "glyphs"}, {"budget", "budget"}};
+    struct val *wishes = val_table();
+    for (size_t i = 0; i < LEN(names); i++) {
+        const struct val *v = val_get(a->o.given, names[i][0]);
+        if (v) val_set(wishes, names[i][1], val_copy(v));
+    }
+    return wishes;
+}
+
 static int dashboard(struct app *a, bool must_exist, const char *script, char *const *arg, size_t n_arg) {
     struct place p;
     struct err e = {0};
@@ -108,11 +119,7 @@ static int dashboard(struct app *a, bool must_exist, const char *script, char *c
         return fail(&e);
     }
     struct after x = {a, &p, real, arg, n_arg, false};
-    struct val *wishes = val_table();
-    const struct val *given = a->o.given, *color = val_get(given, "color"), *glyphs = val_get(given, "glyphs"), *budget = val_get(given, "budget");
-    if (color) val_set(wishes, "colors", val_copy(color));
-    if (glyphs) val_set(wishes, "glyphs", val_copy(glyphs));
-    if (budget) val_set(wishes, "budget", val_copy(budget));
+    struct val *wishes = wishes_of(a);
     if (place_open(&p, ".", !must_exist, &e) == 0) {
         struct client_then then = {after_attach, &x};
         if (must_exist || spawn_session(&p, extra, &started, &e) == 0) status = client_attach(&p, wishes, &then, &e);
@@ -126,7 +133,7 @@ static int dashboard(struct app *a, bool must_exist, const char *script, char *c
 
 /* ---- following events ---- */
 
-static int follow(struct app *a, const struct place *p, uint64_t since) {
+static int follow(struct app *a, const struct place *p, uint64_t since, const char *run) {
     struct link l;
     struct err e = {0};
     if (link_open(&l, p, "watcher", &e)) return fail(&e);
@@ -138,7 +145,8 @@ static int follow(struct app *a, const struct place *p, uint64_t since) {
     while (r == 0 && !plain_broken(view)) {
         struct val *v = link_next(&l, -1, signals_fd(), &e);
         if (!v) break;
-        plain_event(view, v);
+        const char *of = val_get_str(v, "run", NULL);
+        if (!run || !of || strcmp(of, run) == 0) plain_event(view, v);
         val_free(v);
     }
     bool broken = plain_broken(view);
@@ -149,13 +157,58 @@ static int follow(struct app *a, const struct place *p, uint64_t since) {
     return e.code ? fail(&e) : EXIT_DONE;
 }
 
-static int watch(struct app *a) {
+/* A run that nobody tells about any more is described from its files. */
+static int described(struct app *a, const char *run) {
+    char *dir = io_join(a->o.runs, run);
+    struct err e = {0};
+    struct val *v = store_name_ok(run) ? store_describe(dir, &e) : NULL;
+    free(dir);
+    if (!v) return fail((err_set(&e, "there is no run named \"%s\" in %s; hone ls lists them", run, a->o.runs), &e));
+    val_unset(v, "start");
+    val_unset(v, "reports");
+    line_print(a, "watch", v);
+    val_free(v);
+    return EXIT_DONE;
+}
+
+static bool run_known(const struct app *a, const char *run) {
+    char *dir = io_join(a->o.runs, run), *file = io_join(dir, "run.json");
+    bool known = store_name_ok(run) && io_exists(file);
+    free(dir);
+    free(file);
+    return known;
+}
+
+static bool any_run(const struct app *a) {
+    struct err e = {0};
+    struct val *names = store_list(a->o.runs, &e);
+    bool any = val_len(names) > 0;
+    val_free(names);
+    return any;
+}
+
+/* On a terminal a dashboard of its own process, else the session's events as lines. run: NULL: the newest. */
+static int watch(struct app *a, const char *run) {
     struct place p;
     struct err e = {0};
-    if (place_open(&p, ".", false, &e)) return fail(&e);
-    int r = follow(a, &p, 1);
-    place_close(&p);
-    return r;
+    bool there = place_open(&p, ".", false, &e) == 0, live = there && place_taken(&p);
+    int status = EXIT_FAILED;
+    if (run && !run_known(a, run) && !live) status = described(a, run); /* says that there is none */
+    else if (a->tty && (live || run || any_run(a))) {
+        const char *extra[] = {"--runs", a->o.runs, run, NULL};
+        struct val *wishes = wishes_of(a);
+        int sock = spawn_viewer(extra, &e);
+        status = sock < 0 ? fail(&e) : client_attach_to(sock, wishes, NULL, &e);
+        if (sock >= 0 && e.code) status = fail(&e);
+        val_free(wishes);
+    } else if (live) status = follow(a, &p, 1, run);
+    else if (run) status = described(a, run);
+    else {
+        if (there) err_set(&e, "no session is running for %s", p.folder);
+        status = fail(&e);
+    }
+    if (there) place_close(&p);
+    return status;
 }
 
 /* ---- commands on what runs ---- */
@@ -199,7 +252,7 @@ static int ask(struct app *a, const struct place *p, const struct cmd *c) {
     if (result && result->type != VAL_BOOL) line_print(a, c->kind.name, result);
     int code = strcmp(c->kind.name, "wait") == 0 ? code_of_state(result) : EXIT_DONE;
     val_free(result);
-    return then_follow ? follow(a, p, 0) : code;
+    return then_follow ? follow(a, p, 0, NULL) : code;
 }
 
 /* Words that mean the session's run. needs: without a session there is nothing they could do. */
@@ -207,7 +260,8 @@ static const struct {
     const char *name;
     bool needs;
 } session_words[] = {{"stop", true}, {"wait", true}, {"interrupt", true}, {"pause", true}, {"resume", true}, {"checkpoint", true}, {"undo", true},
-    {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false}, {"ls", false}, {"log", false}, {"screen", true}};
+    {"note", true}, {"clients", true}, {"shutdown", true}, {"set", false}, {"get", false}, {"jobs", false}, {"status", false}, {"ls", false}, {"log", false},
+    {"screen", true}};
 
 static int session_word(struct app *a, const char *word, bool needs, int *status) {
     struct place p;
@@ -257,7 +311,7 @@ int front_word(struct app *a, const char *word, int *status) {
     for (size_t i = 0; word && i < LEN(session_words); i++)
         if (strcmp(word, session_words[i].name) == 0) return session_word(a, word, session_words[i].needs, status);
     if (word && strcmp(word, "watch") == 0) {
-        *status = watch(a);
+        *status = watch(a, a->o.n_word > 1 ? a->o.word[1] : NULL);
         return 1;
     }
     return 0;

@@ -321,6 +321,7 @@ static const struct opt opt_rows[] = {
     {"--version", OPT_FLAG, FIELD(version), NULL, NULL, "version, kernels, libraries"},
     {"--license", OPT_FLAG, FIELD(license), NULL, NULL, "the licence"},
     {"--session", OPT_FLAG, FIELD(session), NULL, NULL, NULL},
+    {"--viewer", OPT_FLAG, FIELD(viewer), NULL, NULL, NULL},
     {"--idle", OPT_TEXT, FIELD(idle), NULL, "SECONDS", NULL},
     {"--ready", OPT_TEXT, FIELD(ready), NULL, "FD", NULL},
 };

@@ -96,13 +96,19 @@ static int help_keys_run(struct call *c, const void *args, struct err *e) {
 }
 static int prompt_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
+    if (hub_read_only(u->hub)) {
+        u->refused = true;
+        return 0;
+    }
     if (!u->prompt) return err_set(e, "There is no Lua prompt in this session.");
     u->drawer = u->drawer == 0 ? 8 : u->drawer == 8 ? -1 : u->drawer < 0 ? 1 : 0;
     return 0;
 }
 static int ask_run(struct call *c, const void *args, struct err *e) {
     BEGIN(pick_args);
-    if (a->what == 3) popup_open(u, POP_STOP);
+    bool acts = a->what == 0 || a->what == 1 || a->what == 3; /* lr, note, stop */
+    if (acts && hub_read_only(u->hub)) u->refused = true;
+    else if (a->what == 3) popup_open(u, POP_STOP);
     else popup_form(u, a->what == 0 ? FORM_LR : a->what == 1 ? FORM_NOTE : a->what == 2 ? FORM_FIND : FORM_FILTER, NULL);
     return 0;
 }
@@ -124,7 +130,9 @@ static ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_arg
 static ROW(palette, "Opens the list of everything", none_table, none_args);
 static ROW(help_keys, "Opens the list of keys", none_table, none_args);
 static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
-static ROW_EX(ask, "Opens the form for the learning rate, a note, a search, which metrics are shown, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
+static ROW_EX(
+    ask, "Opens the form for the learning rate, a note, a search, which metrics are shown, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
-    &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_next_cmd, NULL};
+    &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &palette_cmd,
+    &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_next_cmd, NULL};

@@ -31,7 +31,9 @@ const struct key_row *keys_find(const struct ui *u, const char *key) {
 }
 
 void keys_footer(const struct ui *u, struct buf *out) {
-    const char *text = views[u->screen]->footer, *p = strstr(text, "%s");
+    const char *text = views[u->screen]->footer, *p;
+    if (hub_read_only(u->hub) && u->screen == SCR_OVERVIEW) text = " ?help :find  2 charts  5 matrix  9 log  z zoom  f freeze  q leave   read-only";
+    p = strstr(text, "%s");
     if (!p) p = text + strlen(text);
     buf_add(out, text, (size_t)(p - text));
     if (*p) buf_addf(out, "%s%s", u->now.state == RUN_PAUSED ? "resume" : "pause", p + 2);

@@ -81,6 +81,7 @@ struct ui {
     int rows, cols;
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
+    bool refused; /* the last key would act, and this dashboard may only look: the footer says so */
     double drawn_t;
     uint64_t drawn_version;
     double working_since; /* > 0: a script runs and there is no run of it yet */

@@ -31,6 +31,11 @@ static bool is_movement(const char *name) {
 void ui_call(struct ui *u, struct call *c_take) {
     struct err e = {0};
     enum owner owner = c_take->cmd->owner;
+    if (hub_read_only(u->hub) && hub_acts(c_take->cmd, c_take->args)) {
+        u->refused = u->dirty = true;
+        call_free(c_take);
+        return;
+    }
     if (!is_movement(c_take->cmd->kind.name)) { /* the dashboard teaches the prompt */
         struct buf b = BUF_INIT;
         call_lua(c_take, &b);
@@ -141,8 +146,12 @@ static void header(struct ui *u, struct grid *g, const char *title) {
 
 static void footer(struct ui *u, struct grid *g) {
     struct buf b = BUF_INIT;
-    keys_footer(u, &b);
     int row = g->rows - 1;
+    if (u->refused) {
+        grid_textf(g, row, 0, g->cols, (struct style){INK_WARN, AT_REVERSE}, " %s ", hub_read_only(u->hub));
+        return;
+    }
+    keys_footer(u, &b);
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
     if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");
@@ -206,6 +215,7 @@ static void drawer_key(struct ui *u, const struct tkey *k) {
 void ui_key(struct ui *u, const struct tkey *k) {
     if (k->type == TKEY_REPLY || k->type == TKEY_MOUSE) return;
     u->dirty = u->acting = true;
+    u->refused = false;
     if (popup_key(u, k)) {
     } else if (u->drawer) {
         drawer_key(u, k);

@@ -104,6 +104,10 @@ int call_submit(struct call *c_take, struct queue *reply, void *ctx, struct err 
     struct call *c = c_take;
     struct hub *h = c->hub;
     const struct cmd *cmd = c->cmd;
+    if (h->read_only && hub_acts(cmd, c->args)) {
+        call_free(c);
+        return err_code(e, ERR_USAGE, "%s", h->read_only);
+    }
     if (reply && queue_reserve(reply) != 0) {
         call_free(c);
         return err_set(e, "%s: nobody takes the answers, so nothing more is asked", cmd->kind.name);

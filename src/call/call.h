@@ -44,6 +44,10 @@ void hub_set_keys(struct hub *h, const struct key *keys);
 const struct key *hub_keys(const struct hub *h); /* never NULL */
 void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
+/* Before other threads start: only what changes nothing, settings of this process and the dashboard's own commands go through; `why` is the answer to the rest. */
+void hub_set_read_only(struct hub *h, const char *why);
+const char *hub_read_only(const struct hub *h); /* that answer, or NULL */
+bool hub_acts(const struct cmd *cmd, const struct val *args); /* would be answered so; args may be NULL */
 void hub_add_resumer(struct hub *h); /* somebody here can resume a paused job: a session, a prompt, a hook on alerts */
 bool hub_can_resume(struct hub *h); /* false: a job that pauses by itself would wait for ever */
 const struct cmd *hub_find(const struct hub *h, const char *name);

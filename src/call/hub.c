@@ -7,6 +7,7 @@
 
 #include "src/base/mem.h"
 #include "src/call/private.h"
+#include "src/call/settings.h"
 
 enum { QUEUE_CAP = 256 };
 
@@ -74,6 +75,15 @@ const struct cmd *hub_cmd(const struct hub *h, size_t i) { return i < h->n_cmd ?
 struct queue *hub_queue(struct hub *h, enum owner o) {
     return &h->queue[o];
 }
+void hub_set_read_only(struct hub *h, const char *why) { h->read_only = why; }
+const char *hub_read_only(const struct hub *h) { return h->read_only; }
+
+bool hub_acts(const struct cmd *cmd, const struct val *args) {
+    if (cmd->flags & CMD_WATCHER || cmd->owner == OWNER_UI) return false;
+    const char *name = strcmp(cmd->kind.name, "set") == 0 ? val_get_str(args, "name", NULL) : NULL;
+    return !name || !args_find(&settings_kind, name);
+}
+
 void hub_absent(struct hub *h, enum owner o) { queue_close(&h->queue[o]); }
 
 const struct cmd *hub_find(const struct hub *h, const char *name) {

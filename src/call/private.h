@@ -34,6 +34,7 @@ struct hub {
     struct runs *runs;
     const struct catalog *catalogs;
     const struct key *keys;
+    const char *read_only; /* NULL: everything goes */
     /* with locks of their own */
     struct queue queue[OWNER_N];
     _Atomic bool quit, resumer;

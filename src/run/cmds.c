@@ -231,6 +231,20 @@ static int log_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
+/* ---- progress ---- */
+
+struct progress_args {
+    char *run;
+};
+
+static int progress_run(struct call *c, const void *args, struct err *e) {
+    const struct progress_args *a = args;
+    struct run *r = a->run ? runs_find(runs_of(c), a->run) : runs_current(runs_of(c));
+    if (a->run && !r) return err_set(e, "This session has no run named \"%s\"; hone ls lists those of the folder.", a->run);
+    call_result(c, r ? run_progress_told(r) : val_table());
+    return 0;
+}
+
 /* ---- series, result ---- */
 
 struct series_args {
@@ -304,6 +318,8 @@ static const struct arg ls_table[] = {{"run", "only this one", NULL, NULL, ARG_S
     {"names", "only the names", NULL, "false", ARG_BOOL, offsetof(struct ls_args, names)}, {0}};
 static const struct arg log_table[] = {{"run", "the newest without it", NULL, NULL, ARG_STR, offsetof(struct log_args, run), ARG_POSITIONAL, .source = SRC_RUN},
     {"n", "how many lines from the end", "lines", "50", ARG_INT, offsetof(struct log_args, n), 0, 0, 1, 100000}, {0}};
+static const struct arg progress_table[] = {
+    {"run", "the current one without it", NULL, NULL, ARG_STR, offsetof(struct progress_args, run), ARG_POSITIONAL, .source = SRC_RUN}, {0}};
 static const struct arg series_table[] = {
     {"run", "the run; the current one without it", NULL, NULL, ARG_HANDLE, offsetof(struct series_args, run), ARG_POSITIONAL, .source = SRC_RUN},
     {"name", "name of a metric", NULL, NULL, ARG_STR, offsetof(struct series_args, name), ARG_POSITIONAL | ARG_REQUIRED, .source = SRC_METRIC},
@@ -330,5 +346,9 @@ static const struct cmd cmd_result = {
     {"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY,
     CMD_WHILE_RUNNING, result_run, NULL};
 
-const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_series, &cmd_result, &cmd_export, &cmd_bundle, &cmd_import, &cmd_diff,
-    &cmd_curves, &cmd_report, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, NULL};
+static const struct cmd cmd_progress = {{"progress", "How far a run of this session is: phase, step, epoch, seconds left", "print(hone.progress{}.eta)",
+                                            progress_table, sizeof(struct progress_args)},
+    OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, progress_run, NULL};
+
+const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_progress, &cmd_series, &cmd_result, &cmd_export, &cmd_bundle, &cmd_import,
+    &cmd_diff, &cmd_curves, &cmd_report, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, NULL};

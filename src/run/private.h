@@ -56,6 +56,11 @@ struct run {
     bool code_known;
     uint64_t version;
     struct store st;
+    /* of a copy of a run that lives elsewhere (mirror.c) */
+    bool mirror;
+    char *folder; /* its files, read only */
+    int64_t read_to, meta_size; /* bytes of metrics.bin taken; run.json as last read */
+    double meta_time, eta_told, eta_at; /* eta_told: seconds left at eta_at, < 0: unknown */
 };
 
 struct runs {
@@ -89,6 +94,9 @@ void event_put(struct runs *rs, struct val *ev_take);
 void runs_tell(struct runs *rs); /* wakes watchers */
 double run_clock(const struct run *r); /* seconds since its start; stops at the end */
 double run_eta(const struct run *r);
+double run_busy(const struct run *r); /* seconds of it outside pauses */
+int run_series_id(struct run *r, const char *name, int guess); /* made if need be; -1: there are too many */
+void run_join(struct runs *rs, struct run *r); /* makes it one of them */
 void store_dirty(struct runs *rs); /* wakes the writer */
 void store_row(struct run *r, int64_t step, double t, double epoch, const int *ids, const double *values, size_t n);
 void store_log(struct run *r, double t, const char *level, const char *text);
@@ -97,6 +105,7 @@ struct val *run_meta(struct run *r); /* what run.json holds */
 void run_event_seen(struct run *r, const char *event, int64_t step, const struct val *ev, double t); /* what the record itself keeps of an event */
 
 /* Without the lock. */
+struct run *run_blank(struct runs *rs); /* nameless, of none */
 void store_open(struct run *r, const char *prefix); /* makes the folder and names the run */
 void store_close(struct run *r);
 int store_start(struct runs *rs); /* the writer thread */

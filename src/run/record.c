@@ -48,6 +48,7 @@ void runs_free(struct runs *rs) {
         val_free(r->reported);
         val_free(r->result);
         val_free(r->code);
+        free(r->folder);
         free(r);
     }
     for (int i = 0; i < EVENT_RING; i++) val_free(rs->event[i]);
@@ -115,15 +116,14 @@ static void prefix_clean(char *out, size_t size, const char *prefix) {
     if (!n) copy_text(out, size, "run");
 }
 
-struct run *run_new(struct runs *rs, const char *prefix) {
-    char clean[48];
-    prefix_clean(clean, sizeof clean, prefix);
+struct run *run_blank(struct runs *rs) {
     struct run *r = X_NEW(struct run, 1);
     r->rs = rs;
     r->exit_code = -1;
     r->log_every = 10;
     r->logged_t = -1;
     r->logged = -1;
+    r->eta_told = -1;
     r->reports = val_table();
     r->reported = val_table();
     for (int a = 0; a < RUN_AXES; a++) r->axis[a] = series_new("");
@@ -132,6 +132,23 @@ struct run *run_new(struct runs *rs, const char *prefix) {
     clock_gettime(CLOCK_REALTIME, &ts);
     r->created = (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
     r->t0 = r->phase_t0 = r->busy0 = rs->now();
+    return r;
+}
+
+void run_join(struct runs *rs, struct run *r) {
+    if (rs->n == rs->cap) {
+        rs->cap = rs->cap ? rs->cap * 2 : 16;
+        rs->run = X_GROW(rs->run, struct run *, rs->cap);
+    }
+    rs->run[rs->n++] = r;
+    r->version++;
+    runs_tell(rs);
+}
+
+struct run *run_new(struct runs *rs, const char *prefix) {
+    char clean[48];
+    prefix_clean(clean, sizeof clean, prefix);
+    struct run *r = run_blank(rs);
     store_open(r, clean);
     pthread_mutex_lock(&rs->lock);
     if (!r->name[0]) {
@@ -143,13 +160,7 @@ struct run *run_new(struct runs *rs, const char *prefix) {
         }
         snprintf(r->name, sizeof r->name, "%s-%d", clean, k);
     }
-    if (rs->n == rs->cap) {
-        rs->cap = rs->cap ? rs->cap * 2 : 16;
-        rs->run = X_GROW(rs->run, struct run *, rs->cap);
-    }
-    rs->run[rs->n++] = r;
-    r->version++;
-    runs_tell(rs);
+    run_join(rs, r);
     pthread_mutex_unlock(&rs->lock);
     return r;
 }
@@ -159,7 +170,7 @@ const char *run_dir(const struct run *r) { return r->st.dir; }
 
 double run_clock(const struct run *r) { return (r->ended ? r->t_end : r->rs->now()) - r->t0; }
 
-static double run_busy(const struct run *r) { return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : r->rs->now() - r->busy0); }
+double run_busy(const struct run *r) { return r->busy + (r->state == RUN_PAUSED || r->ended ? 0 : r->rs->now() - r->busy0); }
 
 void run_info(struct run *r, struct val *start_take) {
     pthread_mutex_lock(&r->rs->lock);
@@ -228,6 +239,10 @@ static void rate_add(struct run *r) {
 /* From the speed of the last half of the run; pauses do not count. Falls back to the phase's own progress. */
 double run_eta(const struct run *r) {
     if (r->ended) return r->state == RUN_DONE ? 0 : -1;
+    if (r->mirror) {
+        double left = r->eta_told - (r->rs->now() - r->eta_at);
+        return r->eta_told < 0 ? -1 : left < 0 ? 0 : left;
+    }
     if (r->steps > 0 && r->n_rate > 1) {
         double busy = run_busy(r);
         int i = r->n_rate / 2;
@@ -255,7 +270,7 @@ void run_progress(struct run *r, int64_t done, int64_t total, int64_t step, int6
     pthread_mutex_unlock(&r->rs->lock);
 }
 
-static int series_id(struct run *r, const char *name, int guess) {
+int run_series_id(struct run *r, const char *name, int guess) {
     if (guess >= 0 && guess < r->n_series && strcmp(series_name(r->series[guess]), name) == 0) return guess;
     for (int i = 0; i < r->n_series; i++)
         if (strncmp(series_name(r->series[i]), name, 31) == 0) return i;
@@ -269,7 +284,7 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
     if (n > RUN_MAX_METRICS) n = RUN_MAX_METRICS;
     pthread_mutex_lock(&r->rs->lock);
     for (size_t i = 0; i < n; i++) {
-        ids[i] = series_id(r, names[i], (int)i);
+        ids[i] = run_series_id(r, names[i], (int)i);
         if (ids[i] >= 0) series_add(r->series[ids[i]], step, values[i]);
     }
     if (step > r->step) r->step = step;
@@ -312,7 +327,7 @@ static void event_numbers(struct run *r, const char *split, int64_t step, const 
         if (split && strcmp(name, "loss") && strcmp(name, "acc") && strcmp(name, "f1_macro") && strcmp(name, "r2") && strcmp(name, "rmse")) continue;
         if (split) snprintf(full, sizeof full, "%.8s_%.24s", split, name);
         else snprintf(full, sizeof full, "%.31s", name);
-        int id = series_id(r, full, -1);
+        int id = run_series_id(r, full, -1);
         int64_t last = -1;
         if (id >= 0) series_last(r->series[id], &last);
         if (id < 0 || last >= step) continue;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "src/base/buf.h"
+#include "src/base/err.h"
 #include "src/base/val.h"
 
 enum run_state {
@@ -120,5 +121,15 @@ uint64_t runs_events(struct runs *rs, uint64_t since, void (*fn)(void *ctx, uint
 uint64_t runs_next_event(struct runs *rs);
 /* Waits until everything said so far was handed to the files (at most timeout seconds); not for the engine thread. True: done. */
 bool runs_flush(struct runs *rs, double timeout);
+
+/* ---- copies of runs that live elsewhere (mirror.c): filled from a session's socket, from a run's files, or both ---- */
+struct run *run_mirror(struct runs *rs, const char *name); /* the one of that name, else a new one that keeps nothing on disk */
+/* From its folder under runs_dir: what was asked, state, reports, series, log. Again later: only what is new. live: its session tells state and progress. 1: there
+ * was news, 0: none, -1: no such run. */
+int run_fill(struct run *r, bool live, struct err *e);
+void runs_take(struct runs *rs, const struct val *event); /* an event of the other process as it came over the socket */
+bool run_start_known(struct run *r); /* its start event or run.json was seen */
+struct val *run_progress_told(struct run *r); /* what the command `progress` answers */
+void run_follow(struct run *r, const struct val *told); /* takes that answer */
 
 #endif

@@ -364,11 +364,15 @@ static void print_last(const struct client *c) {
 }
 
 int client_attach(const struct place *p, const struct val *wishes, const struct client_then *then, struct err *e) {
+    int sock = place_connect(p, e);
+    return sock < 0 ? 1 : client_attach_to(sock, wishes, then, e);
+}
+
+int client_attach_to(int sock, const struct val *wishes, const struct client_then *then, struct err *e) {
     static struct client c;
     memset(&c, 0, sizeof c);
     c.then = then;
-    c.sock = place_connect(p, e);
-    if (c.sock < 0) return 1;
+    c.sock = sock;
     if (open_terminal(&c, e)) {
         close(c.sock);
         return 1;

@@ -14,6 +14,8 @@ struct client_then {
 /* Attaches the terminal on descriptors 0 and 1 to the session and stays until detached. wishes: {colors, glyphs, budget}. Returns
  * the exit code; *e is set when the dashboard could not be shown or the session died. */
 int client_attach(const struct place *p, const struct val *wishes, const struct client_then *then, struct err *e);
+/* The same over a connection that is there already; it is closed at the end. */
+int client_attach_to(int sock, const struct val *wishes, const struct client_then *then, struct err *e);
 /* One write of a prepared string and the line settings back; async-signal-safe, nothing if no terminal is held. */
 void client_restore_now(void);
 /* `hone reset`: restores modes and sane line settings of the terminal on descriptor 0 or 1. */

@@ -34,6 +34,9 @@ static const struct arg demo_args[] = {{"name", "fashion, intents, article, cred
 static const struct arg run_args[] = {{"script", "the Lua file of the experiment", NULL, NULL, ARG_PATH, offsetof(struct word_args, name),
                                           ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
     {"args", "what the script sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {NULL}};
+static const struct arg watch_args[] = {{"run", "its name; without it the session's run, else the newest of the folder", NULL, NULL, ARG_STR,
+                                            offsetof(struct word_args, name), ARG_POSITIONAL, .source = SRC_RUN},
+    {NULL}};
 static const struct cmd cmd_demo = {{"demo", "a built-in example on real data: on a terminal with the dashboard, elsewhere in lines",
                                         "-- in a shell: hone demo fashion", demo_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
@@ -43,7 +46,9 @@ static const struct cmd cmd_run = {{"run", "runs an experiment script: on a term
 static const struct cmd cmd_attach = {{"attach", "the dashboard of this folder's session, on this terminal", "-- in a shell: hone attach", NULL, 0}, OWNER_ANY,
     CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_watch = {
-    {"watch", "follow the session's events, read only", "-- in a shell: hone watch", NULL, 0}, OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
+    {"watch", "look at a run, read only: on a terminal the dashboard's screens in a process of their own, elsewhere its events as lines",
+        "-- in a shell: hone watch", watch_args, sizeof(struct word_args)},
+    OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_reset = {{"reset", "mend a terminal that a killed program left in disorder", "-- in a shell: hone reset", NULL, 0}, OWNER_ANY,
     CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_clients = {{"clients", "who is connected to this session", "hone.clients{}", NULL, 0}, OWNER_UI, CMD_WATCHER, run_clients, NULL};

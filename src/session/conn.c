@@ -27,6 +27,14 @@ struct ask {
     struct val *id;
 };
 
+void conn_add(struct server *s, struct conn *c, int fd) {
+    memset(c, 0, sizeof *c);
+    c->fd = fd;
+    c->serial = ++s->serial;
+    c->passed = c->tty = -1;
+    c->since = s->now;
+}
+
 void conn_accept(struct server *s) {
     for (;;) {
         int fd = accept4(s->cfg->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -40,11 +48,7 @@ void conn_accept(struct server *s) {
             close(fd);
             continue;
         }
-        memset(c, 0, sizeof *c);
-        c->fd = fd;
-        c->serial = ++s->serial;
-        c->passed = c->tty = -1;
-        c->since = s->now;
+        conn_add(s, c, fd);
     }
 }
 

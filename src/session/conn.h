@@ -39,10 +39,13 @@ struct server {
     int watch; /* eventfd of the run record */
     bool watching, started, ending, preempt;
     double now, quiet_since, watch_after, end_by, started_at;
+    int feed_fd;
+    double feed_at; /* when the feed wants to be called */
     struct buf frame, line; /* reused */
 };
 
 void conn_accept(struct server *s);
+void conn_add(struct server *s, struct conn *c, int fd); /* into a free slot */
 void conn_readable(struct server *s, struct conn *c);
 void conn_flush(struct server *s, struct conn *c);
 void conn_close(struct server *s, struct conn *c); /* the client is gone or dropped */

@@ -67,6 +67,21 @@ static struct val *take_line(struct link *l, struct err *e) {
     return v;
 }
 
+struct val *link_take(struct link *l, bool *gone) {
+    struct err bad = {0};
+    struct val *v;
+    *gone = false;
+    while (!(v = take_line(l, &bad)) && !bad.code) {
+        char piece[16384];
+        ssize_t n = recv(l->fd, piece, sizeof piece, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return NULL;
+        if (n <= 0 || l->in.len > WIRE_DOWN_MAX) bad.code = ERR_FAIL;
+        else buf_add(&l->in, piece, (size_t)n);
+    }
+    *gone = !v;
+    return v;
+}
+
 struct val *link_next(struct link *l, double timeout_s, int stop_fd, struct err *e) {
     double end = clock_now() + timeout_s;
     for (;;) {

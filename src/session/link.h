@@ -21,6 +21,8 @@ void link_close(struct link *l);
 int link_send(struct link *l, const char *cmd, struct val *args_take, struct err *e); /* the request's id, or -1 */
 /* Sends and waits for the answer; timeout_s < 0: for ever. stop_fd readable (or -1): gives up with ERR_STOPPED. *result may be NULL. */
 int link_call(struct link *l, const char *cmd, struct val *args_take, double timeout_s, int stop_fd, struct val **result, struct err *e);
+/* A line that is there, without waiting; NULL: none yet, or with *gone: there will be none. */
+struct val *link_take(struct link *l, bool *gone);
 /* Next JSON line; NULL with *e: session gone, time over (ERR_FAIL), stop_fd readable (ERR_STOPPED). */
 struct val *link_next(struct link *l, double timeout_s, int stop_fd, struct err *e);
 

@@ -136,7 +136,7 @@ static bool idle_over(struct server *s) {
 
 /* ---- poll ---- */
 
-enum { SLOT_LISTEN, SLOT_SIGNAL, SLOT_CAPTURED, SLOT_REPLIES, SLOT_UI, SLOT_NEWS, SLOT_CONN };
+enum { SLOT_LISTEN, SLOT_SIGNAL, SLOT_CAPTURED, SLOT_REPLIES, SLOT_UI, SLOT_NEWS, SLOT_FEED, SLOT_CONN };
 
 static void add_ms(int *timeout, double seconds) {
     int ms = seconds <= 0 ? 0 : seconds > 3600 ? 3600000 : (int)(seconds * 1000) + 1;
@@ -151,6 +151,7 @@ static int turn_timeout(struct server *s) {
         int ui = s->cfg->ui->timeout(s->cfg->ui->ctx);
         if (ui >= 0) add_ms(&timeout, ui / 1000.0);
     }
+    if (s->cfg->feed) add_ms(&timeout, s->feed_at - s->now);
     if (s->watching && s->now < s->watch_after) add_ms(&timeout, s->watch_after - s->now);
     bool clients = false;
     for (size_t i = 0; i < WIRE_CLIENTS; i++) {
@@ -169,6 +170,7 @@ static void turn_poll(struct server *s, struct pollfd *p, int timeout) {
     p[SLOT_REPLIES] = (struct pollfd){s->replies.wake_fd, POLLIN, 0};
     p[SLOT_UI] = (struct pollfd){hub_queue(g->hub, OWNER_UI)->wake_fd, POLLIN, 0};
     p[SLOT_NEWS] = (struct pollfd){s->watching && s->now >= s->watch_after ? s->watch : -1, POLLIN, 0};
+    p[SLOT_FEED] = (struct pollfd){s->feed_fd, POLLIN, 0};
     for (size_t i = 0; i < WIRE_CLIENTS; i++) {
         struct conn *c = &s->conn[i];
         short ev = POLLIN;
@@ -190,6 +192,7 @@ static void turn_serve(struct server *s, const struct pollfd *p) {
     for (size_t i = 0; i < WIRE_CLIENTS; i++)
         if (s->conn[i].fd >= 0 && s->conn[i].fd == p[SLOT_CONN + i].fd && (p[SLOT_CONN + i].revents & ~POLLOUT)) conn_readable(s, &s->conn[i]);
     if (p[SLOT_LISTEN].revents) conn_accept(s);
+    if (s->cfg->feed && (p[SLOT_FEED].revents || s->now >= s->feed_at)) s->feed_at = s->now + s->cfg->feed(s->cfg->feed_ctx, &s->feed_fd);
     hub_serve(s->cfg->hub, OWNER_UI, 0);
     while ((c = queue_get(&s->replies, 0)) != NULL) conn_reply(s, c);
     if (!s->started && s->now - s->started_at >= start_after_s) server_start(s);
@@ -230,6 +233,8 @@ int server_run(const struct server_config *cfg) {
     s.watch = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s.watch < 0 || queue_init(&s.replies, WIRE_CLIENTS * 32)) return SERVER_FAILED;
     s.now = s.quiet_since = s.started_at = clock_now();
+    s.feed_fd = cfg->viewer ? cfg->feed_fd : -1;
+    if (cfg->viewer) conn_add(&s, &s.conn[0], cfg->client_fd);
     the_server = &s;
     while (turn(&s)) continue;
     int code = s.preempt ? SERVER_PREEMPTED : SERVER_ENDED;

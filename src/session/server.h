@@ -22,6 +22,11 @@ struct server_config {
     int (*start)(void *ctx, struct err *e); /* engine and script threads: called after the first frame, or when first needed */
     void *start_ctx;
     double idle_s; /* ends after that long without job and client */
+    /* hone watch: the only client comes with the start, and the record is filled from elsewhere */
+    bool viewer;
+    int client_fd, feed_fd; /* a viewer's; feed_fd may change, -1: nothing to wait for */
+    double (*feed)(void *ctx, int *feed_fd); /* called when feed_fd is readable and when its time has come: seconds until it wants to be called again */
+    void *feed_ctx;
     const char *version;
 };
 enum { SERVER_ENDED = 0, SERVER_FAILED = 1, SERVER_PREEMPTED = 75 };

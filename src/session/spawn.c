@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "src/base/thread.h"
@@ -38,13 +39,13 @@ static int wait_ready(int fd, struct err *e) {
     return err_set(e, "the session could not start: %s", n ? text : "it ended without a word");
 }
 
-static int spawn(const char *const *extra, int ready, struct err *e) {
-    char fd_text[16], exe[4096];
-    const char *argv[32] = {"hone", "--session", "--ready", fd_text};
+/* This program again with `word`, then descriptor 3, which is `fd` here, then `extra`. */
+static int spawn(const char *word, const char *const *extra, int fd, struct err *e) {
+    char exe[4096];
+    const char *argv[32] = {"hone", word, "--ready", "3"};
     size_t n = 4;
     for (; extra && *extra && n + 1 < LEN(argv); extra++) argv[n++] = *extra;
     argv[n] = NULL;
-    snprintf(fd_text, sizeof fd_text, "%d", 3);
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (len <= 0) return err_sys(e, "find", "this program (/proc/self/exe)");
     exe[len] = 0;
@@ -59,7 +60,7 @@ static int spawn(const char *const *extra, int ready, struct err *e) {
     posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, ready, 3);
+    posix_spawn_file_actions_adddup2(&fa, fd, 3);
     posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigdefault(&at, &all);
     posix_spawnattr_setsigmask(&at, &none);
@@ -68,6 +69,23 @@ static int spawn(const char *const *extra, int ready, struct err *e) {
     posix_spawnattr_destroy(&at);
     if (r) return err_set(e, "cannot start %s: %s", exe, strerror(r));
     return 0;
+}
+
+static int not_3(int fd) { /* dup2 onto itself would keep close-on-exec */
+    int other = fd == 3 ? fcntl(3, F_DUPFD_CLOEXEC, 10) : fd;
+    if (fd == 3) close(3);
+    return other;
+}
+
+int spawn_viewer(const char *const *extra, struct err *e) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return err_sys(e, "make", "a pair of sockets");
+    pair[1] = not_3(pair[1]);
+    int r = spawn("--viewer", extra, pair[1], e);
+    close(pair[1]);
+    if (r == 0) return pair[0];
+    close(pair[0]);
+    return -1;
 }
 
 int spawn_session(const struct place *p, const char *const *extra, int *started, struct err *e) {
@@ -84,11 +102,8 @@ int spawn_session(const struct place *p, const char *const *extra, int *started,
         clock_sleep(0.1);
     }
     if (pipe2(ready, O_CLOEXEC) != 0) return err_sys(e, "make", "a pipe");
-    if (ready[1] == 3) { /* dup2 onto itself would keep close-on-exec */
-        ready[1] = fcntl(3, F_DUPFD_CLOEXEC, 10);
-        close(3);
-    }
-    int r = spawn(extra, ready[1], e);
+    ready[1] = not_3(ready[1]);
+    int r = spawn("--session", extra, ready[1], e);
     close(ready[1]);
     if (r == 0) r = wait_ready(ready[0], e);
     close(ready[0]);

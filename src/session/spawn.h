@@ -9,4 +9,7 @@
  * *started: whether it was started now. */
 int spawn_session(const struct place *p, const char *const *extra, int *started, struct err *e);
 
+/* The viewer process of `hone watch`: this program with --viewer and `extra`. The client's end of its connection, or -1. */
+int spawn_viewer(const char *const *extra, struct err *e);
+
 #endif
