@@ -310,6 +310,14 @@ int front_word(struct app *a, const char *word, int *status) {
     if (word && files_word(a, word, status)) return 1;
     for (size_t i = 0; word && i < LEN(session_words); i++)
         if (strcmp(word, session_words[i].name) == 0) return session_word(a, word, session_words[i].needs, status);
+    if (word && strcmp(word, "sessions") == 0) { /* asked from here: no engine is needed for it */
+        struct err e = {0};
+        struct val *list = link_sessions(&e);
+        if (list) line_print(a, "sessions", list);
+        *status = list ? EXIT_DONE : fail(&e);
+        val_free(list);
+        return 1;
+    }
     if (word && strcmp(word, "watch") == 0) {
         *status = watch(a, a->o.n_word > 1 ? a->o.word[1] : NULL);
         return 1;

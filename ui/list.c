@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/base/mem.h"
 #include "src/call/settings.h"
@@ -69,11 +70,39 @@ static bool needs_args(const struct cmd *c) {
     return false;
 }
 
+/* The user's other sessions: asked for when the palette opens, there a moment later. */
+static void sessions_came(struct ui *u, void *ctx, const struct call *c) {
+    (void)ctx;
+    if (c->status != 0) return;
+    val_free(u->sessions);
+    u->sessions = val_copy(c->result);
+    if (u->popup == POP_PALETTE) list_fill(u);
+}
+
+void list_ask(struct ui *u) {
+    if (hub_find(u->hub, "sessions") && hub_find(u->hub, "switch")) ui_ask(u, "sessions", NULL, sessions_came, NULL);
+}
+
+static void session_items(struct ui *u) {
+    for (size_t i = 0; i < val_len(u->sessions); i++) {
+        const struct val *v = val_at(u->sessions, i);
+        const char *folder = val_get_str(v, "folder", "");
+        char label[96], detail[96], command[32];
+        size_t len = strlen(folder);
+        if (val_get_int(v, "pid", 0) == getpid()) continue;
+        snprintf(label, sizeof label, "session %s%.80s", len > 80 ? ".." : "", len > 80 ? folder + len - 78 : folder);
+        snprintf(
+            detail, sizeof detail, "%.40s %.20s step %lld", val_get_str(v, "run", "no run"), val_get_str(v, "state", ""), (long long)val_get_int(v, "step", 0));
+        snprintf(command, sizeof command, "@%zu", i);
+        add(u, label, detail, command);
+    }
+}
+
 void list_fill(struct ui *u) {
     size_t keys = 0, settings = 0;
     while (key_rows()[keys].keys) keys++;
     while (settings_kind.args[settings].name) settings++;
-    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + 8);
+    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + val_len(u->sessions) + 8);
     u->n_item = 0;
     if (u->popup == POP_STOP) {
         add(u, "after this epoch, then finish", "", "stop after=epoch");
@@ -84,6 +113,7 @@ void list_fill(struct ui *u) {
     }
     key_items(u);
     int shown = u->n_item;
+    if (u->popup == POP_PALETTE) session_items(u);
     for (size_t i = 0; i < hub_count(u->hub) && u->popup == POP_PALETTE; i++) {
         const struct cmd *c = hub_cmd(u->hub, i);
         char command[64];
@@ -105,6 +135,15 @@ void list_fill(struct ui *u) {
         add(u, label, settings_kind.args[i].help ? settings_kind.args[i].help : "", command);
     }
     if (u->n_item && u->field.len) qsort(u->item, (size_t)u->n_item, sizeof *u->item, by_score);
+}
+
+static void switch_to(struct ui *u, const char *folder) {
+    struct err e = {0};
+    struct val *t = val_table();
+    val_set_str(t, "folder", folder);
+    struct call *c = call_new(u->hub, "switch", t, BY_PALETTE, &e);
+    if (c) ui_call(u, c);
+    else log_add(u, INK_BAD, "%s", e.text);
 }
 
 static void run_lua(struct ui *u, const char *text) {
@@ -143,6 +182,9 @@ void list_run(struct ui *u) {
         memset(&u->main_range, 0, sizeof u->main_range);
         ui_open_screen(u, SCR_METRICS);
         u->zoom = true;
+    } else if (it.command[0] == '@') {
+        const struct val *v = val_at(u->sessions, (size_t)atoi(it.command + 1));
+        switch_to(u, val_get_str(v, "folder", ""));
     } else if (it.command[0] == '!') {
         popup_form(u, FORM_SET, it.command + 1);
     } else if (it.command[0] == '?') { /* wants arguments: back with its name in the field */

@@ -78,6 +78,7 @@ void popup_open(struct ui *u, enum popup p) {
     u->item_sel = u->item_top = 0;
     u->form_sure = false;
     field_set(&u->field, "");
+    if (p == POP_PALETTE) list_ask(u);
     if (p == POP_PALETTE || p == POP_HELP || p == POP_STOP) list_fill(u);
     if (p == POP_STOP) u->item_sel = u->n_item - 1; /* cancel */
 }

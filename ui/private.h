@@ -135,6 +135,7 @@ struct ui {
     struct field field;
     char form_title[96], form_info[160], form_name[64], confirm[160], confirm_lua[200];
     bool form_sure;
+    struct val *sessions; /* of this user, as last told; NULL: not asked yet */
     struct item *item;
     int n_item, item_sel, item_top;
     int drawer; /* lines of the prompt; 0: closed, -1: all */
@@ -164,6 +165,7 @@ void popup_paste(struct ui *u, const char *text, size_t n);
 void drawer_draw(struct ui *u, struct grid *g);
 /* list.c: what the palette and help offer */
 void list_fill(struct ui *u);
+void list_ask(struct ui *u); /* what others have to be asked for */
 void list_run(struct ui *u);
 /* keys.c */
 const struct key_row *key_rows(void); /* all of them, ended by a row without keys */

@@ -447,6 +447,7 @@ void ui_free(struct ui *u) {
     grid_release(&u->next);
     for (int i = 0; i < LOG_LINES; i++) free(u->log[i].text);
     free(u->item);
+    val_free(u->sessions);
     chart_free(u);
     val_free(u->start);
     val_free(u->eval);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "src/base/json.h"
+#include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/session/wire.h"
@@ -37,6 +38,8 @@ struct client {
     bool told; /* it sent its end */
     const struct client_then *then; /* or NULL: done */
     struct err err; /* of it */
+    const struct val *wishes;
+    char *other; /* folder whose session is wanted instead, or NULL */
 };
 
 /* For handlers: what restores the terminal. Written before they are installed. */
@@ -113,7 +116,8 @@ static void window_size(int *rows, int *cols) {
 
 /* ---- attaching ---- */
 
-static int send_attach(struct client *c, const struct val *wishes, struct err *e) {
+static int send_attach(struct client *c, struct err *e) {
+    const struct val *wishes = c->wishes;
     struct buf b = BUF_INIT;
     struct val *o = val_table(), *a = val_table();
     char hex[2 * sizeof modes + 1];
@@ -201,6 +205,9 @@ static void take_frames(struct client *c) {
             buf_add(&c->frame, data, n);
             c->frame_at = 0;
             c->frame_open = true;
+        } else if (type == WIRE_SWITCH) {
+            free(c->other);
+            c->other = mem_strn(data, n);
         } else if (type == WIRE_END && n >= 1) {
             c->code = (unsigned char)data[0];
             buf_add(&c->last, data + 1, n - 1);
@@ -298,23 +305,6 @@ static void take_signals(struct client *c) {
     }
 }
 
-static void client_loop(struct client *c) {
-    take_frames(c);
-    while (!c->over) {
-        bool writes = c->frame_open;
-        struct pollfd p[4] = {{wake[0], POLLIN, 0}, {c->send.len < WIRE_UP_MAX ? 0 : -1, POLLIN, 0},
-            {c->sock, (short)(POLLIN | (c->send.len ? POLLOUT : 0)), 0}, {writes ? c->out : -1, POLLOUT, 0}};
-        if (poll(p, LEN(p), -1) < 0 && errno != EINTR) break;
-        if (p[0].revents) take_signals(c);
-        if (p[1].revents & POLLIN) read_keys(c);
-        else if (p[1].revents) c->lost = c->over = true; /* a hung-up terminal polls for ever */
-        if (p[2].revents & (POLLIN | POLLHUP | POLLERR)) read_socket(c);
-        if (p[3].revents & (POLLERR | POLLHUP)) c->lost = c->over = true;
-        if (c->frame_open && !c->lost) write_frame(c);
-        send_some(c);
-    }
-}
-
 /* Ours ended the dashboard: says so, and takes the last screen's text that comes back. */
 static void say_detach(struct client *c) {
     double end = clock_now() + 0.5;
@@ -329,6 +319,50 @@ static void say_detach(struct client *c) {
         if (p.revents & POLLIN) read_socket(c);
         c->frame_open = false;
         if (!c->over) take_frames(c);
+    }
+}
+
+/* To another session, with the terminal as it is. It is found and checked like any; if that fails the old one keeps us and is told why. */
+static void go_over(struct client *c) {
+    struct place p;
+    struct err e = {0};
+    int sock = place_open(&p, c->other, false, &e) == 0 ? place_connect(&p, &e) : -1;
+    place_close(&p);
+    free(c->other);
+    c->other = NULL;
+    if (sock < 0) {
+        wire_put(&c->send, WIRE_NOTE, e.text, strlen(e.text));
+        return;
+    }
+    say_detach(c);
+    close(c->sock);
+    c->sock = sock;
+    c->over = c->told = c->frame_open = false;
+    buf_clear(&c->in);
+    buf_clear(&c->send);
+    buf_clear(&c->last);
+    if (send_attach(c, &c->err) || take_reply(c, &c->err)) c->over = true;
+    else take_frames(c);
+}
+
+static void client_loop(struct client *c) {
+    take_frames(c);
+    while (!c->over) {
+        if (c->other && !c->frame_open) {
+            go_over(c);
+            continue;
+        }
+        bool writes = c->frame_open;
+        struct pollfd p[4] = {{wake[0], POLLIN, 0}, {c->send.len < WIRE_UP_MAX ? 0 : -1, POLLIN, 0},
+            {c->sock, (short)(POLLIN | (c->send.len ? POLLOUT : 0)), 0}, {writes ? c->out : -1, POLLOUT, 0}};
+        if (poll(p, LEN(p), -1) < 0 && errno != EINTR) break;
+        if (p[0].revents) take_signals(c);
+        if (p[1].revents & POLLIN) read_keys(c);
+        else if (p[1].revents) c->lost = c->over = true; /* a hung-up terminal polls for ever */
+        if (p[2].revents & (POLLIN | POLLHUP | POLLERR)) read_socket(c);
+        if (p[3].revents & (POLLERR | POLLHUP)) c->lost = c->over = true;
+        if (c->frame_open && !c->lost) write_frame(c);
+        send_some(c);
     }
 }
 
@@ -373,13 +407,14 @@ int client_attach_to(int sock, const struct val *wishes, const struct client_the
     memset(&c, 0, sizeof c);
     c.then = then;
     c.sock = sock;
+    c.wishes = wishes;
     if (open_terminal(&c, e)) {
         close(c.sock);
         return 1;
     }
     install();
     take_terminal();
-    int r = send_attach(&c, wishes, e);
+    int r = send_attach(&c, e);
     if (r == 0) r = take_reply(&c, e);
     if (r == 0) {
         client_loop(&c);

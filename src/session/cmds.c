@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "src/call/call.h"
+#include "src/session/link.h"
 #include "src/session/server.h"
 
 static int only_shell(struct call *c, const void *args, struct err *e) {
@@ -23,6 +24,24 @@ static int run_clients(struct call *c, const void *args, struct err *e) {
     call_result(c, server_clients());
     return 0;
 }
+
+static int run_sessions(struct call *c, const void *args, struct err *e) {
+    (void)args;
+    struct val *list = link_sessions(e);
+    if (!list) return -1;
+    call_result(c, list);
+    return 0;
+}
+
+struct switch_args {
+    char *folder;
+};
+static int run_switch(struct call *c, const void *args, struct err *e) {
+    (void)c;
+    return server_switch(((const struct switch_args *)args)->folder, e);
+}
+static const struct arg switch_args_[] = {
+    {"folder", "whose session", NULL, NULL, ARG_PATH, offsetof(struct switch_args, folder), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {NULL}};
 
 struct word_args {
     char *name;
@@ -55,4 +74,12 @@ static const struct cmd cmd_clients = {{"clients", "who is connected to this ses
 static const struct cmd cmd_shutdown = {{"shutdown", "stop the jobs at the next step, save, and end this folder's session", "hone.shutdown{}", NULL, 0},
     OWNER_UI, CMD_LINE | CMD_CONFIRM | CMD_WHILE_RUNNING, run_shutdown, NULL};
 
-const struct cmd *const cmds_session[] = {&cmd_attach, &cmd_clients, &cmd_demo, &cmd_reset, &cmd_run, &cmd_shutdown, &cmd_watch, NULL};
+static const struct cmd cmd_sessions = {
+    {"sessions", "your live sessions, of all folders", "for _, s in ipairs(hone.sessions{}) do print(s.folder, s.state) end", NULL, 0}, OWNER_HELPER,
+    CMD_LINE | CMD_WATCHER | CMD_WHILE_RUNNING, run_sessions, NULL};
+static const struct cmd cmd_switch = {
+    {"switch", "this terminal to the session of another folder", "hone.switch{\"../other\"}", switch_args_, sizeof(struct switch_args)}, OWNER_UI,
+    CMD_WHILE_RUNNING, run_switch, NULL};
+
+const struct cmd *const cmds_session[] = {
+    &cmd_attach, &cmd_clients, &cmd_demo, &cmd_reset, &cmd_run, &cmd_sessions, &cmd_shutdown, &cmd_switch, &cmd_watch, NULL};

@@ -17,6 +17,7 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
+#include "src/base/utf8.h"
 #include "src/run/record.h"
 
 enum { OUT_HIGH = 1 << 20, EVENTS_HIGH = 256 << 10, PENDING_MAX = 32 };
@@ -296,6 +297,12 @@ static void redraw(struct server *s, struct conn *c, int rows, int cols) {
     val_free(args);
 }
 
+static void note(struct server *s, const char *data, size_t n) {
+    char text[ERR_TEXT];
+    snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), data);
+    if (n > 0 && utf8_valid(text, strlen(text))) runs_notice(s->cfg->runs, "warn", text);
+}
+
 static void up_frame(struct server *s, struct conn *c, enum wire_type type, const char *data, size_t n) {
     const struct ui_port *ui = s->cfg->ui;
     int rows, cols;
@@ -309,6 +316,7 @@ static void up_frame(struct server *s, struct conn *c, enum wire_type type, cons
         if (wire_size(data, n, &rows, &cols)) redraw(s, c, rows, cols);
         break;
     case WIRE_DETACH: conn_end(s, c, 0, ""); break;
+    case WIRE_NOTE: note(s, data, n); break;
     default: conn_close(s, c); break; /* not one of ours */
     }
 }

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,20 +15,63 @@
 #include "src/base/thread.h"
 #include "src/session/wire.h"
 
-int link_open(struct link *l, const struct place *p, const char *role, struct err *e) {
+int link_open(struct link *l, const struct place *p, const char *role, struct err *e) { return link_open_within(l, p, role, 5, NULL, e); }
+
+int link_open_within(struct link *l, const struct place *p, const char *role, double timeout_s, struct val **hello, struct err *e) {
     memset(l, 0, sizeof *l);
     l->fd = place_connect(p, e);
     if (l->fd < 0) return -1;
     struct val *args = val_table(), *r = NULL;
     val_set_str(args, "version", PACKAGE_VERSION);
     val_set_str(args, "role", role);
-    if (link_call(l, "hello", args, 5, -1, &r, e)) {
+    if (link_call(l, "hello", args, timeout_s, -1, &r, e)) {
         link_close(l);
         return -1;
     }
     snprintf(l->version, sizeof l->version, "%s", val_get_str(r, "version", ""));
-    val_free(r);
+    if (hello) *hello = r;
+    else val_free(r);
     return 0;
+}
+
+/* What one session says of itself; one that does not answer at once is named all the same. */
+static void ask_session(void *ctx, const struct place *p) {
+    static const char *const told[] = {"run", "state", "step", "steps", "epoch", "epochs", "eta"};
+    struct val *list = ctx, *hello = NULL, *progress = NULL, *v;
+    struct err e = {0};
+    struct link l;
+    if (!place_taken(p)) return; /* what a killed session left */
+    v = val_table();
+    if (link_open_within(&l, p, "watcher", 1, &hello, &e) == 0) {
+        if (link_call(&l, "progress", NULL, 1, -1, &progress, &e)) progress = NULL;
+        link_close(&l);
+    }
+    val_set_str(v, "folder", val_get_str(hello, "folder", p->folder));
+    if (hello) val_set_int(v, "pid", val_get_int(hello, "pid", 0));
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        const struct val *x = val_get(progress, told[i]);
+        if (x) val_set(v, told[i], val_copy(x));
+    }
+    if (!val_get(v, "state")) val_set_str(v, "state", hello ? "idle" : "does not answer");
+    val_push(list, v);
+    val_free(hello);
+    val_free(progress);
+}
+
+struct val *link_sessions(struct err *e) {
+    struct place p;
+    struct val *list = val_list();
+    if (place_open(&p, ".", false, e)) {
+        if (p.dir < 0 && access(p.path, F_OK) != 0) { /* no folder of sockets: nobody has started one */
+            e->code = 0;
+            return list;
+        }
+        val_free(list);
+        return NULL;
+    }
+    place_each(&p, ask_session, list);
+    place_close(&p);
+    return list;
 }
 
 void link_close(struct link *l) {

@@ -15,8 +15,11 @@ struct link {
     char version[32]; /* of the session */
 };
 
-/* Connects and exchanges hello; role is owner or watcher. */
+/* Connects and exchanges hello; role is owner or watcher. *hello: what the session answered, or NULL. */
 int link_open(struct link *l, const struct place *p, const char *role, struct err *e);
+int link_open_within(struct link *l, const struct place *p, const char *role, double timeout_s, struct val **hello, struct err *e);
+/* The sessions of this user, of all folders: list of {folder, pid, run, state, step, epoch}. Asks each one: not for a thread that one of them waits for. */
+struct val *link_sessions(struct err *e);
 void link_close(struct link *l);
 int link_send(struct link *l, const char *cmd, struct val *args_take, struct err *e); /* the request's id, or -1 */
 /* Sends and waits for the answer; timeout_s < 0: for ever. stop_fd readable (or -1): gives up with ERR_STOPPED. *result may be NULL. */

@@ -36,6 +36,13 @@ void server_shutdown(void) {
     if (the_server) the_server->ending = true;
 }
 
+int server_switch(const char *folder, struct err *e) {
+    struct conn *c = the_server ? the_server->attached : NULL;
+    if (!c) return err_set(e, "no dashboard is attached that could switch; in a shell: cd %s && hone attach", folder);
+    wire_put(&c->out, WIRE_SWITCH, folder, strlen(folder));
+    return 0;
+}
+
 struct val *server_clients(void) {
     struct val *list = val_list();
     for (size_t i = 0; the_server && i < WIRE_CLIENTS; i++) {

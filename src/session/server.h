@@ -34,6 +34,7 @@ int server_run(const struct server_config *cfg); /* one of the above */
 
 /* For the commands of cmds.c, UI thread. */
 void server_shutdown(void); /* ends the session when jobs have stopped */
+int server_switch(const char *folder, struct err *e); /* asks the attached client to go to the session of another folder */
 struct val *server_clients(void); /* list of {role, attached, since} */
 
 #endif

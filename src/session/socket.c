@@ -4,6 +4,7 @@
 
 #include "src/session/socket.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,6 +77,20 @@ int place_open(struct place *p, const char *folder, bool make, struct err *e) {
     }
     p->dir = fd;
     return 0;
+}
+
+void place_each(const struct place *p, void (*fn)(void *ctx, const struct place *one), void *ctx) {
+    int fd = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d && fd >= 0) close(fd);
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        struct place one = *p;
+        if (strlen(x->d_name) != 21 || strcmp(x->d_name + 16, ".sock") != 0) continue;
+        memcpy(one.id, x->d_name, 16);
+        snprintf(one.folder, sizeof one.folder, "%s/%s", p->path, x->d_name);
+        fn(ctx, &one);
+    }
+    if (d) closedir(d);
 }
 
 void place_close(struct place *p) {

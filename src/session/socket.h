@@ -17,6 +17,8 @@ struct place {
 /* HONE_SOCKET_DIR or /tmp/hone-UID. make: create it when missing. Refuses links, other owners, group or world bits, a parent in
  * which others could replace it. Missing and not made: -1 with *e, and p->dir == -1. */
 int place_open(struct place *p, const char *folder, bool make, struct err *e);
+/* Calls fn for each socket in the directory: a place that shares p's descriptor and knows its folder only by id. */
+void place_each(const struct place *p, void (*fn)(void *ctx, const struct place *one), void *ctx);
 void place_close(struct place *p);
 /* Lock of the session process, held while it lives. Descriptor; -1: held by another (*e untouched); -2: failed. */
 int place_lock(const struct place *p, struct err *e);

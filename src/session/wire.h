@@ -23,8 +23,10 @@ enum wire_type {
     WIRE_SIZE = 's', /* rows, columns: two 16-bit numbers */
     WIRE_REDRAW = 'r', /* the same; the terminal was used by others meanwhile */
     WIRE_DETACH = 'd',
+    WIRE_NOTE = 'n', /* a sentence for the dashboard's log */
     /* session to client */
     WIRE_FRAME = 'F',
+    WIRE_SWITCH = 'S', /* the folder whose session is wanted instead; the client looks for itself */
     WIRE_END = 'X' /* exit code byte, then text for below the prompt */
 };
 #define WIRE_HEAD 5
