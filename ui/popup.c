@@ -9,6 +9,7 @@
 #include "src/base/utf8.h"
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
+#include "ui/runs.h"
 
 /* ---- the field ---- */
 
@@ -84,9 +85,10 @@ void popup_open(struct ui *u, enum popup p) {
 }
 
 void popup_form(struct ui *u, enum form f, const char *name) {
-    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log", "Which metrics have charts"};
+    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log", "Which metrics have charts", "Which runs"};
     static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "",
-        "Enter searches upwards; n and N go on.", "A glob such as val_* or layer1/*; nothing shows all."};
+        "Enter searches upwards; n and N go on.", "A glob such as val_* or layer1/*; nothing shows all.",
+        "Words, or a condition: lr > 1e-3 and tag.baseline. Nothing shows all."};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
@@ -94,6 +96,7 @@ void popup_form(struct ui *u, enum form f, const char *name) {
     snprintf(u->form_name, sizeof u->form_name, "%s", name ? name : "");
     if (f == FORM_FIND) field_set(&u->field, u->find);
     if (f == FORM_FILTER) field_set(&u->field, u->look.filter);
+    if (f == FORM_RUNS) field_set(&u->field, runs_filter(u));
 }
 
 /* ---- submitting ---- */
@@ -151,10 +154,10 @@ static void form_submit(struct ui *u) {
         ui_command(u, "find_next", BY_KEY);
         return;
     }
-    if (u->form == FORM_FILTER) {
+    if (u->form == FORM_FILTER || u->form == FORM_RUNS) {
         struct val *t = val_table();
-        val_set_str(t, "glob", u->field.text);
-        struct call *c = call_new(u->hub, "filter", t, BY_KEY, &e);
+        val_set_str(t, u->form == FORM_RUNS ? "text" : "glob", u->field.text);
+        struct call *c = call_new(u->hub, u->form == FORM_RUNS ? "find_runs" : "filter", t, BY_KEY, &e);
         popup_open(u, POP_NONE);
         if (c) ui_call(u, c);
         return;
@@ -193,7 +196,10 @@ bool popup_key(struct ui *u, const struct tkey *k) {
         if (yes) ui_command(u, u->confirm_lua, BY_KEY);
     } else if (u->popup == POP_FORM) {
         if (strcmp(k->name, "Enter") == 0) form_submit(u);
-        else if (field_key(&u->field, k)) u->form_sure = false;
+        else if (field_key(&u->field, k)) {
+            u->form_sure = false;
+            if (u->form == FORM_RUNS) runs_typed(u, u->field.text);
+        }
     } else {
         list_key(u, k);
     }

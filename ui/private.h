@@ -15,6 +15,8 @@
 #define SCREENS(X)        \
     X(OVERVIEW, overview) \
     X(METRICS, metrics)   \
+    X(RUNS, runs)         \
+    X(COMPARE, compare)   \
     X(EVAL, eval)         \
     X(LOG, log)           \
     X(SETTINGS, settings)
@@ -22,7 +24,7 @@
 enum screen_id { SCREENS(SCREEN_ID) SCR_N };
 enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOVE_HOME, MOVE_END, MOVE_NEXT, MOVE_PREV, MOVE_N };
 enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
-enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND, FORM_FILTER };
+enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND, FORM_FILTER, FORM_RUNS };
 
 enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
 
@@ -184,6 +186,8 @@ extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd, x_axis_cmd, window_c
 extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd; /* views/metrics.c */
 extern const struct cmd matrix_cmd; /* views/eval.c */
 extern const struct cmd find_next_cmd; /* views/log.c */
+extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
+extern const struct cmd seeds_cmd; /* views/compare.c */
 /* cmds.c */
 void ui_cmds_bind(struct ui *u);
 struct ui *ui_bound(struct err *e); /* the dashboard of the process; NULL with an error: there is none */

@@ -10,6 +10,7 @@
 #include "src/base/mem.h"
 #include "src/run/diff.h"
 #include "src/run/folder.h"
+#include "src/run/marks.h"
 #include "src/run/pyramid.h"
 
 struct curves_args {
@@ -18,7 +19,7 @@ struct curves_args {
     int64_t points;
     bool seeds;
 };
-enum { CURVES_MAX = 64 };
+enum { CURVES_MAX = 64, MARKS_MAX = 64 };
 
 struct curve {
     struct bucket *b;
@@ -131,6 +132,17 @@ static struct val *alone(const struct folder *f, const char *metric, const struc
     for (size_t i = 0; i < v->n; i++)
         if (v->b[i].count || v->b[i].bad) point_put(list, &v->b[i]);
     val_set(t, "points", list);
+    struct mark *mark = X_NEW(struct mark, MARKS_MAX);
+    size_t marks = marks_read(f->dir, mark, MARKS_MAX);
+    struct val *done = marks ? val_list() : NULL;
+    for (size_t i = 0; i < marks; i++) {
+        struct val *m = val_table();
+        val_append(m, "step", val_int(mark[i].step));
+        val_append(m, "text", val_str(mark[i].text));
+        val_push(done, m);
+    }
+    if (marks) val_set(t, "marks", done);
+    free(mark);
     return t;
 }
 

@@ -42,6 +42,52 @@ size_t diff_names(const struct shelf_run *const *run, size_t n, const char **out
     return got;
 }
 
+enum { NAMES = 512, SLOTS = 2048 };
+struct names { /* distinct names by hash; slot: 1 + index, 0: free */
+    const char *name[NAMES], *first[NAMES]; /* first: the value that was seen first */
+    size_t n, seen[NAMES];
+    bool differs[NAMES];
+    uint16_t slot[SLOTS];
+};
+
+static size_t name_at(struct names *t, const char *name) { /* NAMES: there is no room */
+    uint32_t h = 2166136261u; /* FNV-1a */
+    for (const char *s = name; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
+    size_t i = h % SLOTS;
+    while (t->slot[i] && strcmp(t->name[t->slot[i] - 1], name) != 0) i = (i + 1) % SLOTS;
+    if (t->slot[i]) return t->slot[i] - 1u;
+    if (t->n == NAMES) return NAMES;
+    t->name[t->n] = name;
+    t->slot[i] = (uint16_t)++t->n;
+    return t->n - 1;
+}
+
+size_t vary_names(const struct shelf_run *const *run, size_t n, const char **out, size_t max) {
+    struct names *t = X_NEW(struct names, 1);
+    size_t got = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < run[i]->n_value; k++) {
+            size_t at = name_at(t, run[i]->value[k].name);
+            if (at == NAMES) continue;
+            if (!t->seen[at]++) t->first[at] = run[i]->value[k].text;
+            else if (strcmp(t->first[at], run[i]->value[k].text) != 0) t->differs[at] = true;
+        }
+    for (size_t k = 0; k < t->n && got < max; k++)
+        if (t->differs[k] || t->seen[k] != n) out[got++] = t->name[k];
+    free(t);
+    return got;
+}
+
+size_t metric_names(const struct shelf_run *const *run, size_t n, const char **out, size_t max) {
+    struct names *t = X_NEW(struct names, 1);
+    for (size_t i = n; i-- > 0;)
+        for (size_t k = 0; k < run[i]->n_metric; k++) name_at(t, run[i]->metric[k].name);
+    size_t got = t->n < max ? t->n : max;
+    memcpy(out, t->name, got * sizeof *out);
+    free(t);
+    return got;
+}
+
 bool same_but_seed(const struct shelf_run *a, const struct shelf_run *b) {
     static const char *const apart[] = {"seed", "threads", "device", "data.split"};
     const struct shelf_run *two[] = {a, b};
