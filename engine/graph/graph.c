@@ -289,7 +289,7 @@ static void dump_tensor(struct buf *b, const struct graph *g, tid t) {
 }
 
 void graph_dump(const struct graph *g, struct buf *b) {
-    static const char *const phases[] = {"forward", "backward", "buffers", "update"};
+    static const char *const phases[] = {"forward", "backward", "buffers", "update", "search"};
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
         buf_addf(b, "%4d %-8s %-20s %s:", i, phases[n->phase], n->op->kind.name, n->path);

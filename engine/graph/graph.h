@@ -12,7 +12,8 @@
 struct op;
 struct products;
 
-enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE }; /* BUFFERS: running statistics, after each micro-batch */
+enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE, PHASE_SEARCH };
+/* BUFFERS: running statistics, after each micro-batch; SEARCH: of an optimiser with a line search, after each pass over the batch of a step (engine/train/step.c) */
 struct node {
     const struct op *op;
     const void *attr; /* parsed arguments, in the graph's arena; NULL if the op has none */

@@ -137,7 +137,7 @@ tid optim_dense_grad(struct graph *g, const struct optim_update *u, struct err *
     return graph_attr(g, "rows_dense", NULL, (tid[]){u->grad, rows[0], rows[1], rows[2]}, 4, NULL, e);
 }
 
-static int add_all(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid ctl, struct err *e) {
+static int add_all(const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid ctl, tid loss, tid weight, struct err *e) {
     struct optim_update *u = X_NEW(struct optim_update, (size_t)n + 1);
     tid shared[OPTIM_STATES], rows[3];
     int rc = 0, m = 0;
@@ -146,7 +146,7 @@ static int add_all(const struct optimiser *o, struct graph *g, const tid *param,
         const struct optim_slot *s = &o->l.slot[i];
         if (grad[i] < 0 || !s->rule) continue;
         struct optim_update *v = &u[m++];
-        *v = (struct optim_update){.o = o, .slot = s, .param = param[i], .grad = grad[i], .ctl = ctl};
+        *v = (struct optim_update){.o = o, .slot = s, .param = param[i], .grad = grad[i], .ctl = ctl, .loss = loss, .weight = weight};
         graph_path(g, graph_tensor(g, param[i])->name);
         add_states(g, graph_tensor(g, param[i])->name, s, v->state);
         if (optimiser_common(o)->lazy && (s->rule->build || s->rule->build_all) && grad_rows(g, grad[i], rows)) {
@@ -174,7 +174,7 @@ int optimiser_build(
     graph_path(g, "update");
     *ctl = graph_attr(g, "update_gate", NULL, (tid[]){hyper, loss, weight, norm}, 4, NULL, e);
     if (*ctl < 0) return -1;
-    return add_all(o, g, param, grad, n, *ctl, e);
+    return add_all(o, g, param, grad, n, *ctl, loss, weight, e);
 }
 
 /* The arguments as a group has them: its own decay in place of the optimiser's. */
@@ -207,6 +207,12 @@ void optimiser_applied(struct optimiser *o, double lr) {
     double c[CTL_N];
     o->t++;
     for (int i = 0; i < o->l.n_group; i++) group_coef(o, &o->l.group[i], o->t, lr, o->l.group[i].memory, c);
+}
+
+bool optimiser_searches(const struct optimiser *o) { return o->row->searches && o->row->searches(o->args); }
+bool optimiser_again(const struct optimiser *o) {
+    const struct optim_slot *s = &o->l.shared;
+    return s->n && o->row->again((const double *)(const void *)((const char *)o->l.state + s->at[0]), s->state[0].dim[0]);
 }
 
 #define ROW(name) &optim_##name##_base,

@@ -31,7 +31,7 @@ struct optim_common {
             offsetof(struct type, common.decay_bias), 0, AT_RUN                                                                                                \
     }
 
-#define OPTIM_STATES 4
+#define OPTIM_STATES 5
 #define OPTIM_MEMORY 2
 #define OPTIM_GROUPS 256
 struct optimiser;
@@ -68,7 +68,7 @@ struct optim_group {
 struct optim_update {
     const struct optimiser *o;
     const struct optim_slot *slot;
-    tid param, grad, ctl, state[OPTIM_STATES];
+    tid param, grad, ctl, loss, weight, state[OPTIM_STATES];
 };
 
 struct optim {
@@ -86,6 +86,9 @@ struct optim {
     int (*build)(struct graph *g, const struct optim_update *u, struct err *e); /* appends the nodes of a parameter, instead of one node `op` */
     int (*shared)(const void *args, struct optim_state *s); /* states of the whole optimiser */
     int (*build_all)(struct graph *g, const struct optim_update *u, int n, const tid *shared, struct err *e); /* all parameters at once, instead of build */
+    /* A line search: with these arguments the batch of a step is computed again, and the nodes of PHASE_SEARCH run, until `again` says no. shared: n doubles. */
+    bool (*searches)(const void *args);
+    bool (*again)(const double *shared, int64_t n);
 };
 extern const struct optim *const optims[]; /* NULL-terminated */
 const struct optim *optim_find(const char *name);
@@ -127,6 +130,8 @@ int optimiser_build(
     const struct optimiser *o, struct graph *g, const tid *param, const tid *grad, int n, tid hyper, tid loss, tid weight, tid *ctl, struct err *e);
 /* Control numbers of the next step: all groups in o->l.hyper, those of the first also in hyper (CTL_N). clip_norm, clip_value: 0 or less: none. */
 void optimiser_hyper(const struct optimiser *o, double lr, double clip_norm, double clip_value, double *hyper);
+bool optimiser_searches(const struct optimiser *o); /* its steps compute their batch again */
+bool optimiser_again(const struct optimiser *o); /* and once more: behind the phases PHASE_UPDATE and PHASE_SEARCH */
 /* The step was applied (ctl[CTL_OK] was 1). */
 void optimiser_applied(struct optimiser *o, double lr);
 /* For rows with `build`: the gradient as one dense tensor, whatever it was. */

@@ -76,6 +76,8 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     if (spec->half == DT_F16) s->seed = graph_scalar(s->g, "loss_scale");
     int rc = grad_build(s->g, s->loss, s->seed >= 0 ? s->seed : graph_const(s->g, 1), want, m->n_param, grad, e);
     if (rc == 0) rc = build_again(s, spec->recompute, grad, m->n_param, e);
+    if (rc == 0 && spec->accum && optimiser_searches(spec->optim))
+        rc = err_code(e, ERR_USAGE, "a line search computes its batch again, so a step is one batch: leave out accum");
     if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, e);
     if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
     struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
@@ -176,6 +178,15 @@ int step_micro(struct step *s, const struct extents *now, uint64_t n, struct err
     return plan_run(s->plan, now, PHASE_FORWARD, PHASE_BUFFERS, e);
 }
 
+/* A line search: the same batch again, with the same random numbers, at each point that the optimiser asks for. Running statistics moved once, before. */
+static int search(struct step *s, const struct extents *now, struct err *e) {
+    for (;;) {
+        if (plan_run(s->plan, now, PHASE_SEARCH, PHASE_SEARCH, e) < 0) return -1;
+        if (!optimiser_again(s->optim)) return 0;
+        if (plan_run(s->plan, now, PHASE_FORWARD, PHASE_BACKWARD, e) < 0) return -1;
+    }
+}
+
 int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
     float *h = plan_data(s->plan, s->hyper);
     for (int i = 0; h && hyper && i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
@@ -195,7 +206,7 @@ int step_run(struct step *s, const struct extents *now, uint64_t n, const double
         out->ok = c[CTL_OK] != 0;
         out->grad_norm = (double)c[CTL_NORM];
     }
-    return 0;
+    return hyper && optimiser_searches(s->optim) ? search(s, now, e) : 0;
 }
 
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width) {

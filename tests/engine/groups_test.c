@@ -34,6 +34,7 @@ static const char *const optims_here[] = {
     "{\"optim\":\"adafactor\",\"lr\":0.05}",
     "{\"optim\":\"muon\",\"lr\":0.02,\"rest\":\"linear3\"}",
     "{\"optim\":\"lbfgs\",\"lr\":0.05,\"history\":4}",
+    "{\"optim\":\"lbfgs\",\"history\":4,\"line_search\":\"strong_wolfe\"}",
     "{\"optim\":\"rprop\",\"lr\":0.001}",
     "{\"optim\":\"asgd\",\"lr\":0.05,\"t0\":3}",
     "{\"optim\":\"adam\",\"lr\":0.003,\"bits\":8}",
@@ -120,6 +121,34 @@ static void refusals(struct handle d) {
     refused("7 bits", "{\"optim\":\"adam\",\"bits\":7}", NULL, "bits", d);
     refused("16 bits", "{\"optim\":\"adam\",\"bits\":16}", NULL, "32 or 8", d);
     refused("8 bits with amsgrad", "{\"optim\":\"adamw\",\"bits\":8,\"amsgrad\":true}", NULL, "amsgrad", d);
+}
+
+/* Whole batches: however far the first point of a search is, the loss of a step is below that of the one before; with dropout too, as the search draws once. */
+static double searched(struct handle d, const char *optim, bool drop, double *first, struct err *e) {
+    struct handle m = drop ? make_model(d, false) : wide_model(d);
+    struct val *a = args_of(m, d, optim, 1), *r;
+    val_set_int(a, "batch", 300);
+    r = train(val_copy(a), e);
+    *first = r ? val_get_num(r, "loss", NAN) : NAN;
+    val_free(r);
+    val_set_int(a, "steps", 15);
+    r = train(a, e);
+    double last = r ? val_get_num(r, "loss", NAN) : NAN;
+    if (!r) printf("# %s\n", e->text);
+    val_free(r);
+    return last;
+}
+static void searching(struct handle d) {
+    struct err e;
+    double first, far, near, drop;
+    far = searched(d, "{\"optim\":\"lbfgs\",\"lr\":1000,\"line_search\":\"strong_wolfe\"}", false, &first, &e);
+    near = searched(d, "{\"optim\":\"lbfgs\",\"lr\":0.0001,\"line_search\":\"strong_wolfe\"}", false, &first, &e);
+    tap_ok(far < 0.3 * first && near < 0.3 * first, "16 steps with a search from far and from near: loss %.4f to %.4f and %.4f", first, far, near);
+    drop = searched(d, "{\"optim\":\"lbfgs\",\"line_search\":\"strong_wolfe\",\"l2\":0.001}", true, &first, &e);
+    tap_ok(drop < 0.8 * first, "with dropout and a penalty: %.4f to %.4f", first, drop);
+    struct val *a = args_of(wide_model(d), d, "{\"optim\":\"lbfgs\",\"line_search\":\"strong_wolfe\"}", 2);
+    val_set_int(a, "accum", 2);
+    tap_ok(!train(a, &e) && strstr(e.text, "leave out accum"), "%s", e.text);
 }
 
 /* Freezing while a run goes on: the moments of the others stay, and the layer moves again when it is let go. */
@@ -228,6 +257,7 @@ int main(void) {
     exact("{\"optim\":\"adamw\",\"lr\":0.003}", d, "linear2");
     frozen(d);
     refusals(d);
+    searching(d);
     live(d);
     eight_bits(d);
     range_test(d);

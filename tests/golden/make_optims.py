@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes optims.json: weights after 1 and 100 steps of every optimiser in float64, on a quadratic and on a two-layer net, by torch.optim (whole batches, gradients by
+"""Makes optims.json: weights after 1 and 100 steps (with a line search 25, as what is decided by its comparisons differs in the last bits) of every optimiser in float64, on a quadratic and on a two-layer net, by torch.optim (whole batches, gradients by
 autograd). lamb and lion have no counterpart there: they are written here from the papers (You et al. 2020, Algorithm 2; Chen et al. 2023, Algorithm 2). torch.optim.Muon
 rounds its products to bfloat16: that rounding is switched off. L-BFGS: one iteration a step.
 Rates are such that a change of the start by 1e-16 stays below 1e-10 (with Adafactor at 0.05 and with L-BFGS of 7 pairs the net does not: torch differs from itself).
@@ -93,6 +93,10 @@ CASES = [
      lambda p: Muon(p, 0.01, rest=(2,), lr=0.01, weight_decay=0.0, nesterov=False, adjust_lr_fn="match_rms_adamw")),
     ("lbfgs", dict(optim="lbfgs", lr=1, history=20), lambda p: O.LBFGS(p, lr=1, history_size=20, max_iter=1)),
     ("lbfgs, no pair dropped", dict(optim="lbfgs", lr=1, history=100), lambda p: O.LBFGS(p, lr=1, history_size=100, max_iter=1)),
+    ("lbfgs, strong Wolfe", dict(optim="lbfgs", lr=1, history=10, line_search="strong_wolfe"), lambda p: O.LBFGS(p, lr=1, history_size=10, max_iter=1, max_eval=26, line_search_fn="strong_wolfe")),
+    ("lbfgs, strong Wolfe from far", dict(optim="lbfgs", lr=20, history=10, line_search="strong_wolfe"), lambda p: O.LBFGS(p, lr=20, history_size=10, max_iter=1, max_eval=26, line_search_fn="strong_wolfe")),
+    ("lbfgs, strong Wolfe from near", dict(optim="lbfgs", lr=0.1, history=10, line_search="strong_wolfe"), lambda p: O.LBFGS(p, lr=0.1, history_size=10, max_iter=1, max_eval=26, line_search_fn="strong_wolfe")),
+    ("lbfgs, strong Wolfe of few evaluations", dict(optim="lbfgs", lr=0.1, history=10, line_search="strong_wolfe", evaluations=1), lambda p: O.LBFGS(p, lr=0.1, history_size=10, max_iter=1, max_eval=2, line_search_fn="strong_wolfe")),
     ("lion", dict(optim="lion", lr=0.001, weight_decay=0.1), lambda p: Lion(p, lr=0.001, weight_decay=0.1)),
     ("lamb", dict(optim="lamb", lr=0.02, weight_decay=0.05), lambda p: Lamb(p, lr=0.02, weight_decay=0.05)),
     ("groups", dict(optim="adamw", lr=0.01, weight_decay=0.1, decay_bias=False, groups=[dict(match="p2", lr_scale=0.25, weight_decay=0.3), dict(match="p0", lr_scale=2)]),
@@ -106,7 +110,8 @@ for name, spec, make in CASES:
         p = start()
         o = make(p)
         seen = {}
-        for t in range(1, 101):
+        last = 25 if "line_search" in spec else 100
+        for t in range(1, last + 1):
             def closure():
                 o.zero_grad()
                 loss = f(p)
@@ -114,7 +119,7 @@ for name, spec, make in CASES:
                 return loss
             if isinstance(o, O.LBFGS): o.step(closure)
             else: closure(); o.step()
-            if t in (1, 100): seen[str(t)] = [x for q in p for x in q.detach().reshape(-1).tolist()]
+            if t in (1, last): seen[str(t)] = [x for q in p for x in q.detach().reshape(-1).tolist()]
         out.append(dict(name=name, spec=spec, problem=f.__name__, steps=seen))
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "optims.json"), "w") as fp:
     fp.write("[\n" + ",\n".join(json.dumps(c) for c in out) + "\n]\n")
