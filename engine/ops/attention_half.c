@@ -17,6 +17,7 @@
 /* One head of one text. */
 struct head {
     struct half_mat q, k, v, out, dout, dq; /* dq: gradient of q; those of k and v lie n, 2 n values behind it */
+    int64_t next, next_out, next_n; /* values from q and from out to those of the next tile, and its tokens; 0: there is none */
     float *lse, *sum; /* of each row, `heads` apart */
     int64_t n, d, heads, width, token, head; /* width: values of all heads */
     float scale, keep; /* keep: 1 / (1 - p), or 0: no dropout */
@@ -50,6 +51,27 @@ static struct head head_of(const struct exec *x, struct attn_shape a, int64_t ti
         .as = x->node->half,
         .stream = x->stream,
         .step = x->step};
+}
+/* Rows of the next tile and those to be written are fetched while a row is at work, as in attention.c. */
+static void next_is(struct head *h, const struct exec *x, int64_t tile, int64_t end) {
+    const int32_t *off = x->in[1].data;
+    if (tile + 1 >= end) return;
+    bool same = h->head + 1 < h->heads;
+    h->next = same ? h->d : h->n * 3 * h->width - h->head * h->d;
+    h->next_out = same ? h->d : h->n * h->width - h->head * h->d;
+    h->next_n = same ? h->n : off[(tile + 1) / h->heads + 1] - (h->token + h->n);
+}
+static inline __attribute__((always_inline)) void fetch(struct half_mat m, int64_t at, int64_t d, const int write) {
+    const char *from = half_at(m.type, m.data, at), *to = half_at(m.type, from, d);
+    for (; from < to; from += 64) __builtin_prefetch(from, write, 2);
+}
+static inline __attribute__((always_inline)) void fetch_rows(const struct head *h, int64_t row) {
+    int64_t q = row * 3 * h->width, out = row * h->width;
+    bool more = row < h->next_n, back = h->dq.data;
+    for (int p = 0; p < 3 && more; p++) fetch(h->q, q + h->next + p * h->width, h->d, 0);
+    for (int p = 0; p < 3 && back; p++) fetch(h->dq, q + p * h->width, h->d, 1);
+    if (!back) fetch(h->out, out, h->d, 1);
+    if (back && more) fetch(h->out, out + h->next_out, h->d, 0), fetch(h->dout, out + h->next_out, h->d, 0);
 }
 
 /* Rows as words, D_MAX / 2 pairs apart; zero rows up to a multiple of MM_MR. */
@@ -127,6 +149,7 @@ static void forward_block(const struct head *h, struct forward *f, int64_t i0, i
         *sum = add + (key0 ? *sum * f->rescale[i] : 0);
         *lse = m;
         if (h->keep > 0) drop(h, i0 + i, key0, n, s);
+        if (!key0) fetch_rows(h, i0 + i);
     }
     rows_words(h->as, (struct half_mat){f->s, BK, DT_F32}, rows, keys, BK / 2, f->w);
     weigh(h, f->w, f->v, rows, keys, f->o);
@@ -160,6 +183,7 @@ void ISA(attention_half_run)(const struct exec *x, struct attn_shape a, int64_t 
         h.out = at(&x->out[0], h.token * h.width + h.head * h.d, h.width);
         h.lse = (float *)x->out[1].data + h.token * h.heads + h.head;
         h.sum = (float *)x->scratch + h.token * h.heads + h.head;
+        next_is(&h, x, t, hi);
         if (h.n > 0) forward_head(&h, acc + h.token * h.width + h.head * h.n * h.d);
     }
 }
@@ -200,7 +224,10 @@ static void backward_block(const struct head *h, struct backward *b, int64_t i0,
     right(h->as, false, row_of(h->dout, i0), rows, h->d, GAP_Q, b->gp);
     scores(h, b->q, b->kt, rows, keys, b->s);
     scores(h, b->g, b->vt, rows, keys, b->t);
-    for (int64_t i = 0; i < rows; i++) score_gradient(h, b, i0, i, key0, keys);
+    for (int64_t i = 0; i < rows; i++) {
+        score_gradient(h, b, i0, i, key0, keys);
+        if (!key0) fetch_rows(h, i0 + i);
+    }
     gather(h, b->s, b->gp, keys, rows, b->dv);
     gather(h, b->t, b->qp, keys, rows, b->dk);
     rows_words(h->as, (struct half_mat){b->t, BK, DT_F32}, rows, keys, BK / 2, b->w);
@@ -240,6 +267,7 @@ void ISA(attention_half_grad_run)(const struct exec *x, struct attn_shape a, int
         h.lse = (float *)x->in[3].data + h.token * h.heads + h.head;
         h.dout = at(&x->in[4], first, h.width);
         h.dq = at(&x->out[0], h.token * 3 * h.width + h.head * h.d, 3 * h.width);
+        next_is(&h, x, t, hi);
         if (h.n > 0) backward_head(&h, (float *)x->scratch + h.token * h.width + h.head * h.n * h.d);
     }
 }
