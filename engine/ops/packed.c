@@ -154,21 +154,19 @@ void ISA(packed_nn)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda
 /* Tiles of the transposed result: rows are weights, columns the packed rows. */
 void ISA(packed_few)(
     int64_t m, int64_t k, const float *packed, const float *w, const float *bias, enum packed_act act, float *c, int64_t ldc, int64_t lo, int64_t hi) {
-    float copy[MM_MR * KC] __attribute__((aligned(64))), own[MM_MR * MM_NR] __attribute__((aligned(64))), back[MM_NR * MM_MR] __attribute__((aligned(64)));
+    float copy[MM_MR * KC] __attribute__((aligned(64))), own[MM_MR * MM_NR] __attribute__((aligned(64)));
     for (int64_t i = lo; i < hi; i += MM_MR) {
         int64_t rows = least(MM_MR, hi - i);
         for (int64_t j = 0; j < m; j += MM_NR) {
-            int64_t cols = least(MM_NR, m - j);
+            for (int r = 0; r < MM_MR; r++)
+                for (int q = 0; q < MM_NR; q++) own[r * MM_NR + q] = bias && r < rows ? bias[i + r] : 0;
             for (int64_t p = 0; p < k; p += KC) {
                 int64_t kc = least(KC, k - p), as;
-                struct tile t = {
-                    .b = packed + p * columns(m) + j * kc, .init = p ? own : zero, .li = p ? MM_NR : 0, .c = own, .ldc = MM_NR, .rows = MM_MR, .w = MM_NR};
+                struct tile t = {.b = packed + p * columns(m) + j * kc, .init = own, .li = MM_NR, .c = own, .ldc = MM_NR, .rows = MM_MR, .w = MM_NR};
                 t.a = rows_at(w + i * k + p, k, rows, kc, copy, &as), t.as = as;
                 tile_panel(kc, &t, (struct ahead){(const char *)(w + (i + MM_MR) * k) + (j / MM_NR * k + p) / 8 * 128, 128, 64});
             }
-            turn(own, MM_NR, MM_MR, MM_NR, back, MM_MR);
-            for (int64_t q = 0; q < cols; q++)
-                for (int64_t r = 0; r < rows; r++) c[(j + q) * ldc + i + r] = back[q * MM_MR + r] + (bias ? bias[i + r] : 0);
+            turn(own, MM_NR, rows, least(MM_NR, m - j), c + j * ldc + i, ldc);
         }
     }
     ISA(packed_activate)(act, c + lo, ldc, m, hi - lo);
