@@ -182,6 +182,17 @@ static void conv_begin(const struct exec *x) { /* weights to [block of o][block 
                 for (int64_t i = 0; i < width; i++)
                     for (int64_t j = 0; j < IMAGE_B; j++) *to++ = w[((o + j) * g.c + c + i) * taps + t];
 }
+/* Output rows or columns whose tap at `off` falls inside n: from, and how many. */
+static int64_t inside(int64_t off, int64_t stride, int64_t n, int64_t out, int64_t *from) {
+    *from = off < 0 ? (-off + stride - 1) / stride : 0;
+    int64_t to = n - 1 - off < 0 ? 0 : kit_min(out, (n - 1 - off) / stride + 1);
+    return kit_max(0, to - *from);
+}
+static struct direct_span span(int64_t off, int64_t stride, int64_t n, int64_t out) {
+    struct direct_span s;
+    s.n = inside(off, stride, n, out, &s.from);
+    return s;
+}
 static int64_t conv_tiles(const struct exec *x) { return image_tiles(x->out[0].n[0], TILES); }
 static void conv_direct(const struct exec *x, const struct geo *g, int64_t tile) {
     int64_t tiles = conv_tiles(x), width = x->in[0].block ? IMAGE_B : g->c, hp = pad_h(g), wp = pad_w(g), planes = g->c / width, taps = g->kh * g->kw;
@@ -189,7 +200,18 @@ static void conv_direct(const struct exec *x, const struct geo *g, int64_t tile)
     float *w = line_up(x), *image = w + floats(g->c * taps * g->o) + (size_t)tile * floats(g->c * hp * wp), *y = x->out[0].data;
     const float *bias = kit_has(x, 2) ? x->in[2].data : NULL;
     struct border b = {planes, width, g->h, g->w, hp, wp, g->p[0], g->p[1]};
-    for (int64_t t = 0; t < taps; t++) xoff[t] = (t / g->kw * g->d[0] * wp + t % g->kw * g->d[1]) * width, woff[t] = t * width * IMAGE_B;
+    struct direct_edges edges;
+    bool few = taps <= EDGE_TAPS, lies = few && x->in[0].block; /* lies: the image is read where it lies, no border is needed */
+    for (int64_t t = 0; few && t < taps; t++) {
+        struct direct_span row = span(t / g->kw * g->d[0] - g->p[0], g->s[0], g->h, g->oh), col = span(t % g->kw * g->d[1] - g->p[1], g->s[1], g->w, g->ow);
+        direct_edge(&edges, t, row, g->oh, col, g->ow);
+        lies = lies && direct_exact(row, g->oh, col, g->ow);
+    }
+    if (lies) hp = g->h, wp = g->w;
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t a = t / g->kw * g->d[0] - (lies ? g->p[0] : 0), c = t % g->kw * g->d[1] - (lies ? g->p[1] : 0);
+        xoff[t] = (a * wp + c) * width, woff[t] = t * width * IMAGE_B;
+    }
     struct direct d = {.planes = planes,
         .plane = hp * wp * width,
         .wplane = taps * width * IMAGE_B,
@@ -201,10 +223,12 @@ static void conv_direct(const struct exec *x, const struct geo *g, int64_t tile)
         .xr = g->s[0] * wp * width,
         .ys = IMAGE_B,
         .yr = g->ow * IMAGE_B,
-        .x = image};
-    memset(image, 0, (size_t)(g->c * hp * wp) * sizeof(float));
+        .x = image,
+        .edges = few ? &edges : NULL};
+    if (!lies) memset(image, 0, (size_t)(g->c * hp * wp) * sizeof(float));
     for (int64_t n = image_from(g->n, tiles, tile); n < image_from(g->n, tiles, tile + 1); n++) {
-        border_copy(&b, &x->in[0], n, image);
+        if (lies) d.x = (const float *)x->in[0].data + n * g->c * g->h * g->w;
+        else border_copy(&b, &x->in[0], n, image);
         for (int64_t o = 0; o < g->o; o += IMAGE_B) {
             d.w = w + o * g->c * taps;
             d.bias = bias ? *(const image_vec_u *)(bias + o) : (image_vec){0};
@@ -301,45 +325,52 @@ static int64_t dx_before(const struct geo *g, int i, int64_t k) { return kit_max
 static int64_t dx_total(const struct geo *g, int i, int64_t k, int64_t n, int64_t out) {
     return dx_before(g, i, k) + kit_max(out, (n - 1) / g->s[i] + (g->s[i] - 1 + g->p[i]) / g->s[i] + 1);
 }
-/* Output pixels of one phase (ph, pw) of the stride: a convolution of stride 1 with the taps that meet them. */
-static void dx_phase(const struct exec *x, const struct geo *g, int64_t n, int64_t ph, int64_t pw, const float *image, int64_t wp, int64_t hp) {
-    int64_t xoff[TAPS], woff[TAPS], taps = 0, top = dx_before(g, 0, g->kh), left = dx_before(g, 1, g->kw);
-    for (int64_t t = 0; t < g->kh * g->kw; t++) {
-        int64_t a = ph + g->p[0] - t / g->kw * g->d[0], b = pw + g->p[1] - t % g->kw * g->d[1];
-        if (a - down(a, g->s[0]) * g->s[0] || b - down(b, g->s[1]) * g->s[1]) continue;
-        xoff[taps] = ((down(a, g->s[0]) + top) * wp + down(b, g->s[1]) + left) * IMAGE_B;
+/* The output pixels of one phase (ph, pw) of the stride, of a tile's images: a convolution of stride 1 with the taps that meet them. */
+static void dx_phase(const struct exec *x, const struct geo *g, int64_t tile, int64_t ph, int64_t pw) {
+    int64_t xoff[TAPS], woff[TAPS], taps = 0, tiles = conv_tiles(x), all = g->kh * g->kw, top = dx_before(g, 0, g->kh), left = dx_before(g, 1, g->kw);
+    int64_t rows = (g->h - ph + g->s[0] - 1) / g->s[0], cols = (g->w - pw + g->s[1] - 1) / g->s[1];
+    struct border b = {g->o / IMAGE_B, IMAGE_B, g->oh, g->ow, dx_total(g, 0, g->kh, g->h, g->oh), dx_total(g, 1, g->kw, g->w, g->ow), top, left};
+    float *image = line_up(x) + floats(g->c * all * g->o) + (size_t)tile * floats(g->o * b.hp * b.wp), *dx = x->out[0].data;
+    int32_t rr[TAPS], qq[TAPS];
+    struct direct_edges edges;
+    bool few = all <= EDGE_TAPS, lies = few; /* lies: the gradient is read where it lies, no border is needed */
+    for (int64_t t = 0; t < all; t++) {
+        int64_t r = ph + g->p[0] - t / g->kw * g->d[0], q = pw + g->p[1] - t % g->kw * g->d[1];
+        if (r - down(r, g->s[0]) * g->s[0] || q - down(q, g->s[1]) * g->s[1]) continue;
+        r = down(r, g->s[0]), q = down(q, g->s[1]);
+        struct direct_span row = span(r, 1, g->oh, rows), col = span(q, 1, g->ow, cols);
+        if (few) direct_edge(&edges, taps, row, rows, col, cols), lies = lies && direct_exact(row, rows, col, cols);
+        rr[taps] = (int32_t)r, qq[taps] = (int32_t)q;
         woff[taps++] = t * IMAGE_B * IMAGE_B;
     }
+    for (int64_t t = 0; t < taps; t++) xoff[t] = (lies ? rr[t] * g->ow + qq[t] : (rr[t] + top) * b.wp + qq[t] + left) * IMAGE_B;
     struct direct d = {.planes = g->o / IMAGE_B,
-        .plane = hp * wp * IMAGE_B,
-        .wplane = g->kh * g->kw * IMAGE_B * IMAGE_B,
+        .plane = (lies ? g->oh * g->ow : b.hp * b.wp) * IMAGE_B,
+        .wplane = all * IMAGE_B * IMAGE_B,
         .taps = taps,
         .width = IMAGE_B,
         .xoff = xoff,
         .woff = woff,
         .xs = IMAGE_B,
-        .xr = wp * IMAGE_B,
+        .xr = (lies ? g->ow : b.wp) * IMAGE_B,
         .ys = g->s[1] * IMAGE_B,
         .yr = g->s[0] * g->w * IMAGE_B,
         .x = image,
+        .edges = few ? &edges : NULL,
         .bias = (image_vec){0}};
-    float *dx = x->out[0].data;
-    for (int64_t c = 0; c < g->c; c += IMAGE_B) {
-        d.w = line_up(x) + c * g->o * g->kh * g->kw;
-        direct_rows(
-            &d, (g->h - ph + g->s[0] - 1) / g->s[0], (g->w - pw + g->s[1] - 1) / g->s[1], dx + (n * g->c + c) * g->h * g->w + (ph * g->w + pw) * IMAGE_B);
+    if (!lies) memset(image, 0, (size_t)(g->o * b.hp * b.wp) * sizeof(float));
+    for (int64_t n = image_from(g->n, tiles, tile); n < image_from(g->n, tiles, tile + 1); n++) {
+        if (lies) d.x = (const float *)x->in[0].data + n * g->o * g->oh * g->ow;
+        else border_copy(&b, &x->in[0], n, image);
+        for (int64_t c = 0; c < g->c; c += IMAGE_B) {
+            d.w = line_up(x) + c * g->o * all;
+            direct_rows(&d, rows, cols, dx + (n * g->c + c) * g->h * g->w + (ph * g->w + pw) * IMAGE_B);
+        }
     }
 }
 static void dx_direct(const struct exec *x, const struct geo *g, int64_t tile) {
-    int64_t tiles = conv_tiles(x), hp = dx_total(g, 0, g->kh, g->h, g->oh), wp = dx_total(g, 1, g->kw, g->w, g->ow);
-    float *image = line_up(x) + floats(g->c * g->kh * g->kw * g->o) + (size_t)tile * floats(g->o * hp * wp);
-    struct border b = {g->o / IMAGE_B, IMAGE_B, g->oh, g->ow, hp, wp, dx_before(g, 0, g->kh), dx_before(g, 1, g->kw)};
-    memset(image, 0, (size_t)(g->o * hp * wp) * sizeof(float));
-    for (int64_t n = image_from(g->n, tiles, tile); n < image_from(g->n, tiles, tile + 1); n++) {
-        border_copy(&b, &x->in[0], n, image);
-        for (int64_t ph = 0; ph < kit_min(g->s[0], g->h); ph++)
-            for (int64_t pw = 0; pw < kit_min(g->s[1], g->w); pw++) dx_phase(x, g, n, ph, pw, image, wp, hp);
-    }
+    for (int64_t ph = 0; ph < kit_min(g->s[0], g->h); ph++)
+        for (int64_t pw = 0; pw < kit_min(g->s[1], g->w); pw++) dx_phase(x, g, tile, ph, pw);
 }
 static void dx_columns(const struct exec *x, const struct geo *g, int64_t tile) {
     int64_t tiles = conv_tiles(x), k = col_rows(g), p = g->oh * g->ow, og = g->o / g->g, cg = g->c / g->g;
@@ -401,12 +432,6 @@ static void dw_ref(const struct exec *x) {
     conv_all(&g, &x->in[1], &x->in[0], &x->out[0], 2);
 }
 static int64_t dw_tiles(const struct exec *x) { return image_tiles(x->in[0].n[0], DW_TILES); }
-/* Output rows or columns whose tap at `off` falls inside n: from, and how many. */
-static int64_t inside(int64_t off, int64_t stride, int64_t n, int64_t out, int64_t *from) {
-    *from = off < 0 ? (-off + stride - 1) / stride : 0;
-    int64_t to = n - 1 - off < 0 ? 0 : kit_min(out, (n - 1 - off) / stride + 1);
-    return kit_max(0, to - *from);
-}
 #define STRIP 4 /* output rows whose inputs stay in the first cache */
 /* Channel blocks on both sides: no border is needed, each tap runs over the pixels it meets. Partial: [o block][c block][tap][c][o]. */
 static void dw_blocks(const struct geo *g, const float *x, const float *dy, float *sum) {
@@ -494,10 +519,12 @@ static const struct arg conv_arg[] = {
     {0}};
 static const struct sample conv_samples[] = {{"pad=1", "f(R,3,5,4) f(2,3,3,3) f(2)"}, {"stride=2 pad=1", "f(R,3,6,5) f(16,3,3,3) f(16)"},
     {"pad=1", "f(R,16,8,8) f(16,16,3,3)"}, {"stride={2,1} pad={0,2} dilation={1,2}", "f(R,16,7,6) f(32,16,3,2) f(32)"},
-    {"groups=2 pad=1", "f(R,4,5,5) f(6,2,3,3) f(6)"}, {"stride=2", "f(R,16,7,7) f(16,16,1,1)"}, {"dilation=2", "f(R,5,9,7) f(16,5,3,3)"}, {0}};
+    {"groups=2 pad=1", "f(R,4,5,5) f(6,2,3,3) f(6)"}, {"stride=2", "f(R,16,7,7) f(16,16,1,1)"}, {"dilation=2", "f(R,5,9,7) f(16,5,3,3)"},
+    {"pad=1", "f(R,16,3,16) f(16,16,3,3)"}, {"pad=2", "f(R,3,4,8) f(16,3,5,5)"}, {0}};
 static const struct sample dx_samples[] = {{"pad=1 size={5,4}", "f(R,2,5,4) f(2,3,3,3)"}, {"stride=2 pad=1 size={8,8}", "f(R,16,4,4) f(16,16,3,3)"},
     {"size={7,7} stride=2", "f(R,16,4,4) f(16,16,1,1)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={7,6}", "f(R,32,3,8) f(32,16,3,2)"},
-    {"groups=2 pad=1 size={5,5}", "f(R,6,5,5) f(6,2,3,3)"}, {"stride=3 size={9,10}", "f(R,16,3,3) f(16,16,2,2)"}, {0}};
+    {"groups=2 pad=1 size={5,5}", "f(R,6,5,5) f(6,2,3,3)"}, {"stride=3 size={9,10}", "f(R,16,3,3) f(16,16,2,2)"}, {"pad=1 size={3,8}", "f(R,16,3,8) f(16,16,3,3)"},
+    {"pad=1 stride=2 size={6,16}", "f(R,16,3,8) f(16,16,3,3)"}, {0}};
 static const struct sample dw_samples[] = {{"pad=1 size={3,3}", "f(R,2,5,4) f(R,3,5,4)"}, {"stride=2 pad=1 size={3,3}", "f(R,16,4,4) f(R,16,8,8)"},
     {"pad=1 size={3,3}", "f(R,16,9,9) f(R,3,9,9)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={3,2}", "f(R,32,3,8) f(R,16,7,6)"},
     {"groups=2 pad=1 size={3,3}", "f(R,6,5,5) f(R,4,5,5)"}, {"dilation=2 size={3,3}", "f(R,16,5,3) f(R,5,9,7)"}, {0}};
