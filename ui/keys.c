@@ -41,7 +41,8 @@ void keys_footer(const struct ui *u, struct buf *out) {
 
 static const struct key_row general[] = {{"*", "1", "open overview", "overview", NULL}, {"*", "2", "open metrics", "charts of all metrics", NULL},
     {"*", "3", "open runs", "all runs: sort, filter, mark", NULL}, {"*", "4", "open compare", "marked runs side by side", NULL},
-    {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "9", "open log", "events and captured output", NULL},
+    {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "7", "open model", "layers, their values and gradients", NULL},
+    {"*", "8", "open system", "cores, memory, threads, where time goes", NULL}, {"*", "9", "open log", "events and captured output", NULL},
     {"*", "0", "open settings", "settings", NULL}, {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL},
     {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL}, {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL},
     {"*", "p", "pause", "pause or resume", "resume"}, {"*", "l", "ask lr", "learning rate", NULL}, {"*", "c", "checkpoint", "save a checkpoint now", NULL},

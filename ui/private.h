@@ -7,6 +7,7 @@
 #include "src/run/record.h"
 #include "ui/draw/grid.h"
 #include "ui/draw/plot.h"
+#include "ui/machine.h"
 #include "ui/term/decode.h"
 #include "ui/term/screen.h"
 #include "ui/ui.h"
@@ -18,6 +19,8 @@
     X(RUNS, runs)         \
     X(COMPARE, compare)   \
     X(EVAL, eval)         \
+    X(MODEL, model)       \
+    X(SYSTEM, system)     \
     X(LOG, log)           \
     X(SETTINGS, settings)
 #define SCREEN_ID(ID, name) SCR_##ID,
@@ -51,6 +54,7 @@ struct view {
     const char *footer; /* its keys in one line; "%s": pause or resume */
     const struct key_row *keys; /* bindings of this screen only, ended by a row without keys; NULL: none */
     const struct key_row *also; /* bindings it shares with other screens; their `screen` is a name for all of these */
+    double every; /* seconds between refreshes while it is shown though the record did not change; 0: none */
     size_t state_size; /* what u->state[SCREEN] points to: zeroed at start, the view's alone */
     void (*start)(struct ui *u); /* fills that state; NULL: zeros will do */
     void (*refresh)(struct ui *u); /* while it is shown: copies what it draws, after the record was read; NULL: nothing */
@@ -74,6 +78,7 @@ struct ui {
     const struct prompt_port *prompt;
     struct ui_port port;
     double (*clock)(void);
+    void (*machine)(struct machine_reading *m, const char *root, const char *runs); /* machine_read */
     struct queue replies;
     int waiting; /* calls whose reply has not come */
     /* the attached terminal */
@@ -185,6 +190,7 @@ void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct 
 extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd, x_axis_cmd, window_cmd, ghost_cmd; /* chart.c */
 extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd; /* views/metrics.c */
 extern const struct cmd matrix_cmd; /* views/eval.c */
+extern const struct cmd fold_cmd; /* views/model.c */
 extern const struct cmd find_next_cmd; /* views/log.c */
 extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
 extern const struct cmd seeds_cmd; /* views/compare.c */

@@ -335,6 +335,12 @@ static bool preparing(struct ui *u, double now) {
     return script || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
 }
 
+/* A screen that shows more than the record is drawn at its own pace. */
+static bool ticks(struct ui *u, double now) {
+    double every = views[u->screen]->every;
+    return every > 0 && !u->frozen && now - u->drawn_t >= every - 1e-3;
+}
+
 static bool changed(struct ui *u) { return !u->frozen && u->drawn_version != runs_version(u->runs); }
 
 /* ---- the budget: half a second of it may be saved up; frames are cut between rows, keys are answered whole ---- */
@@ -366,7 +372,7 @@ static int port_frame(void *ctx, struct buf *out) {
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
     bool due = !u->rest &&
-               ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1)); /* what was begun is finished as it was */
+               ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) || ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);
@@ -399,6 +405,8 @@ static int port_timeout(void *ctx) {
         if (left < 0) left = 0;
         if (wait < 0 || left < wait) wait = left;
     }
+    double every = u->frozen ? 0 : views[u->screen]->every, left = u->drawn_t + every - now;
+    if (every > 0 && (wait < 0 || left < wait)) wait = left > 0 ? left : 0;
     return wait < 0 ? -1 : (int)ceil(wait * 1000);
 }
 
@@ -420,6 +428,7 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     u->runs = hub_runs(h);
     u->prompt = prompt && prompt->key ? prompt : NULL;
     u->clock = clock_now;
+    u->machine = machine_read;
     u->next_event = 1;
     u->cursor = -1;
     u->rows = 24;

@@ -208,6 +208,41 @@ static int run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
+/* What computes here, for the System screen: no measuring, no second BLAS. gpu: the devices, or why there is none. */
+static int machine_run(struct call *c, const void *args_none, struct err *e) {
+    (void)args_none;
+    const struct gemm_info *g = gemm_info();
+    struct buf text = BUF_INIT;
+    struct val *v = val_table();
+    bool there = backend_there("cuda", e) == 0;
+    backend_say("cuda", &text);
+    for (char *p = text.data; p && *p; p++)
+        if (*p == '\n') *p = p[1] ? ' ' : 0;
+    val_set_str(v, "kernels", ops_isa());
+    val_set_str(v, "blas", g->library);
+    val_set_str(v, "core", g->core);
+    val_set_str(v, "gpu", text.data ? text.data : e->text);
+    val_set_bool(v, "gpu_there", there);
+    val_set_int(v, "threads", thread_cores());
+    err_clear(e);
+    buf_release(&text);
+    call_result(c, v);
+    return 0;
+}
+static const struct arg no_args[] = {{0}};
+struct no_args {
+    char unused;
+};
+extern const struct cmd cmd_machine;
+const struct cmd cmd_machine = {.kind = {.name = "machine",
+                                    .help = "kernels, library of products, its core type, and the GPU or why there is none; hone.doctor tells more",
+                                    .example = "hone.machine{}",
+                                    .args = no_args,
+                                    .size = sizeof(struct no_args)},
+    .owner = OWNER_ENGINE,
+    .flags = CMD_WATCHER | CMD_WHILE_RUNNING,
+    .run = machine_run};
+
 static const struct arg args[] = {
     {.name = "threads",
         .help = "threads to measure with; 0: all",

@@ -17,6 +17,7 @@
     X(fork) \
     X(load) \
     X(lr_range) \
+    X(machine) \
     X(macs) \
     X(model) \
     X(params) \

@@ -52,6 +52,101 @@ static struct val *fx_eval(int n, bool hostile) {
     return e;
 }
 
+/* The reports of a small net: a tree with an inner part, one layer with dead units and one whose gradient is not finite; histograms. */
+static struct val *fx_numbers(double lo, double hi, int64_t n, int64_t bad, bool hist) {
+    struct val *v = val_table();
+    val_set_int(v, "n", n);
+    val_set_int(v, "bad", bad);
+    val_set_int(v, "zero", n / 10);
+    val_set_num(v, "min", lo);
+    val_set_num(v, "max", hi);
+    val_set_num(v, "mean", (lo + hi) / 2);
+    val_set_num(v, "rms", (hi - lo) / 4);
+    if (!hist) return v;
+    char text[128];
+    int at = snprintf(text, sizeof text, "%g %g ", lo, hi);
+    for (int i = 0; i < 40; i++) at += snprintf(text + at, sizeof text - (size_t)at, "%02x", (int)(255 * exp(-(i - 20) * (i - 20) / 40.0)));
+    val_set_str(v, "hist", text);
+    return v;
+}
+
+static struct val *fx_model(void) {
+    static const struct {
+        const char *path, *name, *kind, *shape;
+        int depth, units, dead;
+        int64_t params, macs;
+    } layer[] = {{"flatten1", "flatten1", "flatten", "(R, 784)", 0, 784, 17, 0, 0}, {"linear1", "linear1", "linear", "(R, 512)", 0, 512, 0, 401920, 401408},
+        {"relu1", "relu1", "relu", "(R, 512)", 0, 512, 301, 0, 0}, {"block1", "block1", "residual", "(R, 512)", 0, 512, 12, 0, 262144},
+        {"block1.linear1", "linear1", "linear", "(R, 512)", 1, 512, 0, 262656, 262144}, {"block1.relu1", "relu1", "relu", "(R, 512)", 1, 512, 90, 0, 0},
+        {"linear2", "linear2", "linear", "(R, 10)", 0, 10, 0, 5130, 5120}};
+    struct val *v = val_table(), *list = val_list(), *weights = val_list();
+    val_set_str(v, "name", "mlp");
+    val_set_int(v, "params", 669706);
+    val_set_int(v, "macs", 668672);
+    val_set_int(v, "step", 59000);
+    val_set_int(v, "rows", 64);
+    val_set_num(v, "seconds", 0.012);
+    for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
+        struct val *l = val_table(), *out = fx_numbers(layer[i].depth ? -5.78 : 0, 4.82 + (double)i, 64 * layer[i].units, 0, false);
+        val_set_str(l, "path", layer[i].path);
+        val_set_str(l, "name", layer[i].name);
+        val_set_int(l, "depth", layer[i].depth);
+        val_set_str(l, "kind", layer[i].kind);
+        val_set_str(l, "shape", layer[i].shape);
+        val_set_int(l, "params", layer[i].params);
+        val_set_int(l, "macs", layer[i].macs);
+        val_set_int(out, "units", layer[i].units);
+        val_set_int(out, "dead", layer[i].dead);
+        val_set(l, "out", out);
+        val_push(list, l);
+        for (int k = 0; k < 2 && layer[i].params; k++) {
+            struct val *w = val_table();
+            char name[64];
+            snprintf(name, sizeof name, "%s.%s", layer[i].path, k ? "bias" : "weight");
+            val_set_str(w, "name", name);
+            val_set_str(w, "shape", k ? "(512)" : "(512, 784)");
+            val_set_int(w, "n", layer[i].params);
+            val_set_bool(w, "trained", true);
+            val_set(w, "w", fx_numbers(-0.49, 0.31, layer[i].params, 0, true));
+            val_set(w, "g", fx_numbers(-0.02, 0.018, layer[i].params, i == 6 ? 3 : 0, true));
+            val_push(weights, w);
+        }
+    }
+    val_set(v, "layers", list);
+    val_set(v, "weights", weights);
+    return v;
+}
+
+static struct val *fx_spent(void) {
+    struct val *v = val_table();
+    static const struct {
+        const char *name;
+        double s;
+    } part[] = {{"data", 6.1}, {"forward", 40.2}, {"backward", 55.3}, {"update", 11.5}, {"eval", 3.2}, {"checkpoint", 0.4}, {"step", 114}};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) val_set_num(v, part[i].name, part[i].s);
+    val_set_int(v, "steps", 60000);
+    return v;
+}
+
+/* A machine of 16 cores, each busier than the one before. */
+static void fx_machine(struct machine_reading *m, const char *root, const char *runs) {
+    (void)root, (void)runs;
+    memset(m, 0, sizeof *m);
+    m->t = fx_time;
+    m->n = 16;
+    for (int i = 0; i <= 16; i++) {
+        m->all[i] = (uint64_t)(fx_time * 100);
+        m->busy[i] = (uint64_t)(fx_time * (i ? 6 * i : 50));
+        m->wait[i] = (uint64_t)fx_time;
+    }
+    m->own = (uint64_t)(fx_time * 150);
+    m->rss = 1.2e8, m->peak = 1.4e8, m->total = 2.5e10, m->available = 2.1e10;
+    m->read = 1e5 * fx_time, m->written = 2e6 * fx_time;
+    m->threads = 8;
+    m->load = 3.25;
+    m->disk_free = 5e10, m->disk_total = 2.7e11;
+}
+
 struct fx {
     struct runs *rs;
     struct hub *hub;
@@ -69,6 +164,7 @@ static void fx_open(struct fx *f, int64_t steps, int64_t of) {
     f->hub = hub_new(fx_cmds, f->rs);
     f->u = ui_new(f->hub, NULL);
     f->u->clock = fx_clock;
+    f->u->machine = fx_machine;
     f->r = run_new(f->rs, "mnist-mlp");
     struct val *info = val_table();
     val_set_str(info, "model", "mlp");
@@ -95,6 +191,8 @@ static void fx_open(struct fx *f, int64_t steps, int64_t of) {
         }
     }
     run_report(f->r, "eval", fx_eval(10, false));
+    run_report(f->r, "model", fx_model());
+    run_report(f->r, "time", fx_spent());
 }
 
 static void fx_close(struct fx *f) {

@@ -1,0 +1,230 @@
+/* System: what this machine and this process do (read from /proc once a second while the screen is shown), what computes here, and where a run's time goes. UI thread. */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/mem.h"
+#include "ui/draw/bars.h"
+#include "ui/draw/fmt.h"
+#include "ui/machine.h"
+#include "ui/rows.h"
+
+struct system_state {
+    struct machine_reading before, now;
+    double read_t; /* when it was read, on the dashboard's clock; 0: never */
+    struct val *facts; /* what the command machine says, or NULL */
+    bool asked;
+    struct val *time, *memory; /* reports of the run */
+    uint64_t time_seen, memory_seen;
+    struct run *run;
+    int top; /* first row of cores shown */
+};
+
+static double share(const struct system_state *s, const uint64_t *of, int core) {
+    uint64_t all = s->now.all[core] - s->before.all[core];
+    return s->before.t > 0 && s->now.all[core] > s->before.all[core] ? (double)(of == s->now.busy ? s->now.busy[core] - s->before.busy[core]
+                                                                                                    : s->now.wait[core] - s->before.wait[core]) /
+                                                                            (double)all
+                                                                      : NAN;
+}
+
+static void percent(char *out, size_t size, double v) {
+    if (isnan(v)) snprintf(out, size, "-");
+    else snprintf(out, size, "%.0f%%", 100 * v);
+}
+
+/* ---- cores ---- */
+
+static int cores_draw(struct ui *u, struct grid *g, struct rect r) {
+    const struct system_state *s = u->state[SCR_SYSTEM];
+    int per = r.cols >= 120 || (r.cols >= 60 && s->now.n > 8) ? 4 : r.cols >= 60 ? 2 : 1, w = r.cols / per, rows = (s->now.n + per - 1) / per, top = s->top < rows ? s->top : 0;
+    char t[16];
+    for (int y = 0; y < r.rows && top + y < rows; y++)
+        for (int k = 0; k < per && (top + y) * per + k < s->now.n; k++) {
+            int core = (top + y) * per + k + 1, x = r.col + k * w;
+            double v = share(s, s->now.busy, core);
+            percent(t, sizeof t, v);
+            grid_textf(g, r.row + y, x, 4, (struct style){INK_DIM, 0}, "%d", core - 1);
+            grid_right(g, r.row + y, x + 9, 5, (struct style){INK_TEXT, 0}, t);
+            if (!isnan(v)) draw_share(g, r.row + y, x + 10, w - 12, v, u->glyphs, (struct style){INK_SERIES, 0});
+        }
+    int hidden = s->now.n - r.rows * per;
+    if (hidden > 0) grid_textf(g, 1, g->cols - 34, 33, (struct style){INK_TEXT, 0}, " +%d cores hidden, arrows move ", hidden);
+    return rows < r.rows ? rows : r.rows;
+}
+
+/* ---- lines of facts ---- */
+
+static void fact(struct grid *g, int row, int col, int cols, const char *name, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+static void fact(struct grid *g, int row, int col, int cols, const char *name, const char *fmt, ...) {
+    char text[400];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    grid_text(g, row, col, 9, (struct style){INK_DIM, 0}, name);
+    grid_text(g, row, col + 10, cols - 10, (struct style){INK_TEXT, 0}, text);
+}
+
+static int machine_facts(struct ui *u, struct grid *g, int row, int col, int cols) {
+    const struct system_state *s = u->state[SCR_SYSTEM];
+    const struct machine_reading *m = &s->now;
+    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], use[16], wait[16], moves[3 * FMT_MAX];
+    double dt = m->t - s->before.t;
+    long tick = sysconf(_SC_CLK_TCK);
+    double own = s->before.t > 0 && dt > 0 && tick > 0 ? (double)(m->own - s->before.own) / (double)tick / dt : NAN;
+    percent(use, sizeof use, share(s, m->busy, 0));
+    percent(wait, sizeof wait, share(s, m->wait, 0));
+    fact(g, row++, col, cols, "cpu", "%d cores %s busy, load %.2f, I/O wait %s", m->n, use, m->load, wait);
+    fact(g, row++, col, cols, "process", "%.2f of %d cores, %d threads", isnan(own) ? 0 : own, m->n, m->threads);
+    fact(g, row++, col, cols, "memory", "%s, at most %s; %s of %s free", fmt_bytes(a, m->rss), fmt_bytes(b, m->peak), fmt_bytes(c, m->available),
+        fmt_bytes((char[FMT_MAX]){0}, m->total));
+    double rd = s->before.t > 0 && dt > 0 ? (m->read - s->before.read) / dt : 0, wr = s->before.t > 0 && dt > 0 ? (m->written - s->before.written) / dt : 0;
+    bool apart = cols < 70;
+    snprintf(moves, sizeof moves, "reads %s/s, writes %s/s", fmt_bytes(c, rd), fmt_bytes(a, wr));
+    fact(g, row++, col, cols, "disk", "%s of %s free for runs%s%s", m->disk_free < 0 ? "?" : fmt_bytes(a, m->disk_free),
+        fmt_bytes(b, m->disk_total), apart ? "" : "; ", apart ? "" : moves);
+    if (apart) fact(g, row++, col, cols, "", "%s", moves);
+    return row;
+}
+
+/* Text that may be long, in up to two rows. */
+static int fact_long(struct grid *g, int row, int col, int cols, const char *name, const char *text) {
+    int room = cols - 10, len = (int)strlen(text), cut = len;
+    if (len > room) {
+        cut = room;
+        while (cut > room / 2 && text[cut] != ' ') cut--;
+    }
+    fact(g, row++, col, cols, name, "%.*s", cut, text);
+    if (cut < len) fact(g, row++, col, cols, "", "%s", text + cut + (text[cut] == ' '));
+    return row;
+}
+
+static int engine_facts(struct ui *u, struct grid *g, int row, int col, int cols) {
+    const struct system_state *s = u->state[SCR_SYSTEM];
+    const struct val *f = s->facts;
+    char a[FMT_MAX], text[600];
+    if (!f) {
+        fact(g, row++, col, cols, "engine", s->asked ? "busy: it has not said yet" : "not there");
+        return row;
+    }
+    const char *blas = val_get_str(f, "blas", ""), *base = strrchr(blas, '/'), *core = val_get_str(f, "core", "");
+    fact(g, row++, col, cols, "kernels", "%s, pool of %lld threads; products by %s%s%s%s", val_get_str(f, "kernels", "?"),
+        (long long)val_get_int(u->start, "threads", val_get_int(f, "threads", 0)), *blas ? (base ? base + 1 : blas) : "the plain kernel", *core ? " (" : "",
+        core, *core ? ")" : "");
+    snprintf(text, sizeof text, "%s%s", val_get_bool(f, "gpu_there", false) ? "" : "no GPU: ", val_get_str(f, "gpu", "?"));
+    row = fact_long(g, row, col, cols, "gpu", text);
+    if (val_get(s->memory, "total"))
+        fact(g, row++, col, cols, "this run", "%s of weights, gradients and values, on %s", fmt_bytes(a, val_get_num(s->memory, "total", 0)),
+            val_get_str(u->start, "device", "cpu"));
+    return row;
+}
+
+/* ---- where the time goes ---- */
+
+static void phases_draw(struct ui *u, struct grid *g, struct rect r) {
+    static const char *const names[] = {"data", "forward", "backward", "update", "eval", "checkpoint"};
+    const struct system_state *s = u->state[SCR_SYSTEM];
+    struct style plain = {INK_TEXT, 0};
+    char t[16], ms[FMT_MAX];
+    if (r.rows < 2) return;
+    double steps = val_get_num(s->time, "steps", 0), step = val_get_num(s->time, "step", 0), sum = 0, all, known = 0;
+    for (size_t i = 0; i < LEN(names); i++) sum += val_get_num(s->time, names[i], 0);
+    for (size_t i = 0; i < 4; i++) known += val_get_num(s->time, names[i], 0);
+    double other = step > known ? step - known : 0;
+    all = sum + other;
+    grid_text(g, r.row, r.col, r.cols, (struct style){INK_TITLE, AT_BOLD}, "where the time of this run goes");
+    if (!s->time || !(all > 0)) {
+        grid_text(g, r.row + 1, r.col, r.cols, plain, u->run ? "no step was run yet" : "no run yet");
+        return;
+    }
+    for (size_t i = 0; i <= LEN(names) && (int)i + 1 < r.rows; i++) {
+        double v = i < LEN(names) ? val_get_num(s->time, names[i], 0) : other;
+        int row = r.row + 1 + (int)i;
+        percent(t, sizeof t, v / all);
+        grid_text(g, row, r.col, 11, plain, i < LEN(names) ? names[i] : "other");
+        grid_right(g, row, r.col + 16, 5, plain, t);
+        bool per_step = i < 4 || i == LEN(names);
+        snprintf(ms, sizeof ms, per_step && steps > 0 ? "%.2f ms a step" : "%.2f s", per_step && steps > 0 ? 1e3 * v / steps : v);
+        grid_right(g, row, r.col + 33, 16, plain, ms);
+        draw_share(g, row, r.col + 35, r.cols - 36, v / all, u->glyphs, (struct style){(uint8_t)(INK_SERIES + (int)i), 0});
+    }
+}
+
+static void draw(struct ui *u, struct grid *g, struct rect r) {
+    int half = r.cols / 2;
+    bool two = r.cols >= 132;
+    int a = machine_facts(u, g, r.row, 1, two ? half - 2 : r.cols - 2);
+    int b = engine_facts(u, g, two ? r.row : a, two ? half + 1 : 1, two ? r.cols - half - 2 : r.cols - 2), row = a > b ? a : b;
+    int left = r.row + r.rows - row, phases = left >= 12 ? 8 : 0;
+    if (left < 2) return;
+    int used = cores_draw(u, g, (struct rect){row + 1, 1, left - 1 - (phases ? phases + 1 : 0), r.cols - 2});
+    row += 1 + used + 1;
+    if (phases) phases_draw(u, g, (struct rect){row, 1, r.row + r.rows - row, r.cols - 2});
+    else grid_textf(g, 1, 2, 40, (struct style){INK_TEXT, 0}, " +1 hidden: time by phase, 30 rows show it ");
+}
+
+/* ---- reading ---- */
+
+static void told(struct ui *u, void *ctx, const struct call *c) {
+    struct system_state *s = ctx;
+    (void)u;
+    if (c->status == 0 && c->result) s->facts = val_copy(c->result);
+}
+
+static void report_copy(struct run *r, const char *kind, struct val **to, uint64_t *seen) {
+    struct val *v = run_report_since(r, kind, seen);
+    if (!v) return;
+    val_free(*to);
+    *to = v;
+}
+
+static void refresh(struct ui *u) {
+    struct system_state *s = u->state[SCR_SYSTEM];
+    double now = u->clock();
+    if (s->read_t == 0 || now - s->read_t >= 0.95 || now < s->read_t) {
+        s->before = s->now;
+        u->machine(&s->now, "/proc", runs_dir(u->runs));
+        if (now - s->read_t > 60) s->before.t = 0; /* a gap: rates over it mean nothing */
+        s->read_t = now;
+    }
+    if (!s->asked && hub_find(u->hub, "machine")) s->asked = ui_ask(u, "machine", NULL, told, s) == 0;
+    if (s->run != u->run) {
+        s->run = u->run;
+        s->time_seen = s->memory_seen = 0;
+        val_free(s->time);
+        val_free(s->memory);
+        s->time = s->memory = NULL;
+    }
+    if (!u->run) return;
+    report_copy(u->run, "time", &s->time, &s->time_seen);
+    report_copy(u->run, "memory", &s->memory, &s->memory_seen);
+}
+
+static void release(struct ui *u) {
+    struct system_state *s = u->state[SCR_SYSTEM];
+    val_free(s->facts);
+    val_free(s->time);
+    val_free(s->memory);
+}
+
+static void move(struct ui *u, enum move m) {
+    struct system_state *s = u->state[SCR_SYSTEM];
+    s->top += m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_PGUP ? -8 : m == MOVE_PGDN ? 8 : m == MOVE_HOME ? -s->top : 0;
+    if (s->top < 0) s->top = 0;
+    if (s->top > s->now.n) s->top = s->now.n;
+}
+
+const struct view view_system = {.name = "system",
+    .title = "System",
+    .draw = draw,
+    .move = move,
+    .every = 1,
+    .footer = " ?help :cmd  arrows cores  p %s  s stop..  1 overview  7 model  q detach",
+    .state_size = sizeof(struct system_state),
+    .refresh = refresh,
+    .release = release};
