@@ -135,6 +135,7 @@ static int chosen(struct runs *rs, const struct shelf *s, const struct ls_args *
 /* All runs: those of the folder, those of this process with their present numbers, then those that are only in memory. */
 static struct val *describe_all(struct runs *rs, const struct ls_args *a, struct err *e) {
     bool bundle = a->run && bundle_is(a->run);
+    runs_flush(rs, 1); /* what this process's runs have said so far is in their files */
     struct shelf *s = bundle ? bundle_shelf(a->run, e) : runs_shelf_read(rs, e);
     if (!s) return NULL;
     struct ls_args b = *a;

@@ -209,7 +209,7 @@ static void compare_tests(void) {
     press("a");
     mark("mlp-2");
     press("4");
-    tap_ok(shows("v mlp-2 lr 0.00005"), "an edit of a run is a mark of the chart");
+    tap_ok(shows("v x lr 0.00005"), "an edit of a run is a mark of the chart");
     for (int i = 3; i < 7; i++) {
         char name[16];
         snprintf(name, sizeof name, "mlp-%d", i);

@@ -26,7 +26,7 @@ struct curve {
 };
 struct compare_state {
     char want[MARKED * 64 + 128], have[MARKED * 64 + 128]; /* runs, metric and size that are asked for and shown */
-    bool asked, seeds;
+    bool asked, seeds, live; /* live: a run was, when its curve was read */
     double asked_t;
     struct curve curve[MARKED];
     int n, k;
@@ -70,17 +70,17 @@ static void points_take(struct curve *c, const struct val *points, int k) {
 }
 
 /* run:set("lr", 0.001) becomes lr 0.001 */
-static void mark_text(char out[32], const char *run, const char *lua) {
-    char what[18];
+static void mark_text(char out[32], char run, const char *lua) {
+    char what[28];
     size_t n = 0;
     if (strncmp(lua, "run:set", 7) == 0) lua += 8;
     for (; *lua && n < sizeof what - 1; lua++)
         if (!strchr("\"'(){},", *lua)) what[n++] = *lua;
     what[n] = 0;
-    snprintf(out, 32, "%.12s %s", run, what);
+    snprintf(out, 32, "%c %s", run, what);
 }
 
-static void marks_take(struct compare_state *s, const struct val *marks, const char *run) {
+static void marks_take(struct compare_state *s, const struct val *marks, char run) {
     for (size_t i = 0; i < val_len(marks) && s->n_marks < MARKS; i++) {
         mark_text(s->mark_text[s->n_marks], run, val_get_str(val_at(marks, i), "text", ""));
         s->mark[s->n_marks] = (struct plot_mark){.step = val_get_int(val_at(marks, i), "step", 0), .text = s->mark_text[s->n_marks]};
@@ -104,7 +104,7 @@ static void curves_came(struct ui *u, void *ctx, const struct call *c) {
         snprintf(to->name, sizeof to->name, seeds > 1 ? "%.60s +%zu seed%s" : "%.60s", val_get_str(v, "run", ""), seeds - 1, seeds > 2 ? "s" : "");
         s->k = (int)val_get_int(v, "k", 0);
         points_take(to, val_get(v, "points"), s->k < 0 || s->k > 62 ? 0 : s->k);
-        marks_take(s, val_get(v, "marks"), val_get_str(v, "run", ""));
+        marks_take(s, val_get(v, "marks"), plot_marks[s->n - 1]);
     }
 }
 
@@ -138,10 +138,11 @@ static void refresh(struct ui *u) {
     val_set_str(t, "metric", runs_metric(u));
     val_set_int(t, "points", columns(u));
     if (s->seeds) val_set_bool(t, "seeds", true);
-    bool other = strcmp(want.data, s->have) != 0, old = some_live(u, name, n) && u->clock() - s->asked_t > OLD;
+    bool live = some_live(u, name, n), other = strcmp(want.data, s->have) != 0, old = s->live && (!live || u->clock() - s->asked_t > OLD);
     if (!s->asked && (other || old)) {
         snprintf(s->want, sizeof s->want, "%s", want.data);
         s->asked_t = u->clock();
+        s->live = live;
         s->asked = ui_ask(u, "curves", t, curves_came, NULL) == 0;
     } else val_free(t);
     buf_release(&want);

@@ -24,6 +24,7 @@ struct runs_state {
     bool *keep; /* one for each run of the shelf: the condition holds; NULL: there is none */
     bool asked;
     double asked_t;
+    struct run *ended; /* the run of this process after whose end the folder was read */
     char filter[256], refused[200];
     const struct shelf_run **row; /* what is shown, in order */
     size_t n, sel, top;
@@ -170,7 +171,9 @@ static void names_came(struct ui *u, void *ctx, const struct call *c) {
 
 void runs_want(struct ui *u) {
     struct runs_state *s = state(u);
-    if (s->asked || u->clock() - s->asked_t < OLD || !hub_find(u->hub, "ls")) return;
+    bool ended = u->run && run_state_ended(u->now.state) && s->ended != u->run; /* nothing is drawn after that by itself: its end is looked at once */
+    if (s->asked || (u->clock() - s->asked_t < OLD && !ended) || !hub_find(u->hub, "ls")) return;
+    if (ended) s->ended = u->run;
     struct val *t = val_table();
     val_set_bool(t, "names", true);
     if (is_condition(s->filter)) val_set_str(t, "where", s->filter);
