@@ -27,7 +27,7 @@ void log_add(struct ui *u, enum ink ink, const char *fmt, ...) {
 
 const struct log_line *log_at(const struct ui *u, int64_t i) { return i < 0 || i >= u->n_log || i < u->n_log - LOG_LINES ? NULL : &u->log[i % LOG_LINES]; }
 
-static void value_short(struct buf *b, const struct val *v) {
+void value_short(struct buf *b, const struct val *v) {
     char num[FMT_MAX];
     double d;
     if (!v || v->type == VAL_NIL) buf_adds(b, "-");

@@ -10,7 +10,7 @@
 
 #include "src/base/mem.h"
 #include "src/call/settings.h"
-#include "ui/private.h"
+#include "ui/edit.h"
 
 /* Letters of `want` in order; smaller is better, -1: no match. Gaps and a late start cost. */
 static int fuzzy(const char *want, const char *text) {
@@ -102,7 +102,7 @@ void list_fill(struct ui *u) {
     size_t keys = 0, settings = 0;
     while (key_rows()[keys].keys) keys++;
     while (settings_kind.args[settings].name) settings++;
-    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + val_len(u->sessions) + 8);
+    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + val_len(u->sessions) + val_len(u->props) + 8);
     u->n_item = 0;
     if (u->popup == POP_STOP) {
         add(u, "after this epoch, then finish", "", "stop after=epoch");
@@ -127,6 +127,17 @@ void list_fill(struct ui *u) {
         snprintf(label, sizeof label, "metric %s", u->now.metric[i].name);
         snprintf(command, sizeof command, "#%d", i);
         add(u, label, "its chart", command);
+    }
+    for (size_t i = 0; i < val_len(u->props) && u->popup == POP_PALETTE; i++) { /* of the run; hone's own follow */
+        const struct val *p = val_at(u->props, i);
+        char label[64], command[64];
+        struct buf b = BUF_INIT;
+        if (strcmp(val_get_str(p, "of", ""), "run") != 0) continue;
+        edit_about(p, &b);
+        snprintf(label, sizeof label, "edit %.50s", val_get_str(p, "name", ""));
+        snprintf(command, sizeof command, "!%.50s", val_get_str(p, "name", ""));
+        add(u, label, b.data, command);
+        buf_release(&b);
     }
     for (size_t i = 0; i < settings && u->popup == POP_PALETTE; i++) {
         char label[64], command[64];
@@ -186,7 +197,8 @@ void list_run(struct ui *u) {
         const struct val *v = val_at(u->sessions, (size_t)atoi(it.command + 1));
         switch_to(u, val_get_str(v, "folder", ""));
     } else if (it.command[0] == '!') {
-        popup_form(u, FORM_SET, it.command + 1);
+        if (strcmp(it.command, "!lr") == 0) popup_form(u, FORM_LR, NULL);
+        else popup_form(u, FORM_SET, it.command + 1);
     } else if (it.command[0] == '?') { /* wants arguments: back with its name in the field */
         popup_open(u, POP_PALETTE);
         snprintf(u->field.text, sizeof u->field.text, "%s ", it.command + 1);

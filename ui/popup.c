@@ -8,6 +8,7 @@
 
 #include "src/base/utf8.h"
 #include "ui/draw/fmt.h"
+#include "ui/edit.h"
 #include "ui/private.h"
 #include "ui/runs.h"
 
@@ -81,12 +82,13 @@ void popup_open(struct ui *u, enum popup p) {
     field_set(&u->field, "");
     if (p == POP_PALETTE) list_ask(u);
     if (p == POP_PALETTE || p == POP_HELP || p == POP_STOP) list_fill(u);
+    if (p == POP_PALETTE) edit_props(u);
     if (p == POP_STOP) u->item_sel = u->n_item - 1; /* cancel */
 }
 
 void popup_form(struct ui *u, enum form f, const char *name) {
     static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log", "Which metrics have charts", "Which runs"};
-    static const char *const infos[] = {"0.001 sets it, x0.5 scales it; holds from the next step on.", "A line on every chart and in the journal.", "",
+    static const char *const infos[] = {"0.001 sets, x0.5 scales the rest, 1e-4 in 200 ramps, back: as scheduled", "A line on every chart and in the journal.", "",
         "Enter searches upwards; n and N go on.", "A glob such as val_* or layer1/*; nothing shows all.",
         "Words, or a condition: lr > 1e-3 and tag.baseline. Nothing shows all."};
     popup_open(u, POP_FORM);
@@ -97,57 +99,21 @@ void popup_form(struct ui *u, enum form f, const char *name) {
     if (f == FORM_FIND) field_set(&u->field, u->find);
     if (f == FORM_FILTER) field_set(&u->field, u->look.filter);
     if (f == FORM_RUNS) field_set(&u->field, runs_filter(u));
+    if (f == FORM_LR || f == FORM_SET) edit_open(u);
 }
 
 /* ---- submitting ---- */
 
-static void submit_set(struct ui *u, const char *name, double number, const char *text, bool force) {
-    struct err e = {0};
-    struct val *t = val_table();
-    val_set_str(t, "name", name);
-    if (isfinite(number)) val_set_num(t, "value", number);
-    else val_set(t, "value", args_text(text));
-    if (force) val_set_bool(t, "force", true);
-    struct call *c = call_new(u->hub, "set", t, BY_KEY, &e);
-    if (c) ui_call(u, c);
-    else log_add(u, INK_BAD, "%s", e.text);
-}
-
-/* True: the form is done. A change of the rate by more than 10 times is asked about once. */
-static bool submit_lr(struct ui *u) {
-    double now = NAN, v;
-    char *end, *text = u->field.text;
-    for (int i = 0; i < u->now.n; i++)
-        if (strcmp(u->now.metric[i].name, "lr") == 0) now = u->now.metric[i].value;
-    bool scale = text[0] == 'x' || text[0] == '*';
-    v = strtod(text + scale, &end);
-    if (end == text + scale || *end || !isfinite(v) || v < 0 || (scale && !isfinite(now))) {
-        snprintf(u->form_info, sizeof u->form_info, "\"%.40s\" is no learning rate; write 0.001 or x0.5.", text);
-        return false;
-    }
-    if (scale) v *= now;
-    if (!u->form_sure && now > 0 && (v > 10 * now || v < now / 10)) {
-        char a[FMT_MAX], b[FMT_MAX];
-        snprintf(u->form_info, sizeof u->form_info, "That is %s -> %s, more than 10 times. Enter again to do it.", fmt_value(a, now), fmt_value(b, v));
-        u->form_sure = true;
-        return false;
-    }
-    submit_set(u, "lr", v, "", u->form_sure);
-    return true;
-}
-
 static void form_submit(struct ui *u) {
     struct err e = {0};
-    if (u->form == FORM_LR) {
-        if (!submit_lr(u)) return;
+    if (u->form == FORM_LR || (u->form == FORM_SET && u->field.len)) {
+        if (!edit_submit(u)) return;
     } else if (u->form == FORM_NOTE && u->field.len) {
         struct val *t = val_table();
         val_set_str(t, "text", u->field.text);
         struct call *c = call_new(u->hub, "note", t, BY_KEY, &e);
         if (c) ui_call(u, c);
         else log_add(u, INK_BAD, "%s", e.text);
-    } else if (u->form == FORM_SET && u->field.len) {
-        submit_set(u, u->form_name, NAN, u->field.text, false);
     } else if (u->form == FORM_FIND) {
         snprintf(u->find, sizeof u->find, "%.127s", u->field.text);
         popup_open(u, POP_NONE);
@@ -199,6 +165,7 @@ bool popup_key(struct ui *u, const struct tkey *k) {
         else if (field_key(&u->field, k)) {
             u->form_sure = false;
             if (u->form == FORM_RUNS) runs_typed(u, u->field.text);
+            else edit_changed(u);
         }
     } else {
         list_key(u, k);
@@ -252,14 +219,20 @@ void popup_draw(struct ui *u, struct grid *g) {
         return;
     }
     int cols = g->cols - 4 > 76 ? 76 : g->cols - 4;
-    struct rect r = {g->rows / 2 - 3, (g->cols - cols) / 2, 4, cols};
+    int more = u->popup == POP_FORM ? edit_rows(u, g->rows) : 0;
+    struct rect r = {(g->rows - more) / 2 - 3, (g->cols - cols) / 2, 4 + more, cols};
     draw_box(g, r, u->glyphs, u->popup == POP_CONFIRM ? "Sure?" : u->form_title);
     if (u->popup == POP_CONFIRM) {
         grid_text(g, r.row + 1, r.col + 2, cols - 4, (struct style){INK_TEXT, 0}, u->confirm);
         grid_text(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_TEXT, AT_BOLD}, "y does it, any other key does not");
     } else {
         field_draw(u, g, r.row + 1, r.col + 2, cols - 4, "> ");
-        grid_text(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_DIM, 0}, u->form_info);
+        struct buf b = BUF_INIT;
+        const struct val *p = u->form == FORM_SET && !u->form_info[0] ? edit_prop(u, u->form_name) : NULL;
+        if (p) edit_about(p, &b);
+        grid_textf(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_DIM, 0}, "%s%s", p ? "now " : "", p ? b.data : u->form_info);
+        buf_release(&b);
+        if (more) edit_draw(u, g, (struct rect){r.row + 3, r.col + 2, more, cols - 4});
     }
 }
 

@@ -143,6 +143,7 @@ struct ui {
     char form_title[96], form_info[160], form_name[64], confirm[160], confirm_lua[200];
     bool form_sure;
     struct val *sessions; /* of this user, as last told; NULL: not asked yet */
+    struct val *ahead, *props; /* what forms show: the schedule to come, the properties there are; NULL: not known */
     struct item *item;
     int n_item, item_sel, item_top;
     int drawer; /* lines of the prompt; 0: closed, -1: all */
@@ -151,7 +152,7 @@ struct ui {
 /* ui.c */
 void ui_command(struct ui *u, const char *line, enum by by); /* parses and submits; errors go to the log */
 void ui_call(struct ui *u, struct call *c_take);
-/* Asks another thread for something: done gets the call with its result or error, later, on this thread; not echoed. -1: it could not be asked. */
+/* Asks another thread for something: done gets the call with its result or error, later, on this thread; not echoed. -1: nobody can be asked. */
 typedef void ui_done(struct ui *u, void *ctx, const struct call *c);
 int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx);
 void ui_refresh(struct ui *u);
@@ -162,6 +163,7 @@ void ui_glyphs_chosen(struct ui *u); /* by key: remembered for this terminal typ
 /* events.c */
 void log_add(struct ui *u, enum ink ink, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 const struct log_line *log_at(const struct ui *u, int64_t i); /* NULL: not kept */
+void value_short(struct buf *b, const struct val *v);
 void event_seen(void *ctx, uint64_t seq, const struct val *ev);
 /* popup.c */
 void popup_open(struct ui *u, enum popup p);

@@ -74,7 +74,6 @@ int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *do
         return 0;
     }
     free(ask);
-    log_add(u, INK_BAD, "%s", e.text);
     return -1;
 }
 
@@ -460,6 +459,8 @@ void ui_free(struct ui *u) {
     chart_free(u);
     val_free(u->start);
     val_free(u->eval);
+    val_free(u->ahead);
+    val_free(u->props);
     for (int i = 0; i < SCR_N; i++) {
         if (views[i]->release) views[i]->release(u);
         free(u->state[i]);

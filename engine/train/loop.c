@@ -390,6 +390,7 @@ static int loop(struct train *t, struct err *e) {
     bool after_epoch = false;
     if (t->due != DUE_NOTHING && after_step(t, e) < 0) return -1;
     while (!finished(t)) {
+        train_edits_due(t);
         int how = job_boundary(t->j);
         if (t->j->unanswered) return err_code(e, ERR_GOAL, "%s; nobody here can resume a pause, so it stops: the state before it is saved", t->refused);
         if (how == STOP_AFTER_EPOCH) after_epoch = true;
@@ -438,7 +439,7 @@ static int setup(struct train *t, struct err *e) {
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
     if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
-    if (train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
+    if (train_edits_start(t, e) < 0 || train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
     const char *dir = run_dir(t->run);
     if (dir && !(t->writer = ckpt_writer_new(dir, e))) return -1;
@@ -483,6 +484,7 @@ static void finish(struct train *t, int rc, const struct err *e) {
     struct err why = {0};
     if (t->step && train_average_ready(t, NULL, &why) < 0) log_write(LOG_ERROR, "%s", why.text);
     if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) save_last(t);
+    else if (t->writer) ckpt_writer_wait(t->writer), report_saves(t, true); /* what was begun, such as the state before a step that was refused */
     bool best = rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0;
     if (t->average && t->average->n > 0 && !best && t->step) {
         memcpy(t->model->data, t->average->data, t->model->bytes);

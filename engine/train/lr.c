@@ -159,3 +159,60 @@ void train_lr_restore(struct train *t, double scale, const struct val *ramp) {
     t->lr_scale = scale;
     t->ramp = (struct lr_ramp){val_get_num(ramp, "from", 0), val_get_num(ramp, "to", 0), val_get_int(ramp, "at", 0), ramp ? val_get_int(ramp, "steps", 0) : 0};
 }
+
+/* ---- what is to come ---- */
+
+/* The rate of a later step, nothing happening until then. Epochs are counted on by rows. */
+static double later(struct train *t, int64_t step) {
+    int64_t n_step = t->n_step, epoch = t->epoch, rows = t->pos + (step - t->n_step) * t->a.batch * t->a.accum;
+    struct lr_ramp r = t->ramp;
+    double lr;
+    t->n_step = step;
+    t->epoch += rows / (t->part->n > 0 ? t->part->n : 1);
+    if (r.steps > 0 && ramp_over(t)) { /* its end became a factor */
+        double now = scheduled(t), factor;
+        t->n_step = r.at + r.steps;
+        factor = scheduled(t);
+        lr = factor > 0 ? r.to / factor * now : r.to;
+    } else {
+        lr = train_lr(t);
+    }
+    t->n_step = n_step;
+    t->epoch = epoch;
+    return lr;
+}
+
+static struct val *later_all(struct train *t, int64_t from, int k, int n) {
+    struct val *list = val_list();
+    for (int i = 0; i < n; i++) val_push(list, val_num(later(t, from + ((int64_t)i << k))));
+    return list;
+}
+
+struct val *train_lr_ahead(struct train *t, const char *name, const struct val *v, int n, struct err *e) {
+    int64_t from = t->n_step, total = train_total_steps(t), left = total - from < 2 ? 2 : total - from;
+    int k = 0, m;
+    if (v && strcmp(name, "sched") == 0) {
+        err_set(e, "ahead: another schedule is only known once it is set");
+        return NULL;
+    }
+    while ((left - 1) >> k >= n) k++;
+    m = (int)((left - 1) >> k) + 1;
+    struct lr_ramp ramp = t->ramp;
+    double scale = t->lr_scale, base = optimiser_common(t->optim)->lr;
+    struct val *now = later_all(t, from, k, m), *then = NULL;
+    int rc = v ? train_lr_set(t, name, v, e) : 0;
+    if (v && rc == 0) then = later_all(t, from, k, m);
+    t->ramp = ramp;
+    t->lr_scale = scale;
+    optimiser_common(t->optim)->lr = base;
+    if (rc < 0) {
+        val_free(now);
+        return NULL;
+    }
+    struct val *out = val_table();
+    val_set_int(out, "from", from);
+    val_set_int(out, "k", k);
+    val_set(out, "now", now);
+    if (then) val_set(out, "new", then);
+    return out;
+}

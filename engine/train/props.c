@@ -147,4 +147,10 @@ static int look(struct job *j, struct val **result, struct err *e) {
 
 static struct val *back(struct job *j, const char *name) { return train_lr_has(name) ? train_lr_back(j->data, name) : NULL; }
 
-const struct job_ops train_ops = {set, get, props, checkpoint, evaluate, look, back};
+static struct val *ahead(struct job *j, const char *name, const struct val *v, int n, struct err *e) {
+    if (train_lr_has(name)) return train_lr_ahead(j->data, name, v, n, e);
+    err_set(e, "ahead: nothing is known of how %s goes on; lr, lr_scale and lr_ramp are", name);
+    return NULL;
+}
+
+const struct job_ops train_ops = {set, get, props, checkpoint, evaluate, look, back, ahead};

@@ -11,7 +11,7 @@
 #include "src/run/record.h"
 
 struct train_args {
-    struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp, *freeze;
+    struct val *model, *data, *optim, *sched, *loss, *resume, *lr_ramp, *freeze, *edits;
     int64_t epochs, steps, batch, batch_tokens, accum, seed, eval_every, ckpt_every, patience;
     double lr, lr_scale, clip_norm, clip_value, min_delta;
     double ema, swa;
@@ -67,6 +67,7 @@ struct train {
     int due; /* enum train_due: not yet done after the last step */
     int64_t skipped; /* steps refused because something was not finite */
     /* ---- of this process ---- */
+    int64_t n_edit; /* edits given with the run that were looked at */
     int64_t last_eval, last_ckpt; /* steps */
     int64_t unsaved; /* checkpoints in a row that could not be written */
     struct average *average; /* ema, swa; NULL: neither */
@@ -104,8 +105,12 @@ bool train_lr_has(const char *name); /* lr, lr_scale, lr_ramp, sched */
 struct val *train_lr_get(const struct train *t, const char *name);
 int train_lr_set(struct train *t, const char *name, const struct val *v, struct err *e);
 struct val *train_lr_back(const struct train *t, const char *name); /* as job_ops.back */
+struct val *train_lr_ahead(struct train *t, const char *name, const struct val *v, int n, struct err *e); /* as job_ops.ahead */
 struct val *train_lr_state(const struct train *t); /* a ramp that is going on, or NULL */
 void train_lr_restore(struct train *t, double scale, const struct val *ramp);
+/* edits.c: edits given with the run */
+int train_edits_start(struct train *t, struct err *e);
+void train_edits_due(struct train *t); /* before a boundary: those of this step */
 /* freeze.c */
 int train_freeze(struct train *t, const struct val *patterns, struct err *e); /* marks parameters; the step is built afterwards */
 int train_freeze_set(struct train *t, const struct val *patterns, struct err *e); /* with the step */

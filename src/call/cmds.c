@@ -305,6 +305,24 @@ static int props_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
+struct ahead_args {
+    struct prop_args of;
+    int64_t points;
+};
+
+static int ahead_run(struct call *c, const void *args, struct err *e) {
+    const struct ahead_args *a = args;
+    struct job *j;
+    int rc = choose_job(c, &a->of, &j, e);
+    if (rc != 0) return rc < 0 ? -1 : 0;
+    bool can = j && j->ops && j->ops->ahead && hub_job_state(c->hub, j) < JOB_DONE;
+    struct val *v = can ? j->ops->ahead(j, a->of.name, a->of.value && a->of.value->type != VAL_NIL ? a->of.value : NULL, (int)a->points, e) : NULL;
+    if (!can) return err_set(e, "ahead: nothing is known of how %s goes on", a->of.name);
+    if (!v) return -1;
+    call_result(c, v);
+    return 0;
+}
+
 /* ---- control of jobs ---- */
 
 struct run_args {
@@ -360,8 +378,7 @@ static int at_boundary(struct call *c, struct handle which, enum boundary what, 
         return 0;
     }
     job_name(j, name);
-    int (*fn)(struct job *, struct val **, struct err *) =
-        what == AT_EVALUATE ? j->ops->evaluate : what == AT_LOOK ? j->ops->look : j->ops->checkpoint;
+    int (*fn)(struct job *, struct val **, struct err *) = what == AT_EVALUATE ? j->ops->evaluate : what == AT_LOOK ? j->ops->look : j->ops->checkpoint;
     if (!fn) return err_set(e, "%s: %s has nothing to %s", who, name, who);
     if (fn(j, &result, e) != 0) return -1;
     if (result) call_result(c, result);
@@ -490,6 +507,11 @@ static const struct arg set_args[] = {RUN_ARG(prop_args, "the run; without it th
     {"value", "its new value", NULL, NULL, ARG_VAL, offsetof(struct prop_args, value), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE},
     {"force", "do not ask about a change of more than 10 times", NULL, NULL, ARG_BOOL, offsetof(struct prop_args, force), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static const struct arg get_args[] = {RUN_ARG(prop_args, "the run; without it the one that runs, then hone itself"), NAME_ARG, {0}};
+static const struct arg ahead_args_[] = {
+    {"run", "the run; without it the one that runs", NULL, NULL, ARG_HANDLE, offsetof(struct ahead_args, of.run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
+    {"name", "which property", NULL, "lr", ARG_STR, offsetof(struct ahead_args, of.name), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_PROP},
+    {"value", "what it would be set to", NULL, NULL, ARG_VAL, offsetof(struct ahead_args, of.value), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_NONE},
+    {"points", "at most so many values", NULL, "40", ARG_INT, offsetof(struct ahead_args, points), 0, 0, 2, 1024, NULL, SRC_NONE}, {0}};
 static const struct arg props_args_[] = {RUN_ARG(prop_args, "the run; without it the one that runs"), {0}};
 static const struct arg stop_args_[] = {RUN_ARG(stop_args, "the run; without it the one that runs"),
     {"after", "where it stops", NULL, "step", ARG_ENUM, offsetof(struct stop_args, after), ARG_POSITIONAL, 0, 0, 0, stop_after, SRC_NONE},
@@ -513,6 +535,8 @@ ROW(help, "tells about commands, kinds, properties, keys", "hone.help{\"train\"}
 ROW(set, "sets a property of the run or of hone", "run:set(\"lr\", 0.0005)", set_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE);
 ROW(get, "gives the value of a property", "print(run:get(\"lr\"))", get_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
 ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args_, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
+ROW(ahead, "tells what the learning rate will be over the rest of the run, also after an edit that is not made", "hone.ahead{\"lr\", 0.001}", ahead_args_,
+    ahead_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(undo, "takes the last edit back, which is an edit too", "hone.undo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(redo, "makes an edit again that undo took back", "hone.redo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(note, "writes a note into the run", "run:note(\"warm restart\")", note_args_, note_args, OWNER_ANY, CMD_LINE);
@@ -521,13 +545,13 @@ ROW(resume, "lets a paused run go on", "run:resume()", run_only, run_args, OWNER
 ROW(stop, "stops the run and saves its state", "run:stop{after=\"epoch\"}", stop_args_, stop_args, OWNER_ANY, CMD_LINE | CMD_CONFIRM);
 ROW(checkpoint, "saves the run's state after this step", "run:checkpoint()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(evaluate, "evaluates the run's model after this step", "run:evaluate()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
-ROW(look, "looks at the layers after this step: ranges of values and gradients, dead units, histograms; the Model screen shows them", "run:look()", run_only, run_args, OWNER_ENGINE,
-    CMD_WHILE_RUNNING | CMD_WATCHER);
+ROW(look, "looks at the layers after this step: ranges of values and gradients, dead units, histograms; the Model screen shows them", "run:look()", run_only,
+    run_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run:wait())", wait_args_, run_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
-const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd, &stop_cmd,
-    &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};
+const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd,
+    &stop_cmd, &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};

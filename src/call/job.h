@@ -47,6 +47,9 @@ struct job_ops {
     int (*look)(struct job *j, struct val **result, struct err *e); /* at its layers: the report "model" */
     /* The sets, {{name=, value=}, ..}, that bring the property back to where it is now even when it moves by itself. NULL slot or NULL: its value. */
     struct val *(*back)(struct job *j, const char *name);
+    /* What the property will be over the rest of the run: {from=, k=, now={..}, new={..}}, at most n values 2^k steps apart from step `from` on, as things
+     * stand and with v set (NULL: as they stand only). Changes nothing. NULL slot, or NULL with an error: nothing is known of it. */
+    struct val *(*ahead)(struct job *j, const char *name, const struct val *v, int n, struct err *e);
 };
 extern const char *const job_state_names[]; /* queued running done failed stopped */
 

@@ -116,7 +116,7 @@ static __attribute__((unused)) void kill_at(const char *point, int hit, const ch
     val_set_str(a, "resume", name);
     struct val *r = train(a, &e);
     sum_of(m, hex);
-    tap_ok(r && strcmp(hex, want) == 0, "killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit,
+    tap_ok(r && strcmp(hex, want) == 0, "t.E4: killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit,
         name, r ? "" : e.text);
     val_free(r);
     close_hone();
