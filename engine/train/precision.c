@@ -14,6 +14,7 @@
 #include "engine/graph/remember.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
+#include "src/call/settings.h"
 
 #define PAYS 0.95 /* of the time of fp32, or it is not worth the rounding */
 #define LEAST 32 /* as engine/ops/linear_half.c: smaller products stay exact */
@@ -165,11 +166,21 @@ static const struct param *largest(const struct model *m) {
     return best;
 }
 
+/* The setting deterministic: nothing goes by time. */
+static bool pinned(void) {
+    struct settings s;
+    settings_get(&s);
+    bool same = s.deterministic;
+    args_release(&settings_kind, &s);
+    return same;
+}
+
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e) {
     const struct param *w = largest(m);
     *p = (struct precision){.half = asked == PRECISION_FP16 ? DT_F16 : DT_F32};
     if (asked == PRECISION_FP32 || asked == PRECISION_FP16 || (!w && !force)) return 0;
-    if (force && asked == PRECISION_BF16) {
+    if (pinned() && asked == PRECISION_AUTO) return 0;
+    if ((force || pinned()) && asked == PRECISION_BF16) {
         p->half = DT_BF16;
         return 0;
     }
@@ -180,7 +191,8 @@ const char *precision_name(const struct precision *p) { return p->half == DT_BF1
 
 bool precision_say(const struct precision *p, int asked, bool force, struct buf *out) {
     if (force || (asked != PRECISION_BF16 && asked != PRECISION_AUTO)) return false;
-    if (!p->m) buf_adds(out, "no product of this model is large enough for bf16 to pay: computing in fp32");
+    if (!p->m && pinned()) buf_addf(out, "computing in %s: deterministic=true measures nothing", precision_name(p));
+    else if (!p->m) buf_adds(out, "no product of this model is large enough for bf16 to pay: computing in fp32");
     else
         buf_addf(out, "a product of %" PRId64 " x %" PRId64 " x %" PRId64 " takes %.2f ms in bf16 and %.2f in fp32 on this machine: computing in %s%s", p->m,
             p->n, p->k, p->ms_bf16, p->ms_fp32, precision_name(p),

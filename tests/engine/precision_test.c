@@ -203,6 +203,14 @@ static void choice(void) {
     tap_ok(said, "and said: %s", say.data);
     rc = precision_choose(&q, PRECISION_BF16, true, r.m, 300, &e);
     tap_ok(rc == 0 && q.half == DT_BF16 && !precision_say(&q, PRECISION_BF16, true, &say), "bf16 can be forced");
+    setting("deterministic", val_bool(true));
+    rc = precision_choose(&q, PRECISION_BF16, false, r.m, 300, &e);
+    tap_ok(rc == 0 && q.half == DT_BF16 && q.m == 0, "with deterministic=true nothing is measured: bf16 is bf16");
+    rc = precision_choose(&q, PRECISION_AUTO, false, r.m, 300, &e);
+    buf_clear(&say);
+    tap_ok(rc == 0 && q.half == DT_F32 && q.m == 0 && precision_say(&q, PRECISION_AUTO, false, &say) && strstr(say.data, "deterministic"),
+        "and auto is fp32: %s", say.data);
+    setting("deterministic", val_bool(false));
     struct val *v = precision_val(&p), *bad = val_table();
     rc = precision_from(&q, v, &e);
     tap_ok(rc == 0 && q.half == p.half && q.m == p.m && q.ms_bf16 == p.ms_bf16, "the choice goes into a checkpoint and back");
