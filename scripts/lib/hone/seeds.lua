@@ -38,14 +38,28 @@ function seeds.run(n, fn)
     return means
 end
 
--- A bag of n-grams: data, a table {dim, dropout, lr, epochs, batch} and a seed; the test accuracy and the seconds of training.
+-- A bag of n-grams: data, a table {dim, dropout, lr, epochs, batch} and a seed; the test accuracy (the validation part's with part="val") and the seconds of training.
+-- Also in the table: max, the maximum of the vectors beside their mean; drop_tokens, dropout of the vectors; smooth, label smoothing.
 function seeds.bag(data, o, seed)
-    local net = nn.model{ input = data, name = "ngrams", seed = seed, nn.embedding{ dim = o.dim }, nn.mean_pool{}, nn.dropout{ o.dropout }, nn.linear{ #data.classes } }
+    local spec = { input = data, name = "ngrams", seed = seed, nn.embedding{ dim = o.dim } }
+    if o.drop_tokens then spec[#spec + 1] = nn.dropout{ o.drop_tokens } end
+    if o.max then
+        local from = o.drop_tokens and "dropout1" or "embedding1"
+        spec[#spec + 1] = nn.mean_pool{ name = "mean", from = from }
+        spec[#spec + 1] = nn.max_pool{ name = "max", from = from }
+        spec[#spec + 1] = nn.concat{ from = { "mean", "max" } }
+    else
+        spec[#spec + 1] = nn.mean_pool{}
+    end
+    spec[#spec + 1] = nn.dropout{ o.dropout }
+    spec[#spec + 1] = nn.linear{ #data.classes }
+    local net = nn.model(spec)
     local from = os.time()
-    local run = hone.train{ model = net, data = data, epochs = o.epochs, batch = o.batch, seed = seed, optim = optim.adam{ lr = o.lr, lazy = true }, sched = sched.cosine{} }
+    local run = hone.train{ model = net, data = data, epochs = o.epochs, batch = o.batch, seed = seed, optim = optim.adam{ lr = o.lr, lazy = true }, sched = sched.cosine{},
+        loss = o.smooth and loss.cross_entropy{ label_smoothing = o.smooth } }
     run:wait()
-    local seconds, test = os.time() - from, hone.eval{ model = net, data = data.test }
-    print(string.format("seed %d: test accuracy %.4f (95 %% interval of the test part %.4f to %.4f), trained in %d s", seed, test.acc, test.acc_lo, test.acc_hi, seconds))
+    local seconds, test = os.time() - from, hone.eval{ model = net, data = data[o.part or "test"] }
+    print(string.format("seed %d: %s accuracy %.4f (95 %% interval of that part %.4f to %.4f), trained in %d s", seed, o.part or "test", test.acc, test.acc_lo, test.acc_hi, seconds))
     return { acc = test.acc, seconds = seconds }
 end
 
