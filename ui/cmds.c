@@ -20,7 +20,7 @@ struct ui *ui_bound(struct err *e) {
 const char *const move_names[] = {"up", "down", "left", "right", "pgup", "pgdn", "home", "end", "next", "prev", NULL};
 #define SCREEN_NAME(ID, name) #name,
 static const char *const screen_names[] = {SCREENS(SCREEN_NAME) NULL};
-static const char *const ask_names[] = {"lr", "note", "find", "stop", "filter", "runs", NULL};
+static const char *const ask_names[] = {"lr", "note", "stop", "filter", NULL};
 static const char *const glyph_picks[] = {"next", "braille", "half", "line", "ascii", NULL};
 
 static int screen_run(struct call *c, const void *args, struct err *e) {
@@ -106,10 +106,11 @@ static int prompt_run(struct call *c, const void *args, struct err *e) {
 }
 static int ask_run(struct call *c, const void *args, struct err *e) {
     BEGIN(pick_args);
-    bool acts = a->what == 0 || a->what == 1 || a->what == 3; /* lr, note, stop */
+    bool acts = a->what <= 2; /* lr, note, stop */
     if (acts && hub_read_only(u->hub)) u->refused = true;
-    else if (a->what == 3) popup_open(u, POP_STOP);
-    else popup_form(u, a->what == 0 ? FORM_LR : a->what == 1 ? FORM_NOTE : a->what == 2 ? FORM_FIND : a->what == 4 ? FORM_FILTER : FORM_RUNS, NULL);
+    else if (a->what == 2) popup_open(u, POP_STOP);
+    else if (a->what == 3) filter_open(u);
+    else popup_form(u, a->what == 0 ? FORM_LR : FORM_NOTE, NULL);
     return 0;
 }
 PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
@@ -130,10 +131,9 @@ static ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_arg
 static ROW(palette, "Opens the list of everything", none_table, none_args);
 static ROW(help_keys, "Opens the list of keys", none_table, none_args);
 static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
-static ROW_EX(
-    ask, "Opens the form for the learning rate, a note, a search, which metrics are shown, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
+static ROW_EX(ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
     &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd,
-    &find_runs_cmd,
-    &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_next_cmd, NULL};
+    &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd,
+    &find_cmd, &find_next_cmd, NULL};

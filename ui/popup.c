@@ -87,18 +87,13 @@ void popup_open(struct ui *u, enum popup p) {
 }
 
 void popup_form(struct ui *u, enum form f, const char *name) {
-    static const char *const titles[] = {"Learning rate", "Note", "Setting", "Find in the log", "Which metrics have charts", "Which runs"};
-    static const char *const infos[] = {"0.001 sets, x0.5 scales the rest, 1e-4 in 200 ramps, back: as scheduled", "A line on every chart and in the journal.", "",
-        "Enter searches upwards; n and N go on.", "A glob such as val_* or layer1/*; nothing shows all.",
-        "Words, or a condition: lr > 1e-3 and tag.baseline. Nothing shows all."};
+    static const char *const titles[] = {"Learning rate", "Note", "Setting", ""};
+    static const char *const infos[] = {"0.001 sets, x0.5 scales the rest, 1e-4 in 200 ramps, back: as scheduled", "A line on every chart and in the journal.", "", ""};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
     snprintf(u->form_info, sizeof u->form_info, "%s", infos[f]);
     snprintf(u->form_name, sizeof u->form_name, "%s", name ? name : "");
-    if (f == FORM_FIND) field_set(&u->field, u->find);
-    if (f == FORM_FILTER) field_set(&u->field, u->look.filter);
-    if (f == FORM_RUNS) field_set(&u->field, runs_filter(u));
     if (f == FORM_LR || f == FORM_SET) edit_open(u);
 }
 
@@ -114,19 +109,8 @@ static void form_submit(struct ui *u) {
         struct call *c = call_new(u->hub, "note", t, BY_KEY, &e);
         if (c) ui_call(u, c);
         else log_add(u, INK_BAD, "%s", e.text);
-    } else if (u->form == FORM_FIND) {
-        snprintf(u->find, sizeof u->find, "%.127s", u->field.text);
-        popup_open(u, POP_NONE);
-        ui_command(u, "find_next", BY_KEY);
-        return;
-    }
-    if (u->form == FORM_FILTER || u->form == FORM_RUNS) {
-        struct val *t = val_table();
-        val_set_str(t, u->form == FORM_RUNS ? "text" : "glob", u->field.text);
-        struct call *c = call_new(u->hub, u->form == FORM_RUNS ? "find_runs" : "filter", t, BY_KEY, &e);
-        popup_open(u, POP_NONE);
-        if (c) ui_call(u, c);
-        return;
+    } else if (u->form == FORM_FILTER) {
+        filter_submit(u);
     }
     if (u->popup == POP_FORM) popup_open(u, POP_NONE);
 }
@@ -155,6 +139,7 @@ bool popup_key(struct ui *u, const struct tkey *k) {
     if (k->type == TKEY_PASTE) {
         popup_paste(u, k->bytes, k->n);
     } else if (strcmp(k->name, "Esc") == 0 || strcmp(k->name, "C-c") == 0 || strcmp(k->name, "C-g") == 0) {
+        if (u->popup == POP_FORM && u->form == FORM_FILTER) filter_typed(u, false);
         popup_open(u, POP_NONE);
     } else if (u->popup == POP_CONFIRM) {
         bool yes = strcmp(k->name, "y") == 0;
@@ -164,8 +149,8 @@ bool popup_key(struct ui *u, const struct tkey *k) {
         if (strcmp(k->name, "Enter") == 0) form_submit(u);
         else if (field_key(&u->field, k)) {
             u->form_sure = false;
-            if (u->form == FORM_RUNS) runs_typed(u, u->field.text);
-            else edit_changed(u);
+            edit_changed(u);
+            filter_typed(u, true);
         }
     } else {
         list_key(u, k);
@@ -177,6 +162,7 @@ void popup_paste(struct ui *u, const char *text, size_t n) {
     if (u->popup == POP_CONFIRM || u->popup == POP_STOP) return;
     field_insert(&u->field, text, n < FIELD_MAX ? n : FIELD_MAX);
     if (u->popup != POP_FORM) list_fill(u);
+    filter_typed(u, true);
 }
 
 /* ---- drawing ---- */

@@ -27,7 +27,7 @@
 enum screen_id { SCREENS(SCREEN_ID) SCR_N };
 enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOVE_HOME, MOVE_END, MOVE_NEXT, MOVE_PREV, MOVE_N };
 enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
-enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FIND, FORM_FILTER, FORM_RUNS };
+enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FILTER };
 
 enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
 
@@ -46,6 +46,12 @@ struct item {
 struct key_row {
     const char *screen, *keys, *command, *help, *paused;
 }; /* screen "*": everywhere; paused: the command while paused */
+struct view_filter { /* what / does on a screen: asks for a text and gives it to a command */
+    const char *title, *info; /* of the form */
+    const char *command, *arg; /* Enter calls command{arg=text} */
+    const char *(*now)(const struct ui *u); /* the text that holds, "" for none */
+    void (*typed)(struct ui *u, const char *text); /* at every key, to show what it would do; Esc: with the text of before. NULL: only Enter counts */
+};
 struct view {
     const char *name, *title;
     void (*draw)(struct ui *u, struct grid *g, struct rect r);
@@ -55,6 +61,8 @@ struct view {
     const struct key_row *keys; /* bindings of this screen only, ended by a row without keys; NULL: none */
     const struct key_row *also; /* bindings it shares with other screens; their `screen` is a name for all of these */
     double every; /* seconds between refreshes while it is shown though the record did not change; 0: none */
+    const struct view_filter *filter; /* NULL: / looks among the metrics */
+    void (*next)(struct ui *u, bool back); /* n N: what the filter found next; NULL: nothing */
     size_t state_size; /* what u->state[SCREEN] points to: zeroed at start, the view's alone */
     void (*start)(struct ui *u); /* fills that state; NULL: zeros will do */
     void (*refresh)(struct ui *u); /* while it is shown: copies what it draws, after the record was read; NULL: nothing */
@@ -140,7 +148,7 @@ struct ui {
     enum popup popup;
     enum form form;
     struct field field;
-    char form_title[96], form_info[160], form_name[64], confirm[160], confirm_lua[200];
+    char form_title[96], form_info[160], form_name[64], form_was[FIELD_MAX], confirm[160], confirm_lua[200];
     bool form_sure;
     struct val *sessions; /* of this user, as last told; NULL: not asked yet */
     struct val *ahead, *props; /* what forms show: the schedule to come, the properties there are; NULL: not known */
@@ -171,6 +179,10 @@ void popup_form(struct ui *u, enum form f, const char *name);
 void popup_draw(struct ui *u, struct grid *g);
 bool popup_key(struct ui *u, const struct tkey *k); /* true: taken */
 void popup_paste(struct ui *u, const char *text, size_t n);
+/* filter.c: the form of / */
+void filter_open(struct ui *u);
+void filter_typed(struct ui *u, bool kept); /* kept: what was typed; else the text that held before comes back */
+void filter_submit(struct ui *u);
 void drawer_draw(struct ui *u, struct grid *g);
 /* list.c: what the palette and help offer */
 void list_fill(struct ui *u);
@@ -193,7 +205,8 @@ extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd, x_axis_cmd, window_c
 extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd; /* views/metrics.c */
 extern const struct cmd matrix_cmd; /* views/eval.c */
 extern const struct cmd fold_cmd; /* views/model.c */
-extern const struct cmd find_next_cmd; /* views/log.c */
+extern const struct cmd find_cmd; /* views/log.c */
+extern const struct cmd find_next_cmd; /* filter.c */
 extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
 extern const struct cmd seeds_cmd; /* views/compare.c */
 /* cmds.c */

@@ -15,7 +15,5 @@ const char *runs_metric(const struct ui *u); /* the one whose best values are li
 void runs_metric_step(struct ui *u, int by);
 void runs_delta(struct grid *g, int row, int end, int cols, const char *metric, double v, double base); /* v - base, in colour if that is better or worse */
 const char *value_text(char out[64], const struct shelf_value *v); /* numbers in at most 6 digits; "-" for NULL */
-const char *runs_filter(const struct ui *u);
-void runs_typed(struct ui *u, const char *text); /* while the filter is written: words act at once */
 
 #endif

@@ -46,33 +46,40 @@ static void move(struct ui *u, enum move m) {
 
 static void start(struct ui *u) { ((struct log_state *)u->state[SCR_LOG])->top = -1; }
 
-struct find_args {
-    bool back;
-};
-static int find_next_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(find_args);
+static void next(struct ui *u, bool back) {
     struct log_state *s = u->state[SCR_LOG];
-    if (!u->find[0]) return 0;
     int64_t top = s->top < 0 ? u->n_log : s->top;
-    for (int64_t i = top + (a->back ? 1 : -1); log_at(u, i); i += a->back ? 1 : -1)
+    for (int64_t i = top + (back ? 1 : -1); u->find[0] && log_at(u, i); i += back ? 1 : -1)
         if (strstr(log_at(u, i)->text, u->find)) {
             s->top = i;
             break;
         }
+}
+
+static const char *found_now(const struct ui *u) { return u->find; }
+static const struct view_filter filter = {"Find in the log", "Enter searches upwards; n and N go on.", "find", "text", found_now, NULL};
+
+struct find_args {
+    char *text;
+};
+static int find_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(find_args);
+    snprintf(u->find, sizeof u->find, "%.127s", a->text ? a->text : "");
+    ((struct log_state *)u->state[SCR_LOG])->top = -1;
+    next(u, false);
     return 0;
 }
 
-static const struct arg find_table[] = {{"back", "downwards", NULL, "false", ARG_BOOL, offsetof(struct find_args, back)}, {0}};
-ROW(find_next, "The next match in the log", find_table, find_args);
-
-static const struct key_row keys[] = {{"log", "/", "ask find", "find text in the log", NULL}, {"log", "n", "find_next", "next match upwards", NULL},
-    {"log", "N", "find_next back=true", "next match downwards", NULL}, {0}};
+static const struct arg find_table[] = {
+    {"text", "what a line holds; none: no search", NULL, NULL, ARG_STR, offsetof(struct find_args, text), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_NONE}, {0}};
+ROW_EX(find, "Finds text in the log, from its end upwards", "hone.find{\"val_acc\"}", find_table, find_args);
 
 const struct view view_log = {.name = "log",
     .title = "Log",
     .draw = draw,
     .move = move,
     .footer = " ?help :cmd  arrows  / find  n N next  End follow  1 overview  q detach",
-    .keys = keys,
+    .filter = &filter,
+    .next = next,
     .state_size = sizeof(struct log_state),
     .start = start};

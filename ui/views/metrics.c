@@ -155,6 +155,9 @@ static void move(struct ui *u, enum move m) {
 
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
+static const char *filter_now(const struct ui *u) { return u->look.filter; }
+static const struct view_filter filter = {"Which metrics have charts", "A glob such as val_* or layer1/*; nothing shows all.", "filter", "glob", filter_now, NULL};
+
 /* ---- commands ---- */
 
 static int grid_run(struct call *c, const void *args, struct err *e) {
@@ -222,7 +225,7 @@ ROW_EX(pin, "Puts a metric before the others, or back", "hone.pin{\"val_acc\"}",
 ROW(group, "To the next group of metrics (layer1/..)", to_table, pick_args);
 
 static const struct key_row keys[] = {{"metrics", "G", "grid", "how many charts: auto, 1x1 .. 3x3", NULL},
-    {"metrics", "/", "ask filter", "which metrics, by a glob: val_*", NULL}, {"metrics", "P", "pin", "pin the metric before the others, or unpin it", NULL},
+    {"metrics", "P", "pin", "pin the metric before the others, or unpin it", NULL},
     {"metrics", "}", "group next", "next group of metrics", NULL}, {"metrics", "{", "group prev", "group before", NULL}, {0}};
 
 const struct view view_metrics = {.name = "metrics",
@@ -233,4 +236,5 @@ const struct view view_metrics = {.name = "metrics",
     .footer = " ?help :cmd  z zoom  i I window  + - smooth  L log  X axis  / filter  q detach",
     .keys = keys,
     .also = chart_keys,
+    .filter = &filter,
     .state_size = sizeof(struct metrics_state)};

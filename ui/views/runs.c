@@ -39,7 +39,7 @@ struct runs_state {
 static struct runs_state *state(const struct ui *u) { return u->state[SCR_RUNS]; }
 const struct shelf *runs_list(const struct ui *u) { return state(u)->shelf; }
 const char *runs_metric(const struct ui *u) { return state(u)->metric; }
-const char *runs_filter(const struct ui *u) { return state(u)->filter; }
+static const char *runs_filter(const struct ui *u) { return state(u)->filter; }
 
 static void start(struct ui *u) {
     struct runs_state *s = state(u);
@@ -181,7 +181,7 @@ void runs_want(struct ui *u) {
     s->asked = ui_ask(u, "ls", t, names_came, NULL) == 0;
 }
 
-void runs_typed(struct ui *u, const char *text) {
+static void runs_typed(struct ui *u, const char *text) {
     struct runs_state *s = state(u);
     snprintf(s->filter, sizeof s->filter, "%.255s", text);
     s->refused[0] = 0;
@@ -520,8 +520,9 @@ ROW_EX(sort, "Orders the list of runs", "hone.sort{\"-best\"}", by_table, text_a
 ROW_EX(mark, "Marks a run for comparison, or takes the mark away", "hone.mark{\"fashion-1\"}", run_table, text_args);
 ROW_EX(baseline, "Makes a run the one that others are compared with, or no more", "hone.baseline{\"fashion-1\"}", run_table, text_args);
 
+static const struct view_filter filter = {
+    "Which runs", "Words, or a condition: lr > 1e-3 and tag.baseline. Nothing shows all.", "find_runs", "text", runs_filter, runs_typed};
 static const struct key_row keys[] = {{"runs", "x", "mark", "mark the run for comparison, or not", NULL},
-    {"runs", "/", "ask runs", "filter: words, or a condition such as lr > 1e-3 and tag.baseline", NULL},
     {"runs", "o", "sort", "order by the next column", NULL}, {"runs", "O", "sort reverse", "the other way round", NULL},
     {"runs", "b", "baseline", "the run that others are compared with", NULL}, {0}};
 
@@ -532,6 +533,7 @@ const struct view view_runs = {.name = "runs",
     .enter = enter,
     .footer = " ?help :cmd  x mark  Enter compare  / filter  o order  b baseline  q detach",
     .keys = keys,
+    .filter = &filter,
     .state_size = sizeof(struct runs_state),
     .start = start,
     .refresh = runs_want,
