@@ -321,6 +321,15 @@ static void describe_classes(const struct val *user, const struct dataset *d, st
     else if (d && d->prep) val_set(out, "prep", val_copy(d->prep));
 }
 
+void model_name_classes(struct model *m, const struct dataset *d) {
+    int64_t n = val_get_int(m->desc, "n_class", 0);
+    if (val_get(m->desc, "classes") || !d->class_name || d->n_class < 1 || (n && n != d->n_class) || model_outputs(m, NULL) != d->n_class) return;
+    struct val *list = val_list();
+    for (int i = 0; i < d->n_class; i++) val_push(list, val_str(d->class_name[i] ? d->class_name[i] : ""));
+    val_unset(m->desc, "n_class");
+    val_set(m->desc, "classes", list);
+}
+
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e) {
     if (!user || user->type != VAL_TABLE) {
         err_code(e, ERR_USAGE, "a model is a table of layers, got %s", user ? val_type_name(user) : "nothing");

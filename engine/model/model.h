@@ -44,6 +44,8 @@ int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of 
  * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...], layers=[{layer="linear", out=10, ..., name="linear1",
  *  from=["a", "b"], share="c"} ...], classes=["cat", ..] or n_class=3, prep={...}}. Layer arguments stand in the order of their table, names are always there. */
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e);
+/* A model without names of classes, with as many outputs as the data set has classes, gets the names of those: what it is trained on. */
+void model_name_classes(struct model *m, const struct dataset *d);
 #define MODEL_INPUTS 4
 #define MODEL_PARAMS 512
 #define MODEL_LIVE 64

@@ -433,6 +433,7 @@ static int setup(struct train *t, struct err *e) {
     run_log_every(t->run, every > 0 ? every : 10);
     if (t->part->n == 0) return err_set(e, "data set %s has no training part", t->data->name);
     if (loss_init(&t->loss, t->a.loss, t->data->n_class > 0, e) < 0) return -1;
+    if (t->loss.row->labels) model_name_classes(t->model, t->data);
     if (!(t->optim = optimiser_new(t->a.optim, e)) || !(t->sched = sched_new(t->a.sched, e))) return -1;
     if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
     t->metric = metric_find(t->a.metric ? t->a.metric : t->loss.row->labels ? "acc" : "loss");

@@ -116,8 +116,8 @@ static __attribute__((unused)) void kill_at(const char *point, int hit, const ch
     val_set_str(a, "resume", name);
     struct val *r = train(a, &e);
     sum_of(m, hex);
-    tap_ok(r && strcmp(hex, want) == 0, "t.E4: killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point, hit,
-        name, r ? "" : e.text);
+    tap_ok(r && strcmp(hex, want) == 0, "t.E4: killed%s at %s, pass %d, resumed from %s: the same weights %s", averaged ? " with averaged weights" : "", point,
+        hit, name, r ? "" : e.text);
     val_free(r);
     close_hone();
     char *path = io_join(dir, name);
@@ -281,6 +281,30 @@ static void allocations_of_steps(void) {
 #endif
 }
 
+/* A model that was made without names of classes has those of what it was trained on; one with other outputs, or names of its own, keeps what it has. */
+static void named(void) {
+    struct err e = {0};
+    struct handle d = objects_add_data(make_data(60, 0, -1, 0));
+    static const char *const last[] = {"3", "4", "3"}, *const classes[] = {NULL, NULL, "x"};
+    bool right = true;
+    for (int i = 0; i < 3; i++) {
+        struct val *t = val_table(), *own = val_list(), *r;
+        val_set_int(t, "input", 12);
+        val_push(t, layer("linear", atoi(last[i])));
+        for (int c = 0; c < 3; c++) val_push(own, val_str(classes[i] ? classes[i] : ""));
+        if (classes[i]) val_set(t, "classes", own);
+        else val_free(own);
+        struct val *m = call("model", t, &e);
+        if (m && (r = train(train_args(m->u.h, d, 1), &e))) val_free(r);
+        const struct model *made = m ? objects_model(m->u.h, &e) : NULL;
+        const struct val *names = made ? val_get(made->desc, "classes") : NULL, *second = val_at(names, 1);
+        const char *got = second && second->type == VAL_STR ? second->u.s.p : "-", *want = i == 0 ? "b" : i == 1 ? "-" : "x";
+        if (!made || strcmp(got, want) != 0) printf("# %d: %s, not %s %s\n", i, got, want, e.text), right = false;
+        val_free(m);
+    }
+    tap_ok(right, "training gives a model without names of classes those of the data");
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
     char want[65];
@@ -304,6 +328,7 @@ int main(int argc, char **argv) {
     edits();
     nonfinite();
     early();
+    named();
     allocations_of_steps();
     close_hone();
 #ifndef __SANITIZE_THREAD__
