@@ -197,7 +197,9 @@ static struct val *describe(const struct hf *h, struct err *e) {
     if (own_head && h->l->head[0]) linear(list, "inner", s.width, h->l->inner_act);
     else if (first && their(h, "pooler.dense", "weight")) linear(list, "pooler", s.width, "tanh");
     const struct st_tensor *outer = own_head ? their(h, h->l->head[1], "weight") : NULL;
-    if (outer || h->o.classes) linear(list, "head", outer ? (outer->ndim == 2 ? outer->dim[0] : 1) : h->o.classes, NULL);
+    int64_t outputs = outer ? (outer->ndim == 2 ? outer->dim[0] : 1) : h->o.classes;
+    if (outputs > 1) val_set_int(user, "classes", outputs);
+    if (outputs) linear(list, "head", outputs, NULL);
     else if (mean && says(h, "modules.json", "Normalize")) layer(list, "l2_norm", NULL);
     for (size_t i = 0; i < val_len(list); i++) val_push(user, val_copy(val_at(list, i)));
     val_free(list);

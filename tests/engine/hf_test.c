@@ -195,7 +195,7 @@ static void broken(void) {
         }
     write_folder(config.data, t, f.n, 0);
     struct model *m = model_load(dir, &e);
-    tap_ok(m != NULL, "whole again, it loads %s", e.text);
+    tap_ok(m && val_get_int(m->desc, "n_class", 0) == 3, "whole again, it loads, with 3 classes %s", e.text);
     model_free(m);
     struct buf many = BUF_INIT;
     for (int i = 0; i < 41; i++) buf_addf(&many, "w%d\n", i);

@@ -24,6 +24,7 @@ static void doctor(struct hub *h) {
     else tap_skip("the library's own guess", "no library that tells");
     tap_ok(val_len(val_get(v, "routes")) >= 1 && val_get_str(v, "onednn_why", "")[0] && strstr(val_get_str(v, "products", ""), "remembered"),
         "routes of products: oneDNN %s; %s", val_get_str(v, "onednn_why", ""), val_get_str(v, "products", ""));
+    tap_ok(strstr(val_get_str(v, "halves", ""), "remembered") != NULL, "precision: %s", val_get_str(v, "halves", ""));
     const char *text = val_get_str(v, "text", "");
     tap_ok(strstr(text, "processor") && strstr(text, "multiply-adds") && strstr(text, "at logout"), "a table for people");
     printf("# %.40s...\n", text);
