@@ -52,6 +52,7 @@ static int back_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
     if (u->popup) popup_open(u, POP_NONE);
     else if (u->drawer) u->drawer = 0;
+    else if (u->banner[0]) u->banner[0] = 0;
     else if (u->zoom) u->zoom = false;
     else u->screen = SCR_OVERVIEW;
     return 0;

@@ -131,6 +131,7 @@ struct ui {
     char mark_text[MARKS][32];
     int n_marks;
     char edited[32], alert[160], last[200], ckpt[64];
+    char banner[240]; /* the last alert that nobody has seen; "": none */
     int64_t edited_step;
     int alerts;
     /* what is shown */

@@ -143,6 +143,17 @@ static void header(struct ui *u, struct grid *g, const char *title) {
     draw_rule(g, 1, 0, g->cols, u->glyphs);
 }
 
+/* An alert stands on the line below the title, on every screen, until the log was opened or Esc pressed. */
+static void banner(struct ui *u, struct grid *g, int row) {
+    struct style bad = {INK_BAD, AT_REVERSE | AT_BOLD};
+    if (!u->banner[0]) return;
+    grid_fill(g, row, 0, g->cols, bad, ' ');
+    static const char seen[] = " 9: log  Esc: seen ";
+    int room = g->cols - (int)sizeof seen;
+    grid_textf(g, row, 1, room - 1, bad, "! %s", u->banner);
+    grid_text(g, row, room, (int)sizeof seen, bad, seen);
+}
+
 static void footer(struct ui *u, struct grid *g) {
     struct buf b = BUF_INIT;
     int row = g->rows - 1;
@@ -189,6 +200,7 @@ void ui_compose(struct ui *u) {
         header(u, g, v->title);
         v->draw(u, g, (struct rect){2, 0, g->rows - 3 - drawer, g->cols});
     }
+    banner(u, g, u->screen == SCR_OVERVIEW ? 2 : 1);
     footer(u, g);
     if (drawer) drawer_draw(u, g);
     popup_draw(u, g);
@@ -199,6 +211,7 @@ void ui_compose(struct ui *u) {
 void ui_open_screen(struct ui *u, int screen) {
     if (u->scr && u->screen != (enum screen_id)screen) screen_clear(u->scr);
     u->screen = (enum screen_id)screen;
+    if (screen == SCR_LOG) u->banner[0] = 0;
     u->zoom = u->frozen = false;
     u->cursor = -1;
     popup_open(u, POP_NONE);
@@ -370,8 +383,8 @@ static int port_frame(void *ctx, struct buf *out) {
     settings_follow(u);
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
-    bool due = !u->rest &&
-               ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) || ticks(u, now)); /* what was begun is finished as it was */
+    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) ||
+                               ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);

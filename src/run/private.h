@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "src/run/alarm.h"
 #include "src/run/record.h"
 #include "src/run/series.h"
 #include "src/run/shelf.h"
@@ -50,6 +51,7 @@ struct run {
     struct series *series[RUN_MAX_METRICS];
     int n_series;
     struct series *axis[RUN_AXES];
+    struct alarm_state alarm[ALARMS];
     struct val *start, *reports, *result, *reported; /* reported: kind -> its number */
     uint64_t n_report;
     struct val *code; /* what code_describe found, or NULL */
@@ -79,6 +81,7 @@ struct runs {
     } watch[WATCHERS];
     int n_watch;
     uint64_t version;
+    struct alarms alarms;
     struct shelf *shelf; /* the last snapshot of the folder, or NULL */
     shelf_where_fn *where; /* set before the first thread */
     struct val *machine; /* machine_describe; made by the writer before the first run.json */

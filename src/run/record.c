@@ -24,6 +24,7 @@ struct runs *runs_new(const char *dir) {
     rs->t0 = rs->now();
     rs->next = 1;
     rs->full_notice_t = -1e9;
+    alarms_init(&rs->alarms);
     pthread_mutex_init(&rs->lock, NULL);
     pthread_condattr_t a;
     pthread_condattr_init(&a);
@@ -37,6 +38,7 @@ struct runs *runs_new(const char *dir) {
 
 void runs_free(struct runs *rs) {
     if (!rs) return;
+    alarms_release(&rs->alarms);
     if (rs->dir) store_stop(rs);
     for (size_t i = 0; i < rs->n; i++) {
         struct run *r = rs->run[i];
@@ -286,6 +288,7 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
     for (size_t i = 0; i < n; i++) {
         ids[i] = run_series_id(r, names[i], (int)i);
         if (ids[i] >= 0) series_add(r->series[ids[i]], step, values[i]);
+        alarm_value(r, names[i], step, values[i]);
     }
     if (step > r->step) r->step = step;
     r->epoch = epoch;
@@ -332,6 +335,7 @@ static void event_numbers(struct run *r, const char *split, int64_t step, const 
         if (id >= 0) series_last(r->series[id], &last);
         if (id < 0 || last >= step) continue;
         series_add(r->series[id], step, v);
+        alarm_value(r, full, step, v);
         if (r->st.dir) store_row(r, step, run_clock(r), r->epoch, &id, &v, 1);
     }
 }
@@ -350,6 +354,7 @@ void run_event_seen(struct run *r, const char *event, int64_t step, const struct
     }
     const char *lua = val_get_str(ev, "lua", NULL), *text = val_get_str(ev, "text", NULL);
     if (lua) journal_put(r, lua, step);
+    if (strcmp(event, "alert") == 0) alarm_alert(r, text ? text : "", step);
     if (text) store_log(r, t, val_get_str(ev, "level", event), text);
 }
 

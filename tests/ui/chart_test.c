@@ -330,6 +330,71 @@ static void layout(void) {
     fx_close(&f);
 }
 
+/* The form of the learning rate, with what the engine would answer. */
+static void form(void) {
+    struct fx f;
+    fx_open(&f, 60000, 100000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    shown(&f, "1l");
+    struct val *a = val_table(), *now = val_list(), *then = val_list();
+    for (int i = 0; i < 40; i++) val_push(now, val_num(3e-4 * (1 - i / 40.0))), val_push(then, val_num(1.5e-4 * (1 - i / 40.0)));
+    val_set_int(a, "from", 59999);
+    val_set_int(a, "k", 10);
+    val_set(a, "now", now);
+    val_set(a, "new", then);
+    f.u->ahead = a;
+    const char *s = shown(&f, "x0.5");
+    tap_ok(has(s, "from step 60,000: 3.0e-4 -> 1.5e-4; at the end 7.5e-6 -> 3.8e-6") && has(s, "* with the edit  - without"),
+        "the form shows old, new and the schedule to come");
+    shown(&f, "\x15");
+    s = shown(&f, "1e-6 in 300\r");
+    tap_ok(has(s, "3.0e-4 -> 1.0e-6, more than 10 times. Enter again") && f.u->popup == POP_FORM, "more than 10 times asks once");
+    shown(&f, "\r");
+    const char *said = log_at(f.u, f.u->n_log - 1)->text;
+    tap_ok(f.u->popup == POP_NONE && strstr(said, "lr_ramp") && strstr(said, "steps=300"), "then it is done: %s", said);
+    shown(&f, "lback\r");
+    said = log_at(f.u, f.u->n_log - 1)->text;
+    tap_ok(strstr(said, "lr_scale") && strchr(said, '1'), "back to the schedule: %s", said);
+    s = shown(&f, "lnan\r");
+    tap_ok(has(s, "is no learning rate") && f.u->popup == POP_FORM, "non-finite is refused");
+    shown(&f, "\x1b");
+    fx_close(&f);
+}
+
+static void alerts(void) {
+    struct fx f;
+    fx_open(&f, 6000, 10000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    shown(&f, "1");
+    struct val *v = val_table();
+    val_set_str(v, "level", "error");
+    val_set_str(v, "text", "step 6001 was not applied: the loss is not finite");
+    run_event(f.r, "alert", 6000, v);
+    fx_time += 1;
+    buf_clear(&frame);
+    fx_frame(&f, &frame);
+    bool bell = memchr(frame.data, '\a', frame.len) != NULL, all = true;
+    for (int i = 0; i < SCR_N; i++) {
+        if (i == SCR_LOG) continue;
+        ui_open_screen(f.u, i);
+        f.u->dirty = true;
+        all = all && has(shown(&f, ""), "! step 6001 was not applied: the loss is not finite");
+    }
+    tap_ok(bell && all, "t.E5: an alert rings the bell and stands on every screen");
+    shown(&f, "9");
+    tap_ok(!strstr(shown(&f, "1"), "! step 6001"), "until the log was opened");
+    v = val_table();
+    val_set_str(v, "text", "again");
+    run_event(f.r, "alert", 6000, v);
+    fx_time += 1;
+    bool again = has(shown(&f, ""), "! again");
+    fx_keys(&f, "\x1b");
+    fx_time += 1;
+    fx_frame(&f, &frame);
+    tap_ok(again && !strstr(shown(&f, ""), "! again"), "or Esc pressed");
+    fx_close(&f);
+}
+
 int main(void) {
     spike();
     windows();
@@ -340,6 +405,8 @@ int main(void) {
     memory_and_time();
     ghosts();
     layout();
+    form();
+    alerts();
     buf_release(&text);
     buf_release(&frame);
     return tap_done();
