@@ -12,9 +12,15 @@ extern "C" {
 #include <cuda_runtime.h>
 #include <string.h>
 
-enum { WORKSPACE = 64 << 20 };
+/* Of the workspace the libraries get the first part, the rest is for operands in another type. The fake device has little memory. */
+#ifdef __CUDACC__
+static const int64_t WORKSPACE = (int64_t)256 << 20, PRODUCT_SPACE = (int64_t)64 << 20;
+#else
+static const int64_t WORKSPACE = (int64_t)64 << 20, PRODUCT_SPACE = (int64_t)32 << 20;
+#endif
 
 struct plan_of_product; /* product.cu */
+struct plan_of_conv; /* conv.cu */
 struct cuda {
     const struct host *host;
     struct device info;
@@ -23,6 +29,8 @@ struct cuda {
     cublasLtHandle_t lt;
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
     struct plan_of_product *products;
+    void *dnn; /* cuDNN's handle, made at first need */
+    struct plan_of_conv *convs;
 };
 
 /* How one op runs on the device. */
@@ -101,6 +109,11 @@ static inline unsigned grid_for(const struct cuda *c, int64_t n) {
 struct pair_of_sums {
     double a, b;
 };
+
+/* ---- operands in another type, in the workspace behind PRODUCT_SPACE; used: bytes taken so far */
+void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e); /* for n numbers of 16 bits, or float */
+const void *operand(struct cuda *c, const struct view *v, int type, size_t *used, struct err *e); /* where it lies if it has that type */
+void convert(struct cuda *c, vec from, vec to, int64_t n);
 
 /* ---- sums over a block of up to 1024 threads, in an order that depends on its size alone; every thread gets the result ---- */
 struct plus {

@@ -74,10 +74,12 @@ static void *open_device(int index, struct err *e) {
 }
 
 void products_free(struct cuda *c);
+void convs_free(struct cuda *c);
 
 static void close_device(void *b) {
     struct cuda *c = (struct cuda *)b;
     products_free(c);
+    convs_free(c);
     if (c->lt) cublasLtDestroy(c->lt);
     if (c->workspace) cudaFree(c->workspace);
     if (c->stream) cudaStreamDestroy(c->stream);

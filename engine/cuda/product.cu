@@ -21,8 +21,6 @@ struct plan_of_product {
     cublasLtMatmulAlgo_t algo;
     size_t workspace;
 };
-static const size_t PRODUCT_SPACE = (size_t)32 << 20; /* of the workspace; the rest holds operands rounded to 16 bits */
-
 static cudaDataType_t type_of(int d) { return d == DT_BF16 ? CUDA_R_16BF : d == DT_F16 ? CUDA_R_16F : CUDA_R_32F; }
 
 static void product_free(struct plan_of_product *p) {
@@ -58,7 +56,7 @@ static struct plan_of_product *product_of(struct cuda *c, const struct shape_of_
     cudaDataType_t bias = CUDA_R_32F;
     cublasLtMatmulPreference_t want = NULL;
     cublasLtMatmulHeuristicResult_t found[1];
-    size_t space = PRODUCT_SPACE;
+    size_t space = (size_t)PRODUCT_SPACE;
     int n = 0;
     if (!p) return NULL;
     p->shape = *s;
@@ -98,18 +96,27 @@ static int product(struct cuda *c, const struct shape_of_product *s, const void 
     return rc == CUBLAS_STATUS_SUCCESS ? 0 : lt_fail(c, rc, s, e);
 }
 
-/* ---- operands rounded to 16 bits: what is float becomes a copy in the workspace */
-__global__ void round_to(const float *x, vec y, int64_t n) { EACH(i, n) y.put(i, x[i]); }
-static const void *operand(struct cuda *c, const struct view *v, int type, size_t *used, struct err *e) {
-    if ((int)v->dtype == type) return v->data;
-    size_t bytes = ((size_t)v->len * 2 + 255) / 256 * 256;
-    if (PRODUCT_SPACE + *used + bytes > WORKSPACE) {
-        c->host->fail(e, "an operand of %lld numbers is too large for the workspace", (long long)v->len);
+/* ---- operands in another type */
+__global__ void converted(vec x, vec y, int64_t n) {
+    EACH(i, n) y.put(i, x.get(i));
+}
+void convert(struct cuda *c, vec from, vec to, int64_t n) {
+    if (n > 0) LAUNCH(converted, grid_for(c, n), 256, c->stream, from, to, n);
+}
+void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e) {
+    size_t bytes = ((size_t)n * 4 + 255) / 256 * 256;
+    if ((size_t)PRODUCT_SPACE + *used + bytes > (size_t)WORKSPACE) {
+        c->host->fail(e, "an operand of %lld numbers is too large for the workspace", (long long)n);
         return NULL;
     }
-    vec y = {c->workspace + PRODUCT_SPACE + *used, type};
+    void *at = c->workspace + PRODUCT_SPACE + *used;
     *used += bytes;
-    if (v->len > 0) LAUNCH(round_to, grid_for(c, v->len), 256, c->stream, (const float *)v->data, y, v->len);
+    return at;
+}
+const void *operand(struct cuda *c, const struct view *v, int type, size_t *used, struct err *e) {
+    if ((int)v->dtype == type) return v->data;
+    vec y = {operand_room(c, v->len, used, e), type};
+    if (y.p) convert(c, vec_of(v), y, v->len);
     return y.p;
 }
 /* float, unless the node rounds its operands, or one of them is kept in 16 bits */

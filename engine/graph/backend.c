@@ -43,7 +43,8 @@ static double host_number(const struct node *n, const char *name) {
 static int host_shape(const struct node *n, const char *name, int64_t *out, int max) {
     struct val *v = args_get(&n->op->kind, n->attr, name);
     int count = 0;
-    for (size_t i = 0; i < val_len(v) && count < max; i++)
+    if (v && v->type != VAL_TABLE && max > 0 && val_as_int(v, out)) count = 1; /* a single extent */
+    for (size_t i = 0; v && v->type == VAL_TABLE && i < val_len(v) && count < max; i++)
         if (val_as_int(val_at(v, i), &out[count])) count++;
     val_free(v);
     return count;

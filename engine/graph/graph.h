@@ -41,6 +41,7 @@ struct graph {
     struct node *node;
     int n_node, cap_node;
     bool training; /* random ops act */
+    bool plain; /* images stay row-major: for devices. Set before nodes are added */
     enum dtype real; /* DT_F32; DT_F64 for gradient checks and references */
     enum dtype half; /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
     const struct products *products; /* which routes compute its products (choose.h), borrowed; NULL: by shape */

@@ -73,7 +73,7 @@ static int conv_shape(struct shaping *s, struct err *e) {
     image_shape(&s->out[0], x->dim[0], g.o, g.oh, g.ow);
     s->out[0].dtype = x->dtype;
     s->n_out = 1;
-    g.direct = geo_direct(&g, true) && image_blocks(&s->out[0]);
+    g.direct = !s->g->plain && geo_direct(&g, true) && image_blocks(&s->out[0]);
     if (g.direct) {
         s->out[0].block = IMAGE_B;
         s->want[0] = image_blocks(x) ? IMAGE_B : 0;
@@ -290,7 +290,7 @@ static int dx_shape(struct shaping *s, struct err *e) {
     image_shape(&s->out[0], d->dim[0], g.c, g.h, g.w);
     s->out[0].dtype = d->dtype;
     s->n_out = 1;
-    if (geo_direct(&g, false) && image_blocks(&s->out[0])) {
+    if (!s->g->plain && geo_direct(&g, false) && image_blocks(&s->out[0])) {
         s->out[0].block = s->want[0] = IMAGE_B;
         int64_t hp = g.h + g.oh + g.kh * g.d[0], wp = g.w + g.ow + g.kw * g.d[1]; /* more than dx_border needs */
         s->scratch_fixed = sizeof(float) * (floats(g.c * g.kh * g.kw * g.o) + TILES * floats(g.o * hp * wp) + 16);
@@ -413,7 +413,7 @@ static int dw_shape(struct shaping *s, struct err *e) {
     s->out[0].dtype = d->dtype;
     s->n_out = 1;
     size_t sum = floats(g.o * g.c / g.g * g.kh * g.kw), each;
-    if (geo_direct(&g, true) && image_blocks(d)) {
+    if (!s->g->plain && geo_direct(&g, true) && image_blocks(d)) {
         s->want[0] = IMAGE_B;
         s->want[1] = image_blocks(x) ? IMAGE_B : 0;
         each = floats(g.c * pad_h(&g) * pad_w(&g));

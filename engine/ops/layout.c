@@ -171,7 +171,7 @@ static int short_shape(struct shaping *s, struct err *e) {
         for (int i = 2; i < 4; i++) s->out[0].dim[i].k = (x->dim[i].k - 1) / a->stride + 1;
     }
     s->out[0].block = 0;
-    if (image_blocks(&s->out[0]) && image_blocks(x)) s->want[0] = s->out[0].block = IMAGE_B;
+    if (!s->g->plain && image_blocks(&s->out[0]) && image_blocks(x)) s->want[0] = s->out[0].block = IMAGE_B;
     return 0;
 }
 static int short_grad(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) {

@@ -95,7 +95,8 @@ AC_DEFUN([HONE_CUDA], [
     AC_PATH_PROG([NVCC], [nvcc], [no], [$hone_cuda_path])
     hone_cuda_home=`dirname "$NVCC"`/..
     AS_IF([test "x$NVCC" = xno], [have_cuda="no (nvcc is not found)"],
-      [test -e "$hone_cuda_home/include/cublasLt.h" || test -e /usr/include/cublasLt.h], [have_cuda="$NVCC"],
+      [test -e "$hone_cuda_home/include/cublasLt.h" || test -e /usr/include/cublasLt.h],
+        [AS_IF([test -e "$hone_cuda_home/include/cudnn.h" || test -e /usr/include/cudnn.h], [have_cuda="$NVCC"], [have_cuda="no (cudnn.h is not found)"])],
       [have_cuda="no (cublasLt.h is not found)"])
     AS_CASE([$with_cuda], [yes|/*], [AS_CASE([$have_cuda], [no*], [AC_MSG_ERROR([--with-cuda was asked for, but $have_cuda])])])])
   test -n "$CUDA_ARCH" || CUDA_ARCH="-gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_90,code=compute_90"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cublasLt.h"
+#include "cudnn.h"
 #include "cuda_fp16.h"
 #include "cuda_runtime.h"
 
@@ -365,5 +366,104 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
                 }
     });
     return rc ? CUBLAS_STATUS_NOT_INITIALIZED : CUBLAS_STATUS_SUCCESS;
+}
+}
+
+/* ---- convolutions */
+struct fake_dnn {
+    cudaStream_t stream;
+};
+struct fake_tensor {
+    int type, n, c, h, w;
+};
+struct fake_filter {
+    int type, k, c, h, w;
+};
+struct fake_conv {
+    int p[2], s[2], d[2], groups;
+};
+static int cuda_type(int dnn) { return dnn == CUDNN_DATA_HALF ? CUDA_R_16F : dnn == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF : CUDA_R_32F; }
+/* Every product of the convolution: which 0 y, 1 dx, 2 dw. */
+static cudnnStatus_t conv_all(cudnnHandle_t h, int which, fake_tensor X, const void *x, fake_filter W, const void *w, fake_tensor Y, const void *y, fake_conv c) {
+    int oh = (X.h + 2 * c.p[0] - c.d[0] * (W.h - 1) - 1) / c.s[0] + 1, ow = (X.w + 2 * c.p[1] - c.d[1] * (W.w - 1) - 1) / c.s[1] + 1;
+    if (Y.h != oh || Y.w != ow || Y.n != X.n || Y.c != W.k || W.c * c.groups != X.c || X.type != W.type || X.type != Y.type) return CUDNN_STATUS_BAD_PARAM;
+    submit(h->stream, [=] {
+        int type = cuda_type(X.type), og = W.k / c.groups;
+        size_t n = which == 0 ? (size_t)Y.n * Y.c * oh * ow : which == 1 ? (size_t)X.n * X.c * X.h * X.w : (size_t)W.k * W.c * W.h * W.w;
+        std::vector<double> sum(n, 0.0);
+        for (int b = 0; b < X.n; b++)
+            for (int o = 0; o < W.k; o++)
+                for (int r = 0; r < oh; r++)
+                    for (int q = 0; q < ow; q++)
+                        for (int i = 0; i < W.c; i++)
+                            for (int kh = 0; kh < W.h; kh++)
+                                for (int kw = 0; kw < W.w; kw++) {
+                                    int ih = r * c.s[0] - c.p[0] + kh * c.d[0], iw = q * c.s[1] - c.p[1] + kw * c.d[1];
+                                    if (ih < 0 || ih >= X.h || iw < 0 || iw >= X.w) continue;
+                                    int64_t ix = (((int64_t)b * X.c + o / og * W.c + i) * X.h + ih) * X.w + iw;
+                                    int64_t iy = (((int64_t)b * W.k + o) * oh + r) * ow + q, ik = (((int64_t)o * W.c + i) * W.h + kh) * W.w + kw;
+                                    if (which == 0) sum[(size_t)iy] += (double)get(x, type, ix) * get(w, type, ik);
+                                    else if (which == 1) sum[(size_t)ix] += (double)get(y, type, iy) * get(w, type, ik);
+                                    else sum[(size_t)ik] += (double)get(y, type, iy) * get(x, type, ix);
+                                }
+        void *out = const_cast<void *>(which == 0 ? y : which == 1 ? x : w);
+        for (size_t i = 0; i < n; i++) put(out, type, (int64_t)i, (float)sum[i]);
+    });
+    return CUDNN_STATUS_SUCCESS;
+}
+template <class P> static cudnnStatus_t fake_choice(int want, int *n, P *out) {
+    *n = want < 1 ? want : 1;
+    memset(out, 0, sizeof *out);
+    out->determinism = CUDNN_DETERMINISTIC;
+    return CUDNN_STATUS_SUCCESS;
+}
+extern "C" {
+cudnnStatus_t cudnnCreate(cudnnHandle_t *h) { return *h = new fake_dnn(), CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnDestroy(cudnnHandle_t h) { return delete h, CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetStream(cudnnHandle_t h, cudaStream_t s) { return h->stream = s, CUDNN_STATUS_SUCCESS; }
+const char *cudnnGetErrorString(cudnnStatus_t s) { return s == CUDNN_STATUS_SUCCESS ? "no error" : s == CUDNN_STATUS_BAD_PARAM ? "a bad parameter" : "not supported"; }
+cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *t) { return *t = new fake_tensor(), CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t t) { return delete t, CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t f, cudnnDataType_t d, int n, int c, int h, int w) {
+    *t = fake_tensor{d, n, c, h, w};
+    return f == CUDNN_TENSOR_NCHW && n > 0 && c > 0 && h > 0 && w > 0 ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
+}
+cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *f) { return *f = new fake_filter(), CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t f) { return delete f, CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataType_t d, cudnnTensorFormat_t, int k, int c, int h, int w) {
+    return *f = fake_filter{d, k, c, h, w}, CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *c) { return *c = new fake_conv(), CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t c) { return delete c, CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int ph, int pw, int sh, int sw, int dh, int dw, cudnnConvolutionMode_t m,
+    cudnnDataType_t compute) {
+    *c = fake_conv{{ph, pw}, {sh, sw}, {dh, dw}, 1};
+    return m == CUDNN_CROSS_CORRELATION && compute == CUDNN_DATA_FLOAT ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
+}
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t c, int groups) { return c->groups = groups, CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t) { return CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnTensorDescriptor_t, int want, int *n, cudnnConvolutionFwdAlgoPerf_t *out) {
+    return fake_choice(want, n, out);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnTensorDescriptor_t, int want, int *n, cudnnConvolutionBwdDataAlgoPerf_t *out) {
+    return fake_choice(want, n, out);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnFilterDescriptor_t, int want, int *n, cudnnConvolutionBwdFilterAlgoPerf_t *out) {
+    return fake_choice(want, n, out);
+}
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnFilterDescriptor_t wd, const void *w,
+    cudnnConvolutionDescriptor_t c, cudnnConvolutionFwdAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t yd, void *y) {
+    return conv_all(h, 0, *xd, x, *wd, w, *yd, y, *c);
+}
+cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t h, const void *, cudnnFilterDescriptor_t wd, const void *w, cudnnTensorDescriptor_t dyd, const void *dy,
+    cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t dxd, void *dx) {
+    return conv_all(h, 1, *dxd, dx, *wd, w, *dyd, dy, *c);
+}
+cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnTensorDescriptor_t dyd, const void *dy,
+    cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdFilterAlgo_t, void *, size_t, const void *, cudnnFilterDescriptor_t dwd, void *dw) {
+    return conv_all(h, 2, *xd, x, *dwd, dw, *dyd, dy, *c);
 }
 }

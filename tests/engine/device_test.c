@@ -62,6 +62,7 @@ static int rig_new(struct rig *r, bool there, const struct op *op, const struct 
     for (int i = 0; i < OP_IN; i++) r->din[i] = -1;
     for (int j = 0; j < OP_OUT; j++) r->out[j] = r->seed[j] = -1;
     r->g = graph_new(there ? DT_F32 : DT_F64, true, 7);
+    r->g->plain = there;
     graph_path(r->g, "sample");
     sample_sources(r->g, s, r->in);
     sample_extents(rows, &r->x);
