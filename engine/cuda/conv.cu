@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* the plain interface of cuDNN: its graphs would describe the same three products in ten times the lines */
+#pragma GCC diagnostic ignored \
+    "-Wdeprecated-declarations" /* the plain interface of cuDNN: its graphs would describe the same three products in ten times the lines */
 
 enum direction { FORWARD, DATA, FILTER };
 struct conv_shape {
@@ -41,8 +42,8 @@ void convs_free(struct cuda *c) {
 }
 
 static int dnn_fail(struct cuda *c, cudnnStatus_t rc, const struct conv_shape *s, struct err *e) {
-    return c->host->fail(e, "cuDNN refuses the convolution of %d images (%d, %d, %d) by (%d, %d, %d, %d): %s", s->n, s->c, s->h, s->w, s->o, s->c / s->groups, s->kh,
-        s->kw, cudnnGetErrorString(rc));
+    return c->host->fail(e, "cuDNN refuses the convolution of %d images (%d, %d, %d) by (%d, %d, %d, %d): %s", s->n, s->c, s->h, s->w, s->o, s->c / s->groups,
+        s->kh, s->kw, cudnnGetErrorString(rc));
 }
 
 template <class P> static int pick(const P *found, int n, struct plan_of_conv *p) {
@@ -90,8 +91,8 @@ static struct plan_of_conv *conv_of(struct cuda *c, const struct conv_shape *s, 
     if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NCHW, type, s->n, s->o, s->oh, s->ow);
     if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetFilter4dDescriptor(p->w, type, CUDNN_TENSOR_NCHW, s->o, s->c / s->groups, s->kh, s->kw);
     if (rc == CUDNN_STATUS_SUCCESS)
-        rc = cudnnSetConvolution2dDescriptor(p->conv, s->pad[0], s->pad[1], s->stride[0], s->stride[1], s->dilation[0], s->dilation[1], CUDNN_CROSS_CORRELATION,
-            CUDNN_DATA_FLOAT);
+        rc = cudnnSetConvolution2dDescriptor(
+            p->conv, s->pad[0], s->pad[1], s->stride[0], s->stride[1], s->dilation[0], s->dilation[1], CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT);
     if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetConvolutionGroupCount(p->conv, s->groups);
     if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetConvolutionMathType(p->conv, s->type == DT_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
     if (rc == CUDNN_STATUS_SUCCESS) rc = choose(h, p);
@@ -105,7 +106,8 @@ static struct plan_of_conv *conv_of(struct cuda *c, const struct conv_shape *s, 
 }
 
 /* The forward convolution's geometry, whoever asks. */
-static struct conv_shape shape_of(const struct cuda *c, const struct exec *x, enum direction dir, const struct view *img, const struct view *out, int64_t kh, int64_t kw) {
+static struct conv_shape shape_of(
+    const struct cuda *c, const struct exec *x, enum direction dir, const struct view *img, const struct view *out, int64_t kh, int64_t kw) {
     struct conv_shape s;
     int64_t v[TENSOR_DIMS];
     static const char *const names[] = {"stride", "pad", "dilation"};
@@ -123,9 +125,7 @@ static struct conv_shape shape_of(const struct cuda *c, const struct exec *x, en
 }
 static const float one = 1, zero = 0;
 
-__global__ void add_bias(vec y, const float *bias, int64_t n, int64_t c, int64_t p) {
-    EACH(i, n) y.put(i, y.get(i) + bias[i / p % c]);
-}
+__global__ void add_bias(vec y, const float *bias, int64_t n, int64_t c, int64_t p) { EACH(i, n) y.put(i, y.get(i) + bias[i / p % c]); }
 static int forward(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
     struct conv_shape s = shape_of(c, x, FORWARD, &x->in[0], &x->out[0], x->in[1].n[2], x->in[1].n[3]);
     size_t used = 0;
@@ -134,8 +134,8 @@ static int forward(struct cuda *c, const struct exec *x, const uint64_t *, struc
     struct plan_of_conv *p = conv_of(c, &s, e);
     const void *a = p ? operand(c, &x->in[0], s.type, &used, e) : NULL, *w = a ? operand(c, &x->in[1], s.type, &used, e) : NULL;
     if (!w) return -1;
-    cudnnStatus_t rc = cudnnConvolutionForward((cudnnHandle_t)c->dnn, &one, p->x, a, p->w, w, p->conv, (cudnnConvolutionFwdAlgo_t)p->algo, c->workspace, p->workspace,
-        &zero, p->y, x->out[0].data);
+    cudnnStatus_t rc = cudnnConvolutionForward(
+        (cudnnHandle_t)c->dnn, &one, p->x, a, p->w, w, p->conv, (cudnnConvolutionFwdAlgo_t)p->algo, c->workspace, p->workspace, &zero, p->y, x->out[0].data);
     if (rc != CUDNN_STATUS_SUCCESS) return dnn_fail(c, rc, &s, e);
     if (has(x, 2))
         LAUNCH(add_bias, grid_for(c, x->out[0].len), 256, c->stream, vec_of(&x->out[0]), (const float *)x->in[2].data, x->out[0].len, (int64_t)s.o,
@@ -151,8 +151,8 @@ static int data(struct cuda *c, const struct exec *x, const uint64_t *, struct e
     struct plan_of_conv *p = conv_of(c, &s, e);
     const void *d = p ? operand(c, &x->in[0], s.type, &used, e) : NULL, *w = d ? operand(c, &x->in[1], s.type, &used, e) : NULL;
     if (!w) return -1;
-    cudnnStatus_t rc = cudnnConvolutionBackwardData((cudnnHandle_t)c->dnn, &one, p->w, w, p->y, d, p->conv, (cudnnConvolutionBwdDataAlgo_t)p->algo, c->workspace,
-        p->workspace, &zero, p->x, x->out[0].data);
+    cudnnStatus_t rc = cudnnConvolutionBackwardData((cudnnHandle_t)c->dnn, &one, p->w, w, p->y, d, p->conv, (cudnnConvolutionBwdDataAlgo_t)p->algo,
+        c->workspace, p->workspace, &zero, p->x, x->out[0].data);
     return rc == CUDNN_STATUS_SUCCESS ? 0 : dnn_fail(c, rc, &s, e);
 }
 /* dw from dy and x, in the type of x and then in float */
@@ -168,12 +168,13 @@ static int filter(struct cuda *c, const struct exec *x, const uint64_t *, struct
     struct view w = x->out[0];
     w.dtype = (enum dtype)s.type;
     if (s.type != DT_F32 && !(w.data = operand_room(c, w.len, &used, e))) return -1;
-    cudnnStatus_t rc = cudnnConvolutionBackwardFilter((cudnnHandle_t)c->dnn, &one, p->x, x->in[1].data, p->y, d, p->conv, (cudnnConvolutionBwdFilterAlgo_t)p->algo,
-        c->workspace, p->workspace, &zero, p->w, w.data);
+    cudnnStatus_t rc = cudnnConvolutionBackwardFilter((cudnnHandle_t)c->dnn, &one, p->x, x->in[1].data, p->y, d, p->conv,
+        (cudnnConvolutionBwdFilterAlgo_t)p->algo, c->workspace, p->workspace, &zero, p->w, w.data);
     if (rc != CUDNN_STATUS_SUCCESS) return dnn_fail(c, rc, &s, e);
     if (s.type != DT_F32) convert(c, vec_of(&w), vec_of(&x->out[0]), w.len);
     return 0;
 }
 
 extern const struct kernel conv_kernels[];
-const struct kernel conv_kernels[] = {{"conv2d", 1, 1, false, NULL, forward}, {"conv2d_dx", 1, 1, false, NULL, data}, {"conv2d_dw", 3, 0, false, NULL, filter}, {}};
+const struct kernel conv_kernels[] = {
+    {"conv2d", 1, 1, false, NULL, forward}, {"conv2d_dx", 1, 1, false, NULL, data}, {"conv2d_dw", 3, 0, false, NULL, filter}, {}};

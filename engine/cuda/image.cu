@@ -42,7 +42,8 @@ __global__ void moments_part(vec x, planes k, pair_of_sums *part) {
     q = block_all<plus>(q);
     if (threadIdx.x == 0) part[c * k.groups + blockIdx.y].a = s, part[c * k.groups + blockIdx.y].b = q;
 }
-__global__ void moments(planes k, const pair_of_sums *part, const float *run_mean, const float *run_var, float *mean, float *r, float *unbiased, double eps, bool train) {
+__global__ void moments(
+    planes k, const pair_of_sums *part, const float *run_mean, const float *run_var, float *mean, float *r, float *unbiased, double eps, bool train) {
     EACH(c, k.c) {
         double m = 0, v = 0, n = 0, var = (double)run_var[c], un = var, mu = (double)run_mean[c];
         for (int g = 0; train && g < k.groups; g++) {
@@ -130,7 +131,8 @@ static int norm_grad_run(struct cuda *c, const struct exec *x, const uint64_t *,
     float *dgain = (float *)x->out[1].data, *dbias = (float *)x->out[2].data;
     if (!fits(k)) return too_wide(c, k, e);
     if (k.groups > 0)
-        LAUNCH(back_part, dim3((unsigned)k.c, (unsigned)k.groups), threads_for(k.per * k.p), c->stream, b, k, x->n_out > 3 ? vec_of(&x->out[3]) : nothing, part);
+        LAUNCH(
+            back_part, dim3((unsigned)k.c, (unsigned)k.groups), threads_for(k.per * k.p), c->stream, b, k, x->n_out > 3 ? vec_of(&x->out[3]) : nothing, part);
     LAUNCH(pairs_join, grid_for(c, k.c), 256, c->stream, k, part, dbias, dgain);
     if (x->out[0].len > 0)
         LAUNCH(back_dx, grid_for(c, x->out[0].len), 256, c->stream, b, k, dgain, dbias, vec_of(&x->out[0]), c->host->number(x->node, "train") != 0);
@@ -146,8 +148,8 @@ __global__ void running(float *mean, float *var, const float *m, const float *v,
     }
 }
 static int running_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
-    LAUNCH(running, 1, 256, c->stream, (float *)x->out[0].data, (float *)x->out[1].data, (const float *)x->in[2].data, (const float *)x->in[3].data, x->in[0].len,
-        (float)c->host->number(x->node, "momentum"));
+    LAUNCH(running, 1, 256, c->stream, (float *)x->out[0].data, (float *)x->out[1].data, (const float *)x->in[2].data, (const float *)x->in[3].data,
+        x->in[0].len, (float)c->host->number(x->node, "momentum"));
     return 0;
 }
 
@@ -267,9 +269,7 @@ static int global_run(struct cuda *c, const struct exec *x, const uint64_t *, st
     if (n > 0) LAUNCH(global_mean, (unsigned)(n < 65535 ? n : 65535), 32, c->stream, vec_of(&x->in[0]), vec_of(&x->out[0]), n, pixels_of(&x->in[0]));
     return 0;
 }
-__global__ void global_back(vec d, vec y, int64_t n, int64_t p) {
-    EACH(i, n) y.put(i, d.get(i / p) / (float)p);
-}
+__global__ void global_back(vec d, vec y, int64_t n, int64_t p) { EACH(i, n) y.put(i, d.get(i / p) / (float)p); }
 static int global_grad_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
     if (x->out[0].len > 0)
         LAUNCH(global_back, grid_for(c, x->out[0].len), 256, c->stream, vec_of(&x->in[0]), vec_of(&x->out[0]), x->out[0].len, pixels_of(&x->out[0]));
@@ -300,7 +300,8 @@ static int shortcut_run(struct cuda *c, const struct exec *x, const uint64_t *, 
 
 extern const struct kernel image_kernels[];
 const struct kernel image_kernels[] = {{"batch_norm", 33, 1, false, NULL, norm_run}, {"batch_norm_grad", 67, 9, false, NULL, norm_grad_run},
-    {"batch_norm_update", 0, 0, false, NULL, running_run}, {"channel_sum", 1, 0, false, NULL, channel_sum_run}, {"max_pool2d", 1, 1, false, NULL, pool_run<true>},
-    {"avg_pool2d", 1, 1, false, NULL, pool_run<false>}, {"max_pool2d_grad", 3, 1, false, NULL, pool_grad_run<true>},
-    {"avg_pool2d_grad", 1, 1, false, NULL, pool_grad_run<false>}, {"global_pool", 1, 1, false, NULL, global_run},
-    {"global_pool_grad", 1, 1, false, NULL, global_grad_run}, {"pad_shortcut", 1, 1, false, NULL, shortcut_run}, {}};
+    {"batch_norm_update", 0, 0, false, NULL, running_run}, {"channel_sum", 1, 0, false, NULL, channel_sum_run},
+    {"max_pool2d", 1, 1, false, NULL, pool_run<true>}, {"avg_pool2d", 1, 1, false, NULL, pool_run<false>},
+    {"max_pool2d_grad", 3, 1, false, NULL, pool_grad_run<true>}, {"avg_pool2d_grad", 1, 1, false, NULL, pool_grad_run<false>},
+    {"global_pool", 1, 1, false, NULL, global_run}, {"global_pool_grad", 1, 1, false, NULL, global_grad_run}, {"pad_shortcut", 1, 1, false, NULL, shortcut_run},
+    {}};

@@ -97,9 +97,7 @@ static int product(struct cuda *c, const struct shape_of_product *s, const void 
 }
 
 /* ---- operands in another type */
-__global__ void converted(vec x, vec y, int64_t n) {
-    EACH(i, n) y.put(i, x.get(i));
-}
+__global__ void converted(vec x, vec y, int64_t n) { EACH(i, n) y.put(i, x.get(i)); }
 void convert(struct cuda *c, vec from, vec to, int64_t n) {
     if (n > 0) LAUNCH(converted, grid_for(c, n), 256, c->stream, from, to, n);
 }

@@ -161,7 +161,47 @@ static int hits_run(struct cuda *c, const struct exec *x, const uint64_t *, stru
     return 0;
 }
 
+/* ---- losses of values (engine/ops/value_loss.c): squared, absolute, huber, logistic */
+static __device__ double value_of(int form, double delta, double z, double y) {
+    double d = z - y, m = fabs(d);
+    if (form == 1) return m;
+    if (form == 2) return m <= delta ? d * d / 2 : delta * (m - delta / 2);
+    if (form == 3) return (z > 0 ? z : z != z ? z : 0) - z * y + log1p(exp(-fabs(z)));
+    return d * d;
+}
+static __device__ double slope_of(int form, double delta, double z, double y) {
+    double d = z - y;
+    if (form == 1) return d > 0 ? 1 : d < 0 ? -1 : d;
+    if (form == 2) return d > delta ? delta : d < -delta ? -delta : d;
+    if (form == 3) return 1 / (1 + exp(-z)) - y;
+    return 2 * d;
+}
+__global__ void value_part(vec z, vec y, int64_t n, int form, double delta, pair_of_sums *part) {
+    double s = 0;
+    EACH(i, n) s += value_of(form, delta, (double)z.get(i), (double)y.get(i));
+    s = block_all<plus>(s);
+    if (threadIdx.x == 0) part[blockIdx.x].a = s, part[blockIdx.x].b = blockIdx.x == 0 ? (double)n : 0;
+}
+static int value_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
+    pair_of_sums *part = (pair_of_sums *)c->workspace;
+    unsigned grid = grid_for(c, x->in[0].len);
+    LAUNCH(value_part, grid, 256, c->stream, vec_of(&x->in[0]), vec_of(&x->in[1]), x->in[0].len, (int)c->host->number(x->node, "form"),
+        c->host->number(x->node, "delta"), part);
+    LAUNCH(pair_sum, 1, 256, c->stream, part, (int64_t)grid, vec_of(&x->out[0]), vec_of(&x->out[1]));
+    return 0;
+}
+__global__ void value_grad(vec z, vec y, const float *d, vec o, int64_t n, int form, double delta) {
+    EACH(i, n) o.put(i, *d * (float)slope_of(form, delta, (double)z.get(i), (double)y.get(i)));
+}
+static int value_grad_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
+    if (x->in[0].len > 0)
+        LAUNCH(value_grad, grid_for(c, x->in[0].len), 256, c->stream, vec_of(&x->in[0]), vec_of(&x->in[1]), (const float *)x->in[2].data, vec_of(&x->out[0]),
+            x->in[0].len, (int)c->host->number(x->node, "form"), c->host->number(x->node, "delta"));
+    return 0;
+}
+
 extern const struct kernel softmax_kernels[];
 const struct kernel softmax_kernels[] = {{"softmax", 1, 1, false, NULL, soft_run<false>}, {"log_softmax", 1, 1, false, NULL, soft_run<true>},
     {"softmax_grad", 3, 1, false, NULL, soft_grad_run<false>}, {"log_softmax_grad", 3, 1, false, NULL, soft_grad_run<true>},
-    {"softmax_ce", 0, 0, false, NULL, ce_run}, {"softmax_ce_grad", 0, 0, false, NULL, ce_grad_run}, {"accuracy_count", 1, 0, false, NULL, hits_run}, {}};
+    {"softmax_ce", 0, 0, false, NULL, ce_run}, {"softmax_ce_grad", 0, 0, false, NULL, ce_grad_run}, {"accuracy_count", 1, 0, false, NULL, hits_run},
+    {"value_loss", 0, 0, false, NULL, value_run}, {"value_loss_grad", 0, 0, false, NULL, value_grad_run}, {}};

@@ -88,8 +88,48 @@ RUN(scale_run, forward<scale>(c, x, "by"))
 RUN(gelu_run, c->host->number(x->node, "approx") == 1 ? forward<gelu_tanh>(c, x, NULL) : forward<gelu>(c, x, NULL))
 RUN(gelu_grad_run, c->host->number(x->node, "approx") == 1 ? backward<gelu_tanh_g>(c, x, NULL) : backward<gelu_g>(c, x, NULL))
 
+/* ---- gated linear units (engine/ops/glu.c): two halves of the last axis; first: the act of the first gates the second, else the other way round */
+template <class f, class g> __global__ void gated(vec x, vec dy, vec y, int64_t len, int64_t n, bool first) {
+    EACH(i, len) {
+        int64_t at = i / n * 2 * n + i % n, gate = first ? at : at + n, plain = first ? at + n : at;
+        float v = x.get(gate), other = x.get(plain);
+        if (!dy.p) {
+            y.put(i, f::of(v, 0) * other);
+            continue;
+        }
+        float d = dy.get(i);
+        y.put(gate, d * other * g::of(v, 0));
+        y.put(plain, d * f::of(v, 0));
+    }
+}
+struct sigmoid_x_g { /* slopes by x, where the rows above take y */
+    static __device__ __forceinline__ float of(float x, float) { return SIGMOID(x) * (1.0f - SIGMOID(x)); }
+};
+struct tanh_x_g {
+    static __device__ __forceinline__ float of(float x, float) { return 1.0f - tanhf(x) * tanhf(x); }
+};
+template <class f, class g> static int gate(struct cuda *c, const struct exec *x, bool back) {
+    const struct view *half = back ? &x->in[1] : &x->out[0];
+    vec none = {NULL, DT_F32};
+    if (half->len > 0)
+        LAUNCH((gated<f, g>), grid_for(c, half->len), 256, c->stream, vec_of(&x->in[0]), back ? vec_of(&x->in[1]) : none, vec_of(&x->out[0]), half->len,
+            last_of(half), c->host->number(x->node, "gate") == 1);
+    return 0;
+}
+template <bool back> static int glu_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
+    switch ((int)c->host->number(x->node, "act")) {
+    case 0: return gate<sigmoid, sigmoid_x_g>(c, x, back);
+    case 1: return gate<silu, silu_g>(c, x, back);
+    case 2: return gate<gelu, gelu_g>(c, x, back);
+    case 3: return gate<gelu_tanh, gelu_tanh_g>(c, x, back);
+    case 4: return gate<relu, relu_g>(c, x, back);
+    default: return gate<tanh_f, tanh_x_g>(c, x, back);
+    }
+}
+
 #define ROWS(name) \
     {#name, 1, 1, false, NULL, name##_run}, { #name "_grad", 3, 1, false, NULL, name##_grad_run }
 extern const struct kernel unary_kernels[];
 const struct kernel unary_kernels[] = {ROWS(relu), ROWS(tanh), ROWS(sigmoid), ROWS(silu), ROWS(gelu), ROWS(leaky_relu), ROWS(elu), ROWS(softplus), ROWS(exp),
-    ROWS(log), ROWS(sqrt), ROWS(square), ROWS(abs), {"neg", 1, 1, false, NULL, neg_run}, {"scale", 1, 1, false, NULL, scale_run}, {}};
+    ROWS(log), ROWS(sqrt), ROWS(square), ROWS(abs), {"neg", 1, 1, false, NULL, neg_run}, {"scale", 1, 1, false, NULL, scale_run},
+    {"glu", 1, 1, false, NULL, glu_run<false>}, {"glu_grad", 3, 1, false, NULL, glu_run<true>}, {}};

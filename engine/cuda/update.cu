@@ -131,7 +131,75 @@ struct adamax {
     }
 };
 
+/* engine/optims/adagrad.c: lr, eps, rho */
+struct adagrad {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float v = u.s[0][i] + g * g;
+        u.s[0][i] = v;
+        return p - c[0] * g / (sqrtf(v) + c[1]);
+    }
+};
+struct adadelta {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float a = c[2] * u.s[0][i] + (1 - c[2]) * g * g, d = sqrtf(u.s[1][i] + c[1]) / sqrtf(a + c[1]) * g;
+        u.s[0][i] = a;
+        u.s[1][i] = c[2] * u.s[1][i] + (1 - c[2]) * d * d;
+        return p - c[0] * d;
+    }
+};
+/* engine/optims/rmsprop.c: lr, alpha, eps, momentum; variant 1 centred, 2 with momentum */
+struct rmsprop {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float v = c[1] * u.s[0][i] + (1 - c[1]) * g * g;
+        u.s[0][i] = v;
+        if (u.variant & 1) {
+            float m = u.s[1][i] + (1 - c[1]) * (g - u.s[1][i]);
+            u.s[1][i] = m;
+            v = v > m * m ? v - m * m : 0.0f;
+        }
+        float d = g / (sqrtf(v) + c[2]);
+        if (u.variant & 2) {
+            float *buf = u.variant & 1 ? u.s[2] : u.s[1];
+            buf[i] = d = c[3] * buf[i] + d;
+        }
+        return p - c[0] * d;
+    }
+};
+/* engine/optims/lion.c: shrink, lr, b1, b2 */
+struct lion {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float d = c[2] * u.s[0][i] + (1 - c[2]) * g;
+        u.s[0][i] = c[3] * u.s[0][i] + (1 - c[3]) * g;
+        return p * c[0] - (d > 0 ? c[1] : 0.0f) + (d < 0 ? c[1] : 0.0f);
+    }
+};
+/* engine/optims/asgd.c: eta, shrink, mu */
+struct asgd {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float q = p * c[1] - c[0] * g;
+        u.s[0][i] = c[2] < 1 ? u.s[0][i] + c[2] * (q - u.s[0][i]) : q;
+        return q;
+    }
+};
+/* engine/optims/rprop.c: first, minus, plus, min, max */
+struct rprop {
+    static __device__ __forceinline__ float step(const update &u, int64_t i, float p, float g, const float *c) {
+        float was = u.s[0][i], s = u.s[1][i] > 0 ? u.s[1][i] : c[0];
+        bool up = (g > 0 && was > 0) || (g < 0 && was < 0), turn = (g > 0 && was < 0) || (g < 0 && was > 0);
+        s *= up ? c[2] : turn ? c[1] : 1.0f;
+        s = s < c[3] ? c[3] : s;
+        s = s > c[4] ? c[4] : s;
+        g = turn ? 0.0f : g;
+        u.s[1][i] = s;
+        u.s[0][i] = g;
+        return p - (g > 0 ? s : 0.0f) + (g < 0 ? s : 0.0f);
+    }
+};
+
 extern const struct kernel update_kernels[];
 const struct kernel update_kernels[] = {{"grad_norm", 0, 0, false, NULL, grad_norm_run}, {"update_gate", 0, 0, false, NULL, gate_run},
     {"sgd_update", 0, 0, false, NULL, update_run<sgd>}, {"adam_update", 0, 0, false, NULL, update_run<adam>},
-    {"adamax_update", 0, 0, false, NULL, update_run<adamax>}, {}};
+    {"adamax_update", 0, 0, false, NULL, update_run<adamax>}, {"adagrad_update", 0, 0, false, NULL, update_run<adagrad>},
+    {"adadelta_update", 0, 0, false, NULL, update_run<adadelta>}, {"rmsprop_update", 0, 0, false, NULL, update_run<rmsprop>},
+    {"lion_update", 0, 0, false, NULL, update_run<lion>}, {"asgd_update", 0, 0, false, NULL, update_run<asgd>},
+    {"rprop_update", 0, 0, false, NULL, update_run<rprop>}, {}};

@@ -55,6 +55,23 @@ hone.result{ acc = r.acc, loss = r.loss }
 EOF
 "$hone" --json run eval.lua gpu.hone >p1 2>>err && "$hone" --json --device cuda run eval.lua gpu.hone >p2 2>>err
 [ -n "$(result p1)" ] && [ "$(result p1 | cut -c1-24)" = "$(result p2 | cut -c1-24)" ]; ok $? "what was trained there is evaluated here as there: $(result p1)"
+cat >optims.lua <<'EOF'
+local d = hone.data{ "small.csv", y = "y" }
+local list = { optim.sgd{ lr = 0.1 }, optim.sgd{ lr = 0.05, momentum = 0.9, nesterov = true }, optim.adam{ amsgrad = true }, optim.adamw{}, optim.adamax{}, optim.nadam{},
+    optim.radam{}, optim.adagrad{}, optim.adadelta{ lr = 1 }, optim.rmsprop{ centered = true, momentum = 0.5 }, optim.lion{ lr = 1e-3 }, optim.asgd{}, optim.rprop{ lr = 1e-3 } }
+local r = {}
+for i, o in ipairs(list) do
+    local net = nn.model{ input = d, nn.layer_norm{}, nn.linear{8}, nn.tanh{}, nn.linear{2} }
+    r["o" .. i] = hone.train{ model = net, data = d, steps = 4, batch = 50, optim = o }:wait().loss
+end
+hone.result(r)
+EOF
+"$hone" --json --quiet --runs r7 run optims.lua >cpu.json 2>err && "$hone" --json --quiet --runs r8 --device cuda run optims.lua >gpu.json 2>>err
+awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
+    n = split(a, x, ","); m = split(b, y, ","); bad = n != m || n != 13
+    for (i = 1; i <= n; i++) { split(x[i], p, ":"); split(y[i], q, ":"); d = p[2] - q[2]; if (!(d < 1e-5 && d > -1e-5)) bad = 1 }
+    exit bad }'
+ok $? "thirteen optimisers step as on the CPU: $(result gpu.json | cut -c1-60)"
 cat >texts.jsonl <<'EOF'
 {"text":"the bus was late again and nobody said why","y":"bad"}
 {"text":"what a lovely morning walk","y":"good"}

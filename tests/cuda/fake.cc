@@ -384,7 +384,8 @@ struct fake_conv {
 };
 static int cuda_type(int dnn) { return dnn == CUDNN_DATA_HALF ? CUDA_R_16F : dnn == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF : CUDA_R_32F; }
 /* Every product of the convolution: which 0 y, 1 dx, 2 dw. */
-static cudnnStatus_t conv_all(cudnnHandle_t h, int which, fake_tensor X, const void *x, fake_filter W, const void *w, fake_tensor Y, const void *y, fake_conv c) {
+static cudnnStatus_t conv_all(
+    cudnnHandle_t h, int which, fake_tensor X, const void *x, fake_filter W, const void *w, fake_tensor Y, const void *y, fake_conv c) {
     int oh = (X.h + 2 * c.p[0] - c.d[0] * (W.h - 1) - 1) / c.s[0] + 1, ow = (X.w + 2 * c.p[1] - c.d[1] * (W.w - 1) - 1) / c.s[1] + 1;
     if (Y.h != oh || Y.w != ow || Y.n != X.n || Y.c != W.k || W.c * c.groups != X.c || X.type != W.type || X.type != Y.type) return CUDNN_STATUS_BAD_PARAM;
     submit(h->stream, [=] {
@@ -421,7 +422,9 @@ extern "C" {
 cudnnStatus_t cudnnCreate(cudnnHandle_t *h) { return *h = new fake_dnn(), CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t h) { return delete h, CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t h, cudaStream_t s) { return h->stream = s, CUDNN_STATUS_SUCCESS; }
-const char *cudnnGetErrorString(cudnnStatus_t s) { return s == CUDNN_STATUS_SUCCESS ? "no error" : s == CUDNN_STATUS_BAD_PARAM ? "a bad parameter" : "not supported"; }
+const char *cudnnGetErrorString(cudnnStatus_t s) {
+    return s == CUDNN_STATUS_SUCCESS ? "no error" : s == CUDNN_STATUS_BAD_PARAM ? "a bad parameter" : "not supported";
+}
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *t) { return *t = new fake_tensor(), CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t t) { return delete t, CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t f, cudnnDataType_t d, int n, int c, int h, int w) {
@@ -435,8 +438,8 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t f, cudnnDataTyp
 }
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *c) { return *c = new fake_conv(), CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t c) { return delete c, CUDNN_STATUS_SUCCESS; }
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t c, int ph, int pw, int sh, int sw, int dh, int dw, cudnnConvolutionMode_t m,
-    cudnnDataType_t compute) {
+cudnnStatus_t cudnnSetConvolution2dDescriptor(
+    cudnnConvolutionDescriptor_t c, int ph, int pw, int sh, int sw, int dh, int dw, cudnnConvolutionMode_t m, cudnnDataType_t compute) {
     *c = fake_conv{{ph, pw}, {sh, sw}, {dh, dw}, 1};
     return m == CUDNN_CROSS_CORRELATION && compute == CUDNN_DATA_FLOAT ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
@@ -458,12 +461,12 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t h, const void *, cudnnTensor
     cudnnConvolutionDescriptor_t c, cudnnConvolutionFwdAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t yd, void *y) {
     return conv_all(h, 0, *xd, x, *wd, w, *yd, y, *c);
 }
-cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t h, const void *, cudnnFilterDescriptor_t wd, const void *w, cudnnTensorDescriptor_t dyd, const void *dy,
-    cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t dxd, void *dx) {
+cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t h, const void *, cudnnFilterDescriptor_t wd, const void *w, cudnnTensorDescriptor_t dyd,
+    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t dxd, void *dx) {
     return conv_all(h, 1, *dxd, dx, *wd, w, *dyd, dy, *c);
 }
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnTensorDescriptor_t dyd, const void *dy,
-    cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdFilterAlgo_t, void *, size_t, const void *, cudnnFilterDescriptor_t dwd, void *dw) {
+cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnTensorDescriptor_t dyd,
+    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdFilterAlgo_t, void *, size_t, const void *, cudnnFilterDescriptor_t dwd, void *dw) {
     return conv_all(h, 2, *xd, x, *dwd, dw, *dyd, dy, *c);
 }
 }
