@@ -72,7 +72,7 @@ static int glyphs_run(struct call *c, const void *args, struct err *e) {
     BEGIN(pick_args);
     if (u->scr && screen_ascii(u->scr)) return err_set(e, "This terminal's codeset is not UTF-8, so only the ASCII set can be drawn.");
     u->glyphs = a->what > 0 ? (enum glyphs)(a->what - 1) : (enum glyphs)((u->glyphs + 1) % GLYPHS_N);
-    ui_glyphs_chosen(u);
+    says_glyphs_chosen(u);
     return 0;
 }
 static int redraw_run(struct call *c, const void *args, struct err *e) {
@@ -132,9 +132,10 @@ static ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_arg
 static ROW(palette, "Opens the list of everything", none_table, none_args);
 static ROW(help_keys, "Opens the list of keys", none_table, none_args);
 static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
-static ROW_EX(ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
+static ROW_EX(
+    ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
     &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd,
-    &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd,
-    &find_cmd, &find_next_cmd, NULL};
+    &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd, &find_next_cmd, &mouse_cmd,
+    &copy_cmd, NULL};

@@ -117,7 +117,11 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         if (strcmp(event, "result") == 0) fields_text(&b, val_get(ev, "values"));
         else fields_text(&b, ev);
         if (strcmp(event, "checkpoint") == 0 && step >= 0) snprintf(u->ckpt, sizeof u->ckpt, "ckpt step %lld", (long long)step);
-        if (strcmp(event, "end") == 0 && ours && u->scr && u->bell && seq >= u->bell_from) screen_bell(u->scr);
+        if (strcmp(event, "end") == 0 && ours && u->scr && seq >= u->bell_from) {
+            char said[160];
+            snprintf(said, sizeof said, "%.100s %.20s", run, val_get_str(ev, "state", ""));
+            says_ended(u, said);
+        }
         if (strcmp(event, "end") == 0) ink = strcmp(val_get_str(ev, "state", ""), "done") == 0 ? INK_GOOD : INK_BAD;
     }
     char last[sizeof u->last]; /* frequent ones do not push an edit out of the Overview's line */

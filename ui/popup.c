@@ -88,7 +88,8 @@ void popup_open(struct ui *u, enum popup p) {
 
 void popup_form(struct ui *u, enum form f, const char *name) {
     static const char *const titles[] = {"Learning rate", "Note", "Setting", ""};
-    static const char *const infos[] = {"0.001 sets, x0.5 scales the rest, 1e-4 in 200 ramps, back: as scheduled", "A line on every chart and in the journal.", "", ""};
+    static const char *const infos[] = {
+        "0.001 sets, x0.5 scales the rest, 1e-4 in 200 ramps, back: as scheduled", "A line on every chart and in the journal.", "", ""};
     popup_open(u, POP_FORM);
     u->form = f;
     snprintf(u->form_title, sizeof u->form_title, "%s%s%.60s", titles[f], name ? " " : "", name ? name : "");
@@ -165,6 +166,16 @@ void popup_paste(struct ui *u, const char *text, size_t n) {
     filter_typed(u, true);
 }
 
+void popup_mouse(struct ui *u, int row, int by) {
+    struct tkey enter = {.type = TKEY_KEY, .name = "Enter"};
+    if (u->popup == POP_FORM || u->popup == POP_CONFIRM) return;
+    int i = u->item_top + row - u->list_row;
+    bool on = row >= u->list_row && row < u->list_row + u->list_rows && i < u->n_item;
+    if (on && i == u->item_sel) list_key(u, &enter);
+    else if (on) u->item_sel = i;
+    else if (by) u->item_sel = u->item_sel + by < 0 ? 0 : u->item_sel + by >= u->n_item ? (u->n_item ? u->n_item - 1 : 0) : u->item_sel + by;
+}
+
 /* ---- drawing ---- */
 
 static void list_draw(struct ui *u, struct grid *g) {
@@ -181,6 +192,8 @@ static void list_draw(struct ui *u, struct grid *g) {
     if (!stop) field_draw(u, g, r.row + 1, r.col + 2, cols - 4, u->popup == POP_HELP ? "filter: " : ": ");
     if (u->item_sel < u->item_top) u->item_top = u->item_sel;
     if (u->item_sel >= u->item_top + room) u->item_top = u->item_sel - room + 1;
+    u->list_row = first;
+    u->list_rows = room;
     int name = u->popup == POP_HELP ? 12 : stop ? cols - 4 : (cols - 6) * 2 / 5;
     for (int y = 0; y < room && u->item_top + y < u->n_item; y++) {
         const struct item *it = &u->item[u->item_top + y];

@@ -9,6 +9,8 @@
 #include "ui/draw/plot.h"
 #include "ui/machine.h"
 #include "ui/term/decode.h"
+#include "ui/term/osc.h"
+#include "ui/term/pace.h"
 #include "ui/term/screen.h"
 #include "ui/ui.h"
 
@@ -62,6 +64,7 @@ struct view {
     const struct key_row *also; /* bindings it shares with other screens; their `screen` is a name for all of these */
     double every; /* seconds between refreshes while it is shown though the record did not change; 0: none */
     const struct view_filter *filter; /* NULL: / looks among the metrics */
+    void (*copy)(struct ui *u, struct buf *out); /* y: the text of what is selected; NULL: the screen */
     void (*next)(struct ui *u, bool back); /* n N: what the filter found next; NULL: nothing */
     size_t state_size; /* what u->state[SCREEN] points to: zeroed at start, the view's alone */
     void (*start)(struct ui *u); /* fills that state; NULL: zeros will do */
@@ -101,17 +104,17 @@ struct ui {
     uint64_t drawn_version;
     double working_since; /* > 0: a script runs and there is no run of it yet */
     char term[64]; /* of the attached terminal */
-    struct liking {
-        char term[64];
-        enum glyphs glyphs;
-    } liked[8]; /* glyph sets chosen by key, for the next attach of that terminal */
-    int n_liked;
+    struct pace pace; /* what it has read */
+    bool probed, probe_counts, mouse; /* was asked for its widths; the answer decides about glyphs; it reports clicks */
+    int shown_rows; /* of the view, without drawer and footer */
+    char title[160]; /* of its window, as last set; "" */
     /* what the settings say, as last seen */
     unsigned set_version;
     int set_glyphs, set_color;
     int64_t set_budget;
     double refresh;
-    bool bell;
+    bool bell, titled, clipboard;
+    int notify;
     uint64_t bell_from; /* events from before the attach ring no bell */
     /* bytes a second */
     int64_t budget;
@@ -155,6 +158,7 @@ struct ui {
     struct val *ahead, *props; /* what forms show: the schedule to come, the properties there are; NULL: not known */
     struct item *item;
     int n_item, item_sel, item_top;
+    int list_row, list_rows; /* where they stand on the screen */
     int drawer; /* lines of the prompt; 0: closed, -1: all */
 };
 
@@ -168,7 +172,13 @@ void ui_refresh(struct ui *u);
 void ui_compose(struct ui *u); /* draws everything into u->next */
 void ui_key(struct ui *u, const struct tkey *k);
 void ui_open_screen(struct ui *u, int screen);
-void ui_glyphs_chosen(struct ui *u); /* by key: remembered for this terminal type */
+/* says.c: what is said to the terminal besides cells, and what it answers */
+void says_attached(struct ui *u, bool glyphs_auto); /* glyphs_auto: nobody asked for a set */
+void says_reply(struct ui *u, const struct tkey *k);
+void says_title(struct ui *u); /* if it changed */
+void says_ended(struct ui *u, const char *text); /* a run */
+void says_glyphs_chosen(struct ui *u); /* by key: remembered for this terminal type */
+void says_mouse(struct ui *u, const struct tkey *k);
 /* events.c */
 void log_add(struct ui *u, enum ink ink, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 const struct log_line *log_at(const struct ui *u, int64_t i); /* NULL: not kept */
@@ -180,6 +190,7 @@ void popup_form(struct ui *u, enum form f, const char *name);
 void popup_draw(struct ui *u, struct grid *g);
 bool popup_key(struct ui *u, const struct tkey *k); /* true: taken */
 void popup_paste(struct ui *u, const char *text, size_t n);
+void popup_mouse(struct ui *u, int row, int by); /* a click on that row, or -1 and the wheel */
 /* filter.c: the form of / */
 void filter_open(struct ui *u);
 void filter_typed(struct ui *u, bool kept); /* kept: what was typed; else the text that held before comes back */
@@ -208,6 +219,7 @@ extern const struct cmd matrix_cmd; /* views/eval.c */
 extern const struct cmd fold_cmd; /* views/model.c */
 extern const struct cmd find_cmd; /* views/log.c */
 extern const struct cmd find_next_cmd; /* filter.c */
+extern const struct cmd mouse_cmd, copy_cmd; /* says.c */
 extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
 extern const struct cmd seeds_cmd; /* views/compare.c */
 /* cmds.c */

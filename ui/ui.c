@@ -165,6 +165,7 @@ static void footer(struct ui *u, struct grid *g) {
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
     if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");
+    else if (u->mouse) grid_right(g, row, g->cols, 10, (struct style){INK_WARN, 0}, " mouse: M");
     else if (u->slowed) {
         char text[32];
         snprintf(text, sizeof text, " budget: %.1f Hz", u->reached);
@@ -201,6 +202,7 @@ void ui_compose(struct ui *u) {
         v->draw(u, g, (struct rect){2, 0, g->rows - 3 - drawer, g->cols});
     }
     banner(u, g, u->screen == SCR_OVERVIEW ? 2 : 1);
+    u->shown_rows = g->rows - 1 - drawer;
     footer(u, g);
     if (drawer) drawer_draw(u, g);
     popup_draw(u, g);
@@ -225,7 +227,14 @@ static void drawer_key(struct ui *u, const struct tkey *k) {
 }
 
 void ui_key(struct ui *u, const struct tkey *k) {
-    if (k->type == TKEY_REPLY || k->type == TKEY_MOUSE) return;
+    if (k->type == TKEY_REPLY) {
+        says_reply(u, k);
+        return;
+    }
+    if (k->type == TKEY_MOUSE) {
+        says_mouse(u, k);
+        return;
+    }
     u->dirty = u->acting = true;
     u->refused = false;
     if (popup_key(u, k)) {
@@ -243,15 +252,6 @@ static void on_key(void *ctx, const struct tkey *k) { ui_key(ctx, k); }
 /* ---- settings ---- */
 
 static const char *name_of(const char *setting, int value) { return args_find(&settings_kind, setting)->names[value]; }
-
-void ui_glyphs_chosen(struct ui *u) {
-    int i = 0;
-    while (i < u->n_liked && strcmp(u->liked[i].term, u->term) != 0) i++;
-    if (i == (int)LEN(u->liked)) i = 0;
-    if (i == u->n_liked) u->n_liked++;
-    memcpy(u->liked[i].term, u->term, sizeof u->term);
-    u->liked[i].glyphs = u->glyphs;
-}
 
 /* What was set since the last look takes effect at once, also over a wish that came with the attach. */
 static void settings_follow(struct ui *u) {
@@ -273,6 +273,9 @@ static void settings_follow(struct ui *u) {
     u->set_budget = s.budget;
     u->refresh = s.refresh;
     u->bell = s.bell;
+    u->titled = s.title;
+    u->clipboard = s.clipboard;
+    u->notify = s.notify;
     chart_look(u);
     u->dirty = true;
     args_release(&settings_kind, &s);
@@ -299,8 +302,7 @@ static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
     u->scr = s;
     u->glyphs = screen_glyphs(s);
     snprintf(u->term, sizeof u->term, "%.63s", t->term ? t->term : "");
-    for (int i = 0; i < u->n_liked && strcmp(in.glyphs, "auto") == 0 && !screen_ascii(s); i++)
-        if (strcmp(u->liked[i].term, u->term) == 0) u->glyphs = u->liked[i].glyphs;
+    says_attached(u, strcmp(in.glyphs, "auto") == 0);
     u->bell_from = runs_next_event(u->runs);
     decode_release(&u->dec);
     decode_init(&u->dec);
@@ -382,10 +384,12 @@ static int port_frame(void *ctx, struct buf *out) {
     replies_take(u);
     settings_follow(u);
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
+    says_title(u);
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
     bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) ||
                                ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
+    if ((by_key || due || u->rest) && pace_wait(&u->pace, now, by_key) > 0) return 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);
         if (u->allowance < least(u)) return 0;
@@ -398,6 +402,13 @@ static int port_frame(void *ctx, struct buf *out) {
     reached_count(u, now);
     ui_compose(u);
     size_t n = screen_frame_part(u->scr, &u->next, limit, &whole, out);
+    if (n && (u->pace.answers || !u->probed)) { /* of one that does not answer nothing is asked a second time */
+        buf_adds(out, PACE_ASK);
+        n += sizeof PACE_ASK - 1;
+        if (!u->probed) pace_sent(&u->pace, now, 0);
+        u->probed = true;
+        pace_sent(&u->pace, now, n);
+    }
     u->rest = !whole;
     u->reached_n += whole;
     if (limit) u->allowance -= (double)n;
@@ -407,17 +418,19 @@ static int port_frame(void *ctx, struct buf *out) {
 static int port_timeout(void *ctx) {
     struct ui *u = ctx;
     if (!u->scr) return -1;
-    if (u->dirty) return 0;
-    double now = u->clock(), wait = decode_wait(&u->dec, now);
+    double now = u->clock(), wait = decode_wait(&u->dec, now), held = pace_wait(&u->pace, now, u->dirty);
+    if (u->dirty) return held > 0 && (wait < 0 || held < wait) ? (int)ceil(held * 1000) : held > 0 ? (int)ceil(wait * 1000) : 0;
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
     if (changed(u) || u->rest || u->working_since > 0 || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
         double left = u->rest ? 0 : u->drawn_t + (changed(u) ? interval(u) : 1) - now;
         double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
         if (saved > left) left = saved;
+        if (held > left) left = held;
         if (left < 0) left = 0;
         if (wait < 0 || left < wait) wait = left;
     }
     double every = u->frozen ? 0 : views[u->screen]->every, left = u->drawn_t + every - now;
+    if (held > left) left = held;
     if (every > 0 && (wait < 0 || left < wait)) wait = left > 0 ? left : 0;
     return wait < 0 ? -1 : (int)ceil(wait * 1000);
 }

@@ -56,6 +56,7 @@ unsigned settings_version(void) { return atomic_load(&version); }
 
 static const char *const glyphs[] = {"auto", "braille", "half", "line", "ascii", NULL};
 static const char *const colors[] = {"auto", "256", "16", "8", "none", NULL};
+static const char *const notify_names[] = {"off", "auto", "osc9", "osc777", NULL}; /* ORDER enum notify of ui/term/osc.h */
 static const char *const nonfinite[] = {"pause", "stop", "skip", NULL};
 
 const char *const chart_x_names[] = {"step", "epoch", "time", "clock", NULL};
@@ -69,6 +70,11 @@ static const struct arg settings_args[] = {
     {"color", "how many colours are used", NULL, "auto", ARG_ENUM, AT(color), ARG_LIVE, AT_STEP, 0, 0, colors, SRC_NONE},
     {"budget", "most bytes sent to the terminal; 0: no cap", "bytes a second", "0", ARG_INT, AT(budget), ARG_LIVE, AT_STEP, 0, 1e9, NULL, SRC_NONE},
     {"bell", "ring when a run ends or a number is not finite", NULL, "true", ARG_BOOL, AT(bell), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
+    {"title", "the window's title says what runs", NULL, "true", ARG_BOOL, AT(title), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
+    {"notify", "a desktop notification at the end of a run; auto: on terminals known to show one", NULL, "off", ARG_ENUM, AT(notify), ARG_LIVE, AT_STEP, 0, 0,
+        notify_names, SRC_NONE},
+    {"clipboard", "y may write the terminal's clipboard (OSC 52)", NULL, "false", ARG_BOOL, AT(clipboard), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
+    {"glyphs_term", "glyph sets chosen by key, by terminal type", NULL, NULL, ARG_STR, AT(glyphs_term), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
     {"log_every", "steps from one metric event to the next", "steps", "10", ARG_INT, AT(log_every), ARG_LIVE, AT_STEP, 1, 1e9, NULL, SRC_NONE},
     {"threads", "worker threads; 0: one for every core", NULL, "0", ARG_INT, AT(threads), ARG_LIVE, AT_RUN, 0, 1024, NULL, SRC_NONE},
     {"seed", "where random numbers start", NULL, "1", ARG_INT, AT(seed), ARG_LIVE, AT_RUN, 0, 0x1p53, NULL, SRC_NONE},

@@ -10,7 +10,9 @@ struct settings {
     int glyphs; /* auto braille half line ascii */
     int color; /* auto 256 16 8 none */
     int64_t budget; /* bytes a second, 0: no cap */
-    bool bell;
+    bool bell, title, clipboard;
+    int notify; /* off auto osc9 osc777 */
+    char *glyphs_term; /* TERM=set, separated by commas */
     int64_t log_every;
     int64_t threads; /* 0: all cores; takes effect with the next run */
     int64_t seed;

@@ -31,6 +31,9 @@ struct client {
     struct buf frame; /* being written to the terminal */
     size_t frame_at;
     bool frame_open; /* a frame was taken and is not acknowledged yet */
+    int asked; /* status and cursor reports that frames asked the terminal for and that have not come */
+    double asked_t; /* when the last was asked for */
+    bool answers; /* the terminal does */
     bool over; /* the loop ends */
     bool lost; /* the terminal is gone: nothing to restore or print */
     int code;
@@ -218,6 +221,20 @@ static void take_frames(struct client *c) {
     wire_eat(&c->in, at);
 }
 
+static int count(const char *p, size_t n, const char *what) {
+    int k = 0;
+    for (const char *at; (at = n ? memmem(p, n, what, strlen(what)) : NULL) != NULL; k++) n -= (size_t)(at + 1 - p), p = at + 1;
+    return k;
+}
+
+/* What a frame did to the terminal besides drawing: a question whose answer must not reach the shell, a title that was put away. */
+static void frame_said(struct client *c) {
+    int questions = count(c->frame.data, c->frame.len, "\033[5n") + count(c->frame.data, c->frame.len, "\033[6n");
+    if (questions) c->asked_t = clock_now();
+    c->asked += questions;
+    if (count(c->frame.data, c->frame.len, WIRE_TITLE_KEPT)) restore_text = wire_restore(getenv("TERM"), true);
+}
+
 static void write_frame(struct client *c) {
     while (c->frame_open && c->frame_at < c->frame.len) {
         ssize_t n = write(c->out, c->frame.data + c->frame_at, c->frame.len - c->frame_at);
@@ -230,6 +247,7 @@ static void write_frame(struct client *c) {
         c->frame_at += (size_t)n;
     }
     if (c->frame_open) {
+        frame_said(c);
         c->frame_open = false;
         wire_put(&c->send, WIRE_ACK, NULL, 0);
         const struct client_then *then = c->then;
@@ -246,7 +264,21 @@ static void read_keys(struct client *c) {
         c->lost = c->over = true; /* end of file or EIO: the terminal is gone; never input */
         return;
     }
+    int answers = count(piece, (size_t)n, "\033[0n") + (c->asked > 0 && memchr(piece, 'R', (size_t)n) && memchr(piece, '\033', (size_t)n));
+    if (answers) c->answers = true;
+    c->asked = c->asked > answers ? c->asked - answers : 0;
     wire_put(&c->send, WIRE_KEYS, piece, (size_t)n);
+}
+
+/* Answers on their way would land in the shell. */
+static void drain(struct client *c) {
+    double end = clock_now() + 1;
+    if (c->asked_t + 2 > clock_now() + 1) end = c->asked_t + 2;
+    while (!c->lost && c->asked > 0 && clock_now() < end) {
+        struct pollfd p = {0, POLLIN, 0};
+        if (poll(&p, 1, 50) > 0) read_keys(c);
+        if (clock_now() - c->asked_t > 0.3 && !c->answers) break; /* it never answered anything */
+    }
 }
 
 static void read_socket(struct client *c) {
@@ -376,7 +408,7 @@ static int open_terminal(struct client *c, struct err *e) {
     c->out_own = c->out >= 0;
     if (!c->out_own) c->out = 1;
     restore_fd = c->out;
-    restore_text = wire_restore(getenv("TERM"));
+    restore_text = wire_restore(getenv("TERM"), false);
     return 0;
 }
 
@@ -420,6 +452,7 @@ int client_attach_to(int sock, const struct val *wishes, const struct client_the
         client_loop(&c);
         if (!c.told && (got_end || c.lost || c.err.code)) say_detach(&c);
     }
+    if (r == 0) drain(&c);
     give_terminal(&c);
     if (r == 0 && !c.lost) print_last(&c);
     if (r == 0 && c.err.code) {
@@ -446,7 +479,7 @@ int client_reset(struct err *e) {
     t.c_iflag &= ~(tcflag_t)(INLCR | IGNCR | ISTRIP);
     t.c_oflag |= OPOST | ONLCR;
     t.c_lflag |= ISIG | ICANON | ECHO | ECHOE | ECHOK | IEXTEN;
-    const char *text = wire_restore(getenv("TERM"));
+    const char *text = wire_restore(getenv("TERM"), false);
     ssize_t r = write(fd, text, strlen(text));
     if (r < 0 || tcsetattr(fd, TCSANOW, &t)) return err_sys(e, "restore", "the terminal");
     return 0;

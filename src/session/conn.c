@@ -106,7 +106,7 @@ void conn_flush(struct server *s, struct conn *c) {
 static void mend_terminal(struct conn *c) {
     struct termios now;
     if (c->tty < 0) return;
-    const char *text = wire_restore(c->term);
+    const char *text = wire_restore(c->term, true);
     if (c->have_modes && tcgetattr(c->tty, &now) == 0 && wire_same_modes(&now, &c->raw)) tcsetattr(c->tty, TCSANOW, &c->modes);
     ssize_t r = write(c->tty, text, strlen(text));
     (void)r;

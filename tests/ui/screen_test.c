@@ -132,7 +132,7 @@ static void squeezed(void) {
     tap_ok(bad == 0, "attribute changes joined, charset selections left out, nothing else touched");
 }
 
-/* Only these leave a frame: printable text, CR LF BS TAB SI SO, CSI sequences, charset choice, keypad and cursor saves, bell. */
+/* Only these leave a frame: printable text, CR LF BS TAB SI SO, CSI sequences, charset choice, keypad and cursor saves, bell, title. */
 static bool frame_clean(const char *p, size_t n, bool c_locale, bool color) {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
@@ -146,6 +146,8 @@ static bool frame_clean(const char *p, size_t n, bool c_locale, bool color) {
                 for (size_t j = from; !color && p[i] == 'm' && j < i; j++)
                     if ((p[j] == '3' || p[j] == '4' || p[j] == '9') && (j == from || p[j - 1] == ';') && j + 1 < i && p[j + 1] >= '0' && p[j + 1] <= '8')
                         return false;
+            } else if (k == ']' && i + 3 < n && memcmp(p + i + 2, "2;", 2) == 0) { /* the window's title */
+                while (i < n && p[i] != '\a') i++;
             } else if (k == '(' || k == ')') {
                 i += 2;
             } else if (k && strchr("=>78cMDEHlm", k)) {
@@ -336,7 +338,9 @@ static void hostile(void) {
             buf_clear(&b);
             ui_port(f.u)->input(f.u, k, 1);
             fx_frame(&f, &b);
-            if (!frame_clean(b.data ? b.data : "", b.len, c, true) || (b.data && (strstr(b.data, "\xe2\x80\xae") || strstr(b.data, "\x1b]")))) clean = false;
+            if (!frame_clean(b.data ? b.data : "", b.len, c, true) ||
+                (b.data && (strstr(b.data, "\xe2\x80\xae") || strstr(b.data, "\x1b]0") || strstr(b.data, "\x1b]5"))))
+                clean = false;
         }
         fx_keys(&f, "\x1b");
         fx_time += 1;

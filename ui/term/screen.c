@@ -19,6 +19,7 @@
 
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
+#include "ui/term/pace.h"
 #include "ui/term/squeeze.h"
 
 enum { GAP = 6 }; /* blanks that cost no more than the cursor move over them */
@@ -28,6 +29,8 @@ struct screen {
     FILE *out, *in;
     int fd, colors;
     bool ascii, full, first, ring, paste, no_color;
+    bool probe, titles, mouse; /* to ask how wide a glyph is; what the terminal knows */
+    struct buf more; /* goes out behind the next frame's cells */
     int row; /* where a frame in parts goes on */
     enum glyphs glyphs;
     char note[160], term[64];
@@ -142,6 +145,10 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
         "xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
     for (size_t i = 0; i < LEN(pasting); i++)
         if (t->term && strncmp(t->term, pasting[i], strlen(pasting[i])) == 0) s->paste = true;
+    const char *kmous = tigetstr("kmous"), *tsl = tigetstr("tsl");
+    s->mouse = kmous && kmous != (char *)-1 && strncmp(s->term, "linux", 5) != 0; /* the console has one by gpm only */
+    s->titles = tigetflag("XT") == 1 || (tsl && tsl != (char *)-1 && strncmp(tsl, "\033]", 2) == 0);
+    if (s->note[0]) s->mouse = s->titles = false; /* drawn for as something else */
     s->first = true;
     grid_init(&s->shown, 1, 1, false);
     screen_resize(s, t->rows, t->cols);
@@ -172,6 +179,7 @@ void screen_close(struct screen *s) {
     fclose(s->out);
     fclose(s->in);
     grid_release(&s->shown);
+    buf_release(&s->more);
     free(s);
 }
 
@@ -192,6 +200,12 @@ void screen_redraw(struct screen *s) {
 }
 
 void screen_bell(struct screen *s) { s->ring = true; }
+struct buf *screen_more(struct screen *s) {
+    return &s->more;
+}
+bool screen_titles(const struct screen *s) { return s->titles; }
+bool screen_mouse(const struct screen *s) { return s->mouse; }
+void screen_probe(struct screen *s) { s->probe = true; }
 bool screen_ascii(const struct screen *s) { return s->ascii; }
 enum glyphs screen_glyphs(const struct screen *s) { return s->glyphs; }
 const char *screen_note(const struct screen *s) { return s->note[0] ? s->note : NULL; }
@@ -262,6 +276,15 @@ static size_t frame_take(struct screen *s, struct buf *out) {
     size_t keep = clear ? (size_t)(clear - out->data) : s->first ? out->len : from;
     out->len = keep + squeeze(out->data + keep, out->len - keep);
     out->data[out->len] = 0;
+    if (s->first && s->probe && clear) { /* at the upper left corner of an empty screen */
+        struct buf rest = BUF_INIT;
+        buf_add(&rest, out->data + keep + 4, out->len - keep - 4);
+        out->len = keep + 4;
+        buf_adds(out, s->ascii ? PACE_ASK : SCREEN_PROBE "\033[6n\r\033[K");
+        buf_add(out, rest.data ? rest.data : "", rest.len);
+        buf_release(&rest);
+        s->probe = false;
+    }
     if (ftruncate(s->fd, 0) == 0) lseek(s->fd, 0, SEEK_SET);
     return out->len - from;
 }
@@ -281,7 +304,7 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
     *whole = true;
     blanks_style(g);
-    if (!full && !s->ring && grid_equal(&s->shown, g)) return 0;
+    if (!full && !s->ring && !s->more.len && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
     bool on = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS, had = s->shown.cur_row >= 0 && !s->first;
     if (s->full && !s->first) clearok(curscr, TRUE);
@@ -309,6 +332,8 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     s->shown.cur_col = g->cur_col;
     *whole = grid_equal(&s->shown, g);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
+    buf_add(out, s->more.data ? s->more.data : "", s->more.len);
+    buf_clear(&s->more);
     s->first = s->full = s->ring = false;
     return out->len - before;
 }

@@ -19,6 +19,14 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
 /* Appends the bytes that turn what was shown into g; returns how many. 0: nothing differs. Blanks of g may change their style. */
 size_t screen_frame(struct screen *s, struct grid *g, struct buf *out);
 void screen_bell(struct screen *s); /* with the next frame */
+struct buf *screen_more(struct screen *s); /* bytes for behind the next frame's cells: osc.h, modes */
+bool screen_titles(const struct screen *s); /* the terminal is known to have a title */
+bool screen_mouse(const struct screen *s); /* and a mouse */
+/* The first frame then draws SCREEN_PROBE in the empty corner and asks where the cursor is: column SCREEN_PROBE_COLS (0-based) where
+ * glyphs are as wide as we think. Where only ASCII is drawn it asks for the status instead. */
+void screen_probe(struct screen *s);
+#define SCREEN_PROBE "\xe2\xa3\xbf\xe2\x94\x80" /* braille; a line piece, wide where the terminal takes ambiguous ones for wide */
+#define SCREEN_PROBE_COLS 2
 bool screen_ascii(const struct screen *s); /* the client's codeset is not UTF-8 */
 enum glyphs screen_glyphs(const struct screen *s); /* the best set for this terminal, or the one asked for */
 const char *screen_note(const struct screen *s); /* what to say once (another TERM was used), or NULL */
