@@ -26,7 +26,7 @@ static const struct {
     const char *name;
     int64_t max;
 } files[] = {{"run.json", 16 << 20}, {"metrics.bin", (int64_t)64 << 30}, {"series.bin", 16 << 20}, {"journal.lua", 64 << 20}, {"log.txt", (int64_t)1 << 30},
-    {"about.json", 4 << 20}, {"git.diff", 4 << 20}};
+    {"about.json", 4 << 20}};
 
 /* ---- writing ---- */
 

@@ -15,6 +15,7 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
+#include "src/run/series.h"
 #include "src/run/shelf.h"
 #include "src/run/store.h"
 
@@ -22,14 +23,22 @@ struct export_args {
     struct val *runs;
     int format;
     char *out;
+    double smooth;
 };
 enum { EXPORT_CSV, EXPORT_JSONL, EXPORT_TENSORBOARD, EXPORT_PROMETHEUS };
 static const char *const formats[] = {"csv", "jsonl", "tensorboard", "prometheus", NULL};
 
+struct smoothed { /* the average of one metric of the run that is being written */
+    char name[32];
+    struct ema m;
+};
 struct export_ctx {
     FILE *f;
     const char *run;
     int format;
+    double smooth; /* 0: none */
+    struct smoothed *ema;
+    size_t n_ema;
     int64_t rows;
     struct buf line;
 };
@@ -53,6 +62,25 @@ static void field_json(struct buf *b, const char *s) {
     val_free(v);
 }
 
+/* As charts smooth: exponential with start-up correction over the finite values. */
+static double smooth_next(struct export_ctx *x, const char *name, double v) {
+    size_t i = 0;
+    while (i < x->n_ema && strcmp(x->ema[i].name, name) != 0) i++;
+    if (i == RUN_MAX_METRICS) return NAN;
+    if (i == x->n_ema) {
+        x->ema[i].m = (struct ema)EMA_START;
+        snprintf(x->ema[x->n_ema++].name, sizeof x->ema[i].name, "%.31s", name);
+    }
+    return ema_next(&x->ema[i].m, v, x->smooth);
+}
+
+static void number(struct buf *b, double v, bool csv) { /* JSON has no words for what is not finite */
+    bool quoted = !csv && !isfinite(v);
+    if (quoted) buf_addc(b, '"');
+    buf_addnum(b, v);
+    if (quoted) buf_addc(b, '"');
+}
+
 static bool export_point(void *ctx, const struct point *p) {
     struct export_ctx *x = ctx;
     struct buf *b = &x->line;
@@ -68,10 +96,11 @@ static bool export_point(void *ctx, const struct point *p) {
         buf_adds(b, csv ? "," : ",\"metric\":");
         (csv ? field_csv : field_json)(b, p->names[i]);
         buf_adds(b, csv ? "," : ",\"value\":");
-        bool quoted = !csv && !isfinite(p->values[i]);
-        if (quoted) buf_addc(b, '"');
-        buf_addnum(b, p->values[i]);
-        if (quoted) buf_addc(b, '"');
+        number(b, p->values[i], csv);
+        if (x->smooth > 0) {
+            buf_adds(b, csv ? "," : ",\"smoothed\":");
+            number(b, smooth_next(x, p->names[i], p->values[i]), csv);
+        }
         buf_adds(b, csv ? "\n" : "}\n");
         x->rows++;
         if (fwrite(b->data, 1, b->len, x->f) != b->len) return false;
@@ -83,6 +112,7 @@ static int export_points(struct runs *rs, const struct folder *f, struct export_
     char *path = io_join(f->dir, "metrics.bin");
     int64_t cut = 0;
     x->run = f->name;
+    x->n_ema = 0;
     int rc = store_points(path, export_point, x, &cut, e);
     if (!rc && cut && !store_alive(f->dir)) { /* a live run is in the middle of a write at times */
         char text[256];
@@ -175,9 +205,15 @@ static int export_text(struct call *c, const struct export_args *a, const struct
     if (a->out && snprintf(tmp, sizeof tmp, "%s.tmp-%ld", a->out, (long)getpid()) >= (int)sizeof tmp) return err_set(e, "the path %.200s is too long", a->out);
     struct stat st;
     bool plain = a->out && (stat(a->out, &st) != 0 || S_ISREG(st.st_mode)); /* not into a device or a pipe */
-    struct export_ctx x = {.f = a->out ? fopen(plain ? tmp : a->out, "we") : open_memstream(&text, &len), .format = a->format};
-    if (!x.f) return err_sys(e, "write", a->out ? a->out : "memory");
-    if (a->format == EXPORT_CSV) fputs("run,step,t,epoch,metric,value\n", x.f);
+    struct export_ctx x = {.f = a->out ? fopen(plain ? tmp : a->out, "we") : open_memstream(&text, &len),
+        .format = a->format,
+        .smooth = a->smooth,
+        .ema = X_NEW(struct smoothed, RUN_MAX_METRICS)};
+    if (!x.f) {
+        free(x.ema);
+        return err_sys(e, "write", a->out ? a->out : "memory");
+    }
+    if (a->format == EXPORT_CSV) fprintf(x.f, "run,step,t,epoch,metric,value%s\n", a->smooth > 0 ? ",smoothed" : "");
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++) rc = export_points(hub_runs(c->hub), &f[i], &x, e);
     bool bad = ferror(x.f) != 0;
@@ -187,6 +223,7 @@ static int export_text(struct call *c, const struct export_args *a, const struct
     if (rc != 0 && plain) unlink(tmp);
     if (rc == 0) call_result(c, a->out ? val_int(x.rows) : val_strn(text, len));
     buf_release(&x.line);
+    free(x.ema);
     free(text);
     return rc;
 }
@@ -210,6 +247,8 @@ static const struct arg export_table[] = {
         NULL, "csv", ARG_ENUM, offsetof(struct export_args, format), .names = formats},
     {"out", "file to write, or TensorBoard's folder; the text is the result without it", NULL, NULL, ARG_PATH, offsetof(struct export_args, out),
         .source = SRC_FILE},
+    {"smooth", "csv, jsonl: adds smoothed values, by an exponential average of this weight as charts have it; 0: none", NULL, "0", ARG_NUM,
+        offsetof(struct export_args, smooth), 0, 0, 0, 0.9999},
     {0}};
 const struct cmd cmd_export = {{"export", "Writes every metric point of runs as CSV, JSON lines, TensorBoard events, or the last values for Prometheus",
                                    "hone.export{\"fashion-1\", out=\"points.csv\"}", export_table, sizeof(struct export_args)},

@@ -167,6 +167,7 @@ static void page(struct buf *b, const struct folder *f, const struct val *v, con
         if (s->v->type != VAL_TABLE) val_append(rest, s->name, val_copy(s->v));
     }
     section(b, "Run", rest);
+    section(b, "Model", val_get(val_get(reports, "model"), "layers"));
     section(b, "Data", val_get(start, "identity"));
     section(b, "Environment", val_get(v, "environment"));
     section(b, "Memory (bytes)", val_get(reports, "memory"));

@@ -140,6 +140,17 @@ static void value_add(void *ctx, const char *name, const char *text, double num)
     search_add(m, name, text);
 }
 
+/* The layers of the model, one value each: model.PATH is its kind and shape. */
+static void layers_add(struct making *m, const struct val *layers) {
+    for (size_t i = 0; i < val_len(layers); i++) {
+        const struct val *l = val_at(layers, i);
+        char name[256], text[256];
+        snprintf(name, sizeof name, "model.%.200s", val_get_str(l, "path", "?"));
+        snprintf(text, sizeof text, "%.60s %.100s", val_get_str(l, "kind", "?"), val_get_str(l, "shape", ""));
+        value_add(m, name, text, NAN);
+    }
+}
+
 /* Bytes of the plain files in a folder and, below, at most `depth` folders deep. */
 static int64_t disk_bytes(const char *dir, int depth) {
     int64_t n = 0;
@@ -200,6 +211,7 @@ static void describe(struct making *m, const char *dir, const char *name) {
         search_add(m, val_at(tags, i)->u.s.p, NULL);
     }
     config_flatten(start, value_add, m);
+    layers_add(m, val_get(val_get(val_get(v, "reports"), "model"), "layers"));
     metrics_add(m, dir);
     val_free(v);
     val_free(about);

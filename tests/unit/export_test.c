@@ -168,6 +168,27 @@ static void csv_tests(const char *dir) {
     val_free(v);
 }
 
+/* t.C5 for the export: against the sums of the definition, term by term. */
+static void smooth_tests(void) {
+    struct err e;
+    struct val *v = ask("export r-1 format=csv smooth=0.9", &e);
+    double worst = 0;
+    int64_t rows = 0;
+    for (const char *p = v && v->type == VAL_STR ? strchr(v->u.s.p, '\n') + 1 : ""; *p; p = strchr(p, '\n') + 1) {
+        const char *at = strstr(p, ",loss,"), *end = strchr(p, '\n');
+        if (!at || at > end) continue;
+        double want = 0, got = strtod(strchr(at + 6, ',') + 1, NULL), weight = 0;
+        int64_t i = ++rows;
+        for (int64_t j = 1; j <= i; j++) {
+            want += 0.1 * pow(0.9, (double)(i - j)) * value_of(j, 0);
+            weight += 0.1 * pow(0.9, (double)(i - j));
+        }
+        worst = fmax(worst, fabs(got - want / weight));
+    }
+    tap_ok(rows == 100 && worst < 1e-12, "smoothed values are exported (%lld rows, largest error %.1g)", (long long)rows, worst);
+    val_free(v);
+}
+
 /* One field of a protocol buffer: its number, and the bytes or the number in it. */
 static const unsigned char *field(const unsigned char *p, const unsigned char *end, unsigned *number, uint64_t *n, const unsigned char **data) {
     uint64_t key = 0;
@@ -471,6 +492,7 @@ int main(void) {
     pthread_create(&t, NULL, helper, NULL);
     diff_tests();
     csv_tests(dir);
+    smooth_tests();
     tensorboard_tests(base);
     prometheus_tests(base);
     bundle_tests(base);

@@ -327,6 +327,7 @@ const struct view view_compare = {.name = "compare",
     .move = move,
     .footer = " ?help :cmd  Left Right metric  Down more  a seeds  z table  3 runs  q detach",
     .keys = keys,
+    .every = 5, /* other processes have runs too */
     .state_size = sizeof(struct compare_state),
     .refresh = refresh,
     .release = release};

@@ -533,6 +533,7 @@ const struct view view_runs = {.name = "runs",
     .enter = enter,
     .footer = " ?help :cmd  x mark  Enter compare  / filter  o order  b baseline  q detach",
     .keys = keys,
+    .every = 5, /* other processes have runs too */
     .filter = &filter,
     .state_size = sizeof(struct runs_state),
     .start = start,
