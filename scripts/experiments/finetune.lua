@@ -17,7 +17,7 @@ run:wait()
 local seconds = os.time() - from
 if o.save ~= "" then net:save(o.save) end
 if o.val == 0 then
-    local r = hone.eval{ model = net, data = data.test }
+    local r = hone.eval{ model = net, data = data.test, precision = o.precision }
     print(("test accuracy %.4f (95 %% interval %.4f to %.4f), trained in %d s"):format(r.acc, r.acc_lo, r.acc_hi, seconds))
     hone.result{ acc = r.acc, acc_lo = r.acc_lo, acc_hi = r.acc_hi, f1_macro = r.f1_macro, seconds = seconds, params = net:params() }
 end
