@@ -12,7 +12,7 @@
 struct op;
 struct products;
 
-enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE, PHASE_SEARCH };
+enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE, PHASE_SEARCH, PHASE_N };
 /* BUFFERS: running statistics, after each micro-batch; SEARCH: of an optimiser with a line search, after each pass over the batch of a step (engine/train/step.c) */
 struct node {
     const struct op *op;

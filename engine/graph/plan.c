@@ -49,7 +49,7 @@ static int order(struct plan *p, const bool *needed, struct err *e) {
     for (int i = g->n_node; i-- > 0;) first[i] = next[i] = -1;
     for (int i = 0; i < g->n_node; i++) where[i] = standing(g, i, where);
     for (int i = g->n_node; i-- > 0;) next[i] = first[where[i]], first[where[i]] = i; /* those that stand together, as added */
-    for (int ph = PHASE_FORWARD; ph <= PHASE_SEARCH; ph++)
+    for (int ph = PHASE_FORWARD; ph < PHASE_N; ph++)
         for (int w = 0; w < g->n_node; w++)
             for (int i = first[w]; i >= 0; i = next[i])
                 if (needed[i] && g->node[i].phase == (enum phase)ph) at[i] = p->n_step, p->step_node[p->n_step++] = i;

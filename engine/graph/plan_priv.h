@@ -28,7 +28,7 @@ struct plan {
     bool bound; /* exec pointers are set */
     uint64_t step;
     struct away *away; /* device.c: the same memory and steps on a device; NULL: on the CPU */
-    double spent[PHASE_UPDATE + 1];
+    double spent[PHASE_N];
 };
 
 /* engine/graph/device.c */

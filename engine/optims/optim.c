@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/graph/op.h"
 #include "src/base/mem.h"
 
@@ -212,6 +213,7 @@ void optimiser_applied(struct optimiser *o, double lr) {
 bool optimiser_searches(const struct optimiser *o) { return o->row->searches && o->row->searches(o->args); }
 bool optimiser_again(const struct optimiser *o) {
     const struct optim_slot *s = &o->l.shared;
+    mirror_read(o->l.state);
     return s->n && o->row->again((const double *)(const void *)((const char *)o->l.state + s->at[0]), s->state[0].dim[0]);
 }
 

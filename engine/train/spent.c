@@ -6,7 +6,7 @@
 #include "src/base/thread.h"
 
 void train_spent_plan(struct train *t) {
-    for (int f = PHASE_FORWARD; t->step && f <= PHASE_UPDATE; f++) t->spent.plan[f] += plan_spent(t->step->plan, (enum phase)f);
+    for (int f = PHASE_FORWARD; t->step && f < PHASE_N; f++) t->spent.plan[f] += plan_spent(t->step->plan, (enum phase)f);
 }
 
 static double phase(const struct train *t, enum phase f) { return t->spent.plan[f] + (t->step ? plan_spent(t->step->plan, f) : 0); }
@@ -19,7 +19,7 @@ void train_spent(struct train *t, bool now) {
     val_set_num(v, "data", t->spent.data);
     val_set_num(v, "forward", phase(t, PHASE_FORWARD));
     val_set_num(v, "backward", phase(t, PHASE_BACKWARD));
-    val_set_num(v, "update", phase(t, PHASE_BUFFERS) + phase(t, PHASE_UPDATE));
+    val_set_num(v, "update", phase(t, PHASE_BUFFERS) + phase(t, PHASE_UPDATE) + phase(t, PHASE_SEARCH));
     val_set_num(v, "eval", t->spent.eval);
     val_set_num(v, "checkpoint", t->spent.save);
     val_set_num(v, "step", t->spent.step);

@@ -78,7 +78,7 @@ struct train {
     char refused[ERR_TEXT]; /* what was said of the last one under policy pause */
     bool ragged;
     struct spent {
-        double data, eval, save, step, plan[4], said; /* seconds; plan: by enum phase, of plans that are gone */
+        double data, eval, save, step, plan[PHASE_N], said; /* seconds; plan: by enum phase, of plans that are gone */
         int64_t steps;
     } spent;
     struct val *histograms; /* of looks so far, see look.c; NULL: none */
