@@ -78,6 +78,31 @@ static void env_free(char **env) {
     free(env);
 }
 
+static bool under_shell;
+void pty_under_shell(bool on) { under_shell = on; }
+
+/* Tells the program's pid, waits for it, and ends as it ended. */
+static void be_shell(int tell, char *const argv[], char **env) {
+    int status = 0;
+    for (int sig = 1; sig < 32; sig++)
+        if (sig != SIGCHLD) signal(sig, SIG_IGN);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (int sig = 1; sig < 32; sig++) signal(sig, SIG_DFL);
+        execve(argv[0], argv, env);
+        _exit(127);
+    }
+    setpgid(pid, pid);
+    tcsetpgrp(0, pid);
+    ssize_t r = write(tell, &pid, sizeof pid);
+    (void)r;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+    signal(WTERMSIG(status), SIG_DFL);
+    kill(getpid(), WTERMSIG(status));
+    _exit(126);
+}
+
 int pty_start(struct pty *p, int rows, int cols, const char *term, char *const argv[]) {
     memset(p, 0, sizeof *p);
     p->status = -1;
@@ -88,16 +113,25 @@ int pty_start(struct pty *p, int rows, int cols, const char *term, char *const a
     if (p->slave < 0) return -1;
     pty_size(p, rows, cols);
     char **env = env_make(term);
+    int told[2] = {-1, -1};
+    if (under_shell && pipe(told)) return -1;
     p->started = clock_now();
     p->pid = fork();
     if (p->pid == 0) {
         setsid();
         ioctl(p->slave, TIOCSCTTY, 0);
         for (int i = 0; i < 3; i++) dup2(p->slave, i);
+        if (under_shell) be_shell(told[1], argv, env);
         execve(argv[0], argv, env);
         _exit(127);
     }
     env_free(env);
+    if (under_shell) {
+        p->shell = p->pid;
+        if (read(told[0], &p->pid, sizeof p->pid) != sizeof p->pid) p->pid = p->shell;
+        close(told[0]);
+        close(told[1]);
+    }
     return p->pid > 0 ? 0 : -1;
 }
 
@@ -289,7 +323,8 @@ bool pty_ended(struct pty *p, double seconds) {
     while (p->status == -1 && clock_now() < end) {
         read_some(p, 5);
         int s;
-        if (waitpid(p->pid, &s, WNOHANG) == p->pid) p->status = s;
+        pid_t who = p->shell ? p->shell : p->pid;
+        if (waitpid(who, &s, WNOHANG) == who) p->status = s;
     }
     if (p->status != -1) pty_read(p, 0.02);
     return p->status != -1;
@@ -306,7 +341,7 @@ void pty_close(struct pty *p) {
     if (p->status == -1) {
         kill(p->pid, SIGKILL);
         kill(p->pid, SIGCONT);
-        waitpid(p->pid, &p->status, 0);
+        waitpid(p->shell ? p->shell : p->pid, &p->status, 0);
     }
     pty_hangup(p);
     close(p->slave);

@@ -25,7 +25,7 @@
 
 struct pty {
     int master, slave; /* the slave end is kept open to look at the line settings; without a TERM nothing is known of it */
-    pid_t pid;
+    pid_t pid, shell; /* shell: see pty_under_shell; the one that is waited for, else 0 */
     struct buf got; /* every byte that arrived since pty_start or pty_forget */
     size_t total; /* bytes that arrived since pty_start */
     struct vt vt; /* the screen as of the bytes that arrived */
@@ -46,6 +46,8 @@ struct pty {
 
 /* What later programs see in their environment; NULL: not set. */
 void pty_env(const char *name, const char *value);
+/* Programs started from now on have a parent in their session, as under a shell: only then does the kernel let SIGTSTP stop them. */
+void pty_under_shell(bool on);
 /* argv[0] is a path. */
 int pty_start(struct pty *p, int rows, int cols, const char *term, char *const argv[]);
 /* The same, and waits until hone's dashboard is on the screen: its keys in the last row. False: it is not within the time. */

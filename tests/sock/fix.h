@@ -1,0 +1,127 @@
+/* What the tests of sessions and terminals share: a scratch folder with a socket folder of its own, words of the command line, a run that trains for ever, its
+ * step, and what a process costs. Each program includes it once. */
+#ifndef HONE_TESTS_FIX_H
+#define HONE_TESTS_FIX_H
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/base/io.h"
+#include "src/base/thread.h"
+#include "tests/tap.h"
+#include "tests/ui/pty.h"
+
+static char hone[4200], dir[64];
+static struct buf out; /* of the last word */
+static bool longer; /* HONE_LONG=1 */
+
+static const char long_script[] = "local data = hone.data{ 'german-credit', val = 200 }\n"
+                                  "local net = nn.model{ input = data, nn.linear{64}, nn.relu{}, nn.linear{2} }\n"
+                                  "local run = hone.train{ model = net, data = data, epochs = 1000000, batch = 32, optim = optim.adam{ lr = 1e-4 } }\n"
+                                  "run:wait()\n";
+
+static inline bool fix_open(const char *name) {
+    const char *top = getenv("top_builddir"), *lg = getenv("HONE_LONG");
+    char sock[96];
+    struct err e = {0};
+    longer = lg && *lg;
+    snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
+    snprintf(dir, sizeof dir, "/tmp/hone-%s-XXXXXX", name);
+    if (!mkdtemp(dir) || chdir(dir)) return false;
+    snprintf(sock, sizeof sock, "%s/sock", dir);
+    setenv("HONE_SOCKET_DIR", sock, 1);
+    return io_write_file("long.lua", long_script, sizeof long_script - 1, &e) == 0;
+}
+
+static inline int word(const char *a, const char *b, const char *c) {
+    char *argv[] = {hone, (char *)(uintptr_t)a, (char *)(uintptr_t)b, (char *)(uintptr_t)c, NULL};
+    return run_out(&out, argv);
+}
+
+static inline double number_after(const char *key) {
+    char *p = out.len ? strstr(out.data, key) : NULL;
+    return p ? strtod(p + strlen(key), NULL) : -1;
+}
+
+static inline double steps(void) { return word("status", "--json", NULL) == 0 ? number_after("\"step\":") : -1; }
+static inline bool session_alive(void) { return word("clients", NULL, NULL) == 0; }
+
+static inline void session_end(void) {
+    word("shutdown", NULL, NULL);
+    for (int i = 0; i < 200 && session_alive(); i++) clock_sleep(0.05);
+}
+
+static inline int fix_close(void) {
+    session_end();
+    if (chdir("/") == 0) io_remove_tree(dir, NULL);
+    return tap_done();
+}
+
+static inline bool dash(struct pty *p, int rows, int cols, const char *term, const char *a, const char *b) {
+    char *argv[] = {hone, (char *)(uintptr_t)a, (char *)(uintptr_t)b, NULL};
+    return pty_dash(p, rows, cols, term, argv, 10 * TAP_SLOW);
+}
+
+/* hone run long.lua on a terminal, and it trains. */
+static inline bool trains(struct pty *p) {
+    bool appeared = dash(p, 24, 80, "xterm-256color", "run", "long.lua");
+    for (int i = 0; i < 200 && steps() < 20; i++) pty_read(p, 0.05);
+    return appeared && steps() >= 20;
+}
+
+static inline void leave(struct pty *p) {
+    pty_keys(p, "\033"); /* a prompt that is open would take the q */
+    pty_read(p, 0.06);
+    pty_keys(p, "q");
+    pty_ended(p, 5);
+    pty_close(p);
+}
+
+/* Steps a second over a stretch in which the terminal is read (or NULL: it is not). */
+static inline double rate(double seconds, struct pty *reads) {
+    double s0 = steps(), t0 = clock_now();
+    if (reads) pty_read(reads, seconds);
+    else clock_sleep(seconds);
+    double s1 = steps(), t1 = clock_now();
+    return (s1 - s0) / (t1 - t0);
+}
+
+static inline int count_fds(int pid) {
+    char path[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    DIR *d = opendir(path);
+    while (d && readdir(d)) n++;
+    if (d) closedir(d);
+    return n;
+}
+
+static inline long resident_kb(int pid) {
+    char path[64], line[128];
+    long kb = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmRSS:", 6) == 0) kb = strtol(line + 6, NULL, 10);
+    if (f) fclose(f);
+    return kb;
+}
+
+/* Seconds of processor time of the thread that serves and draws. */
+static inline double ui_seconds(int pid) {
+    char path[64], text[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", pid, pid);
+    FILE *f = fopen(path, "r");
+    double s = f && fgets(text, sizeof text, f) ? strtod(text, NULL) * 1e-9 : -1;
+    if (f) fclose(f);
+    return s;
+}
+
+static inline int by_value(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+#endif
