@@ -11,6 +11,7 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 #include "src/run/store.h"
 #include "src/session/client.h"
 #include "src/session/link.h"
@@ -235,20 +236,17 @@ static bool take_follow(struct app *a) {
     return follow_it;
 }
 
-static int ask(struct app *a, const struct place *p, const struct cmd *c) {
-    struct link l;
+/* The command in the session behind l, which is closed at the end. */
+static int ask(struct app *a, const struct place *p, struct link *l, const struct cmd *c) {
     struct err e = {0};
     struct val *result = NULL;
     bool then_follow = strcmp(c->kind.name, "log") == 0 && take_follow(a);
     struct val *args = opts_args(c, a->o.word + 1, a->o.n_word - 1, a->o.given, &e);
-    if (!args) return fail(&e);
-    if (link_open(&l, p, "owner", &e)) {
-        val_free(args);
-        return fail(&e);
-    }
-    int r = link_call(&l, c->kind.name, args, strcmp(c->kind.name, "wait") == 0 ? -1 : 60, signals_fd(), &result, &e);
-    link_close(&l);
+    int r = args ? link_call(l, c->kind.name, args, strcmp(c->kind.name, "wait") == 0 ? -1 : 60, signals_fd(), &result, &e) : -1;
+    link_close(l);
     if (r) return e.code == ERR_STOPPED && strcmp(e.text, "interrupted") == 0 ? 130 : fail(&e);
+    if (strcmp(c->kind.name, "shutdown") == 0) /* gone when we are */
+        for (double end = clock_now() + 10; place_taken(p) && clock_now() < end;) clock_sleep(0.01);
     if (result && result->type != VAL_BOOL) line_print(a, c->kind.name, result);
     int code = strcmp(c->kind.name, "wait") == 0 ? code_of_state(result) : EXIT_DONE;
     val_free(result);
@@ -265,22 +263,18 @@ static const struct {
 
 static int session_word(struct app *a, const char *word, bool needs, int *status) {
     struct place p;
+    struct link l;
     struct err e = {0};
     const struct cmd *c = hub_find(a->hub, word);
     if (!c) return 0;
-    bool there = place_open(&p, ".", false, &e) == 0;
-    if (there && !place_taken(&p)) {
-        there = false;
-        err_set(&e, "no session is running for %s", p.folder);
-        place_close(&p);
-    }
-    if (!there && !needs) {
-        take_follow(a);
-        return 0;
-    }
-    *status = there ? ask(a, &p, c) : fail(&e);
-    if (there) place_close(&p);
-    return 1;
+    bool opened = place_open(&p, ".", false, &e) == 0, there = opened && place_taken(&p);
+    if (opened && !there) err_set(&e, "no session is running for %s", p.folder);
+    if (there && link_open(&l, &p, "owner", &e)) there = false; /* it may just be ending */
+    if (there) *status = ask(a, &p, &l, c);
+    else if (needs) *status = fail(&e);
+    else take_follow(a);
+    if (opened) place_close(&p);
+    return there || needs;
 }
 
 static bool session_here(void) {

@@ -86,13 +86,11 @@ void list_ask(struct ui *u) {
 static void session_items(struct ui *u) {
     for (size_t i = 0; i < val_len(u->sessions); i++) {
         const struct val *v = val_at(u->sessions, i);
-        const char *folder = val_get_str(v, "folder", "");
+        const char *folder = val_get_str(v, "folder", ""), *slash = strrchr(folder, '/');
         char label[96], detail[96], command[32];
-        size_t len = strlen(folder);
         if (val_get_int(v, "pid", 0) == getpid()) continue;
-        snprintf(label, sizeof label, "session %s%.80s", len > 80 ? ".." : "", len > 80 ? folder + len - 78 : folder);
-        snprintf(
-            detail, sizeof detail, "%.40s %.20s step %lld", val_get_str(v, "run", "no run"), val_get_str(v, "state", ""), (long long)val_get_int(v, "step", 0));
+        snprintf(label, sizeof label, "session %.80s", slash && slash[1] ? slash + 1 : folder);
+        snprintf(detail, sizeof detail, "%.24s %.16s  %.50s", val_get_str(v, "run", "no run"), val_get_str(v, "state", ""), folder);
         snprintf(command, sizeof command, "@%zu", i);
         add(u, label, detail, command);
     }

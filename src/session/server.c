@@ -12,7 +12,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "src/base/io.h"
 #include "src/base/log.h"
+#include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"
 #include "src/run/record.h"
@@ -39,7 +41,9 @@ void server_shutdown(void) {
 int server_switch(const char *folder, struct err *e) {
     struct conn *c = the_server ? the_server->attached : NULL;
     if (!c) return err_set(e, "no dashboard is attached that could switch; in a shell: cd %s && hone attach", folder);
-    wire_put(&c->out, WIRE_SWITCH, folder, strlen(folder));
+    char *full = *folder == '/' ? mem_str(folder) : io_join(the_server->cfg->place->folder, folder); /* the client stands elsewhere */
+    wire_put(&c->out, WIRE_SWITCH, full, strlen(full));
+    free(full);
     return 0;
 }
 

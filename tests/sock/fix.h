@@ -48,7 +48,11 @@ static inline double number_after(const char *key) {
     return p ? strtod(p + strlen(key), NULL) : -1;
 }
 
-static inline double steps(void) { return word("status", "--json", NULL) == 0 ? number_after("\"step\":") : -1; }
+static inline double steps(void) { /* of the newest run, which comes last */
+    const char *p = word("status", "--json", NULL) == 0 && out.len ? out.data : NULL, *last = NULL;
+    while (p && (p = strstr(p, "\"step\":"))) last = p += 7;
+    return last ? strtod(last, NULL) : -1;
+}
 static inline bool session_alive(void) { return word("clients", NULL, NULL) == 0; }
 
 static inline void session_end(void) {
@@ -89,6 +93,17 @@ static inline double rate(double seconds, struct pty *reads) {
     else clock_sleep(seconds);
     double s1 = steps(), t1 = clock_now();
     return (s1 - s0) / (t1 - t0);
+}
+
+static inline void show(const struct pty *p) { /* after a failure: what was on the screen */
+    struct buf b = BUF_INIT;
+    for (int y = 0; y < p->vt.rows; y++) {
+        buf_adds(&b, "# ");
+        vt_row(&p->vt, y, &b);
+        buf_addc(&b, '\n');
+    }
+    fputs(b.data, stdout);
+    buf_release(&b);
 }
 
 static inline int count_fds(int pid) {

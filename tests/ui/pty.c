@@ -276,11 +276,20 @@ bool pty_expect(struct pty *p, const char *text, double seconds) {
     }
 }
 
+static bool reaped(struct pty *p) {
+    pid_t who = p->shell ? p->shell : p->pid;
+    int s;
+    if (p->status == -1 && waitpid(who, &s, WNOHANG) == who) p->status = s;
+    return p->status != -1;
+}
+
 double pty_shows(struct pty *p, const char *text, double seconds) {
     double begin = clock_now();
     for (;;) {
+        bool over = reaped(p); /* what it wrote before is read once more */
+        if (over) pty_read(p, 0.02);
         if (vt_shows(&p->vt, text)) return clock_now() - begin;
-        if (clock_now() - begin > seconds) return -1;
+        if (over || clock_now() - begin > seconds) return -1;
         read_some(p, 20);
     }
 }
@@ -322,9 +331,7 @@ bool pty_ended(struct pty *p, double seconds) {
     double end = clock_now() + seconds;
     while (p->status == -1 && clock_now() < end) {
         read_some(p, 5);
-        int s;
-        pid_t who = p->shell ? p->shell : p->pid;
-        if (waitpid(who, &s, WNOHANG) == who) p->status = s;
+        reaped(p);
     }
     if (p->status != -1) pty_read(p, 0.02);
     return p->status != -1;

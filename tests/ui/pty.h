@@ -55,7 +55,7 @@ bool pty_dash(struct pty *p, int rows, int cols, const char *term, char *const a
 void pty_link(struct pty *p, double rate, double delay); /* window: 64 KiB unless p->window is set */
 size_t pty_read(struct pty *p, double seconds); /* for that long; bytes that arrived */
 bool pty_expect(struct pty *p, const char *text, double seconds); /* until the bytes contain text */
-double pty_shows(struct pty *p, const char *text, double seconds); /* until a row of the screen contains text; seconds it took, < 0: it did not */
+double pty_shows(struct pty *p, const char *text, double seconds); /* until a row of the screen contains text; seconds it took, < 0: it did not, or ended */
 double pty_quiet(struct pty *p, double quiet, double limit); /* reads until nothing came for `quiet`; seconds it took */
 void pty_forget(struct pty *p);
 void pty_keys(struct pty *p, const char *keys);
