@@ -137,5 +137,5 @@ static ROW_EX(
 
 const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
     &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd,
-    &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd, &find_next_cmd, &mouse_cmd,
-    &copy_cmd, NULL};
+    &histograms_cmd, &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd,
+    &find_next_cmd, &mouse_cmd, &copy_cmd, NULL};

@@ -214,7 +214,7 @@ void metric_pair(const struct ui *u, int sel, const char *names[2], int *n); /* 
 void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct plot_range *range, const char *title, int cursor);
 /* commands that stand beside their view, for the list in cmds.c */
 extern const struct cmd smooth_cmd, axis_cmd, outliers_cmd, x_axis_cmd, window_cmd, ghost_cmd; /* chart.c */
-extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd; /* views/metrics.c */
+extern const struct cmd grid_cmd, filter_cmd, pin_cmd, group_cmd, histograms_cmd; /* views/metrics.c */
 extern const struct cmd matrix_cmd; /* views/eval.c */
 extern const struct cmd fold_cmd; /* views/model.c */
 extern const struct cmd find_cmd; /* views/log.c */

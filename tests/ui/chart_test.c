@@ -9,6 +9,7 @@
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
 #include "ui/chart.h"
+#include "ui/draw/heat.h"
 
 static struct buf text, frame;
 
@@ -395,6 +396,47 @@ static void alerts(void) {
     fx_close(&f);
 }
 
+/* The report "histograms" as the engine writes it: 12 looks at a bell that grows wider. */
+static void heat(void) {
+    struct fx f;
+    fx_open(&f, 100, 1000);
+    struct val *rep = val_table(), *steps = val_list(), *weights = val_list(), *w = val_table(), *values = val_list(), *grads = val_list();
+    for (int i = 0; i < 12; i++) {
+        struct buf b = BUF_INIT;
+        double sd = 0.05 + 0.05 * i;
+        buf_adds(&b, "-2 2 ");
+        for (int k = 0; k < HEAT_BINS; k++) buf_addf(&b, "%02x", (unsigned)lround(255 * exp(-pow((-2 + (k + 0.5) * 0.1) / sd, 2) / 2)));
+        val_push(steps, val_int(100 * i));
+        val_push(values, i == 5 ? val_bool(false) : val_str(b.data));
+        val_push(grads, val_bool(false));
+        buf_release(&b);
+    }
+    val_set_str(w, "name", "fc1.weight");
+    val_set(w, "w", values);
+    val_set(w, "g", grads);
+    val_push(weights, w);
+    val_set(rep, "steps", steps);
+    val_set(rep, "weights", weights);
+    run_report(f.r, "histograms", rep);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    const char *s = shown(&f, "2H");
+    const struct grid *g = &f.u->next;
+    int filled[2] = {0}, gap = 0;
+    for (int y = 3; y < 22; y++) {
+        filled[0] += g->cell[y * 80 + 8].text[0] != ' ';
+        filled[1] += g->cell[y * 80 + 8 + 11 * 6].text[0] != ' ';
+        gap += g->cell[y * 80 + 8 + 5 * 6].text[0] != ' ';
+    }
+    tap_ok(has(s, "fc1.weight") && !strstr(s, "gradient") && has(s, "1,100") && filled[0] >= 3 && filled[1] > 2 * filled[0] && gap == 0,
+        "H: weights over time; the bell grows from %d rows to %d, a look that failed is a gap", filled[0], filled[1]);
+    int zero = row_of(s, "      0|");
+    tap_ok(zero > 8 && zero < 16 && g->cell[zero * 80 + 8].text[0] == '@', "the fullest interval is the darkest");
+    struct heat_col c = {0};
+    tap_ok(!heat_read("-1 1 zz", &c) && !heat_read(NULL, &c) && !heat_read("nan 1 00", &c) && !heat_read("", &c), "what is no histogram is refused");
+    tap_ok(has(shown(&f, "H"), "loss"), "H: the metrics again");
+    fx_close(&f);
+}
+
 int main(void) {
     spike();
     windows();
@@ -406,6 +448,7 @@ int main(void) {
     ghosts();
     layout();
     form();
+    heat();
     alerts();
     buf_release(&text);
     buf_release(&frame);

@@ -11,9 +11,12 @@
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
+#include "ui/views/histograms.h"
 
 struct metrics_state {
     int page; /* first chart shown */
+    bool over_time; /* histograms instead of metrics */
+    struct histograms *hist;
 };
 
 /* ---- which charts, in which order ---- */
@@ -99,12 +102,17 @@ static void header(const struct ui *u, struct grid *g, int n, int per) {
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     int list[RUN_MAX_METRICS], n = charts(u, list), rows, cols, sel = selected(u, list, n);
+    struct metrics_state *s = u->state[SCR_METRICS];
+    if (s->over_time) {
+        shape(u, r, histograms_count(u, s->hist), &rows, &cols);
+        histograms_draw(u, s->hist, g, r, rows, cols);
+        return;
+    }
     if (!n) {
         if (u->now.n) grid_textf(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "No metric is called like %s; / changes that.", u->look.filter);
         else grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "No metrics yet.");
         return;
     }
-    struct metrics_state *s = u->state[SCR_METRICS];
     shape(u, r, n, &rows, &cols);
     int per = rows * cols;
     if (sel < s->page) s->page = sel;
@@ -129,10 +137,11 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 static int columns(const struct ui *u, int cols) { return (u->cols - cols + 1) / cols - 7; }
 
 static void move(struct ui *u, enum move m) {
-    int list[RUN_MAX_METRICS], n = charts(u, list), rows, cols, sel = selected(u, list, n);
-    if (!n) return;
-    shape(u, (struct rect){2, 0, u->rows - 3, u->cols}, n, &rows, &cols);
-    if (u->zoom && (m == MOVE_LEFT || m == MOVE_RIGHT)) {
+    struct metrics_state *s = u->state[SCR_METRICS];
+    int list[RUN_MAX_METRICS], n = charts(u, list), rows, cols, sel = selected(u, list, n), all = s->over_time ? histograms_count(u, s->hist) : n;
+    if (!all) return;
+    shape(u, (struct rect){2, 0, u->rows - 3, u->cols}, all, &rows, &cols);
+    if (u->zoom && !s->over_time && (m == MOVE_LEFT || m == MOVE_RIGHT)) {
         u->cursor = u->cursor < 0 ? columns(u, cols) / 2 : u->cursor + (m == MOVE_LEFT ? -1 : 1);
         if (u->cursor < 0) u->cursor = 0;
         if (u->cursor >= columns(u, cols)) u->cursor = columns(u, cols) - 1;
@@ -144,19 +153,32 @@ static void move(struct ui *u, enum move m) {
         [MOVE_RIGHT] = 1,
         [MOVE_PGUP] = -rows * cols,
         [MOVE_PGDN] = rows * cols,
-        [MOVE_HOME] = -n,
-        [MOVE_END] = n,
+        [MOVE_HOME] = -all,
+        [MOVE_END] = all,
         [MOVE_NEXT] = 1,
         [MOVE_PREV] = -1};
+    if (s->over_time) {
+        histograms_move(u, s->hist, by[m], m == MOVE_NEXT);
+        return;
+    }
     if (m == MOVE_NEXT && sel == n - 1) sel = -1;
     sel += by[m];
     u->sel = list[sel < 0 ? 0 : sel >= n ? n - 1 : sel];
 }
 
+static void start(struct ui *u) { ((struct metrics_state *)u->state[SCR_METRICS])->hist = histograms_new(); }
+static void release(struct ui *u) { histograms_free(((struct metrics_state *)u->state[SCR_METRICS])->hist); }
+
+static void refresh(struct ui *u) {
+    struct metrics_state *s = u->state[SCR_METRICS];
+    if (s->over_time) histograms_refresh(u, s->hist);
+}
+
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
 static const char *filter_now(const struct ui *u) { return u->look.filter; }
-static const struct view_filter filter = {"Which metrics have charts", "A glob such as val_* or layer1/*; nothing shows all.", "filter", "glob", filter_now, NULL};
+static const struct view_filter filter = {
+    "Which metrics have charts", "A glob such as val_* or layer1/*; nothing shows all.", "filter", "glob", filter_now, NULL};
 
 /* ---- commands ---- */
 
@@ -165,6 +187,14 @@ static int grid_run(struct call *c, const void *args, struct err *e) {
     int n = 0;
     while (chart_grid_names[n]) n++;
     return chart_set(u, "chart_grid", val_str(chart_grid_names[a->what > 0 ? a->what - 1 : (u->look.grid + 1) % n]), e);
+}
+
+static int histograms_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    struct metrics_state *s = u->state[SCR_METRICS];
+    s->over_time = u->screen != SCR_METRICS || !s->over_time;
+    if (u->screen != SCR_METRICS) ui_open_screen(u, SCR_METRICS);
+    return 0;
 }
 
 struct filter_args {
@@ -222,10 +252,12 @@ static const struct arg pin_table[] = {
 ROW_EX(grid, "How many charts the screen Metrics shows", "hone.grid{\"2x3\"}", size_table, pick_args);
 ROW_EX(filter, "Which metrics have charts on the screen Metrics", "hone.filter{\"val_*\"}", glob_table, filter_args);
 ROW_EX(pin, "Puts a metric before the others, or back", "hone.pin{\"val_acc\"}", pin_table, pin_args);
+ROW(histograms, "Weights and gradients over time on the screen Metrics, or the metrics again", none_table, none_args);
 ROW(group, "To the next group of metrics (layer1/..)", to_table, pick_args);
 
 static const struct key_row keys[] = {{"metrics", "G", "grid", "how many charts: auto, 1x1 .. 3x3", NULL},
     {"metrics", "P", "pin", "pin the metric before the others, or unpin it", NULL},
+    {"metrics", "H", "histograms", "weights and gradients over time, or the metrics again", NULL},
     {"metrics", "}", "group next", "next group of metrics", NULL}, {"metrics", "{", "group prev", "group before", NULL}, {0}};
 
 const struct view view_metrics = {.name = "metrics",
@@ -237,4 +269,7 @@ const struct view view_metrics = {.name = "metrics",
     .keys = keys,
     .also = chart_keys,
     .filter = &filter,
-    .state_size = sizeof(struct metrics_state)};
+    .state_size = sizeof(struct metrics_state),
+    .start = start,
+    .refresh = refresh,
+    .release = release};
