@@ -54,6 +54,7 @@ static int back_run(struct call *c, const void *args, struct err *e) {
     else if (u->drawer) u->drawer = 0;
     else if (u->banner[0]) u->banner[0] = 0;
     else if (u->zoom) u->zoom = false;
+    else if (views[u->screen]->back && views[u->screen]->back(u)) return 0;
     else u->screen = SCR_OVERVIEW;
     return 0;
 }
@@ -135,7 +136,8 @@ static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, n
 static ROW_EX(
     ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
-const struct cmd *const cmds_ui[] = {&screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
+const struct cmd *const cmds_ui[] = {&by_error_cmd, &eval_diff_cmd, /* views/eval.c */
+    &screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
     &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd,
     &histograms_cmd, &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd,
     &find_next_cmd, &mouse_cmd, &copy_cmd, NULL};

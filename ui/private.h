@@ -59,6 +59,7 @@ struct view {
     void (*draw)(struct ui *u, struct grid *g, struct rect r);
     void (*move)(struct ui *u, enum move m); /* NULL: nothing moves */
     void (*enter)(struct ui *u); /* NULL: nothing opens */
+    bool (*back)(struct ui *u); /* true: it closed something of its own; NULL: it has nothing to close */
     const char *footer; /* its keys in one line; "%s": pause or resume */
     const struct key_row *keys; /* bindings of this screen only, ended by a row without keys; NULL: none */
     const struct key_row *also; /* bindings it shares with other screens; their `screen` is a name for all of these */
@@ -126,7 +127,7 @@ struct ui {
     /* copies of the record */
     struct run *run;
     struct run_now now;
-    struct val *start, *eval;
+    struct val *start;
     uint64_t next_event;
     struct log_line log[LOG_LINES];
     int64_t n_log; /* lines ever; slot = n % LOG_LINES */
@@ -222,6 +223,7 @@ extern const struct cmd find_next_cmd; /* filter.c */
 extern const struct cmd mouse_cmd, copy_cmd; /* says.c */
 extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
 extern const struct cmd seeds_cmd; /* views/compare.c */
+extern const struct cmd by_error_cmd, eval_diff_cmd; /* views/eval.c */
 /* cmds.c */
 void ui_cmds_bind(struct ui *u);
 struct ui *ui_bound(struct err *e); /* the dashboard of the process; NULL with an error: there is none */

@@ -120,8 +120,6 @@ static void record_read(struct ui *u) {
     if (!named)
         for (int i = 0; i < u->now.n; i++)
             if (strcmp(u->now.metric[i].name, "loss") == 0) u->sel = i;
-    val_free(u->eval);
-    u->eval = run_last_report(r, "eval");
 }
 
 void ui_refresh(struct ui *u) {
@@ -217,6 +215,7 @@ void ui_open_screen(struct ui *u, int screen) {
     u->zoom = u->frozen = false;
     u->cursor = -1;
     popup_open(u, POP_NONE);
+    if (views[screen]->refresh) views[screen]->refresh(u); /* keys that follow at once meet what it shows */
 }
 
 static void drawer_key(struct ui *u, const struct tkey *k) {
@@ -484,7 +483,6 @@ void ui_free(struct ui *u) {
     val_free(u->sessions);
     chart_free(u);
     val_free(u->start);
-    val_free(u->eval);
     val_free(u->ahead);
     val_free(u->props);
     for (int i = 0; i < SCR_N; i++) {

@@ -107,10 +107,19 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
     if (precision_say(pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
     struct eval_spec spec = {
-        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr->half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true};
+        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr->half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true, .examples = true};
     struct eval *v = backend_of_setting(&spec.device, e) == 0 ? eval_new(&spec, e) : NULL;
     if (!v) loss_release(loss);
     return v;
+}
+
+/* What the dashboard shows of it: with examples, and the confusion of many classes in less room. */
+static void publish(struct run *run, const struct eval *v, const struct part *p, const struct val *report) {
+    struct val *r = val_copy(report);
+    val_unset(r, "confusion");
+    examples_confusion(eval_tally(v), r);
+    examples_report(eval_examples(v), p, r);
+    examples_publish(run, r);
 }
 
 static int eval_job(struct job *j, const void *args, struct err *e) {
@@ -129,7 +138,7 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split, &pr);
         struct run *run = runs_current(hub_runs(j->hub));
-        if (run) run_report(run, "eval", val_copy(r));
+        if (run) publish(run, v, p, r);
         job_result(j, r);
     }
     eval_free(v);

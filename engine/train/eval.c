@@ -15,6 +15,7 @@ struct eval {
     struct step *step;
     struct tally tally;
     int32_t *guess;
+    struct examples *examples;
     int64_t batch;
 };
 
@@ -127,6 +128,7 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     int64_t keep = spec->probabilities && labels && spec->part->n * classes <= (int64_t)64 << 20 ? spec->part->n : 0;
     tally_init(&v->tally, classes, keep);
     if (spec->guesses && labels) v->guess = X_NEW(int32_t, (size_t)spec->part->n + 1);
+    if (spec->examples) v->examples = examples_new(classes);
     return v;
 }
 
@@ -135,6 +137,7 @@ void eval_free(struct eval *v) {
     step_free(v->step);
     tally_release(&v->tally);
     free(v->guess);
+    examples_free(v->examples);
     free(v);
 }
 
@@ -145,6 +148,9 @@ static void count(struct eval *v, const struct extents *x, const struct batch *b
     v->tally.weight += r->weight;
     if (v->tally.n_class) tally_logits(&v->tally, out, step_target(v->step), rows, v->guess && rows == b->rows ? v->guess + b->start : NULL);
     else tally_values(&v->tally, out, step_target(v->step), rows * width);
+    if (!v->examples || rows != b->rows) return; /* an answer a token is no example */
+    if (v->tally.n_class) examples_logits(v->examples, out, step_target(v->step), rows, b->start);
+    else examples_values(v->examples, out, step_target(v->step), rows, width, b->start);
 }
 
 void eval_weights(struct eval *v, const float *data) { plan_bind(v->step->plan, (void *)(uintptr_t)data, NULL); /* a forward pass only reads them */ }
@@ -156,6 +162,7 @@ int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
     const struct batch *b;
     int rc = l ? 0 : -1;
     tally_clear(&v->tally);
+    if (v->examples) examples_clear(v->examples);
     while (rc == 0 && (b = loader_next(l))) {
         struct extents x = step_load(v->step, p, b);
         struct step_result r;
@@ -172,5 +179,7 @@ int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e) {
 const struct tally *eval_tally(const struct eval *v) { return &v->tally; }
 
 const int32_t *eval_guesses(const struct eval *v) { return v->guess; }
+
+struct examples *eval_examples(const struct eval *v) { return v->examples; }
 
 size_t eval_memory(const struct eval *v) { return step_memory(v->step, NULL); }

@@ -3,6 +3,7 @@
 #define HONE_ENGINE_TRAIN_EVAL_H
 
 #include "engine/metrics/metric.h"
+#include "engine/train/examples.h"
 #include "engine/train/loader.h"
 #include "engine/train/step.h"
 
@@ -17,6 +18,7 @@ struct eval_spec {
     int64_t batch, batch_tokens; /* batch 0: 256, fewer where texts are long */
     bool probabilities; /* keep them, for auroc, ap, log_loss, brier, ece */
     bool guesses; /* keep the guess of every row */
+    bool examples; /* collect what examples.h shows */
 };
 struct eval;
 struct eval *eval_new(const struct eval_spec *spec, struct err *e);
@@ -28,6 +30,7 @@ typedef bool (*eval_stop)(void *ctx, int64_t done, int64_t total);
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e);
 const struct tally *eval_tally(const struct eval *v);
 const int32_t *eval_guesses(const struct eval *v); /* (part->n), in the order of the part; NULL if not kept */
+struct examples *eval_examples(const struct eval *v); /* of the last run; NULL: not asked for */
 size_t eval_memory(const struct eval *v);
 /* Copies a batch to where a step reads it; its extents. */
 struct extents step_load(const struct step *s, const struct part *part, const struct batch *b);

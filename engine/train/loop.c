@@ -120,17 +120,18 @@ static struct val *short_values(const struct train *t) {
         struct val *names = val_list();
         for (int i = 0; i < tally->n_class; i++) val_push(names, named ? val_str(t->data->class_name[i]) : val_int(i));
         val_set(all, "classes", names);
-        if (tally->n_class <= 200) val_set(all, "confusion", tally_confusion(tally));
+        examples_confusion(tally, all);
         val_set(all, "table", tally_classes(tally, named ? t->data->class_name : NULL));
     }
-    run_report(t->run, "eval", all);
+    if (eval_examples(t->eval)) examples_report(eval_examples(t->eval), t->val ? t->val : t->part, all);
+    examples_publish(t->run, all);
     return v;
 }
 
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
     struct eval_spec spec = {
-        .model = t->model, .part = p, .loss = &t->loss, .device = t->device, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half};
+        .model = t->model, .part = p, .loss = &t->loss, .device = t->device, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half, .examples = true};
     spec.products = &t->products;
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
     run_set_state(t->run, RUN_EVALUATING);

@@ -32,6 +32,45 @@ static void fx_step(struct run *r, int64_t step, int64_t steps) {
     run_metrics(r, step, (double)step / 5000, fx_names, v, 10);
 }
 
+/* What an evaluation shows besides counts: rows that went wrong as text and as a picture, calibration. */
+static void fx_extras(struct val *e) {
+    static const char *const text[] = {"A short one.", "The parcel has been on its way for eleven days now and nobody can tell me whether it was lost or is only late, which is why I write again"};
+    struct val *list = val_list(), *bins = val_list();
+    for (int i = 0; i < 24; i++) {
+        struct val *x = val_table();
+        val_set_int(x, "i", 17 * i);
+        val_set_int(x, "y", i % 3);
+        val_set_int(x, "g", (i + 4) % 10);
+        val_set_num(x, "p", 0.99 - 0.02 * i);
+        val_set_num(x, "q", 0.001 * (i + 1));
+        val_set_num(x, "loss", -log(0.001 * (i + 1)));
+        if (i % 3 == 2) {
+            struct val *pic = val_table();
+            char px[12 * 12 + 1];
+            for (int k = 0; k < 144; k++) px[k] = "0123456789abcdef"[(k % 12 > 3 && k % 12 < 8) || k / 12 == 5 ? 15 : (k / 12) % 8];
+            px[144] = 0;
+            val_set_int(pic, "h", 12);
+            val_set_int(pic, "w", 12);
+            val_set_str(pic, "pixels", px);
+            val_set(x, "picture", pic);
+        } else {
+            val_set_str(x, "text", text[i % 3]);
+        }
+        val_push(list, x);
+    }
+    for (int b = 0; b < 15; b++) {
+        struct val *x = val_table();
+        val_set_int(x, "n", b < 2 ? 0 : 40 * b);
+        if (b >= 2) {
+            val_set_num(x, "conf", (b + 0.5) / 15);
+            val_set_num(x, "acc", (b + 0.5) / 15 - 0.05);
+        }
+        val_push(bins, x);
+    }
+    val_set(e, "examples", list);
+    val_set(e, "calibration", bins);
+}
+
 static struct val *fx_eval(int n, bool hostile) {
     static const char *const wear[] = {"T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"};
     struct val *e = val_table(), *m = val_list(), *c = val_list();
@@ -49,6 +88,7 @@ static struct val *fx_eval(int n, bool hostile) {
     }
     val_set(e, "classes", c);
     val_set(e, "confusion", m);
+    if (n == 10 && !hostile) fx_extras(e);
     return e;
 }
 

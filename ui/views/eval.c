@@ -1,7 +1,10 @@
-/* Eval: the confusion matrix of the last evaluation (up to 20 classes), or the most confused pairs and a table of the classes.
- * Rates of classes without samples are "-". UI thread. */
+/* Eval: counts of the last evaluation as a matrix (up to 20 classes) or as the most confused pairs and a table of the classes, against the evaluation before if wanted; the examples behind
+ * a cell, calibration and thresholds are panes of eval_panes.c. Rates of classes without samples are "-". UI thread. */
 #include "config.h"
 
+#include "ui/views/eval.h"
+
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,162 +13,325 @@
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
 
-struct eval_state {
-    enum matrix_mode mode;
-    int row, col, top; /* selected truth and answer, first class shown */
-};
+enum { MATRIX_CLASSES = 20, PAGE = 30 };
 
-struct result {
-    int n;
-    int64_t *v;
-    const char **names;
-    char (*own)[16];
-};
+/* ---- reading ---- */
 
-static void result_free(struct result *r) {
-    free(r->v);
-    free(r->names);
-    free(r->own);
+static void take(struct val **to, struct evaluation *e, struct val *report) {
+    evaluation_release(e);
+    val_free(*to);
+    *to = report;
+    evaluation_read(e, report);
 }
 
-/* confusion: list of rows (truth, answer); classes: list of names. */
-static bool result_read(const struct val *report, struct result *r) {
-    const struct val *m = val_get(report, "confusion"), *names = val_get(report, "classes");
-    size_t n = val_len(m);
-    *r = (struct result){0};
-    if (!n || n > 4096) return false;
-    r->n = (int)n;
-    r->v = X_NEW(int64_t, n * n);
-    r->names = X_NEW(const char *, n);
-    r->own = mem_new(n, sizeof *r->own);
-    for (size_t i = 0; i < n; i++) {
-        const struct val *name = val_at(names, i);
-        snprintf(r->own[i], sizeof r->own[i], "class %zu", i);
-        r->names[i] = name && name->type == VAL_STR ? name->u.s.p : r->own[i];
-        for (size_t j = 0; j < n; j++) {
-            int64_t v = 0;
-            if (val_at(m, i) && val_at(val_at(m, i), j)) val_as_int(val_at(val_at(m, i), j), &v);
-            r->v[i * n + j] = v > 0 ? v : 0;
+static void refresh(struct ui *u) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    if (s->run != u->run) {
+        take(&s->report, &s->now, NULL);
+        take(&s->before, &s->old, NULL);
+        if (s->run) { /* of another run: nothing of the view holds; what was typed before the first look does */
+            s->row = s->col = s->pair = s->pair_top = s->top = s->example = s->example_top = 0;
+            s->want_y = s->want_g = -1;
+            s->pane = PANE_COUNTS;
         }
+        s->run = u->run;
+        s->seen = s->seen_before = 0;
     }
-    return true;
+    if (!u->run) return;
+    struct val *v = run_report_since(u->run, "eval", &s->seen);
+    if (v) take(&s->report, &s->now, v);
+    if ((v = run_report_since(u->run, "eval_before", &s->seen_before))) take(&s->before, &s->old, v);
+    int n = s->now.n;
+    if (s->row >= n) s->row = n > 0 ? n - 1 : 0;
+    if (s->col >= n) s->col = n > 0 ? n - 1 : 0;
+    if (s->want_y >= n || s->want_g >= n) s->want_y = s->want_g = -1;
 }
 
-struct pair {
-    int i, j;
-    int64_t n;
-};
-static int by_count(const void *a, const void *b) {
-    const struct pair *x = a, *y = b;
-    return x->n > y->n ? -1 : x->n < y->n ? 1 : x->i != y->i ? x->i - y->i : x->j - y->j;
+static void start(struct ui *u) { ((struct eval_state *)u->state[SCR_EVAL])->want_y = ((struct eval_state *)u->state[SCR_EVAL])->want_g = -1; }
+
+static void release(struct ui *u) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    take(&s->report, &s->now, NULL);
+    take(&s->before, &s->old, NULL);
 }
 
-static void pairs_draw(struct grid *g, struct rect a, const struct result *r, int top) {
-    size_t m = 0;
-    struct pair *p = X_NEW(struct pair, (size_t)r->n * (size_t)r->n);
-    for (int i = 0; i < r->n; i++)
-        for (int j = 0; j < r->n; j++)
-            if (i != j && r->v[i * r->n + j]) p[m++] = (struct pair){i, j, r->v[i * r->n + j]};
-    if (m) qsort(p, m, sizeof *p, by_count);
-    grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, "most confused: true -> said");
-    for (int y = 1; y < a.rows && (size_t)(top + y - 1) < m; y++) {
-        const struct pair *q = &p[top + y - 1];
-        grid_textf(g, a.row + y, a.col + 1, 7, (struct style){INK_TEXT, 0}, "%6lld", (long long)q->n);
-        grid_textf(g, a.row + y, a.col + 8, a.cols - 8, (struct style){INK_TEXT, 0}, "%.40s -> %.40s", r->names[q->i], r->names[q->j]);
+static bool differs(const struct eval_state *s) { return s->diff && s->old.n == s->now.n && s->now.n > 0; }
+
+/* ---- tables ---- */
+
+/* Pairs by their change, for the difference; the caller frees it. */
+static int by_size(const void *a, const void *b) {
+    const struct confused *x = a, *y = b;
+    int64_t p = x->n < 0 ? -x->n : x->n, q = y->n < 0 ? -y->n : y->n;
+    if (p != q) return p > q ? -1 : 1;
+    return x->i != y->i ? x->i - y->i : x->j - y->j;
+}
+static struct confused *changes(const struct eval_state *s, int *n) {
+    size_t c = (size_t)s->now.n, m = 0;
+    struct confused *p = X_NEW(struct confused, (size_t)(s->now.n_pair + s->old.n_pair) + 1);
+    for (size_t k = 0; k < c * c; k++) {
+        int64_t d = s->now.v[k] - s->old.v[k];
+        if (d && k / c != k % c) p[m++] = (struct confused){(int)(k / c), (int)(k % c), d};
     }
-    free(p);
+    if (m) qsort(p, m, sizeof *p, by_size);
+    *n = (int)m;
+    return p;
 }
 
-static void rate(struct grid *g, int row, int end, double part, double whole) {
+static void pairs_draw(struct eval_state *s, struct grid *g, struct rect a, bool focus) {
+    int n = s->now.n_pair, room = a.rows - 1;
+    bool diff = differs(s);
+    struct confused *list = diff ? changes(s, &n) : s->now.pair;
+    s->pair = s->pair >= n ? (n ? n - 1 : 0) : s->pair;
+    if (s->pair < s->pair_top) s->pair_top = s->pair;
+    if (s->pair >= s->pair_top + room) s->pair_top = s->pair - room + 1;
+    grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, diff ? "most changed: true -> said" : "most confused: true -> said");
+    for (int y = 0; y < room && s->pair_top + y < n; y++) {
+        const struct confused *q = &list[s->pair_top + y];
+        bool sel = focus && s->pair_top + y == s->pair;
+        int row = a.row + 1 + y, name = (a.cols - 13) / 2;
+        if (sel) grid_put(g, row, a.col, (struct style){INK_TEXT, 0}, '>');
+        grid_textf(g, row, a.col + 1, 6, (struct style){diff ? (q->n > 0 ? INK_BAD : INK_GOOD) : INK_TEXT, 0}, diff ? "%+5lld" : "%5lld", (long long)q->n);
+        int x = a.col + 8 + grid_text(g, row, a.col + 8, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->i]);
+        grid_text(g, row, x, 4, (struct style){INK_DIM, 0}, " -> ");
+        grid_text(g, row, x + 4, a.col + a.cols - x - 5, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->j]);
+    }
+    if (s->now.left)
+        grid_textf(g, a.row, a.col + 30, a.cols - 31, (struct style){INK_DIM, 0}, "(%s small cells left out)", fmt_count((char[FMT_MAX]){0}, s->now.left));
+    if (!n) grid_text(g, a.row + 1, a.col + 1, a.cols - 1, (struct style){INK_TEXT, 0}, diff ? "nothing changed" : "nothing was confused");
+    if (diff) free(list);
+}
+
+static void rate(struct grid *g, int row, int end, double v, double old, bool diff) {
     char t[FMT_MAX];
-    if (whole > 0) snprintf(t, sizeof t, "%.3f", part / whole);
-    else snprintf(t, sizeof t, "-");
-    grid_right(g, row, end, 6, (struct style){INK_TEXT, 0}, t);
+    if (isnan(v) || (diff && isnan(old))) snprintf(t, sizeof t, "-");
+    else if (diff) snprintf(t, sizeof t, "%+.3f", v - old);
+    else snprintf(t, sizeof t, "%.3f", v);
+    grid_right(g, row, end, 7, (struct style){INK_TEXT, 0}, t);
 }
 
-static void classes_draw(struct grid *g, struct rect a, const struct result *r, int top, int sel) {
-    int name = a.cols - 30 < 8 ? 8 : a.cols - 30;
+static void classes_draw(struct eval_state *s, struct grid *g, struct rect a, bool focus) {
+    static const char *const cols[] = {"prec", "recall", "F1", "union", "errors", "n"};
+    const struct evaluation *e = &s->now, *o = &s->old;
+    bool more = a.cols >= 58, diff = differs(s);
+    int shown = more ? 6 : 4, name = a.cols - 2 - 8 * shown < 8 ? 8 : a.cols - 2 - 8 * shown;
     struct style head = {INK_TITLE, AT_BOLD};
-    grid_text(g, a.row, a.col + 1, name, head, "class");
-    static const char *const cols[] = {"prec", "recall", "F1", "n"};
-    for (int c = 0; c < 4; c++) grid_right(g, a.row, a.col + name + 8 + c * 7, 7, head, cols[c]);
-    for (int y = 1; y < a.rows && top + y - 1 < r->n; y++) {
-        int i = top + y - 1;
-        int64_t row = 0, col = 0, hit = r->v[i * r->n + i];
-        for (int j = 0; j < r->n; j++) row += r->v[i * r->n + j], col += r->v[j * r->n + i];
-        grid_text(g, a.row + y, a.col + 1, name, (struct style){INK_TEXT, i == sel ? AT_REVERSE : 0}, r->names[i]);
-        rate(g, a.row + y, a.col + name + 8, (double)hit, (double)col);
-        rate(g, a.row + y, a.col + name + 15, (double)hit, (double)row);
-        rate(g, a.row + y, a.col + name + 22, 2 * (double)hit, (double)(row + col));
+    grid_text(g, a.row, a.col + 1, name, head, s->by_error ? "class, most errors" : "class");
+    for (int c = 0, k = 0; c < 6; c++)
+        if (more || (c != 3 && c != 4)) grid_right(g, a.row, a.col + name + 8 * ++k, 8, head, cols[c]);
+    if (s->top > e->n - (a.rows - 1)) s->top = e->n > a.rows - 1 ? e->n - (a.rows - 1) : 0;
+    for (int y = 1; y < a.rows && s->top + y - 1 < e->n; y++) {
+        int i = s->by_error ? e->order[s->top + y - 1] : s->top + y - 1, row = a.row + y, x = a.col + name;
+        bool sel = i == s->row;
         char t[FMT_MAX];
-        grid_right(g, a.row + y, a.col + name + 29, 7, (struct style){INK_TEXT, 0}, fmt_count(t, row));
+        if (focus && sel) grid_put(g, row, a.col, (struct style){INK_TEXT, 0}, '>');
+        grid_text(g, row, a.col + 1, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, e->name[i]);
+        rate(g, row, x += 8, class_precision(e, i), diff ? class_precision(o, i) : 0, diff);
+        rate(g, row, x += 8, class_recall(e, i), diff ? class_recall(o, i) : 0, diff);
+        rate(g, row, x += 8, class_f1(e, i), diff ? class_f1(o, i) : 0, diff);
+        if (more) {
+            rate(g, row, x += 8, class_union(e, i), diff ? class_union(o, i) : 0, diff);
+            grid_right(g, row, x += 8, 7, (struct style){INK_TEXT, 0}, fmt_count(t, e->error[i] - (diff ? o->error[i] : 0)));
+        }
+        grid_right(g, row, x + 8, 7, (struct style){INK_TEXT, 0}, e->row[i] ? fmt_count(t, e->row[i]) : "-");
     }
 }
+
+/* ---- counts ---- */
+
+static bool as_matrix(const struct ui *u, int cols, int rows) {
+    const struct eval_state *s = u->state[SCR_EVAL];
+    return s->now.n <= MATRIX_CLASSES && 8 + 7 + s->now.n * 4 <= cols && s->now.n + 1 <= rows && !u->zoom;
+}
+
+static int class_place(const struct eval_state *s, int c) {
+    int at = 0;
+    if (!s->by_error) return c;
+    while (at < s->now.n - 1 && s->now.order[at] != c) at++;
+    return at;
+}
+
+/* The selected class is among the rows that are shown. */
+static void class_seen(struct eval_state *s, int room) {
+    int at = class_place(s, s->row);
+    if (at < s->top) s->top = at;
+    if (room > 0 && at >= s->top + room) s->top = at - room + 1;
+}
+
+static void matrix_part(struct eval_state *s, struct grid *g, struct rect a) {
+    size_t n = (size_t)s->now.n;
+    struct matrix m = {s->now.n, s->now.v, s->now.name};
+    int64_t *change = NULL;
+    if (differs(s)) {
+        change = X_NEW(int64_t, n * n);
+        for (size_t k = 0; k < n * n; k++) change[k] = s->now.v[k] - s->old.v[k];
+        m.v = change;
+    }
+    draw_matrix(g, a, &m, change ? MATRIX_COUNT : s->mode, s->row, s->col);
+    free(change);
+}
+
+static void counts_draw(struct ui *u, struct grid *g, struct rect a) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    int n = s->now.n;
+    bool matrix = as_matrix(u, a.cols, a.rows);
+    if (matrix) {
+        matrix_part(s, g, (struct rect){a.row, 1, n + 1, a.cols - 2});
+        a.row += n + 2;
+        a.rows -= n + 2;
+        s->top = 0;
+        s->focus = FOCUS_MATRIX;
+    } else if (s->focus == FOCUS_MATRIX) {
+        s->focus = FOCUS_PAIRS;
+    }
+    if (a.rows < 3) {
+        grid_textf(g, 1, g->cols - 34, 34, (struct style){INK_TEXT, 0}, " +2 tables hidden, z shows them ");
+        return;
+    }
+    struct rect left = a, right = a;
+    if (!matrix && a.cols < 110 && a.rows >= 8) { /* names need the width: one above the other */
+        left.rows = a.rows * 2 / 5;
+        right.row += left.rows;
+        right.rows -= left.rows;
+    } else {
+        left.cols = right.col = a.cols < 100 ? a.cols * 2 / 5 : a.cols / 2;
+        right.cols -= left.cols;
+    }
+    if (s->focus == FOCUS_CLASSES) class_seen(s, right.rows - 1);
+    pairs_draw(s, g, left, s->focus == FOCUS_PAIRS);
+    classes_draw(s, g, right, s->focus == FOCUS_CLASSES);
+    int hidden = n - (right.rows - 1);
+    if (hidden > 0)
+        grid_textf(g, 1, g->cols - 42, 42, (struct style){INK_TEXT, 0},
+            matrix ? " +%d classes hidden, z shows them " : " +%d classes hidden, right and arrows ", hidden);
+}
+
+/* ---- head ---- */
+
+static const char *const panes[] = {"counts", "examples", "calibration", "curves"}; /* ORDER enum eval_pane */
 
 static void summary(struct ui *u, struct grid *g, int row) {
     const struct eval_state *s = u->state[SCR_EVAL];
-    static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece"};
+    static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece", "rmse", "mae", "r2"};
     static const char *const modes[] = {"counts", "row %", "column %"};
-    char a[FMT_MAX];
-    int x = 1 + grid_text(g, row, 1, 12, (struct style){INK_TITLE, AT_BOLD}, val_get_str(u->eval, "split", "eval"));
-    for (size_t i = 0; i < LEN(shown) && x < g->cols - 24; i++) {
-        double v;
-        if (val_as_num(val_get(u->eval, shown[i]), &v))
-            x += 2 + grid_textf(g, row, x + 2, g->cols - 14 - x, (struct style){INK_TEXT, 0}, "%s %s", shown[i], fmt_value(a, v));
+    char a[FMT_MAX], text[64];
+    int x = 1 + grid_text(g, row, 1, 12, (struct style){INK_TITLE, AT_BOLD}, val_get_str(s->report, "split", "eval"));
+    if (val_get(s->report, "step"))
+        x += 1 + grid_textf(g, row, x + 1, 20, (struct style){INK_TEXT, 0}, "step %s", fmt_count(a, val_get_int(s->report, "step", 0)));
+    for (size_t i = 0; i < LEN(shown); i++) {
+        double v, old;
+        if (!val_as_num(val_get(s->report, shown[i]), &v)) continue;
+        if (s->diff && val_as_num(val_get(s->before, shown[i]), &old)) snprintf(text, sizeof text, "%s %+.4f", shown[i], v - old);
+        else snprintf(text, sizeof text, "%s %s", shown[i], fmt_value(a, v));
+        if (x + 2 + (int)strlen(text) > g->cols - 12) break;
+        x += 2 + grid_text(g, row, x + 2, -1, (struct style){INK_TEXT, 0}, text);
     }
-    grid_right(g, row, g->cols - 1, 12, (struct style){INK_DIM, 0}, modes[s->mode]);
+    grid_right(g, row, g->cols - 1, 11, (struct style){INK_DIM, 0}, s->pane == PANE_COUNTS && s->now.n ? modes[s->mode] : "");
+}
+
+static void means(struct ui *u, struct grid *g, int row) {
+    const struct eval_state *s = u->state[SCR_EVAL];
+    char a[FMT_MAX], b[FMT_MAX], c[FMT_MAX], d[FMT_MAX], right[48];
+    int x = 1, room = g->cols - 21;
+    if (s->diff && !s->before) x += grid_text(g, row, x, room, (struct style){INK_WARN, 0}, "no evaluation before to compare with") + 2;
+    else if (s->diff)
+        x += 2 + grid_textf(g, row, x, room, (struct style){INK_WARN, 0}, "against %s %s", val_get_str(s->before, "split", ""),
+                     val_get(s->before, "step") ? fmt_count(a, val_get_int(s->before, "step", 0)) : val_get_str(s->before, "model", "before"));
+    if (s->now.n && room - x > 20) {
+        x += grid_textf(g, row, x, room - x, (struct style){INK_TEXT, 0}, "row mean %s  union mean %s  overall %s", fmt_value(a, mean_row(&s->now)),
+            fmt_value(b, mean_union(&s->now)), fmt_value(c, overall(&s->now)));
+        if (room - x > 12) grid_textf(g, row, x + 2, room - x - 2, (struct style){INK_TEXT, 0}, "n %s", fmt_count(d, s->now.total));
+    }
+    snprintf(right, sizeof right, "Tab %d/%d %s", (int)s->pane + 1, PANE_N, panes[s->pane]);
+    grid_right(g, row, g->cols - 1, 19, (struct style){INK_DIM, 0}, right);
 }
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     struct eval_state *s = u->state[SCR_EVAL];
-    struct result res;
-    if (!u->eval) {
-        grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, "No evaluation yet; e evaluates now.");
+    if (!s->report) {
+        grid_text(g, r.row, 1, -1, (struct style){INK_TEXT, 0}, u->run ? "No evaluation yet; e evaluates now." : "No run yet, so nothing was evaluated.");
         return;
     }
     summary(u, g, r.row);
-    struct rect a = {r.row + 1, 0, r.rows - 1, r.cols};
-    if (!result_read(u->eval, &res)) {
-        grid_text(g, a.row, 1, -1, (struct style){INK_TEXT, 0}, "This evaluation has no confusion matrix.");
-        return;
-    }
-    if (s->row >= res.n) s->row = res.n - 1;
-    if (s->col >= res.n) s->col = res.n - 1;
-    int need = 8 + 7 + res.n * 4;
-    bool matrix = res.n <= 20 && need <= r.cols && !u->zoom;
-    if (matrix) {
-        struct matrix m = {res.n, res.v, res.names};
-        draw_matrix(g, (struct rect){a.row, 1, res.n + 1 < a.rows ? res.n + 1 : a.rows, r.cols - 2}, &m, s->mode, s->row, s->col);
-        a.row += res.n + 2;
-        a.rows -= res.n + 2;
-        s->top = 0;
-    }
-    if (s->top > res.n - 1) s->top = res.n - 1;
-    if (a.rows >= 3) {
-        int half = r.cols / 2;
-        pairs_draw(g, (struct rect){a.row, 0, a.rows, half}, &res, matrix ? 0 : s->top);
-        classes_draw(g, (struct rect){a.row, half, a.rows, r.cols - half}, &res, s->top, s->row);
-        int hidden = res.n - s->top - (a.rows - 1);
-        if (hidden > 0) grid_textf(g, 1, g->cols - 30, 30, (struct style){INK_TEXT, 0}, " +%d classes hidden, arrows ", hidden);
-    } else {
-        grid_textf(g, 1, g->cols - 34, 34, (struct style){INK_TEXT, 0}, " +2 tables hidden, z shows them ");
-    }
-    result_free(&res);
+    means(u, g, r.row + 1);
+    struct rect a = {r.row + 2, 0, r.rows - 2, r.cols};
+    if (s->pane == PANE_EXAMPLES) examples_draw(u, g, a);
+    else if (s->pane == PANE_CALIBRATION) calibration_draw(u, g, a);
+    else if (s->pane == PANE_CURVES) curves_draw(u, g, a);
+    else if (s->now.n) counts_draw(u, g, a);
+    else grid_text(g, a.row, 1, -1, (struct style){INK_TEXT, 0}, "This evaluation has no confusion matrix; Tab shows its worst rows.");
+}
+
+/* ---- keys ---- */
+
+static int within(int v, int n) { return v < 0 ? 0 : v >= n ? (n > 0 ? n - 1 : 0) : v; }
+
+/* The class table is in the order of the report or of errors; s->row is the class itself. */
+static void class_move(struct eval_state *s, int by) {
+    int n = s->now.n, at = within(class_place(s, s->row) + by, n);
+    s->row = s->by_error ? s->now.order[at] : at;
+    if (by == PAGE || by == -PAGE) s->top = within(s->top + by, n);
 }
 
 static void move(struct ui *u, enum move m) {
     struct eval_state *s = u->state[SCR_EVAL];
-    int n = (int)val_len(val_get(u->eval, "confusion")), page = 30;
-    if (n < 1) return;
-    int by = m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_PGUP ? -page : m == MOVE_PGDN ? page : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
-    s->row += by;
-    s->top += by;
-    s->col += m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
-    int *v[] = {&s->row, &s->top, &s->col};
-    for (size_t i = 0; i < LEN(v); i++) *v[i] = *v[i] < 0 ? 0 : *v[i] >= n ? n - 1 : *v[i];
+    int n = s->now.n, most = n > s->now.n_pair ? n : s->now.n_pair;
+    int by = m == MOVE_UP     ? -1
+             : m == MOVE_DOWN ? 1
+             : m == MOVE_PGUP ? -PAGE
+             : m == MOVE_PGDN ? PAGE
+             : m == MOVE_HOME ? -most - 1
+             : m == MOVE_END  ? most + 1
+                              : 0;
+    int side = m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
+    if (m == MOVE_NEXT || m == MOVE_PREV) {
+        s->pane = (enum eval_pane)((s->pane + (m == MOVE_NEXT ? 1 : PANE_N - 1)) % PANE_N);
+        s->want_y = s->want_g = -1;
+        s->example = s->example_top = 0;
+    } else if (s->pane == PANE_EXAMPLES) {
+        int count = examples_count(s), page = m == MOVE_PGUP || m == MOVE_PGDN ? by / 6 : by;
+        s->example = within(s->example + (m == MOVE_HOME ? -count : m == MOVE_END ? count : page), count);
+    } else if (s->pane == PANE_COUNTS && n) {
+        if (as_matrix(u, u->cols, u->rows - 5)) {
+            s->row = within(s->row + by, n);
+            s->col = within(s->col + side, n);
+        } else if (side) {
+            s->focus = side < 0 ? FOCUS_PAIRS : FOCUS_CLASSES;
+        } else if (s->focus == FOCUS_CLASSES) {
+            class_move(s, by);
+        } else {
+            s->pair = s->pair + by < 0 ? 0 : s->pair + by; /* pairs_draw knows how many there are */
+            if (by == PAGE || by == -PAGE) s->pair_top = s->pair_top + by < 0 ? 0 : s->pair_top + by;
+        }
+    }
 }
 
-static void enter(struct ui *u) { u->zoom = !u->zoom; }
+/* The examples behind what is selected; what else the table shows stays where it was. */
+static void enter(struct ui *u) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    if (s->pane != PANE_COUNTS || !s->now.n) return;
+    bool matrix = as_matrix(u, u->cols, u->rows - 5);
+    int n = 0;
+    struct confused *list = !matrix && s->focus == FOCUS_PAIRS && differs(s) ? changes(s, &n) : NULL;
+    if (!list) n = s->now.n_pair;
+    s->want_y = s->row;
+    s->want_g = matrix ? s->col : -1;
+    if (!matrix && s->focus == FOCUS_PAIRS && s->pair < n) {
+        s->want_y = (list ? list : s->now.pair)[s->pair].i;
+        s->want_g = (list ? list : s->now.pair)[s->pair].j;
+    }
+    free(list);
+    s->pane = PANE_EXAMPLES;
+    s->example = s->example_top = 0;
+}
+
+static bool back(struct ui *u) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    if (s->pane == PANE_COUNTS) return false;
+    s->pane = PANE_COUNTS;
+    s->want_y = s->want_g = -1;
+    return true;
+}
 
 static int matrix_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
@@ -173,15 +339,36 @@ static int matrix_run(struct call *c, const void *args, struct err *e) {
     s->mode = (enum matrix_mode)((s->mode + 1) % MATRIX_MODES);
     return 0;
 }
+static int by_error_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    struct eval_state *s = u->state[SCR_EVAL];
+    s->by_error = !s->by_error;
+    s->top = 0;
+    return 0;
+}
+static int eval_diff_run(struct call *c, const void *args, struct err *e) {
+    BEGIN(none_args);
+    struct eval_state *s = u->state[SCR_EVAL];
+    s->diff = !s->diff;
+    return 0;
+}
 ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
+ROW(by_error, "Classes of the Eval screen by their errors, or in their own order", none_table, none_args);
+ROW(eval_diff, "Eval screen: what changed since the evaluation before, or the numbers themselves", none_table, none_args);
 
-static const struct key_row keys[] = {{"eval", "t", "matrix", "counts, share of the row, share of the column", NULL}, {0}};
+static const struct key_row keys[] = {{"eval", "t", "matrix", "counts, share of the row, share of the column", NULL},
+    {"eval", "o", "by_error", "classes by their errors, or in their own order", NULL},
+    {"eval", "d", "eval_diff", "what changed since the evaluation before", NULL}, {0}};
 
 const struct view view_eval = {.name = "eval",
     .title = "Eval",
     .draw = draw,
     .move = move,
     .enter = enter,
-    .footer = " ?help :cmd  arrows  t counts/row%/col%  e eval  1 overview  q detach",
+    .back = back,
+    .footer = " ?help :cmd  arrows  Enter rows  Tab pane  t mode  o order  d diff  e eval  q",
     .keys = keys,
-    .state_size = sizeof(struct eval_state)};
+    .state_size = sizeof(struct eval_state),
+    .start = start,
+    .refresh = refresh,
+    .release = release};

@@ -264,7 +264,8 @@ static void layer_draw(struct ui *u, struct grid *g, struct rect r) {
         return;
     }
     grid_textf(g, r.row + 2, 1, r.cols - 1, (struct style){INK_TEXT, AT_BOLD}, "weight %d of %d%s: %s %s%s", s->weight + 1, count,
-        count > 1 ? ", arrows show the others" : "", val_get_str(w, "name", ""), val_get_str(w, "shape", ""), val_get_bool(w, "trained", true) ? "" : ", not trained");
+        count > 1 ? ", arrows show the others" : "", val_get_str(w, "name", ""), val_get_str(w, "shape", ""),
+        val_get_bool(w, "trained", true) ? "" : ", not trained");
     hist_draw(u, g, (struct rect){r.row + 4, 1, r.rows - 4, half}, "values", val_get(w, "w"), 0);
     hist_draw(u, g, (struct rect){r.row + 4, r.cols / 2 + 1, r.rows - 4, half}, "gradient of the mean loss", val_get(w, "g"), 1);
 }

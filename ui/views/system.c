@@ -26,10 +26,9 @@ struct system_state {
 
 static double share(const struct system_state *s, const uint64_t *of, int core) {
     uint64_t all = s->now.all[core] - s->before.all[core];
-    return s->before.t > 0 && s->now.all[core] > s->before.all[core] ? (double)(of == s->now.busy ? s->now.busy[core] - s->before.busy[core]
-                                                                                                    : s->now.wait[core] - s->before.wait[core]) /
-                                                                            (double)all
-                                                                      : NAN;
+    return s->before.t > 0 && s->now.all[core] > s->before.all[core]
+               ? (double)(of == s->now.busy ? s->now.busy[core] - s->before.busy[core] : s->now.wait[core] - s->before.wait[core]) / (double)all
+               : NAN;
 }
 
 static void percent(char *out, size_t size, double v) {
@@ -41,7 +40,10 @@ static void percent(char *out, size_t size, double v) {
 
 static int cores_draw(struct ui *u, struct grid *g, struct rect r) {
     const struct system_state *s = u->state[SCR_SYSTEM];
-    int per = r.cols >= 120 || (r.cols >= 60 && s->now.n > 8) ? 4 : r.cols >= 60 ? 2 : 1, w = r.cols / per, rows = (s->now.n + per - 1) / per, top = s->top < rows ? s->top : 0;
+    int per = r.cols >= 120 || (r.cols >= 60 && s->now.n > 8) ? 4
+              : r.cols >= 60                                  ? 2
+                                                              : 1,
+        w = r.cols / per, rows = (s->now.n + per - 1) / per, top = s->top < rows ? s->top : 0;
     char t[16];
     for (int y = 0; y < r.rows && top + y < rows; y++)
         for (int k = 0; k < per && (top + y) * per + k < s->now.n; k++) {
@@ -86,8 +88,8 @@ static int machine_facts(struct ui *u, struct grid *g, int row, int col, int col
     double rd = s->before.t > 0 && dt > 0 ? (m->read - s->before.read) / dt : 0, wr = s->before.t > 0 && dt > 0 ? (m->written - s->before.written) / dt : 0;
     bool apart = cols < 70;
     snprintf(moves, sizeof moves, "reads %s/s, writes %s/s", fmt_bytes(c, rd), fmt_bytes(a, wr));
-    fact(g, row++, col, cols, "disk", "%s of %s free for runs%s%s", m->disk_free < 0 ? "?" : fmt_bytes(a, m->disk_free),
-        fmt_bytes(b, m->disk_total), apart ? "" : "; ", apart ? "" : moves);
+    fact(g, row++, col, cols, "disk", "%s of %s free for runs%s%s", m->disk_free < 0 ? "?" : fmt_bytes(a, m->disk_free), fmt_bytes(b, m->disk_total),
+        apart ? "" : "; ", apart ? "" : moves);
     if (apart) fact(g, row++, col, cols, "", "%s", moves);
     return row;
 }
