@@ -122,24 +122,42 @@ static int run_run_script(struct call *c, const void *args, struct err *e) {
 
 /* ---- rerun ---- */
 
-/* The lines of a journal that made the run, without those that were typed while it went on. *skipped: how many those are. */
-static void beginning(const char *journal, struct buf *out, int *skipped) {
+/* The lines of a journal that made the run, without those that were typed while it went on. *skipped: how many those are. edits: the sets among these
+ * are gathered before, in a table that the line of the run takes, so that each is made again at its own step. */
+static void beginning(const char *journal, bool edits, struct buf *out, int *skipped) {
+    struct buf made = BUF_INIT;
+    if (edits)
+        buf_adds(out, "local edits, at = {}, 0\ndo local run = { set = function(_, name, v) if type(name) == 'table' then name, v = name[1], name[2] end "
+                      "edits[#edits + 1] = { at, name, v } end }\n");
     for (const char *p = journal; *p;) {
-        size_t n = strcspn(p, "\n");
+        size_t n = strcspn(p, "\n"), body = n;
         const char *step = NULL;
         for (const char *q = p; (q = strstr(q, " -- step ")) && q < p + n; q++) step = q;
-        bool first = strncmp(p, "run = ", 6) == 0;
-        if (step && !first) ++*skipped;
-        else {
-            buf_add(out, p, n);
+        bool first = strncmp(p, "run = ", 6) == 0, set = strncmp(p, "run:set", 7) == 0;
+        if (step) body = (size_t)(step - p);
+        if (step && !first && edits && set) {
+            buf_addf(out, "at = %lld; ", strtoll(step + 9, NULL, 10));
+            buf_add(out, p, body);
             buf_addc(out, '\n');
+        } else if (step && !first) {
+            ++*skipped;
+        } else if (first && edits && body && p[body - 1] == '}') {
+            buf_add(&made, p, body - 1);
+            buf_adds(&made, ", edits=edits}\n");
+        } else {
+            buf_add(&made, p, n);
+            buf_addc(&made, '\n');
         }
         p += n + (p[n] == '\n');
     }
+    if (edits) buf_adds(out, "end\n");
+    buf_add(out, made.data ? made.data : "", made.len);
+    buf_release(&made);
 }
 
 struct rerun_args {
     char *run;
+    bool edits;
 };
 static int run_rerun(struct call *c, const void *args, struct err *e) {
     const struct rerun_args *a = args;
@@ -154,7 +172,7 @@ static int run_rerun(struct call *c, const void *args, struct err *e) {
     int64_t seed = val_get_int(val_get(v, "start"), "seed", -1);
     int rc = io_read_file(path, SCRIPT_TEXT_MAX, &journal, e);
     if (rc == 0 && seed >= 0) buf_addf(&text, "hone.prop.seed = %lld\n", (long long)seed);
-    if (rc == 0) beginning(journal.data ? journal.data : "", &text, &skipped);
+    if (rc == 0) beginning(journal.data ? journal.data : "", a->edits, &text, &skipped);
     if (skipped) {
         char note[160];
         snprintf(note, sizeof note, "rerun: %d lines of the journal of %.64s were typed while it went on and are left out", skipped, f.name);
@@ -214,11 +232,12 @@ static const struct cmd cmd_run_script = {
 };
 static const struct arg rerun_argv[] = {
     {"run", "name of a run; the newest without", NULL, NULL, ARG_STR, offsetof(struct rerun_args, run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
+    {"edits", "with the edits made while it went on, each at its step", NULL, NULL, ARG_BOOL, offsetof(struct rerun_args, edits), 0, 0, 0, 0, NULL, SRC_NONE},
     {NULL},
 };
 static const struct cmd cmd_rerun = {
-    {"rerun", "makes a run again: its journal with its seed, without what was typed while it went on", "hone.rerun{\"fashion-1\"}", rerun_argv,
-        sizeof(struct rerun_args)},
+    {"rerun", "makes a run again: its journal with its seed, without what was typed while it went on, or with its edits", "hone.rerun{\"fashion-1\"}",
+        rerun_argv, sizeof(struct rerun_args)},
     OWNER_SCRIPT,
     CMD_LINE | CMD_WHILE_RUNNING,
     run_rerun,

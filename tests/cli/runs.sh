@@ -26,6 +26,23 @@ is 0 '' "rerun" --quiet rerun c-1
 "$hone" export c-3 | cut -d, -f2,5,6 | grep -v -e _s, -e _ms, >b.csv
 [ -s a.csv ] && cmp -s a.csv b.csv
 ok $? "gives every number again"
+cat >e.lua <<'L'
+local data = hone.data{ "german-credit" }
+local net = nn.model{ input = data, nn.linear{8}, nn.relu{}, nn.linear{2} }
+local run = hone.train{ model = net, data = data, epochs = 30, batch = 64, optim = optim.adam{ lr = 1e-2 }, name = "e" }
+run:on("epoch", function(e) run:set("lr", run:get("lr") * 0.9) if e.epoch == 7 then run:set("weight_decay", 0.01) end end)
+run:wait()
+L
+mkdir edits
+"$hone" run --plain --quiet --runs edits --seed 5 e.lua >out 2>err </dev/null
+ok $? "a run with edits"
+[ "$(grep -c '^run:set.* -- step' edits/e-1/journal.lua)" -ge 2 ]
+ok $? "which are in its journal"
+is 0 '' "rerun --edits" --quiet --runs edits rerun e-1 --edits
+"$hone" --runs edits export e-1 | cut -d, -f2,5,6 | grep -v -e _s, -e _ms, >a.csv
+"$hone" --runs edits export e-2 | cut -d, -f2,5,6 | grep -v -e _s, -e _ms, >b.csv
+[ -s a.csv ] && cmp -s a.csv b.csv
+ok $? "t.E2: gives every number again, edits included"
 is 0 '' "fork" --quiet fork c-1 --epochs 3
 grep -q '"parent": "c-1"' runs/c-4/run.json
 ok $? "which names the run it came from"
