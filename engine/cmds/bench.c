@@ -16,7 +16,7 @@
 
 struct bench_args {
     struct val *works;
-    int64_t threads;
+    int64_t threads, rows;
     double seconds;
     bool profile;
     struct val *model, *data;
@@ -139,7 +139,7 @@ static int job(struct job *j, const void *args, struct err *e) {
     for (size_t i = 0; i < val_len(names) && rc == 0; i++) {
         const struct val *n = val_at(names, i);
         if (n->type != VAL_STR) rc = err_code(e, ERR_USAGE, "a workload is a name, not a %s", val_type_name(n));
-        struct val *nodes = NULL, *r = rc == 0 ? bench_work(n->u.s.p, pool, each < 2 ? each : 2, stopping, j, a->profile ? &nodes : NULL, e) : NULL;
+        struct val *nodes = NULL, *r = rc == 0 ? bench_work(n->u.s.p, a->rows, pool, each < 2 ? each : 2, stopping, j, a->profile ? &nodes : NULL, e) : NULL;
         if (!r) rc = -1;
         else if (a->profile) profile_rows(nodes, n->u.s.p, out);
         if (r && !a->profile) val_push(out, r);
@@ -161,6 +161,13 @@ static const struct arg args[] = {
         .offset = offsetof(struct bench_args, works),
         .flags = ARG_POSITIONAL | ARG_REST},
     {.name = "threads", .help = "threads; 0: as set", .def = "0", .type = ARG_INT, .offset = offsetof(struct bench_args, threads), .lo = 0, .hi = 1024},
+    {.name = "rows",
+        .help = "rows of a step; 0: the workload's own",
+        .def = "0",
+        .type = ARG_INT,
+        .offset = offsetof(struct bench_args, rows),
+        .lo = 0,
+        .hi = 1e6},
     {.name = "seconds",
         .help = "time in all; 2 s a workload and 10 s a model are enough",
         .unit = "s",

@@ -53,6 +53,7 @@ struct bench { /* one workload being timed */
     struct loss_spec loss;
     struct optimiser *optim;
     struct step *step;
+    struct backend_device *device; /* NULL: the CPU */
     struct precision precision;
     struct products products;
     struct extents x;
@@ -103,7 +104,8 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
         .half = b->precision.half,
         .products = &b->products};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
-    if (backend_of_setting(&s.device, e) < 0) return -1;
+    if (backend_of_setting(&b->device, e) < 0) return -1;
+    s.device = b->device;
     b->step = step_new(&s, e);
     if (!b->step) return -1;
     b->x = step_extents(b->step, w->rows, (int64_t[]){w->rows * w->tokens}, w->tokens > 0);
@@ -203,7 +205,8 @@ static struct val *node_times(const struct bench *b, int64_t steps) {
     return list;
 }
 
-struct val *bench_work(const char *name, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e) {
+struct val *bench_work(
+    const char *name, int64_t rows, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e) {
     const struct work *w = works;
     while (w->name && strcmp(w->name, name) != 0) w++;
     if (!w->name) {
@@ -218,24 +221,33 @@ struct val *bench_work(const char *name, struct pool *pool, double seconds, int 
     struct timing t;
     struct val *v = NULL;
     double yard = 0, flop;
+    struct work with = *w;
+    if (rows > 0 && w->feed == FEED_RAGGED) {
+        err_code(e, ERR_USAGE, "%s has its own texts: rows cannot be chosen", w->name);
+        return NULL;
+    }
+    if (rows > 0) with.rows = rows;
+    w = &with;
     if (bench_open(&b, w, pool, nodes != NULL, e) < 0) goto out;
     double macs = work_macs(&b, e);
     if (macs < 0) goto out;
-    yard = yard_gflops(pool, isa_now());
+    if (!b.device) yard = yard_gflops(pool, isa_now());
     if (measure(&b, seconds, stop, ctx, &t, e) < 0) goto out;
-    yard = (yard + yard_gflops(pool, isa_now())) / 2;
+    if (!b.device) yard = (yard + yard_gflops(pool, isa_now())) / 2;
     flop = (w->optim ? 6.0 : 2.0) * macs;
     v = val_table();
     val_set_str(v, "event", "bench");
     val_set_str(v, "work", w->name);
-    val_set_int(v, "threads", pool_threads(pool));
+    val_set_int(v, "rows", w->rows);
+    if (b.device) val_set_str(v, "device", b.device->name);
+    else val_set_int(v, "threads", pool_threads(pool));
     val_set_num(v, "ms", t.ms[t.samples / 2]);
     val_set_num(v, "min", t.ms[0]);
     val_set_num(v, "max", t.ms[t.samples - 1]);
     val_set_int(v, "n", t.n);
-    val_set_num(v, "yard_gflops", yard);
+    if (!b.device) val_set_num(v, "yard_gflops", yard);
     val_set_num(v, "flop", flop);
-    val_set_num(v, "of_yard", flop / (t.ms[t.samples / 2] * 1e-3) * 1e-9 / yard);
+    if (!b.device) val_set_num(v, "of_yard", flop / (t.ms[t.samples / 2] * 1e-3) * 1e-9 / yard);
     if (w->half != DT_F32) val_set_str(v, "precision", precision_name(&b.precision));
     val_set_int(v, "bytes_peak", (int64_t)step_memory(b.step, NULL));
     if (nodes) *nodes = node_times(&b, t.n + t.warm);

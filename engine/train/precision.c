@@ -175,10 +175,22 @@ static bool pinned(void) {
     return same;
 }
 
+static bool device_set(void) {
+    struct settings s;
+    settings_get(&s);
+    bool set = s.device && strcmp(s.device, "cpu") != 0;
+    args_release(&settings_kind, &s);
+    return set;
+}
+
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e) {
     const struct param *w = largest(m);
     *p = (struct precision){.half = asked == PRECISION_FP16 ? DT_F16 : DT_F32};
     if (asked == PRECISION_FP32 || asked == PRECISION_FP16 || (!w && !force)) return 0;
+    if (device_set()) { /* figures of this processor say nothing of a device */
+        p->half = DT_BF16;
+        return 0;
+    }
     if (pinned() && asked == PRECISION_AUTO) return 0;
     if ((force || pinned()) && asked == PRECISION_BF16) {
         p->half = DT_BF16;
@@ -190,7 +202,7 @@ int precision_choose(struct precision *p, int asked, bool force, const struct mo
 const char *precision_name(const struct precision *p) { return p->half == DT_BF16 ? "bf16" : p->half == DT_F16 ? "fp16" : "fp32"; }
 
 bool precision_say(const struct precision *p, int asked, bool force, struct buf *out) {
-    if (force || (asked != PRECISION_BF16 && asked != PRECISION_AUTO)) return false;
+    if (force || device_set() || (asked != PRECISION_BF16 && asked != PRECISION_AUTO)) return false;
     if (!p->m && pinned()) buf_addf(out, "computing in %s: deterministic=true measures nothing", precision_name(p));
     else if (!p->m) buf_adds(out, "no product of this model is large enough for bf16 to pay: computing in fp32");
     else

@@ -17,7 +17,7 @@ struct precision {
     double ms_fp32, ms_bf16;
 };
 /* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16 where it is faster.
- * With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32. */
+ * With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32; on a device both are bf16. */
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e);
 /* Times one product (m, n) with sums of k in fp32 and bf16, m rounded up to a power of two, on one thread whatever the number of threads is: bits must not depend on it.
  * The figures are remembered by this process and, where the program asked for it (choose_enable), by machine in a file. */

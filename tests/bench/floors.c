@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
             struct err e = {0};
             struct val *nodes = NULL;
             double before = floor_ms(pair[i].fn);
-            struct val *v = bench_work(pair[i].work, NULL, 1, NULL, NULL, prof ? &nodes : NULL, &e);
+            struct val *v = bench_work(pair[i].work, 0, NULL, 1, NULL, NULL, prof ? &nodes : NULL, &e);
             double f = (before + floor_ms(pair[i].fn)) / 2, ms = val_get_num(v, "ms", NAN);
             if (!v) printf("%s: %s\n", pair[i].work, e.text);
             else printf("%-16s %.3f ms, floor %.3f ms, ratio %.3f, yard %.1f GFLOPS\n", pair[i].work, ms, f, ms / f, val_get_num(v, "yard_gflops", 0));
