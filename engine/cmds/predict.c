@@ -146,6 +146,8 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), NULL, e);
     struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, &many, e) : NULL;
     struct part *p = in ? dataset_prepare(val_get(m->desc, "prep"), in, e) : NULL;
+    /* A flat list is one row of a table, not many inputs. */
+    if (p && strcmp(val_get_str(val_get(m->desc, "prep"), "kind", ""), "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = false;
     struct val *out = val_list();
     int rc = p ? answers(m, p, a, out, e) : -1;
     if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));

@@ -334,6 +334,30 @@ static void reports(void) {
     val_free(full), val_free(half), val_free(data), val_free(rows);
 }
 
+/* A flat list is one row of a table, in full precision or not. */
+static void rows_of_tables(void) {
+    static const char *const cells[] = {
+        "A11", "6", "A34", "A43", "1169", "A65", "A75", "4", "A93", "A101", "4", "A121", "67", "A143", "A152", "2", "A173", "1", "A192", "A201"};
+    struct err e = {0};
+    struct buf samples = BUF_INIT;
+    buf_addf(&samples, "%s/datasets/samples", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+    setting("data", val_str(samples.data));
+    struct val *name = val_table(), *row = val_list(), *two = val_list();
+    val_set_str(name, "name", "german-credit");
+    struct val *d = call("data", name, &e);
+    if (!d) printf("# %s\n", e.text);
+    struct handle m = d ? wide_model(d->u.h) : (struct handle){0};
+    for (size_t i = 0; i < LEN(cells); i++) val_push(row, val_str(cells[i]));
+    val_push(two, val_copy(row));
+    val_push(two, val_copy(row));
+    struct val *one = of_model("predict", m, row, "bf16", true), *list = of_model("predict", m, two, NULL, false);
+    tap_ok(one && val_get_str(one, "label", NULL) && val_get_num(one, "p", 0) > 0.3, "a row of a table is one input: %s",
+        one ? val_get_str(one, "label", "?") : "?");
+    tap_ok(list && val_len(list) == 2 && val_get_str(val_at(list, 1), "label", NULL), "two rows are two");
+    val_free(one), val_free(list), val_free(row), val_free(two), val_free(d);
+    buf_release(&samples);
+}
+
 int main(void) {
     struct err e = {0};
     strcpy(dir, "/tmp/hone-precision-XXXXXX");
@@ -351,6 +375,7 @@ int main(void) {
     resumed("fp16");
     live();
     reports();
+    rows_of_tables();
     close_hone();
     io_remove_tree(dir, NULL);
     return tap_done();
