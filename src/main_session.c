@@ -13,6 +13,7 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/call/settings.h"
 #include "src/prompt/prompt.h"
 #include "src/run/record.h"
 #include "src/script/script.h"
@@ -96,7 +97,14 @@ int session_main(struct app *a) {
     signals_crash_file(report);
     free(report);
     int status = EXIT_FAILED;
+    char *kept = settings_path();
+    struct err lost = {0};
+    settings_init();
+    bool read = settings_load(kept, &lost) == 0; /* what the command line says comes after it */
+    free(kept);
+    ui_use_keys();
     if (app_settings(a, &e) == 0 && app_open(a, &e) == 0) {
+        if (!read) runs_notice(a->runs, "warn", lost.text);
         hub_add_resumer(a->hub);
         struct prompt_port prompt = {0};
         bool has_prompt = prompt_open(a->hub, &a->script, &prompt, &e) == 0;

@@ -137,7 +137,8 @@ static ROW_EX(
     ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&by_error_cmd, &eval_diff_cmd, /* views/eval.c */
-    &screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd,
-    &smooth_cmd, &axis_cmd, &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd,
-    &histograms_cmd, &find_runs_cmd, &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd,
-    &find_next_cmd, &mouse_cmd, &copy_cmd, NULL};
+    &compress_apply_cmd, &compress_revert_cmd, &compress_compare_cmd, &log_level_cmd, &log_wrap_cmd, /* views/compress.c, log.c */
+    &screen_cmd, &open_cmd, &move_cmd, &enter_cmd, &back_cmd, &zoom_cmd, &freeze_cmd, &glyphs_cmd, &redraw_cmd, &detach_cmd, &smooth_cmd, &axis_cmd,
+    &outliers_cmd, &x_axis_cmd, &window_cmd, &ghost_cmd, &grid_cmd, &filter_cmd, &pin_cmd, &group_cmd, &matrix_cmd, &fold_cmd, &histograms_cmd, &find_runs_cmd,
+    &sort_cmd, &mark_cmd, &baseline_cmd, &seeds_cmd, &palette_cmd, &help_keys_cmd, &prompt_cmd, &ask_cmd, &find_cmd, &find_next_cmd, &mouse_cmd, &copy_cmd,
+    NULL};

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "ui/keymap.h"
 #include "ui/private.h"
 
 /* A row's keys are separated by blanks. */
@@ -41,7 +42,7 @@ void keys_footer(const struct ui *u, struct buf *out) {
 
 static const struct key_row general[] = {{"*", "1", "open overview", "overview", NULL}, {"*", "2", "open metrics", "charts of all metrics", NULL},
     {"*", "3", "open runs", "all runs: sort, filter, mark", NULL}, {"*", "4", "open compare", "marked runs side by side", NULL},
-    {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "7", "open model", "layers, their values and gradients", NULL},
+    {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "6", "open compress", "what compression did", NULL}, {"*", "7", "open model", "layers, their values and gradients", NULL},
     {"*", "8", "open system", "cores, memory, threads, where time goes", NULL}, {"*", "9", "open log", "events and captured output", NULL},
     {"*", "0", "open settings", "settings", NULL}, {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL},
     {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL}, {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL},
@@ -60,6 +61,9 @@ static const struct key_row general[] = {{"*", "1", "open overview", "overview",
 
 enum { KEYS_MAX = 256 };
 
+static bool own;
+void ui_use_keys(void) { own = true; }
+
 const struct key_row *key_rows(void) {
     static struct key_row all[KEYS_MAX + 1]; /* filled by the first call, before threads start */
     size_t n = 0;
@@ -72,6 +76,7 @@ const struct key_row *key_rows(void) {
         for (const struct key_row *r = seen ? NULL : views[s]->also; r && r->keys && n < KEYS_MAX; r++) all[n++] = *r;
     }
     for (const struct key_row *r = general; r->keys && n < KEYS_MAX; r++) all[n++] = *r;
+    if (own) keymap_apply(keymap_path(), all, KEYS_MAX);
     return all;
 }
 

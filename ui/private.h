@@ -21,6 +21,7 @@
     X(RUNS, runs)         \
     X(COMPARE, compare)   \
     X(EVAL, eval)         \
+    X(COMPRESS, compress) \
     X(MODEL, model)       \
     X(SYSTEM, system)     \
     X(LOG, log)           \
@@ -224,6 +225,8 @@ extern const struct cmd mouse_cmd, copy_cmd; /* says.c */
 extern const struct cmd find_runs_cmd, sort_cmd, mark_cmd, baseline_cmd; /* views/runs.c */
 extern const struct cmd seeds_cmd; /* views/compare.c */
 extern const struct cmd by_error_cmd, eval_diff_cmd; /* views/eval.c */
+extern const struct cmd compress_apply_cmd, compress_revert_cmd, compress_compare_cmd; /* views/compress.c */
+extern const struct cmd log_level_cmd, log_wrap_cmd; /* views/log.c */
 /* cmds.c */
 void ui_cmds_bind(struct ui *u);
 struct ui *ui_bound(struct err *e); /* the dashboard of the process; NULL with an error: there is none */

@@ -14,6 +14,7 @@
 #include "src/call/settings.h"
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
+#include "ui/keymap.h"
 #include "ui/private.h"
 
 #define SCREEN_ROW(ID, name) &view_##name,
@@ -467,6 +468,7 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
         if (views[i]->start) views[i]->start(u);
     }
     ui_cmds_bind(u);
+    keymap_report(u);
     return u;
 }
 

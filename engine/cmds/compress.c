@@ -44,6 +44,44 @@ static void phase(void *ctx, const char *what, int64_t done, int64_t total) {
     run_progress(w->run, done, total, 0, 0, 0, 0);
 }
 
+static bool of_text(const struct val *v) { return v && v->type == VAL_STR; }
+
+/* The call that gives the numbers of row `i` again: of the model given an evaluation, of a step the same compression up to it. A refused step is refused again. */
+static void put_command(struct work *w, size_t i, struct val *row) {
+    const struct val *args = w->j->call->args, *recipe = val_get(args, "recipe");
+    struct err e = {0};
+    struct val *t = val_table();
+    struct buf b = BUF_INIT;
+    if (val_get(args, "model")) val_set(t, "model", val_copy(val_get(args, "model")));
+    if (val_get(args, "data")) val_set(t, "data", val_copy(val_get(args, "data")));
+    if (i == 0) {
+        val_set_str(t, "split", "val");
+    } else {
+        struct val *part = recipe && recipe->type == VAL_TABLE && val_len(recipe) > i ? val_list() : NULL;
+        for (size_t k = 0; part && k < i; k++) val_push(part, val_copy(val_at(recipe, k)));
+        if (recipe) val_set(t, "recipe", part ? part : val_copy(recipe));
+        if (val_get(args, "force")) val_set(t, "force", val_copy(val_get(args, "force")));
+        if (val_get(args, "max_drop")) val_set(t, "max_drop", val_copy(val_get(args, "max_drop")));
+    }
+    struct call *c = call_new(w->j->hub, i == 0 ? "eval" : "compress", t, BY_HONE, &e);
+    if (!c) return;
+    call_lua(c, &b);
+    val_set_str(row, "command", b.data ? b.data : "");
+    buf_release(&b);
+    call_free(c);
+}
+
+/* The report as the dashboard shows it: each row with its command, and what was given. */
+static void complete(struct work *w, struct val *report) {
+    static const char *const names[] = {"model", "data"};
+    struct val *steps = val_get(report, "steps"), *given = val_table();
+    for (size_t i = 0; i < val_len(steps); i++)
+        if (!of_text(val_get(val_at(steps, i), "command"))) put_command(w, i, val_at(steps, i));
+    for (size_t i = 0; i < LEN(names); i++)
+        if (val_get(w->j->call->args, names[i])) val_set(given, names[i], val_copy(val_get(w->j->call->args, names[i])));
+    val_set(report, "given", given);
+}
+
 /* A line for each step as it comes, and the rows so far for whoever looks at the run. */
 static void said(void *ctx, const struct val *step) {
     struct work *w = ctx;
@@ -64,6 +102,7 @@ static void said(void *ctx, const struct val *step) {
     }
     runs_notice(hub_runs(w->j->hub), "info", b.data);
     buf_release(&b);
+    complete(w, seen);
     run_report(w->run, "compress", seen);
 }
 
@@ -98,6 +137,7 @@ static int deliver(struct work *w, const struct compress_args *a, struct compres
     }
     report_table(r->report, &text);
     if (path) val_set_str(r->report, "path", path);
+    complete(w, r->report);
     run_report(w->run, "compress", val_copy(r->report));
     val_set(r->report, "model", val_handle(objects_add_model(r->model)));
     val_set(r->report, "text", val_strn(text.data, text.len));

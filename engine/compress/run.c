@@ -148,6 +148,40 @@ static struct val *head_of(const struct compress_spec *s) {
     return v;
 }
 
+static int64_t zeros(const struct model *m, const struct param *p) {
+    float *w = p->dtype == DT_F32 ? NULL : mem_try((size_t)p->len + 1, sizeof *w, "the values of a weight", NULL);
+    const float *v = p->dtype == DT_F32 ? (const float *)((const char *)m->data + p->offset) : w;
+    int64_t n = 0;
+    if (w) param_get(m, p, w);
+    for (int64_t i = 0; v && i < p->len; i++) n += v[i] == 0;
+    free(w);
+    return n;
+}
+
+static int bits_of(const struct param *p) { return dtypes[p->store].bits; }
+
+/* What became of each weight: values, bits and bytes in files, share of zeros, and bits and bytes before where a weight of that name was there. */
+static struct val *layers_of(const struct model *before, const struct model *after) {
+    struct val *list = val_list();
+    for (int i = 0; i < after->n_param; i++) {
+        const struct param *p = &after->param[i], *was = NULL;
+        struct val *v = val_table();
+        for (int j = 0; j < before->n_param && !was; j++)
+            if (strcmp(before->param[j].name, p->name) == 0) was = &before->param[j];
+        val_set_str(v, "name", p->name);
+        val_set_int(v, "n", p->len);
+        val_set_int(v, "bits", bits_of(p));
+        val_set_int(v, "bytes", (p->len * bits_of(p) + 7) / 8);
+        if (was) {
+            val_set_int(v, "bits_before", bits_of(was));
+            val_set_int(v, "bytes_before", (was->len * bits_of(was) + 7) / 8);
+        }
+        val_set_num(v, "sparsity", p->len > 0 ? (double)zeros(after, p) / (double)p->len : 0);
+        val_push(list, v);
+    }
+    return list;
+}
+
 static void conclude(const struct work *w, struct val *v) {
     static const char *const names[] = {"acc", "acc_lo", "acc_hi", "r2", "bytes", "p50_ms", "p99_ms", "examples_s", "memory", "params", "macs"};
     const struct val *first = val_at(w->steps, 0), *last = first;
@@ -200,6 +234,7 @@ int compress_run(const struct compress_spec *s, struct compress_result *out, str
         else {
             val_free(out->model->report);
             out->model->report = val_copy(out->report);
+            val_set(out->report, "layers", layers_of(s->model, out->model));
         }
     }
     if (rc < 0) {

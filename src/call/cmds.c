@@ -553,5 +553,6 @@ ROW(clock, "gives the seconds of a clock that never jumps; the difference of two
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
-const struct cmd *const cmds_call[] = {&help_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd,
+extern const struct cmd save_settings_cmd; /* settings_file.c */
+const struct cmd *const cmds_call[] = {&save_settings_cmd, &help_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd,
     &stop_cmd, &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};

@@ -33,5 +33,9 @@ void settings_init(void); /* defaults; once, in main */
 void settings_get(struct settings *out); /* copy; release with args_release(&settings_kind, out) */
 int settings_set(const char *name, const struct val *v, struct val **old, struct err *e);
 unsigned settings_version(void);
+/* src/call/settings_file.c: the ones a user keeps. */
+char *settings_path(void); /* $XDG_CONFIG_HOME/hone/settings.lua; new string, NULL: no place for it */
+int settings_load(const char *path, struct err *e); /* no file: 0. What can be taken is taken; -1: the first line that could not */
+int settings_save(const char *path, struct err *e); /* durable; those that are not at their defaults */
 
 #endif

@@ -267,7 +267,181 @@ static void evaluation(void) {
     fx_close(&f);
 }
 
+/* ---- Compress ---- */
+
+static struct val *compressed(void) {
+    static const struct {
+        const char *name, *why;
+        double acc, p, bytes, p50, rate, faster;
+    } step[] = {{"as given", NULL, 0.8731, NAN, 1628200, 0.0512, 61000, NAN}, {"prune.magnitude", NULL, 0.8722, 0.41, 1628200, 0.0511, 61100, 1.0},
+        {"quant.int8", NULL, 0.8719, 0.82, 410900, 0.0231, 129000, 2.2},
+        {"prune.units", "accuracy on the val part falls from 0.8731 to 0.8401, by 0.0330 where max_drop allows 0.0100", 0.8401, 1e-9, 201000, 0.0131, 201000,
+            1.7}};
+    struct val *v = val_table(), *steps = val_list(), *layers = val_list();
+    val_set_str(v, "model", "mlp");
+    val_set_str(v, "data", "fashion-mnist");
+    val_set_str(v, "split", "val");
+    val_set_str(v, "kernels", "avx512");
+    val_set_int(v, "threads", 2);
+    for (size_t i = 0; i < LEN(step); i++) {
+        struct val *r = val_table();
+        char command[160];
+        snprintf(command, sizeof command,
+            i ? "hone.compress{model=hone.handle(\"model#1\"), recipe={... %zu steps}}" : "hone.eval{model=hone.handle(\"model#1\"), split=\"val\"}", i);
+        val_set_str(r, "name", step[i].name);
+        val_set_bool(r, "kept", !step[i].why);
+        if (step[i].why) val_set_str(r, "why", step[i].why);
+        val_set_num(r, "acc", step[i].acc);
+        val_set_num(r, "acc_lo", step[i].acc - 0.02);
+        val_set_num(r, "acc_hi", step[i].acc + 0.02);
+        if (i) val_set_num(r, "p_mcnemar", step[i].p);
+        val_set_num(r, "bytes", step[i].bytes);
+        val_set_num(r, "p50_ms", step[i].p50);
+        val_set_num(r, "examples_s", step[i].rate);
+        if (i)
+            for (int k = 0; k < 2; k++) {
+                val_set_num(r, k ? "faster_32" : "faster_1", step[i].faster);
+                val_set_num(r, k ? "faster_32_lo" : "faster_1_lo", step[i].faster - 0.1);
+                val_set_num(r, k ? "faster_32_hi" : "faster_1_hi", step[i].faster + 0.1);
+            }
+        val_set_str(r, "command", command);
+        val_push(steps, r);
+    }
+    for (int i = 0; i < 4; i++) {
+        struct val *l = val_table();
+        static const char *const names[] = {"linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias"};
+        static const int n[] = {401408, 512, 5120, 10};
+        val_set_str(l, "name", names[i]);
+        val_set_int(l, "n", n[i]);
+        val_set_int(l, "bits", i % 2 ? 32 : 8);
+        val_set_int(l, "bits_before", 32);
+        val_set_int(l, "bytes", n[i] * (i % 2 ? 4 : 1));
+        val_set_int(l, "bytes_before", n[i] * 4);
+        val_set_num(l, "sparsity", i % 2 ? 0 : 0.5);
+        val_push(layers, l);
+    }
+    val_set(v, "steps", steps);
+    val_set(v, "layers", layers);
+    return v;
+}
+
+static void compress(void) {
+    struct fx f;
+    fx_open(&f, 2000, 4000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    char *text = shown(&f, "6");
+    tap_ok(has(text, "Nothing was compressed yet"), "the Compress screen before anything was compressed says how");
+    free(text);
+    run_report(f.r, "compress", compressed());
+    golden(&f, "t.S1", "compress", "6");
+    golden(&f, "t.S1", "compress-weights", "6\x1b[F\t");
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    int named = 0;
+    free(shown(&f, "6\x1b[H"));
+    for (int i = 0; i < 4; i++) {
+        text = shown(&f, i ? "j" : "");
+        named += has(text, i ? "hone.compress{" : "hone.eval{");
+        if (i == 3) tap_ok(has(text, "refused: accuracy"), "a refused step says why");
+        free(text);
+    }
+    tap_ok(named == 4, "t.V3: each row of the table names the command that gives its numbers again");
+    struct val *rep = compressed(); /* while it goes on, and of a regression */
+    val_unset(rep, "layers");
+    val_unset(val_at(val_get(rep, "steps"), 1), "acc");
+    run_report(f.r, "compress", rep);
+    text = shown(&f, "a\t");
+    tap_ok(has(text, "when the last step is done"), "a compression that goes on shows what there is");
+    free(text);
+    fx_close(&f);
+}
+
+/* ---- Log ---- */
+
+static void logs(void) {
+    struct fx f;
+    fx_open(&f, 2000, 4000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    free(shown(&f, "9"));
+    for (int i = 0; i < 100; i++) {
+        char line[300];
+        snprintf(line, sizeof line, "line %d of many, %s", i,
+            i % 10 == 3 ? "needle here and a needle there, in a line so long that it does not fit into eighty columns of a terminal by far" : "plain");
+        runs_notice(f.rs, i % 50 == 7 ? "error" : i % 25 == 5 ? "warn" : "info", line);
+    }
+    char *text = shown(&f, "/needle\r");
+    tap_ok(has(text, "line 93 of many") && has(text, "find needle"), "/ finds upwards from the end");
+    free(text);
+    int reversed = 0;
+    for (int k = 0; k < f.u->next.rows * f.u->next.cols; k++) reversed += f.u->next.cell[k].style.at & AT_REVERSE ? 1 : 0;
+    tap_ok(reversed > 0 && reversed % 6 == 0, "what was found is marked, only that (%d cells)", reversed);
+    text = shown(&f, "n");
+    tap_ok(has(text, "line 83 of many"), "n goes on upwards");
+    free(text);
+    text = shown(&f, "nN");
+    tap_ok(has(text, "line 83 of many") && !has(text, "line 73 of many"), "N downwards");
+    free(text);
+    text = shown(&f, "w");
+    tap_ok(has(text, "wrapped") && has(text, "by far"), "w wraps long lines");
+    free(text);
+    text = shown(&f, "wvv");
+    tap_ok(has(text, "warnings") && has(text, "line 5 of") && has(text, "line 7 of") && !has(text, "line 6 of"), "v shows warnings and errors alone");
+    free(text);
+    text = shown(&f, "v");
+    tap_ok(has(text, "errors") && has(text, "line 57 of") && !has(text, "line 5 of"), "and errors alone");
+    free(text);
+    fx_close(&f);
+}
+
+/* ---- Settings, keys ---- */
+
+static void keeping(void) {
+    struct err e = {0};
+    char dir[] = "/tmp/hone-views-XXXXXX", path[128];
+    struct buf text = BUF_INIT;
+    if (!mkdtemp(dir)) return;
+    snprintf(path, sizeof path, "%s/a/settings.lua", dir);
+    struct val *v = val_num(5);
+    settings_set("refresh", v, NULL, &e);
+    val_free(v);
+    v = val_str("line");
+    settings_set("glyphs", v, NULL, &e);
+    val_free(v);
+    bool saved = settings_save(path, &e) == 0 && io_read_file(path, 1 << 16, &text, &e) == 0;
+    buf_addc(&text, 0);
+    tap_ok(saved && has(text.data, "hone.prop.refresh = 5") && has(text.data, "hone.prop.glyphs = \"line\"") && !has(text.data, "budget"),
+        "settings that are not at their defaults are kept");
+    v = val_num(2);
+    settings_set("refresh", v, NULL, &e);
+    val_free(v);
+    v = val_str("auto");
+    settings_set("glyphs", v, NULL, &e);
+    val_free(v);
+    struct settings s;
+    bool loaded = settings_load(path, &e) == 0;
+    settings_get(&s);
+    tap_ok(loaded && s.refresh == 5 && s.glyphs == 3, "and come back");
+    args_release(&settings_kind, &s);
+    const char *bad = "hone.prop.refresh = 3\nhone.prop.nothing = 1\nrm -rf\n";
+    io_write_file(path, bad, strlen(bad), &e);
+    struct err why = {0};
+    int rc = settings_load(path, &why);
+    settings_get(&s);
+    tap_ok(rc < 0 && has(why.text, "line 2") && s.refresh == 3, "a mistake names its line, the rest counts: %s", why.text);
+    args_release(&settings_kind, &s);
+    v = val_num(2);
+    settings_set("refresh", v, NULL, &e);
+    val_free(v);
+    v = val_str("auto");
+    settings_set("glyphs", v, NULL, &e);
+    val_free(v);
+    io_remove_tree(dir, &e);
+    buf_release(&text);
+}
+
 int main(void) {
+    compress();
+    logs();
+    keeping();
     rates();
     evaluation();
     model();

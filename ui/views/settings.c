@@ -2,9 +2,11 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/call/settings.h"
+#include "ui/keymap.h"
 #include "ui/private.h"
 
 struct settings_state {
@@ -28,8 +30,26 @@ static void in_effect(const struct ui *u, const char *name, struct buf *b) {
     if (text[0] && strcmp(text, b->data) != 0) buf_addf(b, " (%s)", text);
 }
 
+/* Where settings and keys are kept. */
+static void files_draw(struct grid *g, int row) {
+    char *path = settings_path();
+    const char *keys = keymap_path();
+    struct style dim = {INK_DIM, 0};
+    grid_textf(g, row, 1, g->cols - 1, dim, path ? "w keeps them in %s" : "they cannot be kept: no XDG_CONFIG_HOME, no HOME", path);
+    if (!keys) grid_text(g, row + 1, 1, g->cols - 1, dim, "no keys file: no XDG_CONFIG_HOME, no HOME");
+    else if (keymap_problems())
+        grid_textf(
+            g, row + 1, 1, g->cols - 1, (struct style){INK_WARN, 0}, "keys %s: %d bindings, %d problems, see 9", keys, keymap_count(), keymap_problems());
+    else grid_textf(g, row + 1, 1, g->cols - 1, dim, keymap_count() ? "keys %s: %d bindings" : "keys %s: no bindings of your own", keys, keymap_count());
+    free(path);
+}
+
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     const struct settings_state *st = u->state[SCR_SETTINGS];
+    if (r.rows > 6) {
+        r.rows -= 3;
+        files_draw(g, r.row + r.rows + 1);
+    }
     struct settings s;
     settings_get(&s);
     int top = st->sel >= r.rows ? st->sel - r.rows + 1 : 0;
@@ -52,6 +72,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         val_free(v);
     }
     args_release(&settings_kind, &s);
+    int hidden = count() - r.rows;
+    if (hidden > 0) grid_textf(g, 1, g->cols - 34, 33, (struct style){INK_TEXT, 0}, " +%d settings hidden, arrows move ", hidden);
 }
 
 static void move(struct ui *u, enum move m) {
@@ -66,10 +88,13 @@ static void enter(struct ui *u) {
     popup_form(u, FORM_SET, settings_kind.args[st->sel].name);
 }
 
+static const struct key_row keys[] = {{"settings", "w", "save_settings", "keep the settings for sessions to come", NULL}, {0}};
+
 const struct view view_settings = {.name = "settings",
     .title = "Settings",
     .draw = draw,
     .move = move,
     .enter = enter,
-    .footer = " ?help :cmd  arrows  Enter change  1 overview  q detach",
+    .footer = " ?help :cmd  arrows  Enter change  w keep them  1 overview  q detach",
+    .keys = keys,
     .state_size = sizeof(struct settings_state)};
