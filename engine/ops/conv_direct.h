@@ -95,7 +95,7 @@ static inline const uint8_t *direct_cuts(const struct direct *d, int64_t r, int6
 /* rows x cols output pixels. */
 static inline __attribute__((always_inline)) void direct_all(const struct direct *d, int64_t rows, int64_t cols, float *y, const bool dense) {
 #define WHOLE_ROWS(W, N) \
-    for (; cols == W && r + N <= rows; r += N) direct_tile(d, N * W, W, dense, d->x + r * d->xr, y + r * d->yr, direct_cuts(d, r, N, rows, 0, W, cols));
+    for (; cols == W && r + N <= rows; r += N) direct_tile(d, N *W, W, dense, d->x + r * d->xr, y + r * d->yr, direct_cuts(d, r, N, rows, 0, W, cols));
 #define PART_ROW(W, fits) \
     for (; fits; c += W) direct_tile(d, W, W, dense, x + c * d->xs, o + c * d->ys, direct_cuts(d, r, 1, rows, c, W, cols));
     int64_t r = 0;
