@@ -299,5 +299,12 @@ void drawer_draw(struct ui *u, struct grid *g) {
             x += grid_text(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, v.choices[i]) + 2;
         }
     }
-    for (size_t i = v.n_out; i-- > 0 && y - 1 > top;) y = output_draw(g, y, top, v.out[i]);
+    if ((size_t)u->drawer_up >= v.n_out) u->drawer_up = v.n_out ? (int)v.n_out - 1 : 0;
+    size_t left = v.n_out - (size_t)u->drawer_up;
+    while (left > 0 && y - 1 > top) y = output_draw(g, y, top, v.out[--left]);
+    char more[64] = "";
+    if (left > 0 && u->drawer_up > 0) snprintf(more, sizeof more, " +%zu above PgUp, +%d below PgDn ", left, u->drawer_up);
+    else if (left > 0) snprintf(more, sizeof more, " +%zu above PgUp ", left);
+    else if (u->drawer_up > 0) snprintf(more, sizeof more, " +%d below PgDn ", u->drawer_up);
+    grid_right(g, top, g->cols - 1, 50, (struct style){INK_DIM, 0}, more);
 }

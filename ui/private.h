@@ -161,6 +161,7 @@ struct ui {
     struct item *item;
     int n_item, item_sel, item_top;
     int list_row, list_rows; /* where they stand on the screen */
+    int drawer_up; /* newest lines of its output that lie below what is shown */
     int drawer; /* lines of the prompt; 0: closed, -1: all */
 };
 

@@ -220,6 +220,14 @@ void ui_open_screen(struct ui *u, int screen) {
 }
 
 static void drawer_key(struct ui *u, const struct tkey *k) {
+    int page = (u->drawer < 0 ? u->rows : u->drawer) / 2 + 1;
+    bool back = strcmp(k->name, "PgUp") == 0, on = strcmp(k->name, "PgDn") == 0;
+    if (back || on) { /* through what was said */
+        u->drawer_up += back ? page : -page;
+        if (u->drawer_up < 0) u->drawer_up = 0;
+        return;
+    }
+    u->drawer_up = 0;
     if (strcmp(k->name, "F4") == 0) ui_command(u, "prompt", BY_KEY);
     else if (strcmp(k->name, "Esc") == 0) u->drawer = 0;
     else if (u->prompt && k->type == TKEY_PASTE) u->prompt->paste(u->prompt->ctx, k->bytes, k->n);

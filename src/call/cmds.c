@@ -464,6 +464,18 @@ static int help_run(struct call *c, const void *args, struct err *e) {
     return rc;
 }
 
+struct apropos_args {
+    char *text;
+};
+
+static int apropos_run(struct call *c, const void *args, struct err *e) {
+    struct buf b = BUF_INIT;
+    int rc = help_find(c->hub, ((const struct apropos_args *)args)->text, &b, e);
+    if (rc == 0) call_result(c, val_strn(b.data, b.len));
+    buf_release(&b);
+    return rc;
+}
+
 struct manual_args {
     int part;
 };
@@ -524,6 +536,8 @@ static const struct arg note_args_[] = {RUN_ARG(note_args, "the run; without it 
 static const struct arg help_args_[] = {{"topic", "a command, a layer or another kind, a property, properties, keys", NULL, NULL, ARG_STR,
                                             offsetof(struct help_args, topic), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_COMMAND},
     {0}};
+static const struct arg apropos_args_[] = {
+    {"text", "what to look for", NULL, NULL, ARG_STR, offsetof(struct apropos_args, text), ARG_POSITIONAL | ARG_REQUIRED}, {0}};
 static const struct arg manual_args_[] = {
     {"part", "which table", NULL, "commands", ARG_ENUM, offsetof(struct manual_args, part), ARG_POSITIONAL, 0, 0, 0, help_manual_names, SRC_NONE}, {0}};
 static const struct arg handle_args_[] = {
@@ -551,8 +565,10 @@ ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
+ROW(apropos, "finds commands, constructors and properties by a text in their name or help; ??TEXT at the prompt", "print(hone.apropos\"learning rate\")",
+    apropos_args_, apropos_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
 extern const struct cmd save_settings_cmd; /* settings_file.c */
-const struct cmd *const cmds_call[] = {&save_settings_cmd, &help_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd, &pause_cmd, &resume_cmd,
-    &stop_cmd, &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};
+const struct cmd *const cmds_call[] = {&save_settings_cmd, &help_cmd, &apropos_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd,
+    &pause_cmd, &resume_cmd, &stop_cmd, &checkpoint_cmd, &evaluate_cmd, &look_cmd, &wait_cmd, &jobs_cmd, &clock_cmd, &handle_cmd, &manual_cmd, NULL};

@@ -240,3 +240,27 @@ void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
 }
 
 const char *const help_manual_names[MAN_N + 1] = {"line", "commands", "kinds", "properties", "keys", NULL}; /* ORDER enum help_manual */
+
+/* ---- search ---- */
+
+static bool holds(const char *where, const char *what) { return where && strcasestr(where, what); }
+
+static void hit(struct buf *out, const char *group, const char *name, const char *help) {
+    struct buf full = BUF_INIT;
+    buf_addf(&full, "%s%s%s", group, *group ? "." : "", name);
+    buf_addf(out, "%s%-24s %s", out->len ? "\n" : "", full.data, help);
+    buf_release(&full);
+}
+
+int help_find(struct hub *h, const char *text, struct buf *out, struct err *e) {
+    for (size_t i = 0; i < hub_count(h); i++) {
+        const struct cmd *c = hub_cmd(h, i);
+        if (!(c->flags & CMD_HIDDEN) && (holds(c->kind.name, text) || holds(c->kind.help, text))) hit(out, "hone", c->kind.name, c->kind.help);
+    }
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++)
+        for (size_t i = 0; c->kinds[i]; i++)
+            if (holds(c->kinds[i]->name, text) || holds(c->kinds[i]->help, text)) hit(out, c->group, c->kinds[i]->name, c->kinds[i]->help);
+    for (const struct arg *a = settings_kind.args; a->name; a++)
+        if (holds(a->name, text) || holds(a->help, text)) hit(out, "hone.prop", a->name, a->help);
+    return out->len ? 0 : err_set(e, "nothing is called or described by \"%s\"; help lists the commands", text);
+}

@@ -12,4 +12,7 @@ extern const char *const help_manual_names[MAN_N + 1]; /* line commands kinds pr
 /* One part of a manual page in man(7) macros, without heading: commands of the command line, all commands as Lua functions, ... */
 void help_manual(struct hub *h, enum help_manual part, struct buf *out);
 
+/* Commands, constructors and properties whose name or help holds the text, a line each; -1: none, with a sentence. */
+int help_find(struct hub *h, const char *text, struct buf *out, struct err *e);
+
 #endif

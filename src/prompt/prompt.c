@@ -18,6 +18,7 @@
 
 #include "src/base/log.h"
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/prompt/history.h"
 
@@ -34,6 +35,7 @@ static struct prompt {
     char *history;
     bool busy, open, dirty, again; /* again: the last text was incomplete */
     char *sent; /* the text of the running evaluation */
+    double sent_t;
     char *last; /* the newest history entry */
     char *line[OUT_LINES]; /* a ring; oldest at n_line % OUT_LINES when full */
     size_t n_line;
@@ -121,6 +123,7 @@ static void submit(const char *text) {
     }
     free(P.sent);
     P.sent = mem_str(text);
+    P.sent_t = clock_now();
     if (P.script->eval(P.script->ctx, text, strlen(text), "prompt", &P.replies, NULL, &e) == 0) P.busy = true;
     else out_text(e.text, true);
 }
@@ -141,6 +144,47 @@ static int key_enter(int count, int key) {
 static int key_newline(int count, int key) {
     (void)count, (void)key;
     return rl_insert_text("\n") ? 0 : 0;
+}
+
+static int line_down(int count, int key);
+static int line_up(int count, int key);
+
+/* readline starts a new search where another function came before; ours are its own under another name. */
+static void go_on_searching(void) {
+    if (rl_last_func == line_up || rl_last_func == line_down) rl_last_func = rl_history_search_backward;
+}
+
+/* Up and down: a line of the block while there is one, else the history by what stands before the cursor. */
+static int line_up(int count, int key) {
+    int start = rl_point, col;
+    while (start > 0 && rl_line_buffer[start - 1] != '\n') start--;
+    if (start == 0) {
+        go_on_searching();
+        return rl_history_search_backward(count, key);
+    }
+    col = rl_point - start;
+    int before = start - 1;
+    while (before > 0 && rl_line_buffer[before - 1] != '\n') before--;
+    rl_point = before + col < start - 1 ? before + col : start - 1;
+    while (rl_point > before && ((unsigned char)rl_line_buffer[rl_point] & 0xc0) == 0x80) rl_point--;
+    P.dirty = true;
+    return 0;
+}
+
+static int line_down(int count, int key) {
+    int start = rl_point, next = rl_point, end;
+    while (start > 0 && rl_line_buffer[start - 1] != '\n') start--;
+    while (next < rl_end && rl_line_buffer[next] != '\n') next++;
+    if (next == rl_end) {
+        go_on_searching();
+        return rl_history_search_forward(count, key);
+    }
+    next++;
+    for (end = next; end < rl_end && rl_line_buffer[end] != '\n';) end++;
+    rl_point = next + (rl_point - start) < end ? next + (rl_point - start) : end;
+    while (rl_point > next && ((unsigned char)rl_line_buffer[rl_point] & 0xc0) == 0x80) rl_point--;
+    P.dirty = true;
+    return 0;
 }
 
 /* Tab: what all candidates begin with; several: shown in the drawer. */
@@ -267,6 +311,17 @@ static void go_on(void) {
     free(typed);
 }
 
+/* The end of an evaluation: how long it took, where somebody could have felt it. */
+static void took(void) {
+    double t = clock_now() - P.sent_t;
+    char text[48];
+    if (P.busy && t > 0.1) {
+        snprintf(text, sizeof text, t < 10 ? "(%.2f s)" : "(%.0f s)", t);
+        out_text(text, true);
+    }
+    P.busy = false;
+}
+
 static bool port_poll(void *ctx) {
     struct script_reply *r;
     (void)ctx;
@@ -282,8 +337,8 @@ static bool port_poll(void *ctx) {
                 free(P.sent);
                 P.sent = NULL;
             }
-            if (!r->output) P.busy = false;
             out_text(r->text ? r->text : "", !r->output);
+            if (!r->output) took();
         }
         free(r->text);
         free(r);
@@ -334,6 +389,10 @@ static void init_readline(void) {
     rl_bind_key('\r', key_enter);
     rl_bind_key('\n', key_enter);
     rl_bind_keyseq("\\e\\r", key_newline);
+    rl_bind_keyseq("\\e[A", line_up);
+    rl_bind_keyseq("\\eOA", line_up);
+    rl_bind_keyseq("\\e[B", line_down);
+    rl_bind_keyseq("\\eOB", line_down);
     using_history();
 }
 

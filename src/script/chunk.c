@@ -109,23 +109,6 @@ static void syntax_message(const struct compile *bad, ptrdiff_t at, int skip, in
     buf_release(&out);
 }
 
-/* "?name" asks for help. */
-static bool help_text(const char *text, size_t n, struct buf *out) {
-    size_t i = 0;
-    while (i < n && isspace((unsigned char)text[i])) i++;
-    if (i >= n || text[i] != '?') return false;
-    size_t end = n;
-    for (i++; i < n && isspace((unsigned char)text[i]); i++) {}
-    while (end > i && (isspace((unsigned char)text[end - 1]) || text[end - 1] == '?')) end--;
-    buf_adds(out, "return hone.help(");
-    if (end > i) buf_addc(out, '"');
-    for (; i < end; i++)
-        if (isalnum((unsigned char)text[i]) || strchr("_.:-", text[i])) buf_addc(out, text[i]);
-    if (out->data[out->len - 1] != '(') buf_addc(out, '"');
-    buf_addc(out, ')');
-    return true;
-}
-
 int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete) {
     struct buf expr = BUF_INIT;
     struct compile as_expr = {.t = t}, as_chunk = {.t = t, .text = text, .n = n};
@@ -136,7 +119,7 @@ int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, b
     silent = end && text[end - 1] == ';';
     while (end && (isspace((unsigned char)text[end - 1]) || text[end - 1] == ';')) end--;
     *incomplete = false;
-    if (help_text(text, n, &expr)) silent = false;
+    if (meta_line(text, n, &expr)) silent = false;
     else {
         buf_adds(&expr, "return ");
         buf_add(&expr, text, end);

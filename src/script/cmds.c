@@ -1,4 +1,4 @@
-/* Commands of the script thread: lua, run_script, interrupt. A command knows only the hub, so the one script of the process is
+/* Commands of the script thread: lua, run_script, rerun, interrupt; those behind lines that are no Lua stand in shell.c and meta.c. A command knows only the hub, so the one script of the process is
  * kept here; it is set before the thread starts and cleared after it ended. */
 #include "config.h"
 
@@ -18,7 +18,7 @@ static struct script *_Atomic the_script;
 
 void cmds_bind(struct script *s) { atomic_store(&the_script, s); }
 
-static struct script *need(struct err *e) {
+struct script *cmds_script_of(struct err *e) {
     struct script *s = atomic_load(&the_script);
     if (!s) err_set(e, "no script thread runs in this process");
     return s;
@@ -30,7 +30,7 @@ struct lua_args {
 };
 static int run_lua(struct call *c, const void *args, struct err *e) {
     const struct lua_args *a = args;
-    struct script *s = need(e);
+    struct script *s = cmds_script_of(e);
     bool incomplete;
     if (!s) return -1;
     struct task *t = task_new(s, TASK_LUA, "lua");
@@ -113,8 +113,12 @@ struct run_script_args {
 };
 static int run_run_script(struct call *c, const void *args, struct err *e) {
     const struct run_script_args *a = args;
-    struct script *s = need(e);
+    struct script *s = cmds_script_of(e);
     if (!s) return -1;
+    free(s->last_path);
+    val_free(s->last_args);
+    s->last_path = mem_str(a->path);
+    s->last_args = val_copy(a->args);
     call_defer(c);
     cmds_run_file(s, c, a->path, a->args);
     return 0;
@@ -161,7 +165,7 @@ struct rerun_args {
 };
 static int run_rerun(struct call *c, const void *args, struct err *e) {
     const struct rerun_args *a = args;
-    struct script *s = need(e);
+    struct script *s = cmds_script_of(e);
     struct folder f;
     struct buf journal = BUF_INIT, text = BUF_INIT;
     int skipped = 0;
@@ -197,7 +201,7 @@ static int run_rerun(struct call *c, const void *args, struct err *e) {
 
 /* ---- interrupt ---- */
 static int run_interrupt(struct call *c, const void *args, struct err *e) {
-    struct script *s = need(e);
+    struct script *s = cmds_script_of(e);
     (void)c, (void)args;
     if (!s) return -1;
     script_interrupt(s);
@@ -251,4 +255,4 @@ static const struct cmd cmd_interrupt = {
     NULL,
 };
 
-const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_rerun, &cmd_interrupt, NULL};
+const struct cmd *const cmds_script[] = {&cmd_lua, &cmd_run_script, &cmd_rerun, &cmd_interrupt, &cmd_sh, &cmd_who, &cmd_reload, NULL};

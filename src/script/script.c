@@ -72,6 +72,7 @@ void script_interrupt(struct script *s) {
     int none = 0;
     atomic_store(&s->intr_upto, atomic_load(&s->submitted));
     atomic_compare_exchange_strong(&s->intr, &none, 1);
+    shell_interrupt();
     wake(s);
 }
 

@@ -126,10 +126,15 @@ int state_open(struct script *s, struct err *e) {
         state_close(s);
         return -1;
     }
+    meta_base(s->L);
     return 0;
 }
 
 void state_close(struct script *s) {
+    free(s->last_path);
+    val_free(s->last_args);
+    s->last_path = NULL;
+    s->last_args = NULL;
     if (s->L) lua_close(s->L);
     s->L = NULL;
 }

@@ -109,6 +109,8 @@ struct script {
     struct sub *subs;
     uint64_t next_event;
     int depth; /* of serving inside a wait that cannot yield */
+    char *last_path; /* of the script run last, and its arguments */
+    struct val *last_args;
     double prompt_ended; /* when the last evaluation did */
     double deadline; /* 0: none; past it every instruction raises (printing, completion) */
     bool late; /* the deadline was hit */
@@ -167,6 +169,13 @@ void task_kill_all(struct script *s);
 void script_serve(struct script *s, int timeout_ms);
 void script_replies(struct script *s);
 /* chunk.c */
+/* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first line */
+bool meta_line(const char *text, size_t n, struct buf *out);
+void meta_base(lua_State *L);
+extern const struct cmd cmd_who, cmd_reload;
+/* shell.c */
+extern const struct cmd cmd_sh;
+void shell_interrupt(void); /* any thread: ends the programs that run */
 int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete); /* compiles a prompt line onto t->co; -1: t->err */
 void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t); /* the error on top of co as a sentence and a short traceback */
 /* show.c */
@@ -177,6 +186,7 @@ struct val *complete_ask(struct script *s, const char *line, size_t pos);
 void complete_answer(struct script *s, struct complete_ask *ask);
 /* cmds.c */
 void cmds_bind(struct script *s);
+struct script *cmds_script_of(struct err *e); /* the one of the process; NULL with an error */
 void cmds_run_file(struct script *s, struct call *c, const char *path, const struct val *args);
 
 #endif

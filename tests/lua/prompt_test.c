@@ -76,7 +76,7 @@ static void keys(void) {
     tap_is(view().line, "for i = 1, 2 do\nprint(i) end", "history brings the whole block back");
     type("\x03");
     enter("x = = 1");
-    tap_ok(strstr(last(), "^") != NULL, "a syntax error shows a caret at once");
+    tap_ok(strstr(last(), "^") != NULL, "t.L5: a syntax error shows a caret at once");
     type("hone.ec\t");
     tap_is(view().line, "hone.echo", "Tab completes");
     type("\x03");
@@ -92,10 +92,62 @@ static void keys(void) {
     double t = clock_now();
     type("\x03");
     bool stopped = settle(5);
-    tap_ok(stopped && clock_now() - t < 0.1, "Ctrl-C stops it after %.0f ms", (clock_now() - t) * 1000);
+    tap_ok(stopped && clock_now() - t < 0.1, "t.L1: Ctrl-C stops it after %.0f ms", (clock_now() - t) * 1000);
     tap_is(view().line, "typed meanwhile", "what was typed meanwhile stays");
     type("\x03");
     tap_is(last(), "> typed meanwhile", "a second Ctrl-C drops the line");
+}
+
+static bool said(const char *what, int among) { /* in the newest lines */
+    struct prompt_view v = view();
+    for (int i = 0; i < among && (size_t)i < v.n_out; i++)
+        if (strstr(v.out[v.n_out - 1 - (size_t)i], what)) return true;
+    return false;
+}
+
+static void lines_that_are_no_lua(void) {
+    enter("x7 = { 1, 2 }");
+    enter(":who");
+    tap_ok(said("x7", 40) && said("table", 40) && !said("string.format", 40), ":who lists the user's own globals: %s", last());
+    enter("!echo hi; echo oops >&2; exit 3");
+    tap_ok(said("hi", 4) && said("oops", 4) && said("(exit 3)", 1), "!cmd gives what a program says and how it ended: %s", last());
+    enter("!printf 'a\\033[31mb\\233c'");
+    tap_ok(strchr(last(), 27) == NULL && !said("\xc2\x9b", 3), "no escape of a program reaches the drawer");
+    double t = clock_now();
+    type("!sleep 20 & sleep 20\r");
+    for (int i = 0; i < 20; i++) p.poll(p.ctx), clock_sleep(0.01);
+    tap_ok(view().busy, "a program runs");
+    type("\x03");
+    settle(5);
+    tap_ok(!view().busy && clock_now() - t < 3 * TAP_SLOW, "Ctrl-C ends it after %.1f s", clock_now() - t);
+    enter("??learning rate");
+    tap_ok(said("optim.", 60) || said("learning rate", 60), "??text searches names and help");
+    enter("?train");
+    tap_ok(said("train", 60), "?name helps");
+    enter(":reload");
+    tap_ok(said("no script was run", 2), ":reload without a script says so: %s", last());
+    enter("5 + 5;");
+    enter("_");
+    tap_is(last(), "10", "; silences, _ holds the value");
+    enter("local c = hone.clock() while hone.clock() - c < 0.15 do end");
+    tap_ok(last()[0] == '(' && strstr(last(), " s)"), "what takes over 100 ms says how long: %s", last());
+    enter("prefix_one = 1");
+    enter("other_two = 2");
+    type("pref\x1b[A");
+    tap_is(view().line, "prefix_one = 1", "Up finds by what stands before the cursor");
+    enter("");
+    enter("prefix_two = 2");
+    type("pref\x1b[A\x1b[A");
+    tap_is(view().line, "prefix_one = 1", "and again the one before it");
+    type("\x03");
+    p.paste(p.ctx, "aa\nbbbb\ncc", 10);
+    size_t end = view().cursor;
+    type("\x1b[A");
+    tap_ok(end == 10 && view().cursor == 5, "Up moves inside a block: from %zu to %zu", end, view().cursor);
+    type("\x1b[A");
+    type("\x1b[B");
+    tap_ok(view().cursor == 5, "and Down");
+    type("\x03");
 }
 
 static void paste(void) {
@@ -105,7 +157,7 @@ static void paste(void) {
     double t = clock_now();
     p.paste(p.ctx, b.data, b.len);
     double ms = (clock_now() - t) * 1000;
-    tap_ok(ms < 200 * TAP_SLOW && strlen(view().line) > 5000 * 30, "5,000 lines with tabs are inserted in %.1f ms", ms);
+    tap_ok(ms < 200 * TAP_SLOW && strlen(view().line) > 5000 * 30, "t.L3: 5,000 lines with tabs are inserted in %.1f ms", ms);
     tap_ok(!view().busy && view().n_choices == 0, "nothing runs before Enter, no Tab was pressed");
     type("\r");
     settle(5);
@@ -130,7 +182,7 @@ static void search(void) {
     tap_is(view().line,
         "gr\xc3\xbc\xc3\x9f"
         "e = 'f\xc3\xa4hre'",
-        "Ctrl-R finds accented text");
+        "t.L4: Ctrl-R finds accented text");
     tap_ok(strstr(view().prompt, "\xc3\xbc\xc3\x9f") != NULL, "and shows what is searched: %s", view().prompt);
     type("\x07");
     type("\x12\xe5\xad\x97");
@@ -168,7 +220,7 @@ static void history(void) {
     history_append(path, "again", &e);
     struct names x = {{0}, 0};
     history_load(path, 5000, collect, &x, &e);
-    tap_ok(x.n == 1002, "1,000 entries of two sessions and two of mine: %zu", x.n);
+    tap_ok(x.n == 1002, "t.L7: 1,000 entries of two sessions and two of mine: %zu", x.n);
     x.n = 0, x.all[0] = 0;
     history_load(path, 2, collect, &x, &e);
     tap_is(x.all, "b\\n|again|", "doubles are dropped, the newest stays, backslashes survive");
@@ -197,6 +249,7 @@ int main(void) {
     if (fake_open(&f, "") != 0) return 1;
     if (prompt_new(&f.script, f.hub, NULL, &p, &e) != 0) return 1;
     keys();
+    lines_that_are_no_lua();
     paste();
     search();
     history();
