@@ -520,11 +520,13 @@ static const struct arg conv_arg[] = {
 static const struct sample conv_samples[] = {{"pad=1", "f(R,3,5,4) f(2,3,3,3) f(2)"}, {"stride=2 pad=1", "f(R,3,6,5) f(16,3,3,3) f(16)"},
     {"pad=1", "f(R,16,8,8) f(16,16,3,3)"}, {"stride={2,1} pad={0,2} dilation={1,2}", "f(R,16,7,6) f(32,16,3,2) f(32)"},
     {"groups=2 pad=1", "f(R,4,5,5) f(6,2,3,3) f(6)"}, {"stride=2", "f(R,16,7,7) f(16,16,1,1)"}, {"dilation=2", "f(R,5,9,7) f(16,5,3,3)"},
-    {"pad=1", "f(R,16,3,16) f(16,16,3,3)"}, {"pad=2", "f(R,3,4,8) f(16,3,5,5)"}, {0}};
+    {"pad=1", "f(R,16,3,16) f(16,16,3,3)"}, {"pad=1", "f(R,16,7,7) f(16,16,3,3)"}, {"pad=1", "f(R,16,3,12) f(16,16,3,3)"}, {"pad=2", "f(R,3,4,8) f(16,3,5,5)"},
+    {0}};
 static const struct sample dx_samples[] = {{"pad=1 size={5,4}", "f(R,2,5,4) f(2,3,3,3)"}, {"stride=2 pad=1 size={8,8}", "f(R,16,4,4) f(16,16,3,3)"},
     {"size={7,7} stride=2", "f(R,16,4,4) f(16,16,1,1)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={7,6}", "f(R,32,3,8) f(32,16,3,2)"},
     {"groups=2 pad=1 size={5,5}", "f(R,6,5,5) f(6,2,3,3)"}, {"stride=3 size={9,10}", "f(R,16,3,3) f(16,16,2,2)"},
-    {"pad=1 size={3,8}", "f(R,16,3,8) f(16,16,3,3)"}, {"pad=1 stride=2 size={6,16}", "f(R,16,3,8) f(16,16,3,3)"}, {0}};
+    {"pad=1 size={3,8}", "f(R,16,3,8) f(16,16,3,3)"}, {"pad=1 size={7,7}", "f(R,16,7,7) f(16,16,3,3)"},
+    {"pad=1 stride=2 size={6,16}", "f(R,16,3,8) f(16,16,3,3)"}, {0}};
 static const struct sample dw_samples[] = {{"pad=1 size={3,3}", "f(R,2,5,4) f(R,3,5,4)"}, {"stride=2 pad=1 size={3,3}", "f(R,16,4,4) f(R,16,8,8)"},
     {"pad=1 size={3,3}", "f(R,16,9,9) f(R,3,9,9)"}, {"stride={2,1} pad={0,2} dilation={1,2} size={3,2}", "f(R,32,3,8) f(R,16,7,6)"},
     {"groups=2 pad=1 size={3,3}", "f(R,6,5,5) f(R,4,5,5)"}, {"dilation=2 size={3,3}", "f(R,16,5,3) f(R,5,9,7)"}, {0}};

@@ -32,9 +32,10 @@ static inline int direct_cut(struct direct_span in, int64_t all, int64_t tile, i
     if (first >= tile || last >= tile || in.n <= 0) return EDGE_SKIP;
     return first == 1 && last == 0 ? 1 : last == 1 && first == 0 ? 2 : 0;
 }
-/* Do the cuts leave out every border pixel this tap would read, so that no border is needed? */
+/* Do the cuts leave out every border pixel this tap would read, so that no border is needed? Not where tiles are left over that have no cuts: single pixels
+ * (a last row of 7) and four rows at once. */
 static inline bool direct_exact(struct direct_span row, int64_t rows, struct direct_span col, int64_t cols) {
-    return rows - row.n <= 1 && cols - col.n <= 1 && rows > 1 && (cols == 7 || (cols > 4 && cols % 4 == 0) || cols % 14 == 0);
+    return rows - row.n <= 1 && cols - col.n <= 1 && rows > 1 && ((cols == 7 && rows % 2 == 0) || (cols > 4 && cols % 4 == 0) || cols % 14 == 0);
 }
 static inline void direct_edge(struct direct_edges *e, int64_t tap, struct direct_span row, int64_t rows, struct direct_span col, int64_t cols) {
     static const int64_t tile_rows[3] = {1, 2, 4};
