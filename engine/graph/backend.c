@@ -77,7 +77,7 @@ static const struct backend *plugin(const char *name, struct err *e) {
     if (known && strcmp(known->name, name) == 0) return known;
     char *path = plugin_path(name);
     if (!path) {
-        err_set(e, "this installation has no plugin for %s (hone_%s.so): configure with the CUDA toolkit on PATH, or use --device cpu", name, name);
+        err_set(e, "this installation has no plugin for %s (hone_%s.so): build it with configure --with-cuda, or use --device cpu", name, name);
         return NULL;
     }
     void *h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
