@@ -438,7 +438,42 @@ static void keeping(void) {
     buf_release(&text);
 }
 
+/* S2: every screen here at every size from 40x10 on, each pane of it, keys at random: never an exit, always a footer. */
+static void sizes_and_keys(void) {
+    static const char *const seqs[] = {
+        "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\r", "\t", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F", "z", "o", "d", "t", "v", "w", "F", "n", "N", "\x1b[Z"};
+    static const char screens[] = "567890";
+    struct fx f;
+    struct buf b = BUF_INIT;
+    fx_open(&f, 300, 4000);
+    run_report(f.r, "compress", compressed());
+    fx_attach(&f, "xterm-256color", "UTF-8", "auto", 24, 80, false);
+    int missing = 0;
+    for (uint64_t i = 0; i < 3000; i++) {
+        uint32_t x = rng_u32(fx_stream, 5, i);
+        if (i % 40 == 0) {
+            char key[2] = {screens[i / 40 % 6], 0};
+            escape(&f, 3);
+            fx_keys(&f, key);
+            run_report(f.r, "eval", i % 80 ? fx_eval(2 + (int)(x % 90), i % 3 == 0) : binary());
+        }
+        if (i % 7 == 0) ui_port(f.u)->resize(f.u, 10 + (int)(x >> 8) % 50, 40 + (int)(x >> 16) % 170);
+        fx_keys(&f, seqs[x % LEN(seqs)]);
+        fx_time += 0.5;
+        buf_clear(&b);
+        fx_frame(&f, &b);
+        struct buf last = BUF_INIT;
+        grid_row_text(&f.u->next, f.u->next.rows - 1, &last);
+        missing += !f.u->popup && !has(last.data, "?help");
+        buf_release(&last);
+    }
+    tap_ok(missing == 0, "t.S1, t.S2: 3,000 keys over six screens at sizes from 40x10 to 210x60: the footer is there (%d times not)", missing);
+    fx_close(&f);
+    buf_release(&b);
+}
+
 int main(void) {
+    sizes_and_keys();
     compress();
     logs();
     keeping();

@@ -32,7 +32,7 @@ struct column {
     int width;
 };
 static const struct column cols[] = {
-    {"step", 17}, {"kept", 5}, {"acc", 8}, {"95 %", 15}, {"p", 7}, {"bytes", 11}, {"p50 ms", 8}, {"ex/s", 8}}; /* ORDER step_cells */
+    {"step", 17}, {"kept", 5}, {"acc", 8}, {"95 %", 15}, {"p", 8}, {"bytes", 11}, {"p50 ms", 8}, {"ex/s", 7}}; /* ORDER step_cells */
 
 static void value_or_dash(char *out, double v) {
     if (isnan(v)) snprintf(out, FMT_MAX, "-");
@@ -321,6 +321,7 @@ static int compress_compare_run(struct call *c, const void *args, struct err *e)
     val_push(models, val_str(val_get_str(s->rep, "path", "")));
     val_set(t, "models", models);
     val_set(t, "data", val_copy(d));
+    val_set_str(t, "split", val_get_str(s->rep, "split", "val")); /* where it was judged */
     return ui_ask(u, "compare", t, compared, s);
 }
 ROW(compress_apply, "Compress screen: makes the compressed model the newest one, which commands take", none_table, none_args);
