@@ -159,7 +159,7 @@ int place_listen(const struct place *p, struct err *e) {
     if (unlinkat(p->dir, name, 0) && errno != ENOENT) return err_sys(e, "remove the stale socket", name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return err_sys(e, "make", "the session's socket");
-    mode_t old = umask(077);
+    mode_t old = umask(0177);
     int r = bind(fd, (struct sockaddr *)&a, sizeof a);
     umask(old);
     if (r || listen(fd, 32)) {

@@ -12,16 +12,16 @@ ok $? "the folder is 0700"
 [ -z "$(find s -name '*.sock')" ]
 ok $? "the socket is gone after the end"
 id=$(basename "$(find s -name '*.lock')" .lock)
-refused() { # refused PATTERN NAME
+refused() { # refused PATTERN NAME; every one is a set-up of r.G1
     session 0.3
     code=$?
-    if [ $code = 1 ] && grep -qE -e "$1" err; then ok 0 "$2"; else
-        ok 1 "$2"
+    if [ $code = 1 ] && grep -qE -e "$1" err; then ok 0 "r.G1: $2"; else
+        ok 1 "r.G1: $2"
         echo "# exit $code: $(head -c 300 err)"
     fi
 }
 ln -s /etc/passwd "s/$id.sock"
-refused 'not a socket of yours' "a symlink at the socket's place"
+refused 'not a socket of yours' "t.D6: a symlink at the socket's place"
 [ -L "s/$id.sock" ]
 ok $? "and it is left alone"
 is 1 'no session is running' "a client is not led by it" clients
@@ -58,10 +58,10 @@ mkdir open
 chmod 777 open
 HONE_SOCKET_DIR=$work/open/s session 0.3
 [ $? = 1 ] && grep -q 'sticky' err
-ok $? "a parent that others can write in without the sticky bit"
+ok $? "r.G1: a parent that others can write in without the sticky bit"
 HONE_SOCKET_DIR=$(printf '/tmp/%0600d' 0) session 0.3
 [ $? = 1 ] && grep -q 'characters long' err
-ok $? "a path that is too long"
+ok $? "r.G1: a path that is too long"
 if [ "$(id -u)" = 0 ]; then
     chown 65534 s
     refused 'belongs to user 65534' "another owner"
@@ -69,12 +69,35 @@ if [ "$(id -u)" = 0 ]; then
 else
     skip "another owner" "needs root"
 fi
+# a link that comes and goes while sessions start: nothing may ever be made behind it, and no start may end without a word
+mkdir aim
+( while [ ! -e halt ]; do ln -s "$work/aim" "s/$id.sock" 2>/dev/null; rm -f "s/$id.sock"; ln -s "$work/aim/lock" "s/$id.lock" 2>/dev/null; rm -f "s/$id.lock"; done ) &
+racer=$!
+rounds=20 words=0
+[ -n "$HONE_LONG" ] && rounds=1000
+for i in $(seq $rounds); do
+    session 0.001
+    code=$?
+    { [ $code = 0 ] || [ -s err ]; } && words=$((words + 1))
+done
+: >halt
+wait $racer
+[ $words = $rounds ] && [ -z "$(ls aim)" ]
+ok $? "r.G1: $rounds starts beside a link that comes and goes: none followed it, each worked or said why"
+rm -f "s/$id.sock" "s/$id.lock"
+# the mode as it is seen from the first moment: a socket that others could open is never there
+( while [ ! -e stop ]; do stat -c %a s/*.sock 2>/dev/null; done ) >modes &
+looker=$!
+for i in $(seq $rounds); do session 0.001; done
+: >stop
+wait $looker
+ok "$(grep -cv '^600$' modes)" "r.G3: $(grep -c . modes) looks during $rounds starts: always 0600"
 # stale: killed sessions leave a socket and a free lock
 "$hone" --session --idle 30 >/dev/null 2>&1 </dev/null &
 pid=$!
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -S "s/$id.sock" ] && break; sleep 0.1; done
-[ "$(stat -c %a "s/$id.sock")" = 700 ]
-ok $? "the socket is the owner's alone"
+[ "$(stat -c %a "s/$id.sock")" = 600 ]
+ok $? "r.G3: the socket is the owner's alone"
 is 0 'owner' "a client is answered" clients
 kill -9 $pid
 wait $pid 2>/dev/null

@@ -110,7 +110,7 @@ static void test_watcher(void) {
         if (strstr(r, "watcher may not") || strstr(r, "unknown command")) refused++;
         else printf("# %s: %.200s\n", acting[i], r);
     }
-    tap_ok(refused == asked, "%d of %d commands that act are refused to a watcher", refused, asked);
+    tap_ok(refused == asked, "r.G5: %d of %d commands that act are refused to a watcher", refused, asked);
     allowed += strstr(ask(fd, "{\"id\":1,\"cmd\":\"status\"}"), "\"ok\"") != NULL;
     allowed += strstr(ask(fd, "{\"id\":1,\"cmd\":\"ls\"}"), "\"ok\"") != NULL;
     allowed += strstr(ask(fd, "{\"id\":1,\"cmd\":\"clients\"}"), "\"ok\"") != NULL;
@@ -119,18 +119,47 @@ static void test_watcher(void) {
     close(fd);
 }
 
+/* Every command there is, as the manual names them, asked for by a watcher: what is not on this list must be refused. */
+static void test_roles(void) {
+    static const char *const reads[] = {"help", "get", "props", "wait", "jobs", "clock", "ls", "runs", "status", "log", "progress", "series", "diff", "curves",
+        "clients", "sessions", "screen", "summary", "params", "macs", "doctor", "data_ls", "data_info", "table", "layers", "ahead", "look", "alarms",
+        "machine"};
+    char *manual[] = {hone, (char *)(uintptr_t) "-c", (char *)(uintptr_t) "manual commands", NULL};
+    struct buf text = BUF_INIT;
+    int fd = dial(), all = 0, refused = 0, answered = 0, wrong = 0;
+    ask(fd, "{\"id\":1,\"cmd\":\"hello\",\"args\":{\"role\":\"watcher\"}}");
+    run_out(&text, manual);
+    for (char *p = text.len ? text.data : NULL; p && (p = strstr(p, ".SS hone."));) {
+        char name[64], request[128];
+        p += 9;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(p, "{\n"), p);
+        bool may = false, slow = strcmp(name, "doctor") == 0 || strcmp(name, "wait") == 0;
+        for (size_t i = 0; i < LEN(reads); i++) may = may || strcmp(reads[i], name) == 0;
+        all++;
+        if (may && slow) continue;
+        snprintf(request, sizeof request, "{\"id\":1,\"cmd\":\"%s\"}", name);
+        bool no = strstr(ask(fd, request), "\"error\":\"a watcher ") != NULL;
+        refused += no && !may;
+        answered += !no && may;
+        if (no == may && wrong++ < 10) printf("# %s is %s\n", name, no ? "refused" : "let through");
+    }
+    tap_ok(all > 60 && wrong == 0, "r.G5: of %d commands a watcher is refused %d and may call %d that read", all, refused, answered);
+    close(fd);
+    buf_release(&text);
+}
+
 static void test_limits(void) {
     char *big = malloc(70000);
     memset(big, 'x', 69999);
     big[69999] = 0;
     int fd = dial(), many[24], open = 0;
     put(fd, big);
-    tap_ok(says(line(fd, 2), "longer than") && ended(fd, 2), "a line over 64 KiB ends the connection in words");
+    tap_ok(says(line(fd, 2), "longer than") && ended(fd, 2), "r.G4: a line over 64 KiB ends the connection in words");
     close(fd);
     free(big);
     for (size_t i = 0; i < LEN(many); i++) many[i] = dial();
     for (size_t i = 0; i < LEN(many); i++) open += strstr(ask(many[i], "{\"id\":1,\"cmd\":\"hello\"}"), "\"ok\"") != NULL;
-    tap_ok(open == 16, "of %zu clients 16 are taken: %d", LEN(many), open);
+    tap_ok(open == 16, "r.G4: of %zu clients 16 are taken: %d", LEN(many), open);
     for (size_t i = 0; i < LEN(many); i++) close(many[i]);
     clock_sleep(0.1);
     tap_ok(alive(), "and place again when they left");
@@ -154,7 +183,7 @@ static void test_flood(void) {
             if (clock_now() - t0 > worst) worst = clock_now() - t0;
         } else if (r != sizeof one - 1) break;
     }
-    tap_ok(dropped && clock_now() - t < 8, "a client that asks %d times and never reads is dropped after %.1f s", n, clock_now() - t);
+    tap_ok(dropped && clock_now() - t < 8, "r.G4: a client that asks %d times and never reads is dropped after %.1f s", n, clock_now() - t);
     tap_ok(worst < 0.1 * TAP_SLOW, "others are answered meanwhile: worst %.1f ms", worst * 1e3);
     close(fd);
 }
@@ -177,19 +206,19 @@ static void test_garbage(int rounds) {
     }
     bool answers = false; /* the last of them may still hold all 16 places for a moment */
     for (double end = clock_now() + 2; !answers && clock_now() < end; clock_sleep(0.02)) answers = alive();
-    tap_ok(answers, "%d connections of garbage: the session answers", rounds);
+    tap_ok(answers, "r.G4: %d connections of garbage: the session answers", rounds);
     int fd = dial();
     ask(fd, "{\"id\":1,\"cmd\":\"attach\",\"args\":{\"term\":\"xterm\",\"rows\":24,\"cols\":80}}");
     static const char bad[] = "\x7f\xff\xff\xff\xff....";
     if (send(fd, bad, sizeof bad, MSG_NOSIGNAL) < 0) printf("# closed early\n");
-    tap_ok(ended(fd, 2) && alive(), "a frame of 4 GiB ends the connection");
+    tap_ok(ended(fd, 2) && alive(), "r.G4: a frame of 4 GiB ends the connection");
     close(fd);
 }
 
 static void test_other_user(void) {
     char sock[96];
     if (geteuid() != 0) {
-        tap_skip("another user is refused before a byte is parsed", "needs root");
+        tap_skip("t.D6 r.G2: another user is refused before a byte is parsed", "needs root");
         return;
     }
     snprintf(sock, sizeof sock, "%s/sock", dir);
@@ -208,7 +237,7 @@ static void test_other_user(void) {
         _exit(line(fd, 2)[0] ? 7 : 0);
     }
     waitpid(pid, &status, 0);
-    tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "another user who can reach the socket gets no answer (%d)", WEXITSTATUS(status));
+    tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "t.D6 r.G2: another user who can reach the socket gets no answer (%d)", WEXITSTATUS(status));
     chmod(sock, 0700);
     tap_ok(alive(), "and its owner does");
 }
@@ -236,6 +265,7 @@ int main(void) {
     globfree(&g);
     test_requests();
     test_watcher();
+    test_roles();
     test_limits();
     test_flood();
     test_garbage(lg && *lg ? 20000 : 300);
