@@ -125,9 +125,23 @@ static void emit_start(const struct work *w, const struct model *m, const struct
     run_set_state(w->run, RUN_COMPRESSING);
 }
 
+/* Both as evaluations, so that the Eval screen shows what changed. Takes the counts. */
+static void put_eval(struct work *w, const char *kind, const char *which, struct val *counts_take, const struct dataset *d) {
+    struct val *names = val_list();
+    for (int i = 0; i < d->n_class; i++) val_push(names, val_str(d->class_name[i]));
+    val_set_str(counts_take, "split", "val");
+    val_set_str(counts_take, "data", d->name);
+    val_set_str(counts_take, "model", which);
+    if (d->n_class) val_set(counts_take, "classes", names);
+    else val_free(names);
+    run_report(w->run, kind, counts_take);
+}
+
 /* The result: its handle, the report's fields, the table as text. Takes r's model and report. */
-static int deliver(struct work *w, const struct compress_args *a, struct compress_result *r, struct err *e) {
+static int deliver(struct work *w, const struct compress_args *a, const struct dataset *d, struct compress_result *r, struct err *e) {
     char *path = place(a, w->run);
+    put_eval(w, "eval_before", "as given", r->before, d);
+    put_eval(w, "eval", "compressed", r->after, d);
     struct buf text = BUF_INIT;
     if (path && model_save(r->model, path, e) < 0) {
         free(path);
@@ -173,7 +187,7 @@ static int run_it(struct work *w, const struct compress_args *a, const struct mo
         emit_start(w, m, d, pool);
         rc = compress_run(&spec, &r, e);
     }
-    if (rc == 0) rc = deliver(w, a, &r, e);
+    if (rc == 0) rc = deliver(w, a, d, &r, e);
     loss_release(&loss);
     pool_free(pool);
     return rc;

@@ -46,6 +46,7 @@ struct compress_spec {
 struct compress_result {
     struct model *model; /* the best: after the last step that was kept; the caller's */
     struct val *report; /* {steps = {{name=, kept=, ...}, ..}, ...}; the caller's */
+    struct val *before, *after; /* metrics and confusion of the model given and of the best; the caller's */
     bool met; /* no step was left out because of max_drop */
 };
 int compress_run(const struct compress_spec *s, struct compress_result *out, struct err *e);

@@ -190,6 +190,8 @@ int measure_worth(const struct bed *bed, const struct model *m, const struct los
     if (rc == 0) {
         const struct tally *t = eval_tally(v);
         out->values = tally_values_val(t);
+        out->counts = val_copy(out->values);
+        examples_confusion(t, out->counts);
         out->quality = val_get_num(out->values, t->n_class ? "acc" : "r2", NAN);
         out->memory = (int64_t)step_memory(p.step, NULL);
         out->params = model_values(m);
@@ -207,6 +209,7 @@ int measure_worth(const struct bed *bed, const struct model *m, const struct los
 }
 
 void worth_release(struct worth *w) {
+    val_free(w->counts);
     val_free(w->values);
     free(w->guess);
     *w = (struct worth){0};

@@ -41,6 +41,7 @@ int measure_alone(const struct bed *bed, const struct model *m, enum dtype half,
 struct worth {
     double quality; /* acc, or r2 without classes */
     struct val *values; /* metrics; the owner's */
+    struct val *counts; /* the same with the confusion, as examples.h has it; the owner's */
     int32_t *guess; /* (part->n) or NULL; the owner's */
     int64_t bytes, memory; /* on disk; of weights and a run of 32 rows */
     int64_t params, macs;

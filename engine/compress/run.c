@@ -204,6 +204,7 @@ static void conclude(const struct work *w, struct val *v) {
 static struct worth worth_copy(const struct worth *w, int64_t n) {
     struct worth c = *w;
     c.values = val_copy(w->values);
+    c.counts = val_copy(w->counts);
     c.guess = w->guess ? X_NEW(int32_t, (size_t)n + 1) : NULL;
     if (w->guess) memcpy(c.guess, w->guess, (size_t)n * sizeof *c.guess);
     return c;
@@ -228,6 +229,8 @@ int compress_run(const struct compress_spec *s, struct compress_result *out, str
         val_set(out->report, "steps", w.steps);
         w.steps = NULL;
         out->met = w.met;
+        out->before = val_copy(w.start.counts);
+        out->after = val_copy(w.last.counts);
         out->model = w.kept ? w.kept : model_clone(s->model);
         w.kept = NULL;
         if (!out->model) rc = err_set(e, "there is not enough memory for a copy of the model");
@@ -238,6 +241,8 @@ int compress_run(const struct compress_spec *s, struct compress_result *out, str
         }
     }
     if (rc < 0) {
+        val_free(out->before);
+        val_free(out->after);
         val_free(out->report);
         *out = (struct compress_result){0};
     }

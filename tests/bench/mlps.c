@@ -82,7 +82,7 @@ static int one(uint64_t seed, uint64_t net, double seconds, struct sums *t, stru
         worse ? "  (all: slower)" : "", slower ? "  SLOWER" : "");
     fflush(stdout);
     model_free(m), model_free(every), model_free(r.model);
-    val_free(r.report), val_free(q.note), val_free(text), val_free(all);
+    val_free(r.report), val_free(r.before), val_free(r.after), val_free(q.note), val_free(text), val_free(all);
     recipe_release(&chosen), recipe_release(&naive);
     loss_release(&loss);
     return 0;

@@ -274,6 +274,8 @@ static void judged(void) {
                 t[i].kept ? "new model" : "old one");
             model_free(out.model);
             val_free(out.report);
+            val_free(out.before);
+            val_free(out.after);
         }
     }
     /* max_drop: a model of the data's own rule, pruned to nothing, loses accuracy */
@@ -307,7 +309,7 @@ static void judged(void) {
     double p = rc == 0 ? val_get_num(val_at(steps, 1), "p_mcnemar", NAN) : NAN;
     int64_t lost = val_get_int(val_at(steps, 1), "lost", -1), won = val_get_int(val_at(steps, 1), "won", -1);
     tap_ok(lost > won && p == metric_mcnemar(lost, won), "with its exact paired test: lost %d, won %d, p %.3g", (int)lost, (int)won, p);
-    if (rc == 0) model_free(out.model), val_free(out.report);
+    if (rc == 0) model_free(out.model), val_free(out.report), val_free(out.before), val_free(out.after);
     recipe_release(&r), recipe_release(&two);
     val_free(v), val_free(hard);
     loss_release(&loss);
@@ -395,6 +397,19 @@ static void command(void) {
         "compress gives the model, the steps and the table %s", r ? "" : e.text);
     tap_ok(seen && val_len(val_get(seen, "steps")) == 3 && val_get_num(seen, "bytes", 0) < val_get_num(seen, "bytes_before", 0),
         "the report is in the run record");
+    struct val *was = rec ? run_last_report(rec, "eval_before") : NULL, *now = rec ? run_last_report(rec, "eval") : NULL;
+    int named = 0;
+    for (size_t i = 0; i < val_len(val_get(seen, "steps")); i++)
+        named += strstr(val_get_str(val_at(val_get(seen, "steps"), i), "command", ""), i ? "hone.compress" : "hone.eval") != NULL;
+    const struct val *first = val_at(val_get(seen, "layers"), 0);
+    tap_ok(named == 3, "t.V3: every row names the command that gives its numbers again");
+    tap_ok(val_len(val_get(was, "confusion")) == 3 && val_len(val_get(now, "confusion")) == 3 && val_len(val_get(now, "classes")) == 3,
+        "the counts before and after are there for the Eval screen");
+    tap_ok(val_get_int(first, "bits", 0) == 8 && val_get_int(first, "bits_before", 0) == 32 &&
+               val_get_int(first, "bytes", 0) * 4 == val_get_int(first, "bytes_before", 0),
+        "each weight's bits and bytes, before and after");
+    val_free(was);
+    val_free(now);
     tap_ok(rec && run_state(rec) == RUN_DONE && run_exit_code(rec) == 0, "its run is done");
     struct err le = {0};
     struct model *l = model_load(path, &le);
