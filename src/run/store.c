@@ -391,6 +391,11 @@ struct val *run_meta(struct run *r) {
     if (r->rs->machine) val_set(m, "environment", val_copy(r->rs->machine));
     if (r->code) val_set(m, "git", val_copy(r->code));
     if (r->result) val_set(m, "result", val_copy(r->result));
-    if (r->reports->u.t.n_field) val_set(m, "reports", val_copy(r->reports));
+    if (r->reports->u.t.n_field) {
+        struct val *reports = val_copy(r->reports);
+        val_unset(val_get(reports, "eval"), "examples"); /* texts and pictures: for whoever looks now; lists of runs read this file */
+        val_unset(reports, "eval_before");
+        val_set(m, "reports", reports);
+    }
     return m;
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "src/base/json.h"
 #include "tests/engine/train_fix.h"
 
 static const struct val *named(const struct val *list, const char *field, const char *name) {
@@ -143,6 +144,14 @@ static void examples(void) {
         val_get_num(told, "ece", NAN));
     tap_ok(!val_get(told, "examples") && before && !val_get(before, "examples") && val_get(before, "confusion"),
         "scripts get the metrics; the evaluation before is kept without rows");
+    char *path = io_join(run_dir(runs_current(rs)), "run.json");
+    runs_flush(rs, 10);
+    struct val *file = json_read_file(path, 1 << 22, &e);
+    const struct val *kept = val_get(file, "reports"), *eval = val_get(kept, "eval");
+    tap_ok(val_len(val_get(eval, "calibration")) == 15 && val_get(eval, "confusion") && !val_get(eval, "examples") && !val_get(kept, "eval_before"),
+        "run.json keeps the numbers, not the rows");
+    val_free(file);
+    free(path);
     val_free(told);
     val_free(rep);
     val_free(before);
