@@ -194,7 +194,7 @@ static int watch(struct app *a, const char *run) {
     struct err e = {0};
     bool there = place_open(&p, ".", false, &e) == 0, live = there && place_taken(&p);
     int status = EXIT_FAILED;
-    if (run && !run_known(a, run) && !live) status = described(a, run); /* says that there is none */
+    if (run && !run_known(a, run)) status = described(a, run); /* says that there is none */
     else if (a->tty && (live || run || any_run(a))) {
         const char *extra[] = {"--runs", a->o.runs, run, NULL};
         struct val *wishes = wishes_of(a);
