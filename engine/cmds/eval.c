@@ -106,8 +106,15 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
     }
     if (precision_say(pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
-    struct eval_spec spec = {
-        .model = m, .part = p, .loss = loss, .pool = pool, .half = pr->half, .batch = a->batch > 0 ? a->batch : 0, .probabilities = true, .guesses = true, .examples = true};
+    struct eval_spec spec = {.model = m,
+        .part = p,
+        .loss = loss,
+        .pool = pool,
+        .half = pr->half,
+        .batch = a->batch > 0 ? a->batch : 0,
+        .probabilities = true,
+        .guesses = true,
+        .examples = true};
     struct eval *v = backend_of_setting(&spec.device, e) == 0 ? eval_new(&spec, e) : NULL;
     if (!v) loss_release(loss);
     return v;

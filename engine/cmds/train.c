@@ -27,7 +27,8 @@ static const struct arg table[] = {
     A("sched", "schedule of the learning rate, counted from the start of the run: a name or sched.NAME{..}", NULL, ARG_VAL, sched, ARG_LIVE, AT_STEP),
     A("lr_scale", "factor on what the schedule gives; 1: the schedule itself", "1", ARG_NUM, lr_scale, ARG_LIVE | ARG_LOG, AT_STEP, 0, 1e9),
     A("lr_ramp", "goes straight to another learning rate, from which the schedule goes on: {to=1e-4, steps=200}", NULL, ARG_VAL, lr_ramp, ARG_LIVE, AT_STEP),
-    A("edits", "sets to make when so many steps are done, in order: {{100, \"lr\", 0.001}, ..}; each is an edit as one made by hand", NULL, ARG_TABLE, edits, 0),
+    A("edits", "sets to make when so many steps are done, in order: {{100, \"lr\", 0.001}, ..}; each is an edit as one made by hand", NULL, ARG_TABLE, edits,
+        0),
     A("freeze", "layers or parameters that are not trained: a name, with * and ? if wanted, or a list of names", NULL, ARG_VAL, freeze, ARG_LIVE, AT_REBUILD, 0,
         0, NULL, SRC_LAYER),
     A("loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, ARG_VAL, loss, 0),
@@ -49,7 +50,8 @@ static const struct arg table[] = {
         "0", ARG_NUM, swa, 0, AT_RUN, 0, 1e9),
     A("swa_every", "steps between the weights that swa takes; 0: at the end of each epoch", "0", ARG_INT, swa_every, 0, AT_RUN, 0, 1e15),
     A("look_every",
-        "steps between looks at the layers: ranges of values and gradients, dead units, histograms; each costs a forward and backward pass of a small batch; 0: "
+        "steps between looks at the layers: ranges of values and gradients, dead units, histograms; each costs a forward and backward pass of a small batch; "
+        "0: "
         "only when asked, as the Model screen does",
         "0", ARG_INT, look_every, ARG_LIVE, AT_STEP, 0, 1e15),
     A("keep", "weights the model has at the end", "last", ARG_ENUM, keep, 0, AT_RUN, 0, 0, keeps),

@@ -180,6 +180,8 @@ const struct tally *eval_tally(const struct eval *v) { return &v->tally; }
 
 const int32_t *eval_guesses(const struct eval *v) { return v->guess; }
 
-struct examples *eval_examples(const struct eval *v) { return v->examples; }
+struct examples *eval_examples(const struct eval *v) {
+    return v->examples;
+}
 
 size_t eval_memory(const struct eval *v) { return step_memory(v->step, NULL); }

@@ -130,8 +130,14 @@ static struct val *short_values(const struct train *t) {
 
 int train_evaluate(struct train *t, struct val **values, struct err *e) {
     const struct part *p = t->val ? t->val : t->part;
-    struct eval_spec spec = {
-        .model = t->model, .part = p, .loss = &t->loss, .device = t->device, .pool = t->pool, .batch_tokens = t->a.batch_tokens, .half = t->precision.half, .examples = true};
+    struct eval_spec spec = {.model = t->model,
+        .part = p,
+        .loss = &t->loss,
+        .device = t->device,
+        .pool = t->pool,
+        .batch_tokens = t->a.batch_tokens,
+        .half = t->precision.half,
+        .examples = true};
     spec.products = &t->products;
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
     run_set_state(t->run, RUN_EVALUATING);
