@@ -238,7 +238,7 @@ struct val *bench_work(
     v = val_table();
     val_set_str(v, "event", "bench");
     val_set_str(v, "work", w->name);
-    val_set_int(v, "rows", w->rows);
+    if (rows > 0) val_set_int(v, "rows", rows);
     if (b.device) val_set_str(v, "device", b.device->name);
     else val_set_int(v, "threads", pool_threads(pool));
     val_set_num(v, "ms", t.ms[t.samples / 2]);
