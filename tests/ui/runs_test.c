@@ -207,6 +207,8 @@ static void compare_tests(void) {
     press("a");
     tap_ok(shows("mean over seeds") && shows("mlp-1 +2 seeds"), "runs that differ only in the seed are joined");
     press("a");
+    tap_ok(shows("mean over seeds, 95 %"), "with the 95 %% interval of their mean as a band");
+    press("a");
     mark("mlp-2");
     press("4");
     tap_ok(shows("v x lr 0.00005"), "an edit of a run is a mark of the chart");
@@ -221,6 +223,21 @@ static void compare_tests(void) {
     mark("mlp-9");
     press("4");
     tap_ok(shows("mlp-6") && u->n_log > 0 && strstr(log_at(u, u->n_log - 1)->text, "8 runs are marked"), "a ninth run is refused");
+}
+
+/* Any size: nothing is written past an edge (the grid clips) and the names of the screens stand. */
+static void size_tests(void) {
+    int bad = 0;
+    for (uint64_t i = 0; i < 60; i++) {
+        int rows = 10 + (int)rng_below(fx_stream, 9, i, 60), cols = 40 + (int)rng_below(fx_stream, 10, i, 200);
+        attach(rows, cols);
+        press(i % 3 == 0 ? "3" : i % 3 == 1 ? "4" : "4z");
+        char *text = screen();
+        bad += !strstr(text, i % 3 == 0 ? "Runs" : "Compare");
+        free(text);
+        if (i % 3 == 2) press("z");
+    }
+    tap_ok(bad == 0, "60 sizes from 40x10 on");
 }
 
 int main(void) {
@@ -246,6 +263,7 @@ int main(void) {
     shots();
     list_tests();
     compare_tests();
+    size_tests();
     hub_quit(hub);
     hub_free(hub);
     ui_free(u);

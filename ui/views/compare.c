@@ -26,7 +26,8 @@ struct curve {
 };
 struct compare_state {
     char want[MARKED * 64 + 128], have[MARKED * 64 + 128]; /* runs, metric and size that are asked for and shown */
-    bool asked, seeds, live; /* live: a run was, when its curve was read */
+    enum { EACH, SPREAD, INTERVAL, SEEDS_N } seeds; /* of runs that differ only in the seed: every curve, or their mean with a band */
+    bool asked, live; /* live: a run was, when its curve was read */
     double asked_t;
     struct curve curve[MARKED];
     int n, k;
@@ -49,7 +50,7 @@ static void release(struct ui *u) { forget(state(u)); }
 
 /* ---- curves ---- */
 
-static void points_take(struct curve *c, const struct val *points, int k) {
+static void points_take(struct curve *c, const struct val *points, int k, bool interval) {
     const struct val *last = val_at(points, val_len(points) - 1);
     int64_t end = val_len(points) ? (val_get_int(last, "step", 0) >> k) + 1 : 0;
     c->n = end > 0 && end <= PLOT_COLS ? (size_t)end : 0;
@@ -62,8 +63,8 @@ static void points_take(struct curve *c, const struct val *points, int k) {
         struct bucket *b = &c->b[at];
         b->mean = val_get_num(p, "mean", NAN);
         b->count = isfinite(b->mean) ? val_get_int(p, "count", 0) : 0;
-        b->min = (float)val_get_num(p, "min", b->mean);
-        b->max = (float)val_get_num(p, "max", b->mean);
+        b->min = (float)val_get_num(p, interval ? "lo" : "min", b->mean);
+        b->max = (float)val_get_num(p, interval ? "hi" : "max", b->mean);
         b->bad = val_get_int(p, "bad", 0);
         b->at_min = b->at_max = b->step0;
     }
@@ -103,7 +104,7 @@ static void curves_came(struct ui *u, void *ctx, const struct call *c) {
         size_t seeds = val_len(val_get(v, "runs"));
         snprintf(to->name, sizeof to->name, seeds > 1 ? "%.60s +%zu seed%s" : "%.60s", val_get_str(v, "run", ""), seeds - 1, seeds > 2 ? "s" : "");
         s->k = (int)val_get_int(v, "k", 0);
-        points_take(to, val_get(v, "points"), s->k < 0 || s->k > 62 ? 0 : s->k);
+        points_take(to, val_get(v, "points"), s->k < 0 || s->k > 62 ? 0 : s->k, s->seeds == INTERVAL);
         marks_take(s, val_get(v, "marks"), plot_marks[s->n - 1]);
     }
 }
@@ -134,7 +135,7 @@ static void refresh(struct ui *u) {
         val_push(t, val_str(name[i]));
         buf_addf(&want, "%s ", name[i]);
     }
-    buf_addf(&want, "%s %d %d", runs_metric(u), columns(u), s->seeds);
+    buf_addf(&want, "%s %d %d", runs_metric(u), columns(u), (int)s->seeds);
     val_set_str(t, "metric", runs_metric(u));
     val_set_int(t, "points", columns(u));
     if (s->seeds) val_set_bool(t, "seeds", true);
@@ -258,6 +259,7 @@ static void differences(struct ui *u, struct grid *g, struct rect a, const struc
 }
 
 static void title(struct ui *u, struct grid *g, int row, const struct shown *sh) {
+    static const char *const bands[SEEDS_N] = {"", "mean over seeds, min to max", "mean over seeds, 95 %"};
     const struct compare_state *s = state(u);
     const char *names[DIFFS];
     const struct shelf *l = runs_list(u);
@@ -269,7 +271,7 @@ static void title(struct ui *u, struct grid *g, int row, const struct shown *sh)
     if (sh->base && sh->n > 1) snprintf(base, sizeof base, "%s%s", shelf_tagged(sh->base, "baseline") ? "baseline " : "compared with ", sh->base->name);
     x += 3;
     if (x + 8 < g->cols) x += grid_text(g, row, x, g->cols - x - 1, (struct style){INK_TEXT, 0}, base);
-    if (s->seeds && x + 14 < g->cols) grid_text(g, row, x + 3, g->cols - x - 4, (struct style){INK_TITLE, 0}, "mean over seeds");
+    if (s->seeds && x + 14 < g->cols) grid_text(g, row, x + 3, g->cols - x - 4, (struct style){INK_TITLE, 0}, bands[s->seeds]);
 }
 
 static void draw(struct ui *u, struct grid *g, struct rect r) {
@@ -314,12 +316,12 @@ static void move(struct ui *u, enum move m) {
 static int seeds_run(struct call *c, const void *args, struct err *e) {
     BEGIN(none_args);
     struct compare_state *s = state(u);
-    s->seeds = !s->seeds;
+    s->seeds = (s->seeds + 1) % SEEDS_N;
     return 0;
 }
-ROW(seeds, "Joins compared runs that differ only in the seed into their mean and band, or not", none_table, none_args);
+ROW(seeds, "Joins compared runs that differ only in the seed: mean with min to max, mean with its 95 % interval, every run", none_table, none_args);
 
-static const struct key_row keys[] = {{"compare", "a", "seeds", "mean over runs that differ only in the seed, with a band, or every run", NULL}, {0}};
+static const struct key_row keys[] = {{"compare", "a", "seeds", "runs that differ only in the seed: mean with min to max, with its 95 % interval, or each", NULL}, {0}};
 
 const struct view view_compare = {.name = "compare",
     .title = "Compare",
