@@ -321,7 +321,8 @@ static int seeds_run(struct call *c, const void *args, struct err *e) {
 }
 ROW(seeds, "Joins compared runs that differ only in the seed: mean with min to max, mean with its 95 % interval, every run", none_table, none_args);
 
-static const struct key_row keys[] = {{"compare", "a", "seeds", "runs that differ only in the seed: mean with min to max, with its 95 % interval, or each", NULL}, {0}};
+static const struct key_row keys[] = {
+    {"compare", "a", "seeds", "runs that differ only in the seed: mean with min to max, with its 95 % interval, or each", NULL}, {0}};
 
 const struct view view_compare = {.name = "compare",
     .title = "Compare",
