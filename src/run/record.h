@@ -58,8 +58,10 @@ void run_log_every(struct run *r, int64_t steps);
 /* Any other event: "edit" "epoch" "eval" "notice" "checkpoint" "note" "alert" "result" "end" ...; fields_take is a table. t, event and run are added. */
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
 void runs_event(struct runs *rs, const char *event, struct val *fields_take); /* of the process, not of a run */
-void run_report(struct run *r, const char *kind, struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
-void run_report_live(struct run *r, const char *kind, struct val *report_take); /* the same for one that changes all the time: goes to disk with what does next */
+void run_report(struct run *r, const char *kind,
+    struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
+void run_report_live(
+    struct run *r, const char *kind, struct val *report_take); /* the same for one that changes all the time: goes to disk with what does next */
 void run_end(struct run *r, enum run_state s, int exit_code);
 /* One line of the run's journal: Lua text that does it again; step < 0: not tied to a step. NULL run: the current one, if any. */
 void run_journal(struct runs *rs, struct run *r, const char *lua, int64_t step);

@@ -121,8 +121,8 @@ static void test_watcher(void) {
 
 /* Every command there is, as the manual names them, asked for by a watcher: what is not on this list must be refused. */
 static void test_roles(void) {
-    static const char *const reads[] = {"help", "apropos", "get", "props", "wait", "jobs", "clock", "ls", "runs", "status", "log", "progress", "series", "diff", "curves",
-        "clients", "sessions", "screen", "summary", "params", "macs", "doctor", "data_ls", "data_info", "table", "layers", "ahead", "look", "alarms",
+    static const char *const reads[] = {"help", "apropos", "get", "props", "wait", "jobs", "clock", "ls", "runs", "status", "log", "progress", "series", "diff",
+        "curves", "clients", "sessions", "screen", "summary", "params", "macs", "doctor", "data_ls", "data_info", "table", "layers", "ahead", "look", "alarms",
         "machine"};
     char *manual[] = {hone, (char *)(uintptr_t) "-c", (char *)(uintptr_t) "manual commands", NULL};
     struct buf text = BUF_INIT;

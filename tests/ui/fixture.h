@@ -34,7 +34,8 @@ static void fx_step(struct run *r, int64_t step, int64_t steps) {
 
 /* What an evaluation shows besides counts: rows that went wrong as text and as a picture, calibration. */
 static void fx_extras(struct val *e) {
-    static const char *const text[] = {"A short one.", "The parcel has been on its way for eleven days now and nobody can tell me whether it was lost or is only late, which is why I write again"};
+    static const char *const text[] = {"A short one.",
+        "The parcel has been on its way for eleven days now and nobody can tell me whether it was lost or is only late, which is why I write again"};
     struct val *list = val_list(), *bins = val_list();
     for (int i = 0; i < 24; i++) {
         struct val *x = val_table();

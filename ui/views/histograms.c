@@ -88,8 +88,7 @@ void histograms_draw(struct ui *u, struct histograms *h, struct grid *g, struct 
         grid_text(g, r.row, 1, g->cols - 1, (struct style){INK_TEXT, 0},
             val_len(steps) ? "No weight is called like that; / changes the filter."
                            : "No look at the layers yet; while a run trains there is one every few seconds.");
-        grid_text(g, r.row + 1, 1, g->cols - 1, (struct style){INK_TEXT, 0},
-            "look_every=100 keeps one every 100 steps without that. H: the metrics again");
+        grid_text(g, r.row + 1, 1, g->cols - 1, (struct style){INK_TEXT, 0}, "look_every=100 keeps one every 100 steps without that. H: the metrics again");
     }
     if (h->sel >= n) h->sel = n ? n - 1 : 0;
     if (h->sel < h->page) h->page = h->sel;
