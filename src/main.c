@@ -21,7 +21,7 @@
 #include "src/call/parse.h"
 #include "src/call/settings.h"
 #include "src/run/record.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/script/script.h"
 #include "src/session/client.h"
 #include "ui/ui.h"

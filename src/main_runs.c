@@ -12,8 +12,8 @@
 
 #include "src/base/io.h"
 #include "src/base/utf8.h"
-#include "src/run/folder.h"
-#include "src/run/shelf.h"
+#include "src/stored/folder.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 
 enum { LOOK_MS = 200 };

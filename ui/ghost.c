@@ -10,8 +10,8 @@
 
 #include "src/base/mem.h"
 #include "src/call/settings.h"
-#include "src/run/diff.h"
-#include "src/run/shelf.h"
+#include "src/stored/diff.h"
+#include "src/stored/shelf.h"
 
 struct ghosts { /* one slot a metric, for one run and one wish */
     struct run *of;

@@ -2,7 +2,7 @@
 #ifndef HONE_UI_RUNS_H
 #define HONE_UI_RUNS_H
 
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "ui/private.h"
 
 enum { MARKED = 8 };

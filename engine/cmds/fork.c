@@ -10,7 +10,7 @@
 #include "engine/train/train.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 struct fork_args {
     struct val *run;

@@ -35,7 +35,7 @@ struct cmd {
 
 /* Lists of rows, each ending with NULL; the file that generates the list is named in its comment. */
 extern const struct cmd *const cmds_call[]; /* src/call/cmds.c: help, set, get, undo, note, wait, jobs ... */
-extern const struct cmd *const cmds_run[]; /* src/run/cmds.c: log, result, status, ls, diff, export ... */
+extern const struct cmd *const cmds_run[]; /* src/stored/cmds.c: log, result, status, ls, diff, export ... */
 extern const struct cmd *const cmds_engine[]; /* engine/cmds/list.c: data, model, train, eval, predict, bench, doctor ... */
 extern const struct cmd *const cmds_ui[]; /* ui/cmds.c: screen, open, zoom, freeze, glyphs, detach ... */
 extern const struct cmd *const cmds_session[]; /* src/session/cmds.c: attach, stop of a session ... */

@@ -7,7 +7,6 @@
 #include "src/run/alarm.h"
 #include "src/run/record.h"
 #include "src/run/series.h"
-#include "src/run/shelf.h"
 
 enum { EVENT_RING = 4096, WATCHERS = 32, RATE_SAMPLES = 32, PENDING_MAX = 8 << 20 };
 
@@ -82,8 +81,8 @@ struct runs {
     int n_watch;
     uint64_t version;
     struct alarms alarms;
-    struct shelf *shelf; /* the last snapshot of the folder, or NULL */
-    shelf_where_fn *where; /* set before the first thread */
+    void *kept; /* runs_kept */
+    void (*release)(void *);
     struct val *machine; /* machine_describe; made by the writer before the first run.json */
     /* writer */
     pthread_t writer;

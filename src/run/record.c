@@ -54,7 +54,7 @@ void runs_free(struct runs *rs) {
         free(r);
     }
     for (int i = 0; i < EVENT_RING; i++) val_free(rs->event[i]);
-    shelf_unref(rs->shelf);
+    if (rs->kept) rs->release(rs->kept);
     val_free(rs->machine);
     free(rs->run);
     free(rs->dir);
@@ -70,6 +70,17 @@ void runs_set_clock(struct runs *rs, double (*now)(void)) {
 }
 
 const char *runs_dir(const struct runs *rs) { return rs->dir; }
+
+void *runs_kept(struct runs *rs, void *(*make)(void), void (*release)(void *)) {
+    pthread_mutex_lock(&rs->lock);
+    if (!rs->kept) {
+        rs->kept = make();
+        rs->release = release;
+    }
+    void *kept = rs->kept;
+    pthread_mutex_unlock(&rs->lock);
+    return kept;
+}
 
 size_t runs_count(struct runs *rs) {
     pthread_mutex_lock(&rs->lock);

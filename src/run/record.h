@@ -33,6 +33,8 @@ struct run;
 struct runs *runs_new(const char *dir); /* dir: where run folders go (NULL: keep nothing on disk) */
 void runs_free(struct runs *rs);
 const char *runs_dir(const struct runs *rs);
+/* What another part keeps with them (src/stored its view of the folder): made at the first call, released by runs_free. There is one such part. */
+void *runs_kept(struct runs *rs, void *(*make)(void), void (*release)(void *));
 size_t runs_count(struct runs *rs);
 uint64_t runs_version(struct runs *rs); /* changes with every number and event of every run */
 void runs_set_clock(struct runs *rs, double (*now)(void)); /* seconds; before the first run: tests, replays */

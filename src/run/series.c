@@ -288,3 +288,23 @@ struct series *series_unpack(const char *name, const void *p, size_t n) {
 }
 
 _Static_assert(sizeof(struct series) <= 64 * 1024, "history of one series");
+
+static bool begins(const char *name, const char *word) {
+    size_t n = strlen(word);
+    return strncmp(name, word, n) == 0 && (name[n] == 0 || name[n] == '_');
+}
+
+int metric_direction(const char *name) {
+    static const char *const split[] = {"val_", "test_", "train_", "best_"};
+    static const char *const up[] = {
+        "acc", "top5", "precision", "recall", "f1", "auroc", "ap", "mcc", "kappa", "r2", "examples_s", "tokens_s", "flops_s", "sparsity"};
+    static const char *const down[] = {
+        "loss", "mse", "mae", "rmse", "log_loss", "brier", "ece", "step_ms", "p50_ms", "p90_ms", "p99_ms", "bytes", "perplexity"};
+    for (size_t i = 0; i < LEN(split); i++)
+        if (strncmp(name, split[i], strlen(split[i])) == 0) return metric_direction(name + strlen(split[i]));
+    for (size_t i = 0; i < LEN(up); i++)
+        if (begins(name, up[i])) return 1;
+    for (size_t i = 0; i < LEN(down); i++)
+        if (begins(name, down[i])) return -1;
+    return 0;
+}

@@ -38,4 +38,7 @@ void series_ends(const struct series *s, struct series_ends *out);
 void series_pack(const struct series *s, struct buf *out);
 struct series *series_unpack(const char *name, const void *p, size_t n); /* NULL: not what series_pack writes */
 
+/* By the metric's name: 1 larger is better (accuracies and their like), -1 smaller is (losses, errors, times), 0 neither (lr, grad_norm ..). */
+int metric_direction(const char *name);
+
 #endif

@@ -12,7 +12,7 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 static struct script *_Atomic the_script;
 

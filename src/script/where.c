@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "src/base/thread.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/script/script.h"
 
 enum { MEMORY = 8 << 20, TEXT_MAX = 4096, TICK = 1000 };

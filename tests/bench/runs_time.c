@@ -15,7 +15,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/settings.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/script/script.h"
 #include "ui/private.h"
 

@@ -9,9 +9,9 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 #include "src/run/series.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 #include "tests/fuzz/fuzz.h"
 

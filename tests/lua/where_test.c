@@ -7,8 +7,8 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "src/run/about.h"
-#include "src/run/shelf.h"
+#include "src/stored/about.h"
+#include "src/stored/shelf.h"
 #include "src/script/script.h"
 #include "tests/tap.h"
 

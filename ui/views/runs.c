@@ -11,7 +11,7 @@
 
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
-#include "src/run/diff.h"
+#include "src/stored/diff.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
 #include "ui/runs.h"

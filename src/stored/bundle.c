@@ -4,7 +4,7 @@
  * lines of ustar are here instead of an archive library. Helper thread or line mode. */
 #include "config.h"
 
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>

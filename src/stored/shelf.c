@@ -2,7 +2,7 @@
  * is a cache: without it, or where it does not fit, the rows are read from the runs. Rows of runs that have not ended are never kept in it. */
 #include "config.h"
 
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -16,7 +16,7 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "src/run/private.h"
+#include "src/run/record.h"
 #include "src/run/store.h"
 
 enum { INDEX_MAX = 512 << 20, INDEX_MIN = 8 }; /* bytes; fewer rows than that are read as fast without an index */
@@ -216,26 +216,6 @@ const struct shelf_run *shelf_baseline(const struct shelf *s) {
     return NULL;
 }
 
-static bool begins(const char *name, const char *word) {
-    size_t n = strlen(word);
-    return strncmp(name, word, n) == 0 && (name[n] == 0 || name[n] == '_');
-}
-
-int metric_direction(const char *name) {
-    static const char *const split[] = {"val_", "test_", "train_", "best_"};
-    static const char *const up[] = {
-        "acc", "top5", "precision", "recall", "f1", "auroc", "ap", "mcc", "kappa", "r2", "examples_s", "tokens_s", "flops_s", "sparsity"};
-    static const char *const down[] = {
-        "loss", "mse", "mae", "rmse", "log_loss", "brier", "ece", "step_ms", "p50_ms", "p90_ms", "p99_ms", "bytes", "perplexity"};
-    for (size_t i = 0; i < LEN(split); i++)
-        if (strncmp(name, split[i], strlen(split[i])) == 0) return metric_direction(name + strlen(split[i]));
-    for (size_t i = 0; i < LEN(up); i++)
-        if (begins(name, up[i])) return 1;
-    for (size_t i = 0; i < LEN(down); i++)
-        if (begins(name, down[i])) return -1;
-    return 0;
-}
-
 double shelf_best(const struct metric_ends *m, int64_t *step) {
     int d = metric_direction(m->name);
     if (step) *step = d > 0 ? m->ends.hi_step : d < 0 ? m->ends.lo_step : m->ends.step;
@@ -244,13 +224,35 @@ double shelf_best(const struct metric_ends *m, int64_t *step) {
 
 /* ---- of this process ---- */
 
+struct kept {
+    pthread_mutex_t lock;
+    struct shelf *shelf; /* the last snapshot, or NULL */
+    shelf_where_fn *where; /* set before the first thread */
+};
+
+static void *kept_new(void) {
+    struct kept *k = X_NEW(struct kept, 1);
+    pthread_mutex_init(&k->lock, NULL);
+    return k;
+}
+
+static void kept_free(void *p) {
+    struct kept *k = p;
+    shelf_unref(k->shelf);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+static struct kept *kept_of(struct runs *rs) { return runs_kept(rs, kept_new, kept_free); }
+
 struct shelf *runs_shelf_read(struct runs *rs, struct err *e) {
-    struct shelf *was = runs_shelf(rs), *now = shelf_read(rs->dir, was, e);
+    struct kept *k = kept_of(rs);
+    struct shelf *was = runs_shelf(rs), *now = shelf_read(runs_dir(rs), was, e);
     if (now) {
-        pthread_mutex_lock(&rs->lock);
-        struct shelf *old = rs->shelf;
-        rs->shelf = shelf_ref(now);
-        pthread_mutex_unlock(&rs->lock);
+        pthread_mutex_lock(&k->lock);
+        struct shelf *old = k->shelf;
+        k->shelf = shelf_ref(now);
+        pthread_mutex_unlock(&k->lock);
         shelf_unref(old);
     }
     shelf_unref(was);
@@ -258,14 +260,16 @@ struct shelf *runs_shelf_read(struct runs *rs, struct err *e) {
 }
 
 struct shelf *runs_shelf(struct runs *rs) {
-    pthread_mutex_lock(&rs->lock);
-    struct shelf *s = shelf_ref(rs->shelf);
-    pthread_mutex_unlock(&rs->lock);
+    struct kept *k = kept_of(rs);
+    pthread_mutex_lock(&k->lock);
+    struct shelf *s = shelf_ref(k->shelf);
+    pthread_mutex_unlock(&k->lock);
     return s;
 }
 
-void runs_set_where(struct runs *rs, shelf_where_fn *fn) { rs->where = fn; }
+void runs_set_where(struct runs *rs, shelf_where_fn *fn) { kept_of(rs)->where = fn; }
 
 int runs_where(struct runs *rs, const char *text, const struct shelf *s, bool *keep, struct err *e) {
-    return rs->where ? rs->where(text, s, keep, e) : err_set(e, "predicates need Lua, which is not here");
+    struct kept *k = kept_of(rs);
+    return k->where ? k->where(text, s, keep, e) : err_set(e, "predicates need Lua, which is not here");
 }

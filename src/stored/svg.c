@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "src/base/mem.h"
-#include "src/run/html.h"
+#include "src/stored/html.h"
 
 enum { W = 480, H = 190, LEFT = 58, RIGHT = 12, TOP = 12, BOTTOM = 26, POINTS = 256, SERIES = 4 };
 

@@ -8,8 +8,8 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "src/run/diff.h"
-#include "src/run/folder.h"
+#include "src/stored/diff.h"
+#include "src/stored/folder.h"
 #include "src/run/marks.h"
 #include "src/run/pyramid.h"
 

@@ -1,7 +1,7 @@
 /* Names, handles and bundles to run folders. A bundle is unpacked into a private folder for as long as the command reads it. */
 #include "config.h"
 
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/call/job.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 
 static int set_path(struct folder *out, char *dir_take) {

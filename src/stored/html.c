@@ -1,7 +1,7 @@
 /* HTML of the report. A dozen lines of escaping do: libxml2's writer would bring a library of XML parsing along for them. */
 #include "config.h"
 
-#include "src/run/html.h"
+#include "src/stored/html.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* about.json: read, changed under a lock of the folder's own file, replaced durably. Any thread but UI. */
 #include "config.h"
 
-#include "src/run/about.h"
+#include "src/stored/about.h"
 
 #include <fcntl.h>
 #include <math.h>

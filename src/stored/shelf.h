@@ -1,8 +1,8 @@
 /* The folder of runs as a table: what lists, filters and comparisons read. A shelf is a snapshot that does not change; it is shared by counting
  * references. A row is made from the run's own files; an index file (.index in the folder) only saves reading those whose size and time of change
  * are still the same, so that a thousand runs open at once. shelf_read reads files: not for the UI thread. */
-#ifndef HONE_RUN_SHELF_H
-#define HONE_RUN_SHELF_H
+#ifndef HONE_STORED_SHELF_H
+#define HONE_STORED_SHELF_H
 
 #include <stdatomic.h>
 
@@ -43,8 +43,6 @@ const struct shelf_value *shelf_value(const struct shelf_run *r, const char *nam
 const struct metric_ends *shelf_metric(const struct shelf_run *r, const char *name);
 bool shelf_tagged(const struct shelf_run *r, const char *tag);
 const struct shelf_run *shelf_baseline(const struct shelf *s); /* the newest run tagged baseline, or NULL */
-/* By the metric's name: 1 larger is better (accuracies and their like), -1 smaller is (losses, errors, times), 0 neither (lr, grad_norm ..). */
-int metric_direction(const char *name);
 double shelf_best(const struct metric_ends *m, int64_t *step); /* the best value and its step; where neither is better the last one */
 
 /* The snapshot of a process's own folder. runs_shelf_read reads it anew (any thread but UI); runs_shelf: the last one, NULL: none yet. Both are

@@ -15,9 +15,9 @@
 #include "src/call/call.h"
 #include "src/call/job.h"
 #include "src/run/alarm.h"
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 #include "src/run/record.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 
 static struct runs *runs_of(struct call *c) { return hub_runs(c->hub); }
 

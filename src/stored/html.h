@@ -1,6 +1,6 @@
 /* Pieces of the HTML report: escaped text, value trees as tables, charts as SVG. Everything is appended to a buffer; no files. */
-#ifndef HONE_RUN_HTML_H
-#define HONE_RUN_HTML_H
+#ifndef HONE_STORED_HTML_H
+#define HONE_STORED_HTML_H
 
 #include "src/base/buf.h"
 #include "src/base/val.h"

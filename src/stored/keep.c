@@ -13,9 +13,9 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
-#include "src/run/about.h"
-#include "src/run/folder.h"
-#include "src/run/shelf.h"
+#include "src/stored/about.h"
+#include "src/stored/folder.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 
 static void bytes_text(struct buf *b, int64_t n) {

@@ -11,9 +11,9 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
-#include "src/run/about.h"
-#include "src/run/folder.h"
-#include "src/run/html.h"
+#include "src/stored/about.h"
+#include "src/stored/folder.h"
+#include "src/stored/html.h"
 #include "src/run/pyramid.h"
 #include "src/run/store.h"
 

@@ -1,7 +1,7 @@
 /* What people say about a run, in about.json of its folder: {"tags": [..], "notes": [{"time", "text"}..]}. A file of its own, so that the run's
  * writer and whoever tags it never write the same one. */
-#ifndef HONE_RUN_ABOUT_H
-#define HONE_RUN_ABOUT_H
+#ifndef HONE_STORED_ABOUT_H
+#define HONE_STORED_ABOUT_H
 
 #include "src/base/err.h"
 #include "src/base/val.h"

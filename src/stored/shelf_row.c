@@ -14,8 +14,8 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
-#include "src/run/about.h"
-#include "src/run/shelf.h"
+#include "src/stored/about.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 
 enum { META_MAX = 16 << 20, STAMPS = 8, TEXTS = 4, ROW_MAX = 4 << 20, VALUES_MAX = 4096, TAGS_MAX = 256 };

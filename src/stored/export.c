@@ -2,7 +2,7 @@
  * Prometheus. CSV and JSON lines carry doubles in the shortest form that reads back as the same double. Helper thread or line mode. */
 #include "config.h"
 
-#include "src/run/export.h"
+#include "src/stored/export.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,7 +16,7 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/run/series.h"
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 #include "src/run/store.h"
 
 struct export_args {

@@ -12,7 +12,7 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
-#include "src/run/export.h"
+#include "src/stored/export.h"
 #include "src/run/store.h"
 
 uint32_t crc32c(uint32_t crc, const void *p, size_t n) {

@@ -1,8 +1,8 @@
 /* What differs between runs: the same functions behind the command diff and screen Compare. No files; any thread. */
-#ifndef HONE_RUN_DIFF_H
-#define HONE_RUN_DIFF_H
+#ifndef HONE_STORED_DIFF_H
+#define HONE_STORED_DIFF_H
 
-#include "src/run/shelf.h"
+#include "src/stored/shelf.h"
 
 const struct shelf_value *value_named(const struct shelf_run *r, const char *name); /* by full name; NULL: the run has no such value */
 bool diff_one(const struct shelf_run *const *run, size_t n, const char *name); /* differs, or not all have it */

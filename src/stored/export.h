@@ -1,8 +1,8 @@
 /* What the writers of other tools' formats get: one stored run. */
-#ifndef HONE_RUN_EXPORT_H
-#define HONE_RUN_EXPORT_H
+#ifndef HONE_STORED_EXPORT_H
+#define HONE_STORED_EXPORT_H
 
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 /* tensorboard.c: makes OUT/RUN/events.out.tfevents.N.hone; adds the points written to *points. */
 int tensorboard_write(const struct folder *run, const char *out, int64_t *points, struct err *e);

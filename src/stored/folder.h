@@ -1,6 +1,6 @@
 /* Which run a command means: by name, by handle, or inside a bundle. Shared by the commands of src/run; helper thread or line mode. */
-#ifndef HONE_RUN_FOLDER_H
-#define HONE_RUN_FOLDER_H
+#ifndef HONE_STORED_FOLDER_H
+#define HONE_STORED_FOLDER_H
 
 #include "src/base/err.h"
 #include "src/base/val.h"

@@ -2,7 +2,7 @@
  * metric that the runs share the best values, their steps, and the difference to the first run. Helper thread or line mode. */
 #include "config.h"
 
-#include "src/run/diff.h"
+#include "src/stored/diff.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "src/base/args.h"
 #include "src/base/mem.h"
-#include "src/run/folder.h"
+#include "src/stored/folder.h"
 
 /* ---- what differs ---- */
 
