@@ -413,7 +413,7 @@ static int port_frame(void *ctx, struct buf *out) {
     if (n && (u->pace.answers || !u->probed)) { /* of one that does not answer nothing is asked a second time */
         buf_adds(out, PACE_ASK);
         n += sizeof PACE_ASK - 1;
-        if (!u->probed) pace_sent(&u->pace, now, 0);
+        if (!u->probed && screen_asked(u->scr)) pace_sent(&u->pace, now, 0);
         u->probed = true;
         pace_sent(&u->pace, now, n);
     }

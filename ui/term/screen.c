@@ -29,7 +29,7 @@ struct screen {
     FILE *out, *in;
     int fd, colors;
     bool ascii, full, first, ring, paste, no_color;
-    bool probe, titles, mouse; /* to ask how wide a glyph is; what the terminal knows */
+    bool probe, asked, titles, mouse; /* to ask how wide a glyph is, and that it was; what the terminal knows */
     struct buf more; /* goes out behind the next frame's cells */
     int row; /* where a frame in parts goes on */
     enum glyphs glyphs;
@@ -260,6 +260,16 @@ static void blanks_style(struct grid *g) {
     }
 }
 
+/* Behind the sequence that clears the screen: of xterm, of screen, tmux and linux. NULL: this type has another. */
+static char *clear_end(char *p, size_t n) {
+    static const char *const clear[] = {"\033[H\033[2J", "\033[H\033[J"};
+    for (size_t i = 0; i < LEN(clear); i++) {
+        char *at = memmem(p, n, clear[i], strlen(clear[i]));
+        if (at) return at + strlen(clear[i]);
+    }
+    return NULL;
+}
+
 static size_t frame_take(struct screen *s, struct buf *out) {
     fflush(s->out);
     off_t n = lseek(s->fd, 0, SEEK_END);
@@ -272,18 +282,19 @@ static size_t frame_take(struct screen *s, struct buf *out) {
         out->len += (size_t)got;
         at += got;
     }
-    char *clear = s->first ? memmem(out->data + from, out->len - from, "\033[2J", 4) : NULL; /* what selects the charset comes before it */
+    char *clear = s->first ? clear_end(out->data + from, out->len - from) : NULL; /* what selects the charset comes before it */
     size_t keep = clear ? (size_t)(clear - out->data) : s->first ? out->len : from;
     out->len = keep + squeeze(out->data + keep, out->len - keep);
     out->data[out->len] = 0;
     if (s->first && s->probe && clear) { /* at the upper left corner of an empty screen */
         struct buf rest = BUF_INIT;
-        buf_add(&rest, out->data + keep + 4, out->len - keep - 4);
-        out->len = keep + 4;
+        buf_add(&rest, out->data + keep, out->len - keep);
+        out->len = keep;
         buf_adds(out, s->ascii ? PACE_ASK : SCREEN_PROBE "\033[6n\r\033[K");
         buf_add(out, rest.data ? rest.data : "", rest.len);
         buf_release(&rest);
         s->probe = false;
+        s->asked = true;
     }
     if (ftruncate(s->fd, 0) == 0) lseek(s->fd, 0, SEEK_SET);
     return out->len - from;
@@ -337,6 +348,8 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     s->first = s->full = s->ring = false;
     return out->len - before;
 }
+
+bool screen_asked(const struct screen *s) { return s->asked; }
 
 size_t screen_frame(struct screen *s, struct grid *g, struct buf *out) {
     bool whole;

@@ -25,6 +25,7 @@ bool screen_mouse(const struct screen *s); /* and a mouse */
 /* The first frame then draws SCREEN_PROBE in the empty corner and asks where the cursor is: column SCREEN_PROBE_COLS (0-based) where
  * glyphs are as wide as we think. Where only ASCII is drawn it asks for the status instead. */
 void screen_probe(struct screen *s);
+bool screen_asked(const struct screen *s); /* the first frame did so; it does not where it finds no sequence that clears the screen */
 #define SCREEN_PROBE "\xe2\xa3\xbf\xe2\x94\x80" /* braille; a line piece, wide where the terminal takes ambiguous ones for wide */
 #define SCREEN_PROBE_COLS 2
 bool screen_ascii(const struct screen *s); /* the client's codeset is not UTF-8 */
