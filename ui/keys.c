@@ -40,25 +40,26 @@ void keys_footer(const struct ui *u, struct buf *out) {
     if (*p) buf_addf(out, "%s%s", u->now.state == RUN_PAUSED ? "resume" : "pause", p + 2);
 }
 
-static const struct key_row general[] = {{"*", "1", "open overview", "overview", NULL}, {"*", "2", "open metrics", "charts of all metrics", NULL},
-    {"*", "3", "open runs", "all runs: sort, filter, mark", NULL}, {"*", "4", "open compare", "marked runs side by side", NULL},
-    {"*", "5", "open eval", "confusion matrix and classes", NULL}, {"*", "6", "open compress", "what compression did", NULL},
-    {"*", "7", "open model", "layers, their values and gradients", NULL}, {"*", "8", "open system", "cores, memory, threads, where time goes", NULL},
-    {"*", "9", "open log", "events and captured output", NULL}, {"*", "0", "open settings", "settings", NULL},
-    {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL}, {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL},
-    {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL}, {"*", "p", "pause", "pause or resume", "resume"},
-    {"*", "l", "ask lr", "learning rate", NULL}, {"*", "c", "checkpoint", "save a checkpoint now", NULL}, {"*", "e", "evaluate", "evaluate now", NULL},
-    {"*", "s Q", "ask stop", "stop: after the epoch, after this step, now", NULL}, {"*", "m", "ask note", "write a note on the chart", NULL},
-    {"*", "/", "ask filter", "filter or search what this screen lists", NULL}, {"*", "n", "find_next", "next match", NULL},
-    {"*", "N", "find_next back=true", "match before", NULL}, {"*", "u", "undo", "take the last edit back", NULL},
-    {"*", "z", "zoom", "the pane alone, and back", NULL}, {"*", "f", "freeze", "freeze the display; the run goes on", NULL},
-    {"*", "g", "glyphs", "next glyph set: braille, half, line, ascii", NULL}, {"*", "M", "mouse", "mouse: clicks select, the wheel scrolls; and off", NULL},
+static const struct key_row general[] = {{"*", "p", "pause", "pause or resume", "resume"}, {"*", "l", "ask lr", "learning rate", NULL},
+    {"*", "e", "evaluate", "evaluate now", NULL}, {"*", "c", "checkpoint", "save a checkpoint now", NULL},
+    {"*", "s Q", "ask stop", "stop after this epoch, after this step, or now", NULL}, {"*", "m", "ask note", "write a note on the chart", NULL},
+    {"*", "u", "undo", "take the last edit back", NULL}, {"*", "? F1", "help_keys", "keys of this screen; typing filters", NULL},
+    {"*", ":", "palette", "find an action, screen, metric, setting; = for Lua", NULL}, {"*", "` F4", "prompt", "the Lua prompt: 8, all, 1 line", NULL},
+    {"*", "q", "detach", "leave; the run goes on", NULL}, {"*", "1", "open overview", "overview", NULL},
+    {"*", "2", "open metrics", "charts of all metrics", NULL}, {"*", "3", "open runs", "all runs: sort, filter, mark", NULL},
+    {"*", "4", "open compare", "marked runs side by side", NULL}, {"*", "5", "open eval", "confusion matrix and classes", NULL},
+    {"*", "6", "open compress", "what compression did", NULL}, {"*", "7", "open model", "layers, their values and gradients", NULL},
+    {"*", "8", "open system", "cores, memory, threads, where time goes", NULL}, {"*", "9", "open log", "events and captured output", NULL},
+    {"*", "0", "open settings", "settings", NULL}, {"*", "/", "ask filter", "filter or search what this screen lists", NULL},
+    {"*", "n", "find_next", "next match", NULL}, {"*", "N", "find_next back=true", "match before", NULL}, {"*", "z", "zoom", "the pane alone, and back", NULL},
+    {"*", "f", "freeze", "freeze the display; the run goes on", NULL}, {"*", "g", "glyphs", "next glyph set: braille, half, line, ascii", NULL},
+    {"*", "M", "mouse", "mouse: clicks select, the wheel scrolls; and off", NULL},
     {"*", "y", "copy", "copy what is selected, where the setting clipboard allows it", NULL}, {"*", "C-l", "redraw", "repaint the screen", NULL},
-    {"*", "q", "detach", "leave; the run goes on", NULL}, {"*", "Up k", "move up", "up", NULL}, {"*", "Down j", "move down", "down", NULL},
-    {"*", "Left h", "move left", "left", NULL}, {"*", "Right", "move right", "right", NULL}, {"*", "PgUp", "move pgup", "a page up", NULL},
-    {"*", "PgDn", "move pgdn", "a page down", NULL}, {"*", "Home", "move home", "first", NULL}, {"*", "End", "move end", "last", NULL},
-    {"*", "Tab", "move next", "next pane", NULL}, {"*", "S-Tab", "move prev", "pane before", NULL}, {"*", "Enter", "enter", "open", NULL},
-    {"*", "Esc", "back", "back", NULL}, {NULL, NULL, NULL, NULL, NULL}};
+    {"*", "Up k", "move up", "up", NULL}, {"*", "Down j", "move down", "down", NULL}, {"*", "Left h", "move left", "left", NULL},
+    {"*", "Right", "move right", "right", NULL}, {"*", "PgUp", "move pgup", "a page up", NULL}, {"*", "PgDn", "move pgdn", "a page down", NULL},
+    {"*", "Home", "move home", "first", NULL}, {"*", "End", "move end", "last", NULL}, {"*", "Tab", "move next", "next pane", NULL},
+    {"*", "S-Tab", "move prev", "pane before", NULL}, {"*", "Enter", "enter", "open", NULL}, {"*", "Esc", "back", "back", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 enum { KEYS_MAX = 256 };
 

@@ -35,10 +35,35 @@ static int fuzzy(const char *want, const char *text) {
     return score;
 }
 
+/* Whether the letters of `want` stand in the text in order, each at the start of a word or behind the one before: "lr" in "learning rate", but "stop" not in
+ * "events and captured output". */
+static bool initials(const char *want, const char *text) {
+    bool after[257] = {true}, next[257]; /* [i]: the letters so far can end before text[i] */
+    size_t n = strlen(text) < 256 ? strlen(text) : 256;
+    bool joined = false;
+    for (; *want; want++) {
+        if (*want == ' ') {
+            joined = false;
+            continue;
+        }
+        bool passed = false, any = false;
+        memset(next, 0, sizeof next);
+        for (size_t i = 0; i < n; i++) {
+            passed = passed || after[i];
+            bool start = i == 0 || !isalnum((unsigned char)text[i - 1]);
+            if (tolower((unsigned char)*want) == tolower((unsigned char)text[i]) && ((start && passed) || (joined && after[i]))) any = next[i + 1] = true;
+        }
+        if (!any) return false;
+        memcpy(after, next, sizeof after);
+        joined = true;
+    }
+    return true;
+}
+
 static void add(struct ui *u, const char *label, const char *detail, const char *command) {
     char both[256];
     snprintf(both, sizeof both, "%s %s", label, detail);
-    int a = fuzzy(u->field.text, label), b = fuzzy(u->field.text, both);
+    int a = fuzzy(u->field.text, label), b = initials(u->field.text, both) ? fuzzy(u->field.text, both) : -1;
     if (u->popup == POP_STOP) a = b = 0;
     if (a < 0 && b < 0) return;
     struct item *it = &u->item[u->n_item++];
@@ -50,13 +75,15 @@ static void add(struct ui *u, const char *label, const char *detail, const char 
 
 static int by_score(const void *a, const void *b) { return ((const struct item *)a)->score - ((const struct item *)b)->score; }
 
-/* The keys of this screen, those of every screen, those it shares with some, and for the palette those of the other screens. */
+/* The keys of this screen, those it shares with some, those of every screen, and for the palette those of the other screens. On the Overview those that steer
+ * the run come before those of its chart. */
 static void key_items(struct ui *u) {
     const struct view *v = views[u->screen];
+    int shared = u->screen == SCR_OVERVIEW ? 2 : 1;
     for (int part = 0; part < (u->popup == POP_PALETTE ? 4 : 3); part++)
         for (const struct key_row *r = key_rows(); r->keys; r++) {
             bool general = strcmp(r->screen, "*") == 0, own = strcmp(r->screen, v->name) == 0;
-            if (part != (own ? 0 : general ? 1 : keys_of(r, v) ? 2 : 3)) continue;
+            if (part != (own ? 0 : general ? 3 - shared : keys_of(r, v) ? shared : 3)) continue;
             char detail[96];
             snprintf(detail, sizeof detail, "%.70s  [%s]", r->help, r->keys);
             if (u->popup == POP_HELP) add(u, r->keys, r->help, r->command);

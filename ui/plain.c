@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "src/base/json.h"
@@ -319,33 +321,61 @@ static void cell_text(struct plain *p, struct buf *b, const struct val *v) {
     p->line = keep;
 }
 
-/* A list of tables as columns; the columns are the fields of all rows in order of first appearance. */
-static void table_text(struct plain *p, const struct val *list) {
-    enum { COLS = 24 };
-    const char *col[COLS];
-    int width[COLS] = {0}, n = 0;
-    size_t rows = val_len(list);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t f = 0; f < val_at(list, r)->u.t.n_field; f++) {
-            const char *name = val_at(list, r)->u.t.field[f].name;
-            int c = 0;
-            while (c < n && strcmp(col[c], name) != 0) c++;
-            if (c == n && n < COLS && strcmp(name, "event") != 0) col[n++] = name;
+/* One table of a list as cells; the numbers of its "metrics" are columns of their own. */
+static const struct val *cell_of(const struct val *row, const char *col) {
+    const struct val *v = val_get(row, col);
+    return v ? v : val_get(val_get(row, "metrics"), col);
+}
+
+static int columns_add(const struct val *row, const char **col, int n, int max) {
+    for (size_t f = 0; row && row->type == VAL_TABLE && f < row->u.t.n_field; f++) {
+        const char *name = row->u.t.field[f].name;
+        int c = 0;
+        if (strcmp(name, "event") == 0) continue;
+        if (strcmp(name, "metrics") == 0 && row->u.t.field[f].v->type == VAL_TABLE) {
+            n = columns_add(row->u.t.field[f].v, col, n, max);
+            continue;
         }
-    for (int pass = 0; pass < 2; pass++)
+        while (c < n && strcmp(col[c], name) != 0) c++;
+        if (c == n && n < max) col[n++] = name;
+    }
+    return n;
+}
+
+/* Columns of the terminal that answers are read on; 0: a file or a pipe, which has room for all. */
+static int out_columns(const struct plain *p) {
+    struct winsize w;
+    return isatty(fileno(p->out)) && ioctl(fileno(p->out), TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+/* A list of tables as columns; the columns are the fields of all rows in order of first appearance. On a terminal those that do not fit are left out, and said. */
+static void table_text(struct plain *p, const struct val *list) {
+    enum { COLS = 64 };
+    const char *col[COLS];
+    int width[COLS] = {0}, n = 0, shown = 0, room = out_columns(p), used = 0;
+    size_t rows = val_len(list);
+    for (size_t r = 0; r < rows; r++) n = columns_add(val_at(list, r), col, n, COLS);
+    for (int pass = 0; pass < 2; pass++) {
         for (size_t r = 0; r <= rows; r++) {
-            for (int c = 0; c < n; c++) {
+            for (int c = 0; c < (pass ? shown : n); c++) {
                 struct buf b = BUF_INIT;
                 if (r == 0) utf8_show(&b, col[c], strlen(col[c]), 60, p->ascii ? UTF8_ASCII : UTF8_FULL);
-                else cell_text(p, &b, val_get(val_at(list, r - 1), col[c]));
+                else cell_text(p, &b, cell_of(val_at(list, r - 1), col[c]));
                 int w = utf8_columns(b.data ? b.data : "", b.len);
                 if (pass == 0 && w > width[c]) width[c] = w;
                 if (pass == 1) buf_add(&p->line, b.data, b.len);
-                for (; pass == 1 && c + 1 < n && w < width[c] + 2; w++) buf_addc(&p->line, ' ');
+                for (; pass == 1 && c + 1 < shown && w < width[c] + 2; w++) buf_addc(&p->line, ' ');
                 buf_release(&b);
             }
             if (pass == 1) line_to(p, p->out);
         }
+        for (; pass == 0 && shown < n && (!room || shown == 0 || used + width[shown] <= room); shown++) used += width[shown] + 2;
+    }
+    if (shown < n) {
+        buf_adds(&p->line, "not shown, as the terminal is too narrow:");
+        for (int c = shown; c < n; c++) buf_adds(&p->line, c > shown ? ", " : " "), show(p, col[c], 60);
+        line_to(p, p->notes);
+    }
 }
 
 static bool all_tables(const struct val *v) {
