@@ -39,6 +39,7 @@ struct screen {
 
 /* Distances of each pair >= 13 (CIEDE2000) for common, protan, deutan and tritan vision; contrast >= 3:1 on black and on white. */
 const short screen_series_256[8] = {105, 197, 29, 58, 93, 139, 126, 66};
+const short screen_ink_256[INK_SERIES] = {-1, 243, 29, 136, 197, -1}; /* ORDER enum ink */
 static const short series_16[8] = {12, 9, 10, 11, 13, 14, 6, 5};
 static const short series_8[8] = {4, 1, 2, 3, 5, 6, 7, 7};
 
@@ -97,8 +98,8 @@ static void pairs_init(struct screen *s) {
     bool own = use_default_colors() == OK;
     short bg = own ? -1 : COLOR_BLACK, fg = own ? -1 : COLOR_WHITE;
     bool many = s->colors == 256, bright = s->colors >= 16;
-    const short ink[INK_SERIES] = {fg, many ? 243 : fg, many ? 29 : COLOR_GREEN, many ? 136 : COLOR_YELLOW, many ? 197 : bright ? 9 : COLOR_RED, fg};
-    for (int i = 0; i < INK_SERIES; i++) init_pair((short)(i + 1), ink[i], bg);
+    const short few[INK_SERIES] = {fg, fg, COLOR_GREEN, COLOR_YELLOW, bright ? 9 : COLOR_RED, fg};
+    for (int i = 0; i < INK_SERIES; i++) init_pair((short)(i + 1), !many ? few[i] : screen_ink_256[i] < 0 ? fg : screen_ink_256[i], bg);
     for (int i = 0; i < 8; i++) init_pair((short)(INK_SERIES + i + 1), many ? screen_series_256[i] : bright ? series_16[i] : series_8[i], bg);
 }
 

@@ -34,6 +34,6 @@ const char *screen_note(const struct screen *s); /* what to say once (another TE
 int screen_colors(const struct screen *s); /* 256 16 8 0 */
 
 /* Colours of the series in the 256-colour palette, for the test of their distances. */
-extern const short screen_series_256[8];
+extern const short screen_series_256[8], screen_ink_256[INK_SERIES]; /* -1: the terminal's own foreground */
 
 #endif
