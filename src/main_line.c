@@ -99,7 +99,7 @@ static int line_open(struct line *l, struct app *a) {
         say("cannot make the queues of line mode: %s", strerror(errno));
         return -1;
     }
-    l->view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, stderr, isatty(2) && !a->dumb, out_is_ascii());
+    l->view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, stderr, isatty(2) && !a->dumb && !a->o.plain, out_is_ascii());
     script_on_print(on_print, a);
     return 0;
 }

@@ -338,6 +338,7 @@ static void port_resize(void *ctx, int rows, int cols) {
     u->rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
     u->cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
     if (u->scr) screen_resize(u->scr, u->rows, u->cols);
+    u->sized_t = u->clock();
     if (u->prompt) u->prompt->size(u->prompt->ctx, u->rows, u->cols);
     u->dirty = true;
 }
@@ -361,6 +362,13 @@ static bool preparing(struct ui *u, double now) {
 static bool ticks(struct ui *u, double now) {
     double every = views[u->screen]->every;
     return every > 0 && !u->frozen && now - u->drawn_t >= every - 1e-3;
+}
+
+/* A window that is being dragged has a new size every few ms, and each costs a whole frame: seconds to wait until it rests, 0: draw. */
+static double storm_wait(const struct ui *u, double now) {
+    double rests = u->sized_t + 0.03 - now, shown = u->sized_drawn_t + 0.25 - now;
+    if (u->sized_t <= u->sized_drawn_t || rests <= 0 || shown <= 0) return 0;
+    return rests < shown ? rests : shown;
 }
 
 static bool changed(struct ui *u) { return !u->frozen && u->drawn_version != runs_version(u->runs); }
@@ -397,6 +405,7 @@ static int port_frame(void *ctx, struct buf *out) {
     bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) ||
                                ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
+    if (storm_wait(u, now) > 0) return 0;
     if ((by_key || due || u->rest) && pace_wait(&u->pace, now, by_key) > 0) return 0;
     if (u->budget && !by_key && (due || u->rest)) {
         allowance_add(u, now);
@@ -407,6 +416,7 @@ static int port_frame(void *ctx, struct buf *out) {
     if (!u->frozen && (by_key || due)) ui_refresh(u);
     if (now - u->drawn_t >= interval(u) - 1e-3 || due) u->drawn_t = now;
     u->dirty = false;
+    if (u->sized_t > u->sized_drawn_t) u->sized_drawn_t = now;
     reached_count(u, now);
     ui_compose(u);
     size_t n = screen_frame_part(u->scr, &u->next, limit, &whole, out);
@@ -427,6 +437,7 @@ static int port_timeout(void *ctx) {
     struct ui *u = ctx;
     if (!u->scr) return -1;
     double now = u->clock(), wait = decode_wait(&u->dec, now), held = pace_wait(&u->pace, now, u->dirty);
+    if (storm_wait(u, now) > held) held = storm_wait(u, now);
     if (u->dirty) return held > 0 && (wait < 0 || held < wait) ? (int)ceil(held * 1000) : held > 0 ? (int)ceil(wait * 1000) : 0;
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
     if (changed(u) || u->rest || u->working_since > 0 || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
