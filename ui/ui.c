@@ -298,6 +298,14 @@ static void port_detach(void *ctx) {
     u->detach = false;
 }
 
+static void size_take(struct ui *u, int rows, int cols) {
+    u->rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
+    u->cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    if (!u->scr) return;
+    screen_resize(u->scr, u->rows, u->cols);
+    if (u->cols > 1) u->cols -= screen_spare(u->scr);
+}
+
 static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
     struct ui *u = ctx;
     struct screen *s;
@@ -314,9 +322,7 @@ static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
     u->bell_from = runs_next_event(u->runs);
     decode_release(&u->dec);
     decode_init(&u->dec);
-    u->rows = t->rows < 1 ? 24 : t->rows > 1000 ? 1000 : t->rows;
-    u->cols = t->cols < 1 ? 80 : t->cols > 1000 ? 1000 : t->cols;
-    screen_resize(s, u->rows, u->cols);
+    size_take(u, t->rows < 1 ? 24 : t->rows, t->cols < 1 ? 80 : t->cols);
     u->budget = t->budget > 0 ? t->budget : u->set_budget;
     u->allowance = 0;
     u->allowance_t = u->reached_t = u->clock();
@@ -335,9 +341,7 @@ static void port_input(void *ctx, const char *bytes, size_t n) {
 
 static void port_resize(void *ctx, int rows, int cols) {
     struct ui *u = ctx;
-    u->rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
-    u->cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
-    if (u->scr) screen_resize(u->scr, u->rows, u->cols);
+    size_take(u, rows, cols);
     u->sized_t = u->clock();
     if (u->prompt) u->prompt->size(u->prompt->ctx, u->rows, u->cols);
     u->dirty = true;

@@ -100,8 +100,8 @@ static void test_series(void) {
                 double d = ciede2000(p, q);
                 if (d < worst) worst = d, a = i, b = j;
             }
-        tap_ok(worst >= 10, "t.A3, %s vision: the first 6 series differ by %.1f or more (CIEDE2000; %d and %d)", vision[v].name, worst,
-            screen_series_256[a], screen_series_256[b]);
+        tap_ok(worst >= 10, "t.A3, %s vision: the first 6 series differ by %.1f or more (CIEDE2000; %d and %d)", vision[v].name, worst, screen_series_256[a],
+            screen_series_256[b]);
     }
 }
 

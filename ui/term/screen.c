@@ -205,6 +205,10 @@ struct buf *screen_more(struct screen *s) {
     return &s->more;
 }
 bool screen_titles(const struct screen *s) { return s->titles; }
+int screen_spare(const struct screen *s) {
+    set_term(s->scr);
+    return auto_right_margin && !eat_newline_glitch;
+}
 bool screen_mouse(const struct screen *s) { return s->mouse; }
 void screen_probe(struct screen *s) { s->probe = true; }
 bool screen_ascii(const struct screen *s) { return s->ascii; }

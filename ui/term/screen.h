@@ -22,6 +22,9 @@ void screen_bell(struct screen *s); /* with the next frame */
 struct buf *screen_more(struct screen *s); /* bytes for behind the next frame's cells: osc.h, modes */
 bool screen_titles(const struct screen *s); /* the terminal is known to have a title */
 bool screen_mouse(const struct screen *s); /* and a mouse */
+/* Columns at the right to leave empty: of a type that says the cursor wraps at once (ansi), most terminals in use wrap later, and what ncurses
+ * then takes for its place is wrong. */
+int screen_spare(const struct screen *s);
 /* The first frame then draws SCREEN_PROBE in the empty corner and asks where the cursor is: column SCREEN_PROBE_COLS (0-based) where
  * glyphs are as wide as we think. Where only ASCII is drawn it asks for the status instead. */
 void screen_probe(struct screen *s);
