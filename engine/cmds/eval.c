@@ -144,8 +144,9 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split, &pr);
-        struct run *run = runs_current(hub_runs(j->hub));
+        struct run *own = m->run[0] ? runs_find(hub_runs(j->hub), m->run) : NULL, *run = own ? own : runs_current(hub_runs(j->hub));
         if (run) publish(run, v, p, r);
+        if (own && strcmp(split, "train") != 0) run_scores(own, split, r);
         job_result(j, r);
     }
     eval_free(v);

@@ -30,6 +30,7 @@ struct model {
     size_t bytes;
     uint64_t seed;
     uint64_t version; /* changes with every update of the weights */
+    char run[64]; /* the run of this process that trained it last; "": none, as for copies */
     struct val *report; /* of the compression it came from, saved with it; NULL: none */
 };
 /* desc_take: normalised description. Builds the graph once to find parameters, then initialises them from seed:

@@ -549,6 +549,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
         .last_ckpt = -1,
         .last_eval = -1};
     t->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
+    snprintf(m->run, sizeof m->run, "%s", run_name(t->run));
     j->run = t->run;
     j->data = t;
     int rc = begin(t, e);

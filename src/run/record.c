@@ -328,9 +328,9 @@ void run_log_every(struct run *r, int64_t steps) {
     pthread_mutex_unlock(&r->rs->lock);
 }
 
-/* Numbers of a split that come with an epoch or eval event become series too, unless the engine has put them there already. */
-static void event_numbers(struct run *r, const char *split, int64_t step, const struct val *ev) {
-    for (size_t i = 3; i < ev->u.t.n_field; i++) {
+/* Numbers of a split that come with an epoch or eval event, from its field `first` on, become series too, unless the engine has put them there already. */
+static void event_numbers(struct run *r, const char *split, int64_t step, const struct val *ev, size_t first) {
+    for (size_t i = first; i < ev->u.t.n_field; i++) {
         const char *name = ev->u.t.field[i].name;
         char full[40];
         double v;
@@ -353,9 +353,9 @@ static void event_numbers(struct run *r, const char *split, int64_t step, const 
 
 void run_event_seen(struct run *r, const char *event, int64_t step, const struct val *ev, double t) {
     r->version++;
-    if (strcmp(event, "epoch") == 0 && step >= 0) event_numbers(r, NULL, step, ev);
+    if (strcmp(event, "epoch") == 0 && step >= 0) event_numbers(r, NULL, step, ev, 3);
     const char *split = val_get_str(ev, "split", NULL);
-    if (strcmp(event, "eval") == 0 && step >= 0 && split && strcmp(split, "train")) event_numbers(r, split, step, ev);
+    if (strcmp(event, "eval") == 0 && step >= 0 && split && strcmp(split, "train")) event_numbers(r, split, step, ev, 3);
     if (strcmp(event, "result") == 0) {
         struct val *v = val_get(ev, "values");
         if (v && !r->result) r->result = val_table();
@@ -367,6 +367,16 @@ void run_event_seen(struct run *r, const char *event, int64_t step, const struct
     if (lua) journal_put(r, lua, step);
     if (strcmp(event, "alert") == 0) alarm_alert(r, text ? text : "", step);
     if (text) store_log(r, t, val_get_str(ev, "level", event), text);
+}
+
+void run_scores(struct run *r, const char *split, const struct val *report) {
+    pthread_mutex_lock(&r->rs->lock);
+    if (report->type == VAL_TABLE && r->step >= 0) event_numbers(r, split, r->step, report, 0);
+    r->version++;
+    r->st.meta_dirty = true;
+    store_dirty(r->rs);
+    runs_tell(r->rs);
+    pthread_mutex_unlock(&r->rs->lock);
 }
 
 static void report(struct run *r, const char *kind, struct val *report_take, bool save) {
@@ -455,6 +465,13 @@ struct val *run_last_report(struct run *r, const char *kind) {
     struct val *v = val_copy(val_get(r->reports, kind));
     pthread_mutex_unlock(&r->rs->lock);
     return v;
+}
+
+bool run_has_report(struct run *r, const char *kind) {
+    pthread_mutex_lock(&r->rs->lock);
+    bool has = val_get(r->reports, kind) != NULL;
+    pthread_mutex_unlock(&r->rs->lock);
+    return has;
 }
 
 struct val *run_report_since(struct run *r, const char *kind, uint64_t *seen) {

@@ -64,6 +64,8 @@ void run_report(struct run *r, const char *kind,
     struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
 void run_report_live(
     struct run *r, const char *kind, struct val *report_take); /* the same for one that changes all the time: goes to disk with what does next */
+/* What an evaluation after the run, or beside it, gave for a split of the data: series test_acc, test_loss ... with a point at the run's last step. */
+void run_scores(struct run *r, const char *split, const struct val *report);
 void run_end(struct run *r, enum run_state s, int exit_code);
 /* One line of the run's journal: Lua text that does it again; step < 0: not tied to a step. NULL run: the current one, if any. */
 void run_journal(struct runs *rs, struct run *r, const char *lua, int64_t step);
@@ -94,6 +96,7 @@ enum run_state run_state(struct run *r);
 int run_exit_code(struct run *r); /* -1: not ended */
 struct val *run_start_info(struct run *r); /* copy of the start fields */
 struct val *run_last_report(struct run *r, const char *kind); /* copy, or NULL */
+bool run_has_report(struct run *r, const char *kind);
 /* The same if it is newer than *seen (0: any), which is set then; NULL: nothing new. For readers that look often. */
 struct val *run_report_since(struct run *r, const char *kind, uint64_t *seen);
 

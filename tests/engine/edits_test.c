@@ -157,9 +157,10 @@ static void pauses(void) {
         int64_t at = step_now();
         bool is = wait_state(RUN_PAUSED);
         if (!is || step_now() - at > most) most = is ? step_now() - at : 1000;
+        if (i < 2) clock_sleep(0.4); /* its files are written once more */
         double c = cpu();
-        if (i < 2) clock_sleep(0.5);
-        share += i < 2 ? (cpu() - c) / 1.0 : 0;
+        if (i < 2) clock_sleep(1);
+        share += i < 2 ? (cpu() - c) / 2 : 0;
         p = val_table();
         val_set(p, "run", val_copy(run));
         val_free(call("resume", p, &e));

@@ -24,9 +24,18 @@ static void take(struct val **to, struct evaluation *e, struct val *report) {
     evaluation_read(e, report);
 }
 
+/* The current run, else the newest before it that was evaluated: a script's next run begins while its last one is looked at. */
+static struct run *evaluated(struct ui *u) {
+    if (!u->run || run_has_report(u->run, "eval")) return u->run;
+    for (size_t i = runs_count(u->runs); i-- > 0;)
+        if (run_has_report(runs_at(u->runs, i), "eval")) return runs_at(u->runs, i);
+    return u->run;
+}
+
 static void refresh(struct ui *u) {
     struct eval_state *s = u->state[SCR_EVAL];
-    if (s->run != u->run) {
+    struct run *run = evaluated(u);
+    if (s->run != run) {
         take(&s->report, &s->now, NULL);
         take(&s->before, &s->old, NULL);
         if (s->run) { /* of another run: nothing of the view holds; what was typed before the first look does */
@@ -34,13 +43,13 @@ static void refresh(struct ui *u) {
             s->want_y = s->want_g = -1;
             s->pane = PANE_COUNTS;
         }
-        s->run = u->run;
+        s->run = run;
         s->seen = s->seen_before = 0;
     }
-    if (!u->run) return;
-    struct val *v = run_report_since(u->run, "eval", &s->seen);
+    if (!run) return;
+    struct val *v = run_report_since(run, "eval", &s->seen);
     if (v) take(&s->report, &s->now, v);
-    if ((v = run_report_since(u->run, "eval_before", &s->seen_before))) take(&s->before, &s->old, v);
+    if ((v = run_report_since(run, "eval_before", &s->seen_before))) take(&s->before, &s->old, v);
     int n = s->now.n;
     if (s->row >= n) s->row = n > 0 ? n - 1 : 0;
     if (s->col >= n) s->col = n > 0 ? n - 1 : 0;
@@ -215,7 +224,9 @@ static void summary(struct ui *u, struct grid *g, int row) {
     static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece", "rmse", "mae", "r2"};
     static const char *const modes[] = {"counts", "row %", "column %"};
     char a[FMT_MAX], text[64];
-    int x = 1 + grid_text(g, row, 1, 12, (struct style){INK_TITLE, AT_BOLD}, val_get_str(s->report, "split", "eval"));
+    int x = 1;
+    if (s->run && s->run != u->run) x += 1 + grid_text(g, row, x, 24, (struct style){INK_WARN, 0}, run_name(s->run));
+    x += grid_text(g, row, x, 12, (struct style){INK_TITLE, AT_BOLD}, val_get_str(s->report, "split", "eval"));
     if (val_get(s->report, "step"))
         x += 1 + grid_textf(g, row, x + 1, 20, (struct style){INK_TEXT, 0}, "step %s", fmt_count(a, val_get_int(s->report, "step", 0)));
     for (size_t i = 0; i < LEN(shown); i++) {

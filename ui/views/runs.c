@@ -108,7 +108,7 @@ static int by_order_down(const void *a, const void *b) {
 }
 
 static void metric_default(struct runs_state *s) {
-    static const char *const first[] = {"val_acc", "val_loss", "acc", "loss"};
+    static const char *const first[] = {"val_acc", "val_loss", "test_acc", "test_loss", "acc", "loss"};
     const char *one;
     if (s->chosen || !s->shelf) return;
     for (size_t k = 0; k < LEN(first); k++)
