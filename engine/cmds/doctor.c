@@ -14,6 +14,7 @@
 #include "engine/cpu/yard.h"
 #include "engine/graph/backend.h"
 #include "engine/graph/choose.h"
+#include "engine/graph/tuned.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
@@ -149,6 +150,7 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
 static void devices(struct buf *b, struct val *v) {
     struct buf text = BUF_INIT;
     backend_say("cuda", &text);
+    tuned_say(&text);
     val_set_str(v, "gpu", text.data ? text.data : "");
     const char *name = "gpu";
     for (char *line = text.data, *next; line && *line; line = next, name = "") {

@@ -19,7 +19,7 @@ static const int64_t WORKSPACE = (int64_t)256 << 20, PRODUCT_SPACE = (int64_t)64
 static const int64_t WORKSPACE = (int64_t)64 << 20, PRODUCT_SPACE = (int64_t)32 << 20;
 #endif
 
-struct plan_of_product; /* product.cu */
+struct plan_of_product; /* lt.cu */
 struct plan_of_conv; /* conv.cu */
 struct cuda {
     const struct host *host;
@@ -28,7 +28,10 @@ struct cuda {
     cudaStream_t stream;
     cublasLtHandle_t lt;
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
-    struct plan_of_product *products;
+    struct plan_of_product **products; /* chains by shape */
+    int n_products;
+    bool preparing; /* a kernel that prepares only measures its products */
+    uint8_t bias[3]; /* product.cu: which biases the library adds to results of f32, bf16, f16 */
     void *dnn; /* cuDNN's handle, made at first need */
     struct plan_of_conv *convs;
 };
@@ -40,6 +43,7 @@ struct kernel {
     bool rounds; /* its products take operands rounded to 16 bits */
     bool (*can)(const struct cuda *c, const struct node *n); /* NULL: always */
     int (*run)(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e);
+    bool prepares = false; /* its products are chosen before the first run: run is called with c->preparing, and then writes to the workspace alone */
 };
 extern const struct kernel *const kernel_lists[]; /* each ended by a row without op */
 
@@ -109,6 +113,20 @@ static inline unsigned grid_for(const struct cuda *c, int64_t n) {
 struct pair_of_sums {
     double a, b;
 };
+
+/* ---- products by cuBLASLt (lt.cu) */
+enum product_bias { BIAS_NONE, BIAS_F32, BIAS_SAME /* of the type of the result */ };
+struct product_shape {
+    int64_t m, n, k; /* of the column-major product y (m, n) */
+    bool ta, tb;
+    int type, out; /* enum dtype of the operands, of the result */
+    int bias; /* enum product_bias */
+    char rows; /* 'n' or 'k': what changes from batch to batch; 0: nothing */
+    int align; /* set by product: of all operands, bytes */
+};
+/* Column-major y (m, n) = op(a) op(b) [+ bias (m) on every column], sums in float, of i8 in i32. */
+int product(struct cuda *c, const struct product_shape *s, const void *a, const void *b, const void *bias, void *y, struct err *e);
+bool product_can(struct cuda *c, const struct product_shape *s); /* does the library know a way at all? */
 
 /* ---- operands in another type, in the workspace behind PRODUCT_SPACE; used: bytes taken so far */
 void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e); /* for n numbers of 16 bits, or float */

@@ -155,6 +155,15 @@ static int run(void *b, const struct exec *x, const uint64_t *at, struct err *e)
     if (!k) return host->fail(e, "there is no kernel for %s", x->node->op->kind.name);
     return k->run(c, x, at, e) < 0 ? -1 : cuda_launched(c, e);
 }
+static int prepare(void *b, const struct exec *x, struct err *e) {
+    struct cuda *c = (struct cuda *)b;
+    const struct kernel *k = find(x->node->op->kind.name);
+    if (!k || !k->prepares || !host->measuring()) return 0;
+    c->preparing = true;
+    int rc = k->run(c, x, NULL, e);
+    c->preparing = false;
+    return rc < 0 ? -1 : cuda_launched(c, e);
+}
 
 /* ---- kept runs ---- */
 
@@ -199,6 +208,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .sync = sync_device,
     .supports = supports,
     .run = run,
+    .prepare = prepare,
     .begin = begin,
     .end = end,
     .replay = replay,

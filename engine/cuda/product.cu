@@ -1,100 +1,10 @@
 /* Products by cuBLASLt: linear (with bias, GELU behind it), its gradients, colsum. Row-major matrices are the transposes of column-major ones, so y = x w^T + b is
- * y^T (out, m) = w (out, in) x^T. Which of the library's algorithms serves a shape is timed once and kept by shape; a run that is being kept takes what is known.
- * Operands are rounded to 16 bits where the node says so (mixed precision); sums are always in float. */
+ * y^T (out, m) = w (out, in) x^T. Which algorithm serves a shape is lt.cu's business. Operands are rounded to 16 bits where the node says so (mixed precision); sums are always in float. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct shape_of_product {
-    int64_t m, n, k; /* of the column-major product y (m, n) */
-    bool ta, tb;
-    int type, out; /* enum dtype of the operands, of the result */
-    bool bias;
-};
-struct plan_of_product {
-    struct plan_of_product *next;
-    struct shape_of_product shape;
-    cublasLtMatmulDesc_t desc;
-    cublasLtMatrixLayout_t a, b, y;
-    cublasLtMatmulAlgo_t algo;
-    size_t workspace;
-};
-static cudaDataType_t type_of(int d) { return d == DT_BF16 ? CUDA_R_16BF : d == DT_F16 ? CUDA_R_16F : CUDA_R_32F; }
-
-static void product_free(struct plan_of_product *p) {
-    if (p->desc) cublasLtMatmulDescDestroy(p->desc);
-    if (p->a) cublasLtMatrixLayoutDestroy(p->a);
-    if (p->b) cublasLtMatrixLayoutDestroy(p->b);
-    if (p->y) cublasLtMatrixLayoutDestroy(p->y);
-    free(p);
-}
-void products_free(struct cuda *c) {
-    for (struct plan_of_product *p = c->products, *next; p; p = next) {
-        next = p->next;
-        product_free(p);
-    }
-    c->products = NULL;
-}
-
-static int lt_fail(struct cuda *c, cublasStatus_t rc, const struct shape_of_product *s, struct err *e) {
-    return c->host->fail(e, "cuBLASLt refuses the product (%lld, %lld) from %lld: status %d", (long long)s->n, (long long)s->m, (long long)s->k, (int)rc);
-}
-
-static bool same(const struct shape_of_product *a, const struct shape_of_product *b) {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->ta == b->ta && a->tb == b->tb && a->type == b->type && a->out == b->out && a->bias == b->bias;
-}
-
-/* The description of a product and the library's first choice for it; made once for each shape. */
-static struct plan_of_product *product_of(struct cuda *c, const struct shape_of_product *s, struct err *e) {
-    for (struct plan_of_product *p = c->products; p; p = p->next)
-        if (same(&p->shape, s)) return p;
-    struct plan_of_product *p = (struct plan_of_product *)calloc(1, sizeof *p);
-    cublasOperation_t ta = s->ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb = s->tb ? CUBLAS_OP_T : CUBLAS_OP_N;
-    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    cudaDataType_t bias = CUDA_R_32F;
-    cublasLtMatmulPreference_t want = NULL;
-    cublasLtMatmulHeuristicResult_t found[1];
-    size_t space = (size_t)PRODUCT_SPACE;
-    int n = 0;
-    if (!p) return NULL;
-    p->shape = *s;
-    cublasStatus_t rc = cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &tb, sizeof tb);
-    if (rc == CUBLAS_STATUS_SUCCESS && s->bias) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
-    if (rc == CUBLAS_STATUS_SUCCESS && s->bias) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias);
-    if (rc == CUBLAS_STATUS_SUCCESS)
-        rc = cublasLtMatrixLayoutCreate(&p->a, type_of(s->type), (uint64_t)(s->ta ? s->k : s->m), (uint64_t)(s->ta ? s->m : s->k), s->ta ? s->k : s->m);
-    if (rc == CUBLAS_STATUS_SUCCESS)
-        rc = cublasLtMatrixLayoutCreate(&p->b, type_of(s->type), (uint64_t)(s->tb ? s->n : s->k), (uint64_t)(s->tb ? s->k : s->n), s->tb ? s->n : s->k);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatrixLayoutCreate(&p->y, type_of(s->out), (uint64_t)s->m, (uint64_t)s->n, s->m);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulPreferenceCreate(&want);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulPreferenceSetAttribute(want, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &space, sizeof space);
-    if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulAlgoGetHeuristic(c->lt, p->desc, p->a, p->b, p->y, p->y, want, 1, found, &n);
-    if (want) cublasLtMatmulPreferenceDestroy(want);
-    if (rc != CUBLAS_STATUS_SUCCESS || n < 1) {
-        lt_fail(c, rc, s, e);
-        product_free(p);
-        return NULL;
-    }
-    p->algo = found[0].algo, p->workspace = found[0].workspaceSize;
-    p->next = c->products;
-    return c->products = p;
-}
-
-/* Column-major y (m, n) = op(a) op(b) [+ bias (m) on every column] */
-static int product(struct cuda *c, const struct shape_of_product *s, const void *a, const void *b, const void *bias, void *y, struct err *e) {
-    if (s->m == 0 || s->n == 0) return 0;
-    const float one = 1, zero = 0;
-    struct plan_of_product *p = product_of(c, s, e);
-    if (!p) return -1;
-    cublasStatus_t rc = s->bias ? cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias) : CUBLAS_STATUS_SUCCESS;
-    if (rc == CUBLAS_STATUS_SUCCESS)
-        rc = cublasLtMatmul(c->lt, p->desc, &one, a, p->a, b, p->b, &zero, y, p->y, y, p->y, &p->algo, c->workspace, p->workspace, c->stream);
-    return rc == CUBLAS_STATUS_SUCCESS ? 0 : lt_fail(c, rc, s, e);
-}
 
 /* ---- operands in another type */
 __global__ void converted(vec x, vec y, int64_t n) { EACH(i, n) y.put(i, x.get(i)); }
@@ -134,14 +44,25 @@ __global__ void finish(vec y, const float *bias, int act, int64_t m, int64_t n) 
         y.put(i, v);
     }
 }
+/* Which bias the library adds by itself to results of this type: of float, else of their own type, else none. Asked once. */
+static int bias_of(struct cuda *c, int type, int out) {
+    uint8_t *known = &c->bias[out == DT_BF16 ? 1 : out == DT_F16 ? 2 : 0];
+    static const int order[] = {BIAS_F32, BIAS_SAME};
+    for (int i = 0; *known == 0 && i < 2; i++) {
+        struct product_shape s = {64, 64, 64, true, false, type, out, order[i], 0, 0};
+        if (product_can(c, &s)) *known = (uint8_t)(1 + order[i]);
+    }
+    if (*known == 0) *known = 1 + BIAS_NONE;
+    return *known - 1;
+}
 static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
     int64_t m = rows_of(&x->in[0]), k = last_of(&x->in[0]), n = x->in[1].n[0];
     const float *bias = has(x, 2) ? (const float *)x->in[2].data : NULL;
     int act = (int)c->host->number(x->node, "act"), type = operand_type(x);
     size_t used = 0;
-    struct shape_of_product s = {n, m, k, true, false, type, x->out[0].dtype, bias && !act};
+    struct product_shape s = {n, m, k, true, false, type, x->out[0].dtype, BIAS_NONE, 'n', 0};
     if (k == 0 || m == 0) {
-        if (m * n > 0) {
+        if (m * n > 0 && !c->preparing) {
             if (cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0)
                 return -1;
             LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
@@ -149,8 +70,14 @@ static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, st
         return 0;
     }
     const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
-    if (!b || product(c, &s, a, b, bias, x->out[0].data, e) < 0) return -1;
-    if (act) LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
+    const void *with = NULL;
+    if (b && bias && !act) {
+        s.bias = bias_of(c, type, s.out);
+        if (s.bias == BIAS_F32) with = bias;
+        if (s.bias == BIAS_SAME && !(with = operand(c, &x->in[2], s.out, &used, e))) return -1;
+    }
+    if (!b || product(c, &s, a, b, with, x->out[0].data, e) < 0) return -1;
+    if ((act || (bias && !with)) && !c->preparing) LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
     return 0;
 }
 /* dx (m, in) = dy (m, out) w (out, in) */
@@ -158,7 +85,7 @@ static int dx_run(struct cuda *c, const struct exec *x, const uint64_t *, struct
     int64_t m = rows_of(&x->in[0]), n = x->in[1].n[0], k = x->in[1].n[1];
     int type = operand_type(x);
     size_t used = 0;
-    struct shape_of_product s = {k, m, n, false, false, type, x->out[0].dtype, false};
+    struct product_shape s = {k, m, n, false, false, type, x->out[0].dtype, BIAS_NONE, 'n', 0};
     if (m == 0) return 0;
     const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
     return b ? product(c, &s, a, b, NULL, x->out[0].data, e) : -1;
@@ -168,7 +95,8 @@ static int dw_run(struct cuda *c, const struct exec *x, const uint64_t *, struct
     int64_t m = rows_of(&x->in[0]), n = last_of(&x->in[0]), k = last_of(&x->in[1]);
     int type = operand_type(x);
     size_t used = 0;
-    struct shape_of_product s = {k, n, m, false, true, type, x->out[0].dtype, false};
+    struct product_shape s = {k, n, m, false, true, type, x->out[0].dtype, BIAS_NONE, 'k', 0};
+    if (m == 0 && c->preparing) return 0;
     if (m == 0) return cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)(n * k) * 4, c->stream), "clearing", e);
     const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
     return b ? product(c, &s, a, b, NULL, x->out[0].data, e) : -1;
@@ -199,5 +127,5 @@ static int colsum_run(struct cuda *c, const struct exec *x, const uint64_t *, st
 }
 
 extern const struct kernel product_kernels[];
-const struct kernel product_kernels[] = {{"linear", 3, 1, true, NULL, linear_run}, {"linear_dx", 3, 1, true, NULL, dx_run},
-    {"linear_dw", 3, 0, true, NULL, dw_run}, {"colsum", 1, 0, false, NULL, colsum_run}, {}};
+const struct kernel product_kernels[] = {{"linear", 3, 1, true, NULL, linear_run, true}, {"linear_dx", 3, 1, true, NULL, dx_run, true},
+    {"linear_dw", 3, 0, true, NULL, dw_run, true}, {"colsum", 1, 0, false, NULL, colsum_run}, {}};

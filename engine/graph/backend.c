@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/choose.h"
+#include "engine/graph/tuned.h"
 #include "src/base/io.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -50,7 +52,7 @@ static int host_shape(const struct node *n, const char *name, int64_t *out, int 
     return count;
 }
 
-static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape};
+static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape, choose_measures, tuned_recall, tuned_keep};
 
 /* ---- plugins ---- */
 

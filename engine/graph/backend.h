@@ -21,6 +21,10 @@ struct host { /* what a backend may ask of hone */
     int (*fail)(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* err_set */
     double (*number)(const struct node *n, const char *name); /* an argument of the op of n: a number, bool or the index of an enum's name */
     int (*shape)(const struct node *n, const char *name, int64_t *out, int max); /* a list of numbers; how many */
+    /* What was measured, by what the device is and a key: remembered by machine (engine/graph/tuned.h). */
+    bool (*measuring)(void); /* may anything be measured? Not where the same kernels are asked for always */
+    int (*recall)(const char *identity, const char *key, char *value, size_t n); /* -1: nothing is known */
+    void (*keep)(const char *identity, const char *key, const char *value);
 };
 struct takes {
     uint8_t half_in, half_out; /* as node.half_in, half_out: what may be kept in 16 bits */
@@ -45,6 +49,8 @@ struct backend {
     bool (*supports)(void *b, const struct node *n, struct takes *t); /* can it run this node, and how under mixed precision? */
     /* Queues one node; the data pointers of x are device memory, at points to the step number there. */
     int (*run)(void *b, const struct exec *x, const uint64_t *at, struct err *e);
+    int (*prepare)(
+        void *b, const struct exec *x, struct err *e); /* before the first run with these extents: measures what this node's choices need, changes nothing */
     /* What is queued between begin and end is kept instead of run, and can be replayed as a whole; NULL from end: it cannot be kept. */
     int (*begin)(void *b, struct err *e);
     void *(*end)(void *b, struct err *e);

@@ -276,14 +276,18 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
 void choose_enable(bool on) { enabled = on; }
 bool choose_enabled(void) { return enabled; }
 
-int choose_products(struct products *p, const struct graph *g, const struct extents *max) {
+bool choose_measures(void) {
     const char *env = getenv("HONE_PRODUCTS");
     struct settings s;
-    if (!enabled || p->pinned || (env && strcmp(env, "shape") == 0)) return 0;
+    if (!enabled || (env && strcmp(env, "shape") == 0)) return false;
     settings_get(&s);
     bool same = s.deterministic;
     args_release(&settings_kind, &s);
-    if (same) return 0;
+    return !same;
+}
+
+int choose_products(struct products *p, const struct graph *g, const struct extents *max) {
+    if (p->pinned || !choose_measures()) return 0;
     char *folder = remember_folder();
     int n = choose_with(p, g, max, &(struct choosing){.folder = folder, .budget = BUDGET});
     free(folder);

@@ -47,6 +47,7 @@ int choose_with(struct products *p, const struct graph *g, const struct extents 
 int choose_products(struct products *p, const struct graph *g, const struct extents *max);
 void choose_enable(bool on); /* off at first, so that tests do not depend on time */
 bool choose_enabled(void);
+bool choose_measures(void); /* enabled, and neither the setting deterministic nor HONE_PRODUCTS=shape forbids it */
 void choose_forget(void); /* what this process remembers */
 
 struct val *choose_val(const struct products *p); /* a list */

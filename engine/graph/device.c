@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "engine/graph/backend.h"
+#include "engine/graph/choose.h"
 #include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
+#include "engine/graph/tuned.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
@@ -270,6 +272,20 @@ static int queue(struct plan *p, enum phase from, enum phase to, struct err *e) 
     return send(p, e) < 0 || steps(p, from, to, e) < 0 || fetch(p, e) < 0 ? -1 : 0;
 }
 
+/* What the steps choose by measuring, before the first run of these extents. */
+static int prepare(struct plan *p, enum phase from, enum phase to, struct err *e) {
+    const struct away *a = p->away;
+    if (send(p, e) < 0) return -1;
+    for (int s = 0; s < p->n_step; s++) {
+        const struct exec *x = &p->exec[s];
+        if (!a->here[s] || x->node->phase < from || x->node->phase > to || (x->node->op->flags & OP_VIEW)) continue;
+        if (a->d->b->prepare(a->d->self, x, e) < 0)
+            return err_wrap(e, "%s%s%s on %s", x->node->op->kind.name, *x->node->path ? " at " : "", x->node->path, a->d->name);
+    }
+    tuned_save();
+    return 0;
+}
+
 /* Seen once: run. Seen again: kept while it is queued, then replayed, as ever after. */
 static int queue_or_replay(struct plan *p, enum phase from, enum phase to, struct err *e) {
     struct away *a = p->away;
@@ -277,6 +293,7 @@ static int queue_or_replay(struct plan *p, enum phase from, enum phase to, struc
     struct kept *k = entry(a, &p->now, from, to);
     k->used = ++a->clock;
     if (k->graph) return b->replay(a->d->self, k->graph, e);
+    if (k->seen == 0 && choose_measures() && prepare(p, from, to, e) < 0) return -1;
     if (k->seen++ == 0 || k->never || p->o.profile || cpu_between(p, from, to)) return queue(p, from, to, e);
     struct err why = {0};
     int rc = b->begin(a->d->self, &why);

@@ -1,5 +1,6 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the environment makes it
- * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N" (the N-th launch and all after it fail), "count=N" devices. */
+ * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N" (the N-th launch and all after it fail), "count=N" devices, "serves=N" (the driver is of
+ * CUDA N / 1000). Products have made-up times on a clock that events read; of the algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -24,10 +25,15 @@ struct fake_graph {
 struct fake_stream {
     fake_graph *capturing = nullptr;
 };
+struct fake_event {
+    double at = 0;
+};
 static struct {
     std::map<void *, size_t> blocks;
     size_t used = 0;
     long launches = 0;
+    double clock = 0; /* made-up milliseconds */
+    long products[8] = {0}; /* that ran, by algorithm */
     cudaError_t sticky = cudaSuccess;
 } fake;
 
@@ -64,7 +70,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int) {
     p->major = 9, p->minor = 0, p->multiProcessorCount = 4;
     return cudaSuccess;
 }
-cudaError_t cudaDriverGetVersion(int *v) { return *v = 13000, cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int *v) { return *v = (int)setting_n("serves=", 13000), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *v) { return *v = 13000, cudaSuccess; }
 cudaError_t cudaSetDevice(int) { return fake.sticky; }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
@@ -120,6 +126,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) { return delete x, cudaSuccess; }
 cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSuccess; }
+cudaError_t cudaEventCreate(cudaEvent_t *v) { return *v = new fake_event, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t v) { return delete v, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t v, cudaStream_t s) {
+    return submit(s, [=] { v->at = fake.clock; });
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return fake.sticky; }
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { return *ms = (float)(to->at - from->at), fake.sticky; }
 cudaError_t cudaGetLastError(void) { return fake.sticky; }
 cudaError_t cudaPeekAtLastError(void) { return fake.sticky; }
 const char *cudaGetErrorName(cudaError_t e) {
@@ -269,9 +282,19 @@ struct fake_layout {
     int batch = 1;
 };
 struct fake_pref {
-    uint64_t bytes;
+    uint64_t bytes = 0;
+    uint32_t align = 256;
 };
+/* The library's algorithms, in the order it believes in. */
+static const struct {
+    double time; /* times the work */
+    bool runs, there; /* there: named with status success */
+    size_t workspace;
+} algorithms[] = {
+    {1, true, true, 0}, {0.1, false, true, 1 << 20}, {0.6, true, true, 0}, {0.05, true, false, 0}, {0.4, true, true, 1 << 20}, {0.7, true, true, 4 << 20}};
+enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 static float get(const void *p, int type, int64_t i) {
+    if (type == CUDA_R_8I) return ((const int8_t *)p)[i];
     if (type == CUDA_R_32F) return ((const float *)p)[i];
     uint16_t v = ((const uint16_t *)p)[i];
     if (type == CUDA_R_16F) return __half2float(__ushort_as_half(v));
@@ -327,29 +350,59 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t l, cublas
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p) { return *p = new fake_pref, CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) { return delete p, CUBLAS_STATUS_SUCCESS; }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t, const void *v, size_t n) {
-    memcpy(&p->bytes, v, n < 8 ? n : 8);
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t a, const void *v, size_t n) {
+    if (n != (a == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? 8 : 4)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (a == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) memcpy(&p->bytes, v, n);
+    else memcpy(&p->align, v, n);
     return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-    cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int want, cublasLtMatmulHeuristicResult_t *out, int *n) {
-    *n = want < 2 ? want : 2;
-    for (int i = 0; i < *n; i++) {
-        memset(&out[i], 0, sizeof out[i]);
-        out[i].algo.id = i;
+/* Which products there are: what the documentation of cublasLtMatmul lists for these types, as far as it is used. */
+static bool known(const fake_desc &d, const fake_layout &a, const fake_layout &b, const fake_layout &y) {
+    if (a.type != b.type) return false;
+    if (a.type == CUDA_R_8I) /* IMMA on plain layouts: TN, m and k multiples of 4 */
+        return d.compute == CUBLAS_COMPUTE_32I && y.type == CUDA_R_32I && d.ta && !d.tb && y.rows % 4 == 0 && a.rows % 4 == 0 && a.ld % 4 == 0 &&
+               b.ld % 4 == 0 && d.epilogue == CUBLASLT_EPILOGUE_DEFAULT;
+    if (d.compute == CUBLAS_COMPUTE_32I || y.type == CUDA_R_32I) return false;
+    if (y.type != CUDA_R_32F && y.type != a.type) return false;
+    return d.epilogue == CUBLASLT_EPILOGUE_DEFAULT ||
+           d.bias_type == (int)y.type; /* a bias of float on 16 bits is refused here, so that the way around it is run */
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+    cublasLtMatrixLayout_t, cublasLtMatrixLayout_t y, cublasLtMatmulPreference_t p, int want, cublasLtMatmulHeuristicResult_t *out, int *n) {
+    *n = 0;
+    if (!known(*d, *a, *b, *y)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    for (int i = 0; i < ALGORITHMS && *n < want; i++) {
+        if (algorithms[i].workspace > p->bytes) continue;
+        memset(&out[*n], 0, sizeof out[*n]);
+        out[*n].algo.data[0] = (uint64_t)i, out[*n].algo.data[1] = p->align;
+        out[*n].workspaceSize = algorithms[i].workspace;
+        out[(*n)++].state = algorithms[i].there ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     }
     return CUBLAS_STATUS_SUCCESS;
 }
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t,
+    cublasLtMatrixLayout_t y, const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result) {
+    if (!known(*d, *a, *b, *y) || algo->data[0] >= ALGORITHMS || algo->data[2]) return CUBLAS_STATUS_NOT_SUPPORTED;
+    result->workspaceSize = algorithms[algo->data[0]].workspace;
+    return CUBLAS_STATUS_SUCCESS;
+}
+long fake_products(int algorithm) { return fake.products[algorithm]; }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,
-    cublasLtMatrixLayout_t lb, const void *beta, const void *c, cublasLtMatrixLayout_t lc, void *y, cublasLtMatrixLayout_t ly, const cublasLtMatmulAlgo_t *,
-    void *, size_t, cudaStream_t s) {
+    cublasLtMatrixLayout_t lb, const void *beta, const void *c, cublasLtMatrixLayout_t lc, void *y, cublasLtMatrixLayout_t ly, const cublasLtMatmulAlgo_t *algo,
+    void *workspace, size_t space, cudaStream_t s) {
     fake_desc de = *d;
     fake_layout A = *la, B = *lb, C = *lc, Y = *ly;
-    float al = *(const float *)alpha, be = *(const float *)beta;
-    uint64_t m = Y.rows, n = Y.cols, k = de.ta ? A.rows : A.cols;
+    bool whole = de.compute == CUBLAS_COMPUTE_32I;
+    double al = whole ? *(const int32_t *)alpha : *(const float *)alpha, be = whole ? *(const int32_t *)beta : *(const float *)beta;
+    uint64_t m = Y.rows, n = Y.cols, k = de.ta ? A.rows : A.cols, id = algo->data[0], align = algo->data[1];
     if ((de.ta ? A.cols : A.rows) != m || (de.tb ? B.rows : B.cols) != n || (de.tb ? B.cols : B.rows) != k || A.type != B.type)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (!known(de, A, B, Y) || id >= ALGORITHMS || !algorithms[id].runs || space < algorithms[id].workspace || (uintptr_t)workspace % 256)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    if ((uintptr_t)a % align || (uintptr_t)b % align || (uintptr_t)y % align) return CUBLAS_STATUS_INVALID_VALUE; /* chosen for better aligned operands */
     cudaError_t rc = submit(s, [=] {
+        fake.clock += algorithms[id].time * ((double)m * (double)n * (double)k * 1e-9 + 1e-3);
+        fake.products[id]++;
         for (int q = 0; q < Y.batch; q++)
             for (uint64_t j = 0; j < n; j++)
                 for (uint64_t i = 0; i < m; i++) {
@@ -359,10 +412,15 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
                         int64_t ib = (int64_t)(de.tb ? j : p) + (int64_t)(de.tb ? p : j) * B.ld + q * B.stride;
                         sum += (double)get(a, A.type, ia) * get(b, B.type, ib);
                     }
-                    float v = al * (float)sum;
-                    if (be != 0) v += be * get(c, C.type, (int64_t)i + (int64_t)j * C.ld + q * C.stride);
+                    int64_t at = (int64_t)i + (int64_t)j * Y.ld + q * Y.stride;
+                    if (whole) {
+                        ((int32_t *)y)[at] = (int32_t)(al * sum + (be != 0 ? be * ((const int32_t *)c)[at] : 0));
+                        continue;
+                    }
+                    float v = (float)al * (float)sum;
+                    if (be != 0) v += (float)be * get(c, C.type, (int64_t)i + (int64_t)j * C.ld + q * C.stride);
                     if (de.epilogue == CUBLASLT_EPILOGUE_BIAS) v += get(de.bias, de.bias_type, (int64_t)i);
-                    put(y, Y.type, (int64_t)i + (int64_t)j * Y.ld + q * Y.stride, v);
+                    put(y, Y.type, at, v);
                 }
     });
     return rc ? CUBLAS_STATUS_NOT_INITIALIZED : CUBLAS_STATUS_SUCCESS;
