@@ -11,6 +11,7 @@
 #include "src/base/mem.h"
 #include "src/call/settings.h"
 #include "ui/edit.h"
+#include "ui/runs.h"
 
 /* Letters of `want` in order; smaller is better, -1: no match. Gaps and a late start cost. */
 static int fuzzy(const char *want, const char *text) {
@@ -107,6 +108,7 @@ static void sessions_came(struct ui *u, void *ctx, const struct call *c) {
 }
 
 void list_ask(struct ui *u) {
+    runs_want(u);
     if (hub_find(u->hub, "sessions") && hub_find(u->hub, "switch")) ui_ask(u, "sessions", NULL, sessions_came, NULL);
 }
 
@@ -123,11 +125,24 @@ static void session_items(struct ui *u) {
     }
 }
 
+/* Runs on disk, the newest first; read when the palette opens. */
+static void run_items(struct ui *u) {
+    const struct shelf *s = runs_list(u);
+    for (size_t i = s ? s->n : 0; i-- > 0;) {
+        const struct shelf_run *r = s->run[i];
+        char label[96], detail[96], command[96];
+        snprintf(label, sizeof label, "run %.80s", r->name);
+        snprintf(detail, sizeof detail, "%.16s  %.30s  %.30s", run_state_names[r->state], r->model, r->data);
+        snprintf(command, sizeof command, "~%.90s", r->name);
+        add(u, label, detail, command);
+    }
+}
+
 void list_fill(struct ui *u) {
-    size_t keys = 0, settings = 0;
+    size_t keys = 0, settings = 0, runs = runs_list(u) ? runs_list(u)->n : 0;
     while (key_rows()[keys].keys) keys++;
     while (settings_kind.args[settings].name) settings++;
-    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + val_len(u->sessions) + val_len(u->props) + 8);
+    u->item = X_GROW(u->item, struct item, keys + settings + hub_count(u->hub) + RUN_MAX_METRICS + val_len(u->sessions) + val_len(u->props) + runs + 8);
     u->n_item = 0;
     if (u->popup == POP_STOP) {
         add(u, "after this epoch, then finish", "", "stop after=epoch");
@@ -153,6 +168,7 @@ void list_fill(struct ui *u) {
         snprintf(command, sizeof command, "#%d", i);
         add(u, label, "its chart", command);
     }
+    if (u->popup == POP_PALETTE) run_items(u);
     for (size_t i = 0; i < val_len(u->props) && u->popup == POP_PALETTE; i++) { /* of the run; hone's own follow */
         const struct val *p = val_at(u->props, i);
         char label[64], command[64];
@@ -218,6 +234,13 @@ void list_run(struct ui *u) {
         memset(&u->main_range, 0, sizeof u->main_range);
         ui_open_screen(u, SCR_METRICS);
         u->zoom = true;
+    } else if (it.command[0] == '~') {
+        struct err e = {0};
+        struct val *t = val_table();
+        val_set_str(t, "text", it.command + 1);
+        struct call *c = call_new(u->hub, "find_runs", t, BY_PALETTE, &e);
+        if (c) ui_call(u, c);
+        ui_open_screen(u, SCR_RUNS);
     } else if (it.command[0] == '@') {
         const struct val *v = val_at(u->sessions, (size_t)atoi(it.command + 1));
         switch_to(u, val_get_str(v, "folder", ""));
