@@ -14,7 +14,6 @@
 
 #define TRACE_LINES 4
 #define MESSAGE_MAX 2000 /* bytes of the sentence */
-#define GLOBALS_MAX 4096
 
 struct compile {
     struct task *t;
@@ -149,23 +148,16 @@ out:
 }
 
 /* ---- runtime errors ---- */
-/* "... (global 'trian')" -> the nearest global, or NULL. */
-static const char *nearest_global(lua_State *L, const char *msg) {
-    const char *p = strstr(msg, "(global '"), *names[GLOBALS_MAX], *r = NULL;
+/* "... (global 'trian')": what it may have meant. */
+static bool nearest_global(struct script *s, const char *msg, struct buf *out) {
+    const char *p = strstr(msg, "(global '");
     char wrong[64];
-    size_t n = 0;
-    if (!p || !lua_checkstack(L, 6)) return NULL;
+    if (!p) return false;
     p += 9;
     size_t len = strcspn(p, "'");
-    if (len >= sizeof wrong) return NULL;
-    memcpy(wrong, p, len);
-    wrong[len] = '\0';
-    lua_pushglobaltable(L);
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-        if (n < GLOBALS_MAX && lua_type(L, -2) == LUA_TSTRING) names[n++] = lua_tostring(L, -2);
-    r = args_nearest(wrong, names, n);
-    lua_pop(L, 1);
-    return r;
+    if (len >= sizeof wrong) return false;
+    snprintf(wrong, sizeof wrong, "%.*s", (int)len, p);
+    return names_near(s, wrong, out, NULL);
 }
 
 static void trace(lua_State *co, struct buf *out, bool prompt) {
@@ -221,8 +213,7 @@ static void object_text(struct script *s, lua_State *co, struct buf *out) {
 
 void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t) {
     bool prompt = t->kind == TASK_PROMPT || t->kind == TASK_LUA;
-    struct buf text = BUF_INIT;
-    const char *near;
+    struct buf text = BUF_INIT, near = BUF_INIT;
     const char *p;
     object_text(s, co, &text);
     buf_adds(&text, "");
@@ -233,7 +224,8 @@ void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct 
     else if (strcmp(p, "not enough memory") == 0) buf_addf(out, "not enough memory: scripts may use %zu MiB", s->cap >> 20);
     else buf_adds(out, p);
     s->over_block = false;
-    if ((near = nearest_global(s->L, p))) buf_addf(out, ": did you mean %s?", near);
+    if (nearest_global(s, p, &near)) buf_addf(out, ": did you mean %s?", near.data);
     trace(co, out, prompt);
     buf_release(&text);
+    buf_release(&near);
 }

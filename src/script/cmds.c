@@ -78,6 +78,7 @@ static int load_script(lua_State *L) {
         lua_setglobal(L, "arg");
     }
     safe_load_file(L, l->path);
+    if (l->t->kind == TASK_SCRIPT) watch_add(l->s, l->path);
     if (n > 200) n = 200;
     for (size_t i = 0; i < n; i++) val_push_lua(L, val_at(l->args, i));
     if (!lua_checkstack(l->t->co, (int)n + 1)) return luaL_error(L, "too many arguments");

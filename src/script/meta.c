@@ -76,7 +76,7 @@ static int who_protected(lua_State *L) {
         lua_pushvalue(L, -2);
         bool base = lua_rawget(L, -5) != LUA_TNIL;
         lua_pop(L, 1);
-        if (base || strcmp(lua_tostring(L, -2), "arg") == 0) continue;
+        if (base || strcmp(lua_tostring(L, -2), "arg") == 0 || names_is_kept(lua_tostring(L, -2))) continue;
         if (n < LEN(names)) names[n++] = mem_str(lua_tostring(L, -2));
         else left++;
     }
@@ -131,24 +131,42 @@ const struct cmd cmd_who = {.kind = {.name = "who",
 
 /* ---- reload: the last script again, with its modules read anew ---- */
 
+/* Forgets modules that were read from files; those of hone and of Lua stay. Appends their names. */
+static int forget_protected(lua_State *L) {
+    struct buf *names = lua_touserdata(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, LUA_REGISTRYINDEX, "hone.base");
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING) continue;
+        const char *name = lua_tostring(L, -2);
+        lua_pushvalue(L, -2);
+        bool base = lua_rawget(L, 3) != LUA_TNIL || strncmp(name, "hone", 4) == 0 || strcmp(name, "_G") == 0;
+        lua_pop(L, 1);
+        if (base) continue;
+        buf_addf(names, "%s%s", names->len ? ", " : "", name);
+        lua_pushvalue(L, -2);
+        lua_pushnil(L);
+        lua_rawset(L, 2);
+    }
+    return 0;
+}
+
 static int run_reload(struct call *c, const void *args, struct err *e) {
     struct script *s = cmds_script_of(e);
+    struct buf names = BUF_INIT;
     (void)args;
     if (!s) return -1;
-    if (!s->last_path) return err_set(e, "no script was run in this session; hone run SCRIPT, or run_script, comes first");
-    lua_getfield(s->L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1)) { /* those of hone and of Lua stay */
-        if (lua_type(s->L, -2) != LUA_TSTRING) continue;
-        const char *name = lua_tostring(s->L, -2);
-        lua_getfield(s->L, LUA_REGISTRYINDEX, "hone.base");
-        bool base = lua_getfield(s->L, -1, name) != LUA_TNIL || strncmp(name, "hone", 4) == 0 || strcmp(name, "_G") == 0;
-        lua_pop(s->L, 2);
-        if (base) continue;
-        lua_pushvalue(s->L, -2);
-        lua_pushnil(s->L);
-        lua_rawset(s->L, -5);
+    lua_pushcfunction(s->L, forget_protected);
+    lua_pushlightuserdata(s->L, &names);
+    if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) lua_pop(s->L, 1);
+    if (!s->last_path && !names.len) return err_set(e, "no script was run in this session; hone run SCRIPT, or run_script, comes first");
+    if (!s->last_path) {
+        buf_adds(&names, names.len ? ": the next require reads it anew" : "");
+        call_result(c, val_strn(names.data, names.len));
+        buf_release(&names);
+        return 0;
     }
-    lua_pop(s->L, 1);
+    buf_release(&names);
     char *path = mem_str(s->last_path); /* which running it sets again */
     struct val *again = val_copy(s->last_args);
     call_defer(c);

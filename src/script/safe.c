@@ -144,6 +144,7 @@ static int l_dofile(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     lua_settop(L, 1);
     safe_load_file(L, path);
+    watch_add(state_of(L), path);
     lua_callk(L, 0, LUA_MULTRET, 0, dofile_k);
     return dofile_k(L, LUA_OK, 0);
 }
@@ -160,6 +161,7 @@ static int searcher(lua_State *L) {
     lua_pop(L, 1);
     const char *path = lua_tostring(L, -1);
     if (load_path(L, path, 0) != LUA_OK) return luaL_error(L, "module '%s' does not load: %s", name, lua_tostring(L, -1));
+    watch_add(state_of(L), path);
     lua_pushvalue(L, -2);
     return 2;
 }

@@ -1,5 +1,6 @@
 /* `!cmd` at the prompt: the user's own shell line, run by /bin/sh in the session's folder with no input; what it says comes back at its end, at most 256 KiB. A thread of
- * its own waits for each, so that the script thread serves on; an interrupt goes to the program's whole group, and after a second it is killed. */
+ * its own waits for each, so that the script thread serves on; an interrupt goes to the program's whole group, and after a second it is killed. What the line leaves in the background
+ * (`!prog &`) goes on and holds nobody up. */
 #include "config.h"
 
 #include "src/script/state.h"
@@ -19,14 +20,20 @@
 
 #define SAID_MAX (256u << 10)
 #define AT_ONCE 8
+#define THREADS_MAX 32 /* with those whose shell has ended and left a program in the background */
+#define AFTER_END 0.05 /* seconds for what the pipe still holds */
 
-struct shell {
+struct shell { /* its thread's, but interrupted */
     struct call *call; /* deferred */
     pid_t pid; /* leads a group of its own */
-    int fd;
+    int fd; /* of its output; -1: closed */
+    struct buf said;
+    size_t dropped;
     _Atomic bool interrupted;
 };
-static struct shell *_Atomic running[AT_ONCE];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects running and the life of what it points to */
+static struct shell *running[AT_ONCE];
+static _Atomic int threads;
 
 extern char **environ;
 
@@ -58,54 +65,86 @@ static int start(struct shell *h, const char *text, struct err *e) {
     return err_set(e, "!: /bin/sh cannot be started: %s", strerror(rc));
 }
 
-/* Reads until the program closes its output; an interrupted one gets a second. */
-static void read_all(struct shell *h, struct buf *out, size_t *dropped) {
+static void take_out(struct shell *h) {
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < AT_ONCE; i++)
+        if (running[i] == h) running[i] = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
+/* One look at the pipe, which is closed at its end (h->fd -1). What is over SAID_MAX is counted only. */
+static void read_some(struct shell *h, int timeout_ms) {
     char piece[8192];
+    struct pollfd p = {.fd = h->fd, .events = POLLIN};
+    if (poll(&p, 1, timeout_ms) <= 0) return;
+    ssize_t n = read(h->fd, piece, sizeof piece);
+    if (n < 0 && errno == EINTR) return;
+    if (n <= 0) {
+        close(h->fd);
+        h->fd = -1;
+        return;
+    }
+    size_t room = SAID_MAX - h->said.len, take = (size_t)n < room ? (size_t)n : room;
+    buf_add(&h->said, piece, take);
+    h->dropped += (size_t)n - take;
+}
+
+/* Until the program has ended, whatever it does with its output; an interrupted one gets a second. Its status. */
+static int wait_end(struct shell *h) {
+    int status = 0;
     double asked = 0;
     for (bool killed = false;;) {
-        struct pollfd p = {.fd = h->fd, .events = POLLIN};
-        int ready = poll(&p, 1, 50);
-        if (atomic_load(&h->interrupted)) {
+        pid_t r = waitpid(h->pid, &status, WNOHANG);
+        if (r == h->pid || (r < 0 && errno != EINTR)) return r < 0 ? 0 : status;
+        if (atomic_load(&h->interrupted)) { /* not reaped yet: the number is still the group's */
             if (asked == 0) asked = clock_now(), kill(-h->pid, SIGINT);
             else if (!killed && clock_now() - asked > 1) killed = true, kill(-h->pid, SIGKILL);
-            else if (killed && clock_now() - asked > 2) return; /* somebody who left the group holds the pipe */
         }
-        if (ready <= 0) continue;
-        ssize_t n = read(h->fd, piece, sizeof piece);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
-        size_t room = SAID_MAX - out->len, take = (size_t)n < room ? (size_t)n : room;
-        buf_add(out, piece, take);
-        *dropped += (size_t)n - take;
+        if (h->fd >= 0) read_some(h, 20);
+        else clock_sleep(0.002); /* it closed its output: at its end, or long before */
     }
 }
 
 static void *wait_for(void *arg) {
     struct shell *h = arg;
-    struct buf said = BUF_INIT;
-    size_t dropped = 0;
-    int status = 0;
-    read_all(h, &said, &dropped);
-    close(h->fd);
-    while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR) {}
-    for (int i = 0; i < AT_ONCE; i++)
-        if (atomic_load(&running[i]) == h) atomic_store(&running[i], NULL);
-    if (dropped) buf_addf(&said, "%s(%zu bytes more were left out)\n", said.len && said.data[said.len - 1] != '\n' ? "\n" : "", dropped);
-    if (WIFSIGNALED(status)) buf_addf(&said, "(ended by signal %d)", WTERMSIG(status));
-    else if (WEXITSTATUS(status)) buf_addf(&said, "(exit %d)", WEXITSTATUS(status));
-    while (said.len && said.data[said.len - 1] == '\n') said.data[--said.len] = 0;
-    call_result(h->call, val_strn(said.data ? said.data : "", said.len));
+    int status = wait_end(h);
+    for (double end = clock_now() + AFTER_END; h->fd >= 0 && clock_now() < end;) read_some(h, 10); /* what lies in the pipe */
+    take_out(h);
+    struct buf *said = &h->said;
+    const char *line = said->len && said->data[said->len - 1] != '\n' ? "\n" : "";
+    if (h->dropped) buf_addf(said, "%s(%zu bytes more were left out)\n", line, h->dropped), line = "";
+    if (h->fd >= 0) buf_addf(said, "%s(a program goes on in the background; what it says from now on is not kept)\n", line), line = "";
+    if (WIFSIGNALED(status)) buf_addf(said, "%s(ended by signal %d)", line, WTERMSIG(status));
+    else if (WEXITSTATUS(status)) buf_addf(said, "%s(exit %d)", line, WEXITSTATUS(status));
+    while (said->len && said->data[said->len - 1] == '\n') said->data[--said->len] = 0;
+    call_result(h->call, val_strn(said->data ? said->data : "", said->len));
     call_done(h->call, 0);
-    buf_release(&said);
+    buf_release(said);
+    for (char piece[8192]; h->fd >= 0;) { /* for one in the background, so that its writing does not end it */
+        ssize_t n = read(h->fd, piece, sizeof piece);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) close(h->fd), h->fd = -1;
+    }
+    atomic_fetch_sub(&threads, 1);
     free(h);
     return NULL;
 }
 
 void shell_interrupt(void) {
-    for (int i = 0; i < AT_ONCE; i++) {
-        struct shell *h = atomic_load(&running[i]);
-        if (h) atomic_store(&h->interrupted, true);
-    }
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < AT_ONCE; i++)
+        if (running[i]) atomic_store(&running[i]->interrupted, true);
+    pthread_mutex_unlock(&lock);
+}
+
+/* A place among those that run; false: there is none. */
+static bool put_in(struct shell *h) {
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < AT_ONCE && !found; i++)
+        if (!running[i]) running[i] = h, found = true;
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 struct sh_args {
@@ -113,26 +152,27 @@ struct sh_args {
 };
 static int run_sh(struct call *c, const void *args, struct err *e) {
     const struct sh_args *a = args;
-    struct shell *h = X_NEW(struct shell, 1);
     pthread_t t;
-    int slot = 0;
-    while (slot < AT_ONCE && atomic_load(&running[slot])) slot++;
-    if (slot == AT_ONCE) {
+    if (atomic_load(&threads) >= THREADS_MAX) return err_set(e, "!: %d programs run in the background already; end one first", THREADS_MAX);
+    struct shell *h = X_NEW(struct shell, 1);
+    if (!put_in(h)) {
         free(h);
         return err_set(e, "!: %d programs run already; Ctrl-C ends them", AT_ONCE);
     }
     if (start(h, a->line, e) < 0) {
+        take_out(h);
         free(h);
         return -1;
     }
     h->call = c;
     call_defer(c);
-    atomic_store(&running[slot], h);
+    atomic_fetch_add(&threads, 1);
     if (thread_start(&t, "hone-shell", wait_for, h, e) == 0) {
         pthread_detach(t);
         return 0;
     }
-    atomic_store(&running[slot], NULL);
+    atomic_fetch_sub(&threads, 1);
+    take_out(h);
     kill(-h->pid, SIGKILL);
     close(h->fd);
     waitpid(h->pid, NULL, 0);

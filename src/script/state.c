@@ -133,6 +133,7 @@ int state_open(struct script *s, struct err *e) {
 void state_close(struct script *s) {
     free(s->last_path);
     val_free(s->last_args);
+    watch_release(s);
     s->last_path = NULL;
     s->last_args = NULL;
     if (s->L) lua_close(s->L);

@@ -112,6 +112,8 @@ struct script {
     char *last_path; /* of the script run last, and its arguments */
     struct val *last_args;
     double prompt_ended; /* when the last evaluation did */
+    struct watched *watched; /* files that were read */
+    size_t n_watched;
     double deadline; /* 0: none; past it every instruction raises (printing, completion) */
     bool late; /* the deadline was hit */
     struct buf show, text; /* reused by printing (show) and conversions (text), so that an error in the middle leaks nothing */
@@ -181,6 +183,15 @@ void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct 
 /* show.c */
 void show_values(lua_State *L, int first, int last, struct buf *out); /* never raises; bounded to a screen and 50 ms */
 void show_plain(lua_State *L, int idx, struct buf *out); /* as print does; may raise */
+/* names.c */
+void names_keep(struct script *s, struct task *t, int idx); /* the value at idx of t->co becomes _, what was there _1, that _2 */
+bool names_is_kept(const char *name); /* one of these */
+bool names_near(struct script *s, const char *chain, struct buf *out, bool *exists); /* what a.b.c may have meant; exists: it is something */
+void names_nil(struct script *s, const char *text, struct buf *out); /* behind "nil" where the line is only a name */
+/* watch.c */
+void watch_add(struct script *s, const char *path); /* was read now */
+void watch_say(struct script *s, struct buf *out); /* a line for each that changed since, once */
+void watch_release(struct script *s);
 /* complete.c */
 struct val *complete_ask(struct script *s, const char *line, size_t pos);
 void complete_answer(struct script *s, struct complete_ask *ask);

@@ -84,6 +84,7 @@ void task_end(struct script *s, struct task *t, int status, struct err *err, con
     case TASK_PROMPT:
         if (t->dropped) buf_addf(&b, "(%zu pieces of output were dropped: nobody took them)\n", t->dropped);
         buf_adds(&b, text ? text : status ? err->text : "");
+        watch_say(s, &b);
         queue_put_reserved(t->reply, new_reply(t, false, status, buf_take(&b)));
         break;
     case TASK_SCRIPT:
@@ -131,19 +132,6 @@ void task_output(struct script *s, struct task *t, const char *text, size_t n) {
 }
 
 /* ---- running ---- */
-static int last_value(lua_State *L) {
-    struct task *t = lua_touserdata(L, 1);
-    int first = (int)lua_tointeger(L, 2);
-    if (!lua_checkstack(t->co, 4)) return 0;
-    lua_pushvalue(t->co, first);
-    lua_xmove(t->co, L, 1);
-    lua_pushglobaltable(L);
-    lua_pushliteral(L, "_");
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
-    return 0;
-}
-
 static bool job_failed(struct script *s, struct handle h, struct err *e) {
     struct job *j = hub_job(s->hub, h);
     enum job_state st = j ? hub_job_state(s->hub, j) : JOB_DONE;
@@ -170,12 +158,8 @@ static void ended_well(struct script *s, struct task *t, int n) {
         return;
     }
     if (n && (t->show || t->kind == TASK_LUA)) show_values(t->co, first, top, &b);
-    if (n && t->kind == TASK_PROMPT) {
-        lua_pushcfunction(s->L, last_value);
-        lua_pushlightuserdata(s->L, t);
-        lua_pushinteger(s->L, first);
-        if (lua_pcall(s->L, 2, 0, 0) != LUA_OK) lua_pop(s->L, 1);
-    }
+    if (n == 1 && t->show && t->kind == TASK_PROMPT && lua_isnil(t->co, first)) names_nil(s, t->text ? t->text : "", &b);
+    if (n && t->kind == TASK_PROMPT) names_keep(s, t, first);
     task_end(s, t, 0, &none, b.data ? b.data : "");
     buf_release(&b);
 }

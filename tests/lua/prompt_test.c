@@ -120,6 +120,21 @@ static void lines_that_are_no_lua(void) {
     type("\x03");
     settle(5);
     tap_ok(!view().busy && clock_now() - t < 3 * TAP_SLOW, "Ctrl-C ends it after %.1f s", clock_now() - t);
+    t = clock_now();
+    char sign[64], quiet[200];
+    snprintf(sign, sizeof sign, "/tmp/hone-shell-%d", (int)getpid());
+    snprintf(quiet, sizeof quiet, "!exec >&- 2>&-; trap 'echo > %s; exit' INT; sleep 8\r", sign);
+    type(quiet);
+    for (int i = 0; i < 20; i++) p.poll(p.ctx), clock_sleep(0.01);
+    tap_ok(view().busy, "a program that closed its output is waited for");
+    type("\x03");
+    settle(5);
+    for (int i = 0; i < 200 && !io_exists(sign); i++) clock_sleep(0.01);
+    tap_ok(!view().busy && io_exists(sign) && clock_now() - t < 3 * TAP_SLOW, "and Ctrl-C reaches it after %.1f s", clock_now() - t);
+    unlink(sign);
+    t = clock_now();
+    enter("!sleep 3 & echo started");
+    tap_ok(clock_now() - t < 2 && said("started", 3) && said("background", 1), "!prog & does not hold the prompt: %.2f s: %s", clock_now() - t, last());
     enter("??learning rate");
     tap_ok(said("optim.", 60) || said("learning rate", 60), "??text searches names and help");
     enter("?train");
@@ -129,6 +144,26 @@ static void lines_that_are_no_lua(void) {
     enter("5 + 5;");
     enter("_");
     tap_is(last(), "10", "; silences, _ holds the value");
+    enter("20 + 1");
+    enter("_1 + _");
+    tap_is(last(), "31", "_1 is the value before _");
+    enter("{_, _1, _2}");
+    tap_is(last(), "{31, 21, 10}", "_2 the one before that");
+    enter("_2");
+    enter("_");
+    tap_ok(said("{31, 21, 10}", 1), "looking at one moves none: %s", last());
+    enter("trian");
+    tap_is(last(), "nil (nothing is named trian: did you mean hone.train?)", "an undeclared name that is nil says what was meant");
+    enter("linear");
+    tap_is(last(), "nil (nothing is named linear: did you mean nn.linear?)", "or where it lives");
+    enter("math.sqr");
+    tap_is(last(), "nil (nothing is named math.sqr: did you mean math.sqrt?)", "also in tables");
+    enter("some_name_of_nothing");
+    tap_is(last(), "nil (nothing is named some_name_of_nothing)", "nothing is near");
+    enter("trian{}");
+    tap_ok(said("did you mean hone.train?", 1), "so does a call: %s", last());
+    enter("({}).a");
+    tap_is(last(), "nil", "other nils are only nil");
     enter("local c = hone.clock() while hone.clock() - c < 0.15 do end");
     tap_ok(last()[0] == '(' && strstr(last(), " s)"), "what takes over 100 ms says how long: %s", last());
     enter("prefix_one = 1");
@@ -148,6 +183,45 @@ static void lines_that_are_no_lua(void) {
     type("\x1b[B");
     tap_ok(view().cursor == 5, "and Down");
     type("\x03");
+}
+
+static void write_file(const char *path, const char *text) {
+    struct err e = {0};
+    if (io_write_file(path, text, strlen(text), &e) != 0) tap_ok(false, "%s", e.text);
+}
+
+static void changed_files(void) {
+    char dir[64], file[96], module[96], line[256], folder[300];
+    struct err e = {0};
+    snprintf(dir, sizeof dir, "/tmp/hone-changed-%d", (int)getpid());
+    snprintf(file, sizeof file, "%s/one.lua", dir);
+    snprintf(module, sizeof module, "%s/part_of_one.lua", dir);
+    io_mkdirs(dir, 0700, &e);
+    write_file(file, "made = require 'part_of_one' + 1");
+    write_file(module, "return 10");
+    snprintf(line, sizeof line, "hone.run_script{'%s'}", file);
+    enter(line);
+    enter("made");
+    tap_is(last(), "11", "a script and its module ran");
+    write_file(module, "return 200");
+    enter("made;");
+    tap_ok(said("part_of_one.lua changed on disk: :reload", 1), "a change on disk is noticed: %s", last());
+    enter("made;");
+    tap_ok(said("> made;", 1), "once: %s", last());
+    enter(":reload");
+    enter("made");
+    tap_is(last(), "201", ":reload runs the script again with its modules as they are now");
+    write_file(file, "made = 7");
+    enter("1 + 1");
+    tap_ok(said("one.lua changed on disk", 1) && said("2", 2), "the script itself too: %s", last());
+    enter(":reload");
+    enter("made");
+    tap_is(last(), "7", "and is run again");
+    write_file(file, "made = = 1");
+    enter(":reload");
+    tap_ok(said("one.lua:1:", 3), "a mistake in it names file and line: %s", last());
+    snprintf(folder, sizeof folder, "%s", dir);
+    io_remove_tree(folder, &e);
 }
 
 static void paste(void) {
@@ -250,6 +324,7 @@ int main(void) {
     if (prompt_new(&f.script, f.hub, NULL, &p, &e) != 0) return 1;
     keys();
     lines_that_are_no_lua();
+    changed_files();
     paste();
     search();
     history();

@@ -113,6 +113,7 @@ static void constructors(void) {
 
 static void runs(void) {
     is("seen = {} r = hone.train{steps = 40}", "");
+    is("for i = 1, 500 do if tostring(r) == 'run fake-1' then break end hone.echo{} end", ""); /* its job has begun */
     is("r:on('epoch', function(e) seen[#seen + 1] = e.val_acc end)", "run fake-1");
     has("r:wait()", "done");
     is("hone.now{1}; for i = 1, 100 do if #seen == 4 then break end hone.echo{} end", "");
