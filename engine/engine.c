@@ -17,6 +17,7 @@
 #include "engine/layers/layer.h"
 #include "engine/optims/optim.h"
 #include "engine/train/loss.h"
+#include "engine/train/parallel.h"
 #include "engine/train/sched.h"
 #include "src/base/thread.h"
 
@@ -101,4 +102,9 @@ int engine_init(struct err *e) {
     for (struct catalog *c = catalogs; c->group; c++)
         if (strcmp(c->group, "quant") == 0 || strcmp(c->group, "prune") == 0) c->kinds = compressor_kinds(c->group);
     return 0;
+}
+
+int engine_rank(int rank, struct err *e) {
+    if (engine_init(e) < 0) return -1;
+    return parallel_serve(rank, 3, e);
 }

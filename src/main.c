@@ -264,6 +264,7 @@ int main(int argc, char **argv) {
     if (a.o.help) status = print_usage();
     else if (a.o.version) status = print_version();
     else if (a.o.license) status = fputs(license, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+    else if (a.o.rank) status = engine_rank(atoi(a.o.rank), &e) < 0 && e.code == ERR_USAGE ? fail(&e) : EXIT_FAILED; /* all else rank 0 says */
     else status = a.o.session ? session_main(&a) : a.o.viewer ? viewer_main(&a) : dispatch(&a);
     status = flush_out(a.out, status);
     app_close(&a);

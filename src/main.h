@@ -22,6 +22,7 @@ struct opts {
     bool session, viewer; /* hidden: be the session process, the one of hone watch */
     const char *runs; /* --runs or HONE_RUNS or "runs" */
     const char *idle; /* hidden, with --session: seconds without job and client after which it ends */
+    const char *rank; /* hidden: be this rank of a run whose rank 0 started it */
     const char *ready; /* hidden: descriptor that gets the ready byte; with --viewer the client's socket */
     struct val *set; /* NAME=VALUE pairs of --set and of the options that are properties, in order */
     struct val *given; /* the same by option name, for commands that have an argument of that name */

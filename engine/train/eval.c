@@ -57,6 +57,11 @@ int step_check(const struct step *s, const struct part *part, const struct loss_
         if (ragged != (y->type == COL_TOKENS))
             return err_set(
                 e, "the model gives one answer for each %s, but \"%s\" has one for each %s", ragged ? "token" : "row", y->name, ragged ? "row" : "token");
+        if (!ragged && row_width(s, s->target) != w)
+            return err_set(e,
+                "the model gives %" PRId64 " answers for each row, but \"%s\" has %" PRId64
+                ": add a layer that leaves one, such as flatten{} before the first linear",
+                row_width(s, s->target), y->name, w);
         if (y->max_id > out)
             return err_set(
                 e, "the model has %" PRId64 " outputs, but the data %" PRId64 " classes: make the last layer linear{%" PRId64 "}", out, y->max_id, y->max_id);

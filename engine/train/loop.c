@@ -11,6 +11,7 @@
 
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"
+#include "engine/train/parallel.h"
 #include "engine/train/train.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -54,7 +55,7 @@ int train_build_step(struct train *t, struct err *e) {
         .device = t->device,
         .pool = t->pool,
         .seed = (uint64_t)t->a.seed,
-        .accum = t->a.accum > 1,
+        .accum = t->a.accum > 1 || t->par,
         .recompute = (enum recompute)t->a.recompute,
         .mixed = t->a.mixup > 0,
         .half = t->precision.half,
@@ -303,37 +304,14 @@ static void publish(struct train *t, const struct step_result *r, double lr, dou
     run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), epoch, (double)t->a.epochs);
 }
 
-/* Batches of a step up to its last one, which is loaded but not run. The last step of an epoch may have fewer. */
-static const struct batch *run_group(struct train *t, struct extents *x, struct group *g, struct err *e) {
-    *g = (struct group){.start = t->pos};
-    for (;;) {
-        double from = clock_now();
-        const struct batch *b = loader_next(t->loader);
-        if (!b) {
-            err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos + g->rows);
-            return NULL;
-        }
-        *x = step_load(t->step, t->part, b);
-        t->spent.data += clock_now() - from;
-        t->n_micro++;
-        g->n++, g->rows += b->rows, g->tokens += b->total_tokens, g->last = b->last;
-        if (b->last || g->n >= t->a.accum) return b;
-        if (step_micro(t->step, x, (uint64_t)t->n_micro, e) < 0) return NULL;
-    }
-}
-
 static int one_step(struct train *t, struct err *e) {
     bool scaled = t->precision.half == DT_F16;
     train_lr_step(t);
-    if (scaled) t->step->loss_scale = t->a.loss_scale / t->loss_unit;
-    double start = clock_now(), h[CTL_N], lr = train_lr(t);
+    double start = clock_now(), lr = train_lr(t);
     struct group g;
-    struct extents x;
-    const struct batch *b = run_group(t, &x, &g, e);
     struct step_result r;
-    if (!b) return -1;
-    optimiser_hyper(t->optim, lr, t->a.clip_norm, t->a.clip_value, h);
-    if (step_run(t->step, &x, (uint64_t)t->n_micro, h, &r, e) < 0) return -1;
+    const struct batch *b;
+    if (train_group(t, lr, &g, &r, &b, e) < 0) return -1;
     if (scaled) scaler_after(&t->a.loss_scale, &t->good, r.ok);
     if (!r.ok && (scaled && isfinite(r.loss) ? train_overflow(t, e) : train_not_finite(t, b, &g, &r, e)) < 0) return -1;
     if (r.ok) {
@@ -431,21 +409,22 @@ static int setup(struct train *t, struct err *e) {
     struct settings set;
     model_ready_training(t->model);
     settings_get(&set);
-    int threads = (int)set.threads;
+    int threads = set.ranks > 1 ? ((int)set.threads > 0 ? (int)set.threads : thread_cores()) / (int)set.ranks : (int)set.threads;
+    if (set.ranks > 1 && threads < 1) threads = 1;
     int64_t seed = set.seed, every = set.log_every;
     args_release(&settings_kind, &set);
     if (t->a.seed == ARG_NONE_INT) t->a.seed = seed;
     if (t->a.epochs <= 0 && t->a.steps <= 0) t->a.epochs = 3;
-    t->block = t->a.batch;
     run_log_every(t->run, every > 0 ? every : 10);
     if (t->part->n == 0) return err_set(e, "data set %s has no training part", t->data->name);
     if (loss_init(&t->loss, t->a.loss, t->data->n_class > 0, e) < 0) return -1;
     if (t->loss.row->labels) model_name_classes(t->model, t->data);
     if (!(t->optim = optimiser_new(t->a.optim, e)) || !(t->sched = sched_new(t->a.sched, e))) return -1;
     if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
+    if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0 || parallel_start(t, e) < 0) return -1;
+    t->block = t->a.batch;
     t->metric = metric_find(t->a.metric ? t->a.metric : t->loss.row->labels ? "acc" : "loss");
     if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
-    if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
     if (train_edits_start(t, e) < 0 || train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
@@ -566,6 +545,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     eval_free(t->eval);
     average_free(t->average);
     step_free(t->step);
+    parallel_stop(t);
     optimiser_free(t->optim);
     sched_free(t->sched);
     loss_release(&t->loss);

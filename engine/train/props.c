@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/train/parallel.h"
 #include "engine/train/train.h"
 #include "src/base/mem.h"
 
@@ -91,6 +92,7 @@ static int set(struct job *j, const char *name, const struct val *v, struct val 
         val_free(was);
         return -1;
     }
+    if (!train_lr_has(name)) parallel_changed(t); /* the learning rate comes with each step */
     if (old) *old = was;
     else val_free(was);
     return 0;

@@ -1,4 +1,4 @@
-/* Where a run's time goes: reading and copying batches, forward, backward, update, evaluation, handing checkpoints over. Two looks at the clock a phase and step, always on. The report
+/* Where a run's time goes: reading and copying batches, forward, backward, update, sums over ranks, evaluation, handing checkpoints over. Two looks at the clock a phase and step, always on. The report
  * "time": seconds by those names, `step` and `steps`: the steps alone, their seconds and how many. Engine thread. */
 #include "config.h"
 
@@ -20,6 +20,7 @@ void train_spent(struct train *t, bool now) {
     val_set_num(v, "forward", phase(t, PHASE_FORWARD));
     val_set_num(v, "backward", phase(t, PHASE_BACKWARD));
     val_set_num(v, "update", phase(t, PHASE_BUFFERS) + phase(t, PHASE_UPDATE) + phase(t, PHASE_SEARCH));
+    if (t->par) val_set_num(v, "ranks", t->spent.ranks);
     val_set_num(v, "eval", t->spent.eval);
     val_set_num(v, "checkpoint", t->spent.save);
     val_set_num(v, "step", t->spent.step);

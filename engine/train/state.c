@@ -116,7 +116,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->a.balanced = val_get_bool(v, "balanced", false);
     t->a.buckets = val_get_int(v, "buckets", 0);
     t->block = val_get_int(v, "block", t->a.batch);
-    const struct val *said = t->j->call->args;
+    const struct val *said = t->j ? t->j->call->args : NULL;
     if (!val_get(said, "epochs") && !val_get(said, "steps")) {
         t->a.epochs = val_get_int(v, "epochs", t->a.epochs);
         t->a.steps = val_get_int(v, "steps", t->a.steps);
@@ -171,12 +171,13 @@ static void take_best(struct train *t, const char *folder) {
     free(best);
 }
 
+int train_state_take(struct train *t, const struct val *v, struct err *e) { return take_arguments(t, v, e) < 0 ? -1 : take_position(t, v, e); }
+
 int train_resume(struct train *t, const char *path, struct err *e) {
     struct val *meta = NULL;
     char *folder = ckpt_find(path, &meta, e);
     if (!folder) return -1;
-    int rc = take_arguments(t, meta, e);
-    if (rc == 0) rc = take_position(t, meta, e);
+    int rc = train_state_take(t, meta, e);
     if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
     if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, e);
     if (rc == 0) {

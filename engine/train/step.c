@@ -59,6 +59,9 @@ static int build_again(struct step *s, enum recompute how, const tid *grad, int 
 static int build_sums(struct step *s, tid *grad, int n, struct err *e) {
     s->first = graph_scalar(s->g, "first");
     if (grad_accumulate(s->g, grad, n, s->first, e) < 0) return -1;
+    s->grad = X_NEW(tid, (size_t)n + 1);
+    s->n_grad = n;
+    memcpy(s->grad, grad, (size_t)n * sizeof *grad);
     if ((s->sum_loss = grad_sum(s->g, "loss", s->loss, s->first, e)) < 0 || (s->sum_weight = grad_sum(s->g, "weight", s->weight, s->first, e)) < 0) return -1;
     return s->hits >= 0 && (s->sum_hits = grad_sum(s->g, "hits", s->hits, s->first, e)) < 0 ? -1 : 0;
 }
@@ -146,6 +149,7 @@ void step_free(struct step *s) {
     if (!s) return;
     plan_free(s->plan);
     graph_free(s->g);
+    free(s->grad);
     free(s);
 }
 
@@ -188,26 +192,40 @@ static int search(struct step *s, const struct extents *now, struct err *e) {
     }
 }
 
-int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
+static void set_hyper(struct step *s, const double *hyper) {
     float *h = plan_data(s->plan, s->hyper);
-    for (int i = 0; h && hyper && i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
+    if (!h || !hyper) return;
+    for (int i = 0; i < CTL_N * s->optim->l.n_group; i++) h[i] = (float)(i < CTL_N ? hyper[i] : s->optim->l.hyper[i]);
+    if (s->seed < 0) return;
+    plan_scalar(s->plan, s->seed, s->loss_scale);
+    for (int i = CTL_SCALE; i < CTL_N * s->optim->l.n_group; i += CTL_N) h[i] = (float)((double)h[i] / s->loss_scale);
+}
+
+static void result(const struct step *s, bool sums, bool updated, struct step_result *out) {
+    double sum = number(s, sums ? s->sum_loss : s->loss), weight = number(s, sums ? s->sum_weight : s->weight), hits = number(s, sums ? s->sum_hits : s->hits);
+    *out = (struct step_result){weight > 0 ? sum / weight : sum, weight, hits, NAN, isfinite(sum)};
+    const float *c = updated ? plan_data(s->plan, s->ctl) : NULL;
+    if (c) out->ok = c[CTL_OK] != 0, out->grad_norm = (double)c[CTL_NORM];
+}
+
+int step_run(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
     bool sums = hyper && s->first >= 0;
-    if (h && hyper && s->seed >= 0) {
-        plan_scalar(s->plan, s->seed, s->loss_scale);
-        for (int i = CTL_SCALE; i < CTL_N * s->optim->l.n_group; i += CTL_N) h[i] = (float)((double)h[i] / s->loss_scale);
-    }
+    set_hyper(s, hyper);
     plan_step(s->plan, n);
     if (sums) plan_scalar(s->plan, s->first, !s->begun);
     s->begun = false;
     if (plan_run(s->plan, now, PHASE_FORWARD, hyper ? PHASE_UPDATE : PHASE_FORWARD, e) < 0) return -1;
-    double sum = number(s, sums ? s->sum_loss : s->loss), weight = number(s, sums ? s->sum_weight : s->weight), hits = number(s, sums ? s->sum_hits : s->hits);
-    *out = (struct step_result){weight > 0 ? sum / weight : sum, weight, hits, NAN, isfinite(sum)};
-    if (hyper) {
-        const float *c = plan_data(s->plan, s->ctl);
-        out->ok = c[CTL_OK] != 0;
-        out->grad_norm = (double)c[CTL_NORM];
-    }
+    result(s, sums, hyper != NULL, out);
     return hyper && optimiser_searches(s->optim) ? search(s, now, e) : 0;
+}
+
+int step_update(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e) {
+    set_hyper(s, hyper);
+    plan_step(s->plan, n);
+    s->begun = false;
+    if (plan_run(s->plan, now, PHASE_UPDATE, PHASE_UPDATE, e) < 0) return -1;
+    result(s, true, true, out);
+    return 0;
 }
 
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width) {

@@ -38,6 +38,8 @@ struct step {
     struct optimiser *optim;
     struct extents max;
     int recomputed; /* nodes that run twice */
+    tid *grad; /* accum: the sums of the gradients by parameter, -1: none */
+    int n_grad;
 };
 struct step_result {
     double loss, weight, hits, grad_norm;
@@ -55,6 +57,8 @@ int step_micro(struct step *s, const struct extents *now, uint64_t number, struc
  * number: the step's number, of which random layers are a function. hyper: CTL_N control numbers, of which
  * the optimiser has those of more groups (NULL: evaluation). */
 int step_run(struct step *s, const struct extents *now, uint64_t number, const double *hyper, struct step_result *out, struct err *e);
+/* With accum, when all batches of a step went through step_micro: the update alone, on the sums as they stand. n: number of its last batch. */
+int step_update(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e);
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width); /* logits of the last run */
 size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */
 /* Extents of a batch: rows, and tokens of each ragged input in order. */

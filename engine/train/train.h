@@ -43,6 +43,7 @@ struct train {
     struct pool *pool;
     struct step *step;
     struct loader *loader;
+    struct parallel *par; /* ranks that share the work of each step (parallel.h); NULL: alone */
     struct eval *eval; /* of val, made at first need */
     struct ckpt_writer *writer; /* NULL: nothing is kept on disk */
     const struct metric *metric; /* what best, plateau and patience look at */
@@ -78,7 +79,7 @@ struct train {
     char refused[ERR_TEXT]; /* what was said of the last one under policy pause */
     bool ragged;
     struct spent {
-        double data, eval, save, step, plan[PHASE_N], said; /* seconds; plan: by enum phase, of plans that are gone */
+        double data, eval, save, step, ranks, plan[PHASE_N], said; /* seconds; plan: by enum phase, of plans that are gone */
         int64_t steps;
     } spent;
     struct val *histograms; /* of looks so far, see look.c; NULL: none */
@@ -121,6 +122,8 @@ struct group {
     int64_t start, rows, tokens, n;
     bool last;
 }; /* the batches of one step: first row, rows, tokens, how many, whether they end the epoch */
+/* group.c: one step at this learning rate; last: its last batch, valid until the next step */
+int train_group(struct train *t, double lr, struct group *g, struct step_result *r, const struct batch **last, struct err *e);
 int train_not_finite(
     struct train *t, const struct batch *b, const struct group *g, const struct step_result *r, struct err *e); /* b: the last batch of the step */
 int train_overflow(struct train *t, struct err *e); /* fp16: the step was not applied, the loss scale is halved already */
@@ -131,6 +134,7 @@ int train_average_ready(struct train *t, eval_stop stop, struct err *e); /* befo
 const float *train_weights(const struct train *t); /* what is evaluated and kept: the averaged weights where there are any */
 /* state.c: the state as a value, and back */
 struct val *train_state(const struct train *t);
+int train_state_take(struct train *t, const struct val *v, struct err *e); /* arguments and position; train_build_step comes after it */
 int train_resume(struct train *t, const char *path, struct err *e);
 /* props.c */
 extern const struct job_ops train_ops;

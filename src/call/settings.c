@@ -76,6 +76,8 @@ static const struct arg settings_args[] = {
     {"clipboard", "y may write the terminal's clipboard (OSC 52)", NULL, "false", ARG_BOOL, AT(clipboard), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
     {"glyphs_term", "glyph sets chosen by key, by terminal type", NULL, NULL, ARG_STR, AT(glyphs_term), ARG_LIVE, AT_STEP, 0, 0, NULL, SRC_NONE},
     {"log_every", "steps from one metric event to the next", "steps", "10", ARG_INT, AT(log_every), ARG_LIVE, AT_STEP, 1, 1e9, NULL, SRC_NONE},
+    {"ranks", "processes that share the work of each training step, on one machine; 1: this one alone", NULL, "1", ARG_INT, AT(ranks), ARG_LIVE, AT_RUN, 1, 64,
+        NULL, SRC_NONE},
     {"threads", "worker threads; 0: one for every core", NULL, "0", ARG_INT, AT(threads), ARG_LIVE, AT_RUN, 0, 1024, NULL, SRC_NONE},
     {"seed", "where random numbers start", NULL, "1", ARG_INT, AT(seed), ARG_LIVE, AT_RUN, 0, 0x1p53, NULL, SRC_NONE},
     {"deterministic", "pin the choice of kernels, on a GPU also the order of sums", NULL, "false", ARG_BOOL, AT(deterministic), ARG_LIVE, AT_RUN, 0, 0, NULL,

@@ -15,6 +15,7 @@ struct settings {
     char *glyphs_term; /* TERM=set, separated by commas */
     int64_t log_every;
     int64_t threads; /* 0: all cores; takes effect with the next run */
+    int64_t ranks; /* processes that share the work of a training step; takes effect with the next run */
     int64_t seed;
     bool deterministic;
     int nonfinite; /* pause stop skip */

@@ -129,14 +129,15 @@ static int engine_facts(struct ui *u, struct grid *g, int row, int col, int cols
 /* ---- where the time goes ---- */
 
 static void phases_draw(struct ui *u, struct grid *g, struct rect r) {
-    static const char *const names[] = {"data", "forward", "backward", "update", "eval", "checkpoint"};
+    static const char *const names[] = {"data", "forward", "backward", "update", "ranks", "eval", "checkpoint"};
+    enum { STEP = 5 }; /* of these are part of a step */
     const struct system_state *s = u->state[SCR_SYSTEM];
     struct style plain = {INK_TEXT, 0};
     char t[16], ms[FMT_MAX];
     if (r.rows < 2) return;
     double steps = val_get_num(s->time, "steps", 0), step = val_get_num(s->time, "step", 0), sum = 0, all, known = 0;
     for (size_t i = 0; i < LEN(names); i++) sum += val_get_num(s->time, names[i], 0);
-    for (size_t i = 0; i < 4; i++) known += val_get_num(s->time, names[i], 0);
+    for (size_t i = 0; i < STEP; i++) known += val_get_num(s->time, names[i], 0);
     double other = step > known ? step - known : 0;
     all = sum + other;
     grid_text(g, r.row, r.col, r.cols, (struct style){INK_TITLE, AT_BOLD}, "where the time of this run goes");
@@ -144,13 +145,15 @@ static void phases_draw(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, r.row + 1, r.col, r.cols, plain, u->run ? "no step was run yet" : "no run yet");
         return;
     }
-    for (size_t i = 0; i <= LEN(names) && (int)i + 1 < r.rows; i++) {
+    int row = r.row;
+    for (size_t i = 0; i <= LEN(names) && row + 1 < r.row + r.rows; i++) {
+        if (i < LEN(names) && !val_get(s->time, names[i])) continue; /* a run alone has no ranks */
         double v = i < LEN(names) ? val_get_num(s->time, names[i], 0) : other;
-        int row = r.row + 1 + (int)i;
+        row++;
         percent(t, sizeof t, v / all);
         grid_text(g, row, r.col, 11, plain, i < LEN(names) ? names[i] : "other");
         grid_right(g, row, r.col + 16, 5, plain, t);
-        bool per_step = i < 4 || i == LEN(names);
+        bool per_step = i < STEP || i == LEN(names);
         snprintf(ms, sizeof ms, per_step && steps > 0 ? "%.2f ms a step" : "%.2f s", per_step && steps > 0 ? 1e3 * v / steps : v);
         grid_right(g, row, r.col + 33, 16, plain, ms);
         draw_share(g, row, r.col + 35, r.cols - 36, v / all, u->glyphs, (struct style){(uint8_t)(INK_SERIES + (int)i), 0});

@@ -1,0 +1,88 @@
+#!/bin/sh
+# Data parallel training: the same bits with any number of ranks, with edits on the way, when a rank is killed or stopped, and when a run is resumed with another number.
+. "$top_srcdir/tests/cli/lib.sh"
+cat >train.lua <<'EOF'
+local d = hone.data{ "german-credit" }
+local net = nn.model{ input = d, nn.linear{48}, nn.relu{}, nn.dropout{ p = 0.2 }, nn.linear{2} }
+local run = hone.train{ model = net, data = d, epochs = tonumber(arg[4] or 6), batch = tonumber(arg[2]), accum = tonumber(arg[3]), seed = 5,
+    optim = optim.adamw{ lr = 3e-3 }, clip_norm = 1, edits = { {9, "lr", 1e-3}, {12, "dropout", 0.4}, {15, "freeze", "linear1"}, {18, "freeze", {}} } }
+run:wait()
+net:save(arg[1])
+EOF
+cat >text.lua <<'EOF'
+local d = hone.data{ "banking77", train = 600, vocab = 500, len = 16 }
+local net = nn.model{ input = d, nn.embedding{500, 16}, nn.mean_pool{}, nn.linear{77} }
+hone.train{ model = net, data = d, epochs = 2, batch = tonumber(arg[2]), accum = tonumber(arg[3]), optim = optim.adam{ lazy = arg[4] == "lazy" } }:wait()
+net:save(arg[1])
+EOF
+bits() { sha256sum "$1" 2>/dev/null | cut -c1-16; }
+same() { # NAME FILE FILE..
+    name=$1; shift; first=$(bits "$1"); all=0
+    for f in "$@"; do [ -n "$first" ] && [ "$(bits "$f")" = "$first" ] || { all=1; echo "# $f differs from $1"; }; done
+    ok $all "$name"
+}
+go() { r=$1; shift; "$hone" --quiet --deterministic --ranks "$r" run "$@" >>out 2>>err || { echo "# exit $? of ranks $r: $*"; tail -2 err | sed 's/^/# /'; }; }
+go 1 train.lua one.hone 8 4
+for r in 2 3 4; do go $r train.lua r$r.hone 8 4; done
+go 4 train.lua cut.hone 32 1
+same "1, 2, 3 and 4 ranks give the same bits, edits and all; so does a batch cut into 4" one.hone r2.hone r3.hone r4.hone cut.hone
+go 1 text.lua t1.hone 8 4; go 2 text.lua t2.hone 8 4; go 4 text.lua t4.hone 8 4
+same "row-sparse gradients too" t1.hone t2.hone t4.hone
+go 1 text.lua l1.hone 8 4 lazy; go 2 text.lua l2.hone 8 4 lazy
+same "and lazy updates" l1.hone l2.hone
+if bits t1.hone | grep -q "^$(bits l1.hone)$"; then ok 1 "the lazy run is another one"; else ok 0 "the lazy run is another one"; fi
+is 1 'a batch of 33 cannot be cut into 2 equal parts: use 32 or 34' "a batch that cannot be cut" --ranks 2 run train.lua x.hone 33 1
+is 2 'ranks must be a whole number from 1 to 64, not 65' "too many ranks" --ranks 65 run train.lua x.hone 8 4
+is 2 '.--rank is for processes that hone starts itself|--rank is for processes' "a rank without a run" --rank 1
+
+# Faults: each is said in one line, and the run ends with the bits of one that was left alone.
+go 1 train.lua long.hone 8 4 60
+fault() { # SIGNAL FILE
+    "$hone" --plain --deterministic --runs "f$2" --ranks 3 run train.lua "$2" 8 4 60 >"$2.out" 2>&1 &
+    run=$! times=0
+    while [ $times -lt 3 ]; do
+        sleep 0.15
+        for p in $(pgrep -P $run 2>/dev/null); do kill -s "$1" "$p" 2>/dev/null && break; done
+        times=$((times + 1))
+        [ "$1" = STOP ] && break
+    done
+    wait $run
+}
+if command -v pgrep >/dev/null; then
+    fault KILL k.hone
+    grep -q 'was ended by signal 9; step [0-9]* is done again with new ranks' k.hone.out
+    said=$?
+    same "r.F7: killed ranks are replaced and nothing is lost" long.hone k.hone
+    ok $said "and it is said"
+    fault STOP s.hone
+    same "r.F7: a stopped rank too" long.hone s.hone
+    grep -q 'has not answered for 4 s' s.hone.out; ok $? "after 4 seconds"
+    "$hone" --quiet --runs f0 --ranks 3 run train.lua z.hone 8 4 600 >/dev/null 2>&1 &
+    run=$! others= times=0
+    while [ -z "$others" ] && [ $times -lt 100 ]; do
+        sleep 0.1
+        others=$(pgrep -P $run)
+        times=$((times + 1))
+    done
+    sleep 0.2
+    kill -9 $run
+    wait $run 2>/dev/null
+    sleep 1
+    left=0
+    for p in $others; do kill -0 "$p" 2>/dev/null && left=1; done
+    [ -n "$others" ] && [ $left = 0 ]; ok $? "r.F7: without rank 0 the others are gone in a second"
+else
+    skip "faults of ranks" "no pgrep here"
+fi
+cat >resume.lua <<'EOF'
+local d = hone.data{ "german-credit" }
+local net = nn.model{ input = d, nn.linear{48}, nn.relu{}, nn.dropout{ p = 0.2 }, nn.linear{2} }
+local a = hone.train{ model = net, data = d, epochs = 2, batch = 8, accum = 4, seed = 5 }
+a:wait()
+hone.set("ranks", tonumber(arg[2]))
+hone.train{ resume = a, epochs = 4 }:wait()
+net:save(arg[1])
+EOF
+go 2 resume.lua u1.hone 1; go 2 resume.lua u2.hone 2; go 1 resume.lua u3.hone 3
+same "a run goes on with more or fewer ranks, to the same bits" u1.hone u2.hone u3.hone
+finish
