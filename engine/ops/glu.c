@@ -4,6 +4,7 @@
 #include "engine/ops/math.h"
 
 #define WORK 8192
+#define END 1e3 /* beyond it the activations are their limits */
 #define SQRT1_2 0.70710678118654752440
 #define SQRT_2_PI 0.79788456080286535588 /* sqrt(2 / pi) */
 #define INV_SQRT_2PI 0.39894228040143267794
@@ -41,6 +42,8 @@ static int glu_grad(struct graph *g, const struct node *n, const tid *dout, tid 
 }
 
 static double act_ref(int act, double x, double *slope) {
+    if (x > END && act != RELU) return *slope = act != SIGMOID && act != TANH, *slope > 0 ? x : 1; /* where 0 times an infinite number would be NaN */
+    x = x < -END ? -END : x;
     double s = 1 / (1 + exp(-x)), t, u;
     switch (act) {
     case SIGMOID: return *slope = s * (1 - s), s;
@@ -49,7 +52,7 @@ static double act_ref(int act, double x, double *slope) {
     case GELU_TANH:
         u = tanh(SQRT_2_PI * (x + 0.044715 * x * x * x));
         return *slope = 0.5 * (1 + u) + 0.5 * x * (1 - u * u) * SQRT_2_PI * (1 + 3 * 0.044715 * x * x), 0.5 * x * (1 + u);
-    case RELU: return *slope = x > 0, x > 0 ? x : 0;
+    case RELU: return *slope = x > 0, x > 0 ? x : isnan(x) ? x : 0;
     default: return t = tanh(x), *slope = 1 - t * t, t;
     }
 }
@@ -74,24 +77,18 @@ static void grad_ref(const struct exec *x) {
 }
 
 static float f_sigmoid(float x) { return math_sigmoid(x); }
-static float f_silu(float x) { return x * math_sigmoid(x); }
+static float f_silu(float x) { return math_silu(x); }
 static float f_gelu(float x) { return math_gelu(x); }
-static float f_gelu_tanh(float x) { return 0.5f * x * (1 + math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x))); }
-static float f_relu(float x) { return x > 0 ? x : 0; }
+static float f_gelu_tanh(float x) { return math_gelu_tanh(x); }
+static float f_relu(float x) { return x > 0 ? x : x != x ? x : 0; }
 static float f_tanh(float x) { return math_tanh(x); }
 static float d_sigmoid(float x) {
     float s = math_sigmoid(x);
     return s * (1 - s);
 }
-static float d_silu(float x) {
-    float s = math_sigmoid(x);
-    return s * (1 + x * (1 - s));
-}
+static float d_silu(float x) { return math_silu_slope(x); }
 static float d_gelu(float x) { return math_gelu_slope(x); }
-static float d_gelu_tanh(float x) {
-    float u = math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x));
-    return 0.5f * (1 + u) + 0.5f * x * (1 - u * u) * (float)SQRT_2_PI * (1 + 3 * 0.044715f * x * x);
-}
+static float d_gelu_tanh(float x) { return math_gelu_tanh_slope(x); }
 static float d_relu(float x) { return x > 0; }
 static float d_tanh(float x) {
     float t = math_tanh(x);

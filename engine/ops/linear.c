@@ -65,6 +65,7 @@ static void linear_cost(const struct exec *x, struct cost *c) {
     c->bytes = 4.0 * ((double)m * (double)k + (double)n * (double)k + (double)m * (double)n);
 }
 static double act_of(int act, double x) {
+    if (act && x < -1e3) return 0; /* also at infinity, where the formulas give NaN */
     return act == PACKED_GELU        ? 0.5 * x * (1 + erf(x * sqrt(0.5)))
            : act == PACKED_GELU_TANH ? 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)))
                                      : x;

@@ -76,7 +76,7 @@ static int64_t linear_i8_tiles2(const struct exec *x) {
 /* x times the normal distribution function, |error| <= 3e-6 beyond |x| of 1, a hundredth of a step of the 8 bits that follow: erf by Abramowitz and Stegun 7.1.28, which
  * takes half the time of math_erf. */
 static inline __attribute__((always_inline)) float gelu(float x) {
-    float t = fabsf(x) * 0.70710678f, p = 4.30638e-5f;
+    float c = math_ends(x, 64), t = fabsf(c) * 0.70710678f, p = 4.30638e-5f;
     p = math_fma(p, t, 2.765672e-4f);
     p = math_fma(p, t, 1.520143e-4f);
     p = math_fma(p, t, 9.2705272e-3f);
@@ -85,7 +85,7 @@ static inline __attribute__((always_inline)) float gelu(float x) {
     p = math_fma(p, t, 1.0f);
     p *= p, p *= p, p *= p, p *= p;
     float half = 0.5f / p; /* (1 - erf) / 2; p may be infinite */
-    return x > 0 ? x - x * half : x * half;
+    return x > 0 ? x - c * half : c * half;
 }
 /* One row of a panel. */
 struct behind {

@@ -123,7 +123,7 @@ static inline __attribute__((always_inline)) float math_erf(float x) {
     return t > 0.927734375f ? big : x != x ? x : small;
 }
 /* 1 - Phi(t) of the normal distribution for t >= 0 as 1 / p(t)^8 (the form of Abramowitz and Stegun 26.2.19, p fitted anew): absolute error <= 3e-7, and
- * in the tail no digits are lost to a difference from 1. Of an infinite number GELU makes NaN. */
+ * in the tail no digits are lost to a difference from 1. It is 0 from t = 21 on. */
 static inline __attribute__((always_inline)) float math_normal_tail(float t) {
     float u = 3.66869443e-7f;
     u = math_fma(u, t, -2.08359143e-6f);
@@ -138,15 +138,34 @@ static inline __attribute__((always_inline)) float math_normal_tail(float t) {
     p *= p;
     return 1.0f / (p * p);
 }
-/* GELU (Hendrycks & Gimpel 2016): x Phi(x), its derivative, and its tanh form */
+/* At infinity the functions below are their limits: a factor that is 0 from some point on would give NaN there, so the other one ends at a number. NaN passes. */
+static inline __attribute__((always_inline)) float math_end(float x, float end) { return end < x ? end : x; }
+static inline __attribute__((always_inline)) float math_ends(float x, float end) {
+    float c = math_end(x, end);
+    return -end > c ? -end : c;
+}
+/* GELU (Hendrycks & Gimpel 2016): x Phi(x), its derivative, and its tanh form with its derivative */
 static inline __attribute__((always_inline)) float math_gelu(float x) {
-    float t = fabsf(x);
+    float t = math_end(fabsf(x), 64);
     return math_fma(-t, math_normal_tail(t), x > 0 ? x : 0);
 }
 static inline __attribute__((always_inline)) float math_gelu_slope(float x) {
-    float q = math_normal_tail(fabsf(x)), density = 0.39894228f * math_exp_down(-0.5f * x * x);
-    return math_fma(x, density, x > 0 ? 1.0f - q : q);
+    float c = math_ends(x, 64), q = math_normal_tail(fabsf(c)), density = 0.39894228f * math_exp_down(-0.5f * c * c);
+    return math_fma(c, density, c > 0 ? 1.0f - q : q);
 }
-static inline __attribute__((always_inline)) float math_gelu_tanh(float x) { return 0.5f * x * (1.0f + math_tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
+static inline __attribute__((always_inline)) float math_gelu_tanh(float x) {
+    float u = 1.0f + math_tanh(0.79788456f * (x + 0.044715f * x * x * x));
+    return 0.5f * (-64 > x ? -64 : x) * u;
+}
+static inline __attribute__((always_inline)) float math_gelu_tanh_slope(float x) {
+    float c = math_ends(x, 64), t = math_tanh(0.79788456f * (c + 0.044715f * c * c * c));
+    return 0.5f * (1.0f + t) + 0.5f * c * (1.0f - t * t) * 0.79788456f * (1.0f + 0.134145f * c * c);
+}
+/* SiLU (Elfwing et al. 2018): x sigmoid(x), and its derivative */
+static inline __attribute__((always_inline)) float math_silu(float x) { return (-104 > x ? -104 : x) * math_sigmoid(x); }
+static inline __attribute__((always_inline)) float math_silu_slope(float x) {
+    float c = math_ends(x, 104), s = math_sigmoid(c);
+    return s * (1.0f + c * (1.0f - s));
+}
 
 #endif

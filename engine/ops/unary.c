@@ -86,7 +86,10 @@ static int unary_grad(struct graph *g, const struct node *n, const tid *dout, ti
 static int grad_x(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) { return unary_grad(g, n, dout, din, false, e); }
 static int grad_y(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) { return unary_grad(g, n, dout, din, true, e); }
 
-/* f and f' in float and double; the second argument is slope, alpha or beta where there is one */
+/* f and f' in float and double; the second argument is slope, alpha or beta where there is one. At infinity they are their limits, where 0 times an infinite number would be NaN; NaN
+ * passes: tests/engine/ends_test.c. */
+#define END 1e3 /* what is beyond it changes nothing, in double */
+static double ends(double x) { return x < -END ? -END : x > END ? END : x; }
 static inline float relu_f(float x, float a) {
     (void)a;
     return x > 0 ? x : x != x ? x : 0;
@@ -137,19 +140,20 @@ static double sigmoid_gd(double y, double a) {
 }
 static inline float silu_f(float x, float a) {
     (void)a;
-    return x * math_sigmoid(x);
+    return math_silu(x);
 }
 static double silu_d(double x, double a) {
     (void)a;
+    x = x < -END ? -END : x;
     return x / (1 + exp(-x));
 }
 static inline float silu_gf(float x, float a) {
     (void)a;
-    float s = math_sigmoid(x);
-    return s * (1.0f + x * (1.0f - s));
+    return math_silu_slope(x);
 }
 static double silu_gd(double x, double a) {
     (void)a;
+    x = ends(x);
     double s = 1 / (1 + exp(-x));
     return s * (1 + x * (1 - s));
 }
@@ -266,7 +270,7 @@ static inline float gelu_f(float x, float a) {
 }
 static double gelu_d(double x, double a) {
     (void)a;
-    return 0.5 * x * (1 + erf(x * SQRT1_2));
+    return 0.5 * (x < -END ? -END : x) * (1 + erf(x * SQRT1_2));
 }
 static inline float gelu_gf(float x, float a) {
     (void)a;
@@ -274,6 +278,7 @@ static inline float gelu_gf(float x, float a) {
 }
 static double gelu_gd(double x, double a) {
     (void)a;
+    x = ends(x);
     return 0.5 * (1 + erf(x * SQRT1_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x);
 }
 static inline float gelut_f(float x, float a) {
@@ -282,15 +287,16 @@ static inline float gelut_f(float x, float a) {
 }
 static double gelut_d(double x, double a) {
     (void)a;
+    x = x < -END ? -END : x;
     return 0.5 * x * (1 + tanh(SQRT_2_PI * (x + 0.044715 * x * x * x)));
 }
 static inline float gelut_gf(float x, float a) {
     (void)a;
-    float t = math_tanh((float)SQRT_2_PI * (x + 0.044715f * x * x * x));
-    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * (float)SQRT_2_PI * (1.0f + 0.134145f * x * x);
+    return math_gelu_tanh_slope(x);
 }
 static double gelut_gd(double x, double a) {
     (void)a;
+    x = ends(x);
     double t = tanh(SQRT_2_PI * (x + 0.044715 * x * x * x));
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * SQRT_2_PI * (1 + 0.134145 * x * x);
 }
