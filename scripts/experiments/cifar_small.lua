@@ -1,7 +1,7 @@
 -- A residual net of 20 layers on 2,000 pictures of CIFAR-10: how far the training loss falls in a minute.
--- hone run cifar_small.lua [train=2000] [epochs=16] [batch=64] [lr=0.05] [seeds=3] [crop=0] [flip=false] [data=cifar10]
+-- hone run cifar_small.lua [train=2000] [epochs=16] [batch=64] [lr=0.05] [seeds=3] [first=1] [crop=0] [flip=false] [data=cifar10]
 local hone_init, models, seeds = require "hone.init", require "hone.models", require "hone.seeds"
-local o = hone_init.args(arg, { train = 2000, epochs = 16, batch = 64, lr = 0.05, seeds = 3, crop = 0, flip = false, data = "cifar10" })
+local o = hone_init.args(arg, { train = 2000, epochs = 16, batch = 64, lr = 0.05, seeds = 3, first = 1, crop = 0, flip = false, data = "cifar10" })
 local data = hone.data{ o.data, train = o.train, normalize = true }
 
 seeds.run(o.seeds, function(seed)
@@ -20,4 +20,4 @@ seeds.run(o.seeds, function(seed)
     print(("seed %d: loss %.4f in the first steps, %.4f in the last epoch: %.1f times less after %.1f s; test accuracy %.4f (95 %%: %.4f to %.4f)"):format(
         seed, first, losses[#losses], first / losses[#losses], times[#times], test.acc, test.acc_lo, test.acc_hi))
     return { acc = test.acc, loss = losses[#losses], times_less = first / losses[#losses], seconds = times[#times] }
-end)
+end, o.first)

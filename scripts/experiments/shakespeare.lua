@@ -1,7 +1,7 @@
 -- A small GPT that predicts the next character of Shakespeare's plays: the first 90 % of the text train it, the rest is held out.
--- hone run shakespeare.lua [steps=1600] [batch=32] [len=128] [dim=128] [layers=4] [heads=4] [lr=0.003] [dropout=0] [seeds=3] [eval_every=400]
+-- hone run shakespeare.lua [steps=1600] [batch=32] [len=128] [dim=128] [layers=4] [heads=4] [lr=0.003] [dropout=0] [seeds=3] [first=1] [eval_every=400]
 local hone_init, models, seeds = require "hone.init", require "hone.models", require "hone.seeds"
-local o = hone_init.args(arg, { steps = 1600, batch = 32, len = 128, dim = 128, layers = 4, heads = 4, lr = 3e-3, dropout = 0, seeds = 3, eval_every = 400, warmup = 0.1, decay = 0.1,
+local o = hone_init.args(arg, { steps = 1600, batch = 32, len = 128, dim = 128, layers = 4, heads = 4, lr = 3e-3, dropout = 0, seeds = 3, first = 1, eval_every = 400, warmup = 0.1, decay = 0.1,
     data = "tinyshakespeare" })
 local data = hone.data{ o.data, stream = true, len = o.len }
 
@@ -18,4 +18,4 @@ seeds.run(o.seeds, function(seed)
     run:wait()
     local val = hone.eval{ model = net, data = data.val }
     return { val_loss = val.loss, val_acc = val.acc, seconds = seconds }
-end)
+end, o.first)

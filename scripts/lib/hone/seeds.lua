@@ -15,10 +15,11 @@ function seeds.interval(list)
     return mean, (t975[n - 1] or 1.96) * math.sqrt(sq / (n - 1) / n)
 end
 
--- fn(seed) for 1..n, its results printed one a line, published as NAME, NAME_lo, NAME_hi. Also returned: {NAME = mean}.
-function seeds.run(n, fn)
+-- fn(seed) for n seeds from `first` (1 if not given), its results printed one a line, published as NAME, NAME_lo, NAME_hi. Also returned: {NAME = mean}.
+function seeds.run(n, fn, first)
     local all, names, result, means = {}, {}, {}, {}
-    for seed = 1, n do
+    first = first or 1
+    for seed = first, first + n - 1 do
         for name, x in pairs(fn(seed)) do
             if not all[name] then
                 all[name] = {}
