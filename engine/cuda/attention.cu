@@ -1,30 +1,13 @@
 /* Attention over packed texts and its gradient, as engine/ops/attention.c defines them: softmax carried along over blocks of keys, no T x T matrix, no padding. A block of
  * threads owns a few tokens of one head and walks over the tokens of the texts they belong to; what does not share a token's text counts nothing. A warp owns some of
- * the tokens: its lanes are keys while products are taken and columns while they are summed, so every sum has one order. */
-#include "engine/cuda/random.cuh"
+ * the tokens: its lanes are keys while products are taken and columns while they are summed, so every sum has one order. Under mixed precision
+ * attention_half.cu serves. */
+#include "engine/cuda/attention.cuh"
 
 #include <math.h>
 
 static const int SPAN = 32, WARPS = 4, D_MAX = 128, COLS = D_MAX / 32;
 
-struct heads {
-    vec qkv; /* (T, 3 n) */
-    const int32_t *off;
-    const float *p; /* dropout, or NULL */
-    int64_t tokens, texts, n, d, count; /* n = count d */
-    float scale;
-    bool causal;
-    uint64_t stream;
-    const uint64_t *step;
-};
-/* Tokens of the text of token t. */
-struct range {
-    int64_t from, to;
-};
-static __device__ range text_range(const heads &a, int64_t t) {
-    int64_t r = text_of(a.off, a.texts, t);
-    return range{a.off[r], a.off[r + 1]};
-}
 /* Rows from .. from + SPAN of one head: part 0, 1, 2 of qkv, or a (T, n) tensor (part -1); zeros behind `end`. */
 static __device__ void load(const heads &a, const vec &x, int part, int64_t h, int64_t from, int64_t end, int rows, float *buf, int pitch) {
     for (int64_t i = threadIdx.x; i < rows * a.d; i += blockDim.x) {
@@ -37,14 +20,6 @@ static __device__ float dot(const float *a, const float *b, int64_t d) {
     for (int64_t j = 0; j < d; j++) s += a[j] * b[j];
     return s;
 }
-static __device__ float keep_of(const heads &a, int64_t query, int64_t h, int64_t key_in_text) {
-    if (!a.p) return 1.0f;
-    return random_keep(a.stream, *a.step, ((uint64_t)(query * a.count + h) << 20) + (uint64_t)key_in_text, *a.p);
-}
-static __device__ bool sees(const heads &a, const range &text, int64_t query, int64_t key) {
-    return key >= text.from && key < text.to && (!a.causal || key <= query);
-}
-
 static const int FR = 8; /* tokens of a warp, where rows are queries */
 __global__ void forward(heads a, vec out, float *lse) {
     __shared__ float q[SPAN * D_MAX], kv[SPAN * (D_MAX + 1)];
@@ -95,13 +70,16 @@ __global__ void forward(heads a, vec out, float *lse) {
     }
 }
 
-/* delta = out . dout of a token's head */
+/* delta = out . dout of a token's head: a warp each */
 __global__ void deltas(heads a, vec out, vec dout, float *delta) {
-    EACH(i, a.tokens * a.count) {
-        int64_t t = i / a.count, h = i % a.count;
+    int lane = (int)threadIdx.x % 32;
+    int64_t step = (int64_t)gridDim.x * (blockDim.x / 32);
+    for (int64_t i = (int64_t)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32; i < a.tokens * a.count; i += step) {
+        int64_t at = i * a.d; /* (t, h) -> t n + h d */
         float s = 0;
-        for (int64_t j = 0; j < a.d; j++) s += out.get(t * a.n + h * a.d + j) * dout.get(t * a.n + h * a.d + j);
-        delta[i] = s;
+        for (int64_t j = lane; j < a.d; j += 32) s += out.get(at + j) * dout.get(at + j);
+        for (int w = 16; w > 0; w >>= 1) s += __shfl_xor_sync(0xffffffffu, s, w);
+        if (lane == 0) delta[i] = s;
     }
 }
 
@@ -219,10 +197,20 @@ static heads heads_of(const struct cuda *c, const struct exec *x, int p_in, cons
     a.scale = (float)(1 / sqrt((double)a.d)), a.causal = c->host->number(x->node, "causal") != 0, a.stream = x->stream, a.step = at;
     return a;
 }
+/* The type its operands are rounded to: the node's, or that of what is kept in 16 bits (also input `other`); else float. */
+static int half_of(const struct exec *x, int other) {
+    if (x->node->half != DT_F32) return x->node->half;
+    return x->in[0].dtype != DT_F32 || other < 0 ? x->in[0].dtype : x->in[other].dtype;
+}
 static unsigned blocks(int64_t tokens, int rows) { return (unsigned)((tokens + rows - 1) / rows); }
 static int attention_run(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e) {
     heads a = heads_of(c, x, 2, at);
+    int type = half_of(x, -1);
     if (a.d > D_MAX) return c->host->fail(e, "a head has %lld values, at most %d are possible on this device", (long long)a.d, D_MAX);
+    if (a.tokens > 0 && attention_half_can(c, a, type)) {
+        attention_half(c, a, type, vec_of(&x->out[0]), (float *)x->out[1].data);
+        return 0;
+    }
     if (a.tokens > 0) LAUNCH(forward, dim3(blocks(a.tokens, SPAN), (unsigned)a.count), 32 * WARPS, c->stream, a, vec_of(&x->out[0]), (float *)x->out[1].data);
     return 0;
 }
@@ -235,11 +223,16 @@ static int attention_grad_run(struct cuda *c, const struct exec *x, const uint64
     vec out = vec_of(&x->in[2]), dout = vec_of(&x->in[4]), dqkv = vec_of(&x->out[0]);
     const float *lse = (const float *)x->in[3].data;
     dim3 grid(blocks(a.tokens, WARPS * QR), (unsigned)a.count);
-    LAUNCH(deltas, grid_for(c, a.tokens * a.count), 256, c->stream, a, out, dout, delta);
+    LAUNCH(deltas, grid_for(c, a.tokens * a.count * 32), 256, c->stream, a, out, dout, delta);
+    int type = half_of(x, 4);
+    if (attention_half_can(c, a, type)) {
+        attention_half_grad(c, a, type, lse, delta, dout, dqkv);
+        return 0;
+    }
     LAUNCH(grad_queries, grid, 32 * WARPS, c->stream, a, lse, delta, dout, dqkv);
     LAUNCH(grad_keys, grid, 32 * WARPS, c->stream, a, lse, delta, dout, dqkv);
     return 0;
 }
 
 extern const struct kernel attention_kernels[];
-const struct kernel attention_kernels[] = {{"attention", 1, 1, false, NULL, attention_run}, {"attention_grad", 21, 1, false, NULL, attention_grad_run}, {}};
+const struct kernel attention_kernels[] = {{"attention", 1, 1, true, NULL, attention_run}, {"attention_grad", 21, 1, true, NULL, attention_grad_run}, {}};

@@ -7,13 +7,22 @@
 template <class T> __global__ void pieces(const T *x, T *y, int64_t outer, int64_t k, int64_t x_row, int64_t x_at, int64_t y_row, int64_t y_at) {
     EACH(i, outer * k) y[i / k * y_row + y_at + i % k] = x[i / k * x_row + x_at + i % k];
 }
+__global__ void pieces_as(
+    vec x, vec y, int64_t outer, int64_t k, int64_t x_row, int64_t x_at, int64_t y_row, int64_t y_at) { /* from one float type to another */
+    EACH(i, outer * k) y.put(i / k * y_row + y_at + i % k, x.get(i / k * x_row + x_at + i % k));
+}
 static size_t bytes_of(const struct view *v) {
     return v->dtype == DT_F64 || v->dtype == DT_I64 ? 8 : v->dtype == DT_F32 || v->dtype == DT_I32 ? 4 : v->dtype == DT_BF16 || v->dtype == DT_F16 ? 2 : 1;
 }
-static void move(struct cuda *c, size_t w, const void *x, void *y, int64_t outer, int64_t k, int64_t x_row, int64_t x_at, int64_t y_row, int64_t y_at) {
+static void move(
+    struct cuda *c, const struct view *from, const struct view *to, int64_t outer, int64_t k, int64_t x_row, int64_t x_at, int64_t y_row, int64_t y_at) {
     unsigned grid = grid_for(c, outer * k);
+    size_t w = bytes_of(to);
+    const void *x = from->data;
+    void *y = to->data;
     if (outer * k == 0) return;
-    if (w == 8) LAUNCH((pieces<uint64_t>), grid, 256, c->stream, (const uint64_t *)x, (uint64_t *)y, outer, k, x_row, x_at, y_row, y_at);
+    if (from->dtype != to->dtype) LAUNCH(pieces_as, grid, 256, c->stream, vec_of(from), vec_of(to), outer, k, x_row, x_at, y_row, y_at);
+    else if (w == 8) LAUNCH((pieces<uint64_t>), grid, 256, c->stream, (const uint64_t *)x, (uint64_t *)y, outer, k, x_row, x_at, y_row, y_at);
     else if (w == 4) LAUNCH((pieces<uint32_t>), grid, 256, c->stream, (const uint32_t *)x, (uint32_t *)y, outer, k, x_row, x_at, y_row, y_at);
     else if (w == 2) LAUNCH((pieces<uint16_t>), grid, 256, c->stream, (const uint16_t *)x, (uint16_t *)y, outer, k, x_row, x_at, y_row, y_at);
     else LAUNCH((pieces<uint8_t>), grid, 256, c->stream, (const uint8_t *)x, (uint8_t *)y, outer, k, x_row, x_at, y_row, y_at);
@@ -37,7 +46,7 @@ static int concat_run(struct cuda *c, const struct exec *x, const uint64_t *, st
     int64_t at = 0;
     for (int i = 0; i < x->n_in; i++) {
         int64_t k = x->in[i].n[axis] * o.inner;
-        move(c, bytes_of(&x->out[0]), x->in[i].data, x->out[0].data, o.outer, k, k, 0, o.n * o.inner, at);
+        move(c, &x->in[i], &x->out[0], o.outer, k, k, 0, o.n * o.inner, at);
         at += k;
     }
     return 0;
@@ -46,7 +55,7 @@ static int slice_run(struct cuda *c, const struct exec *x, const uint64_t *, str
     int axis = axis_of(c, x, x->in[0].ndim);
     cut o = cut_of(&x->in[0], axis);
     int64_t k = x->out[0].n[axis] * o.inner;
-    move(c, bytes_of(&x->in[0]), x->in[0].data, x->out[0].data, o.outer, k, o.n * o.inner, (int64_t)c->host->number(x->node, "start") * o.inner, k, 0);
+    move(c, &x->in[0], &x->out[0], o.outer, k, o.n * o.inner, (int64_t)c->host->number(x->node, "start") * o.inner, k, 0);
     return 0;
 }
 static int unslice_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
@@ -55,7 +64,7 @@ static int unslice_run(struct cuda *c, const struct exec *x, const uint64_t *, s
     int64_t k = x->in[0].n[at] * o.inner;
     size_t w = bytes_of(&x->out[0]);
     if (x->out[0].len > 0 && cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)x->out[0].len * w, c->stream), "clearing", e) < 0) return -1;
-    move(c, w, x->in[0].data, x->out[0].data, o.outer, k, k, 0, o.n * o.inner, (int64_t)c->host->number(x->node, "start") * o.inner);
+    move(c, &x->in[0], &x->out[0], o.outer, k, k, 0, o.n * o.inner, (int64_t)c->host->number(x->node, "start") * o.inner);
     return 0;
 }
 

@@ -229,6 +229,11 @@ unsigned fake_ballot(bool p) {
     return bits;
 }
 
+float *fake_warp_area(void) {
+    static float area[THREADS / 32][512];
+    return area[blk.now / 32];
+}
+
 static void run_block(const std::function<void()> &kernel) {
     blk.n = (size_t)blockDim.x * blockDim.y * blockDim.z;
     blk.kernel = &kernel;
