@@ -27,6 +27,7 @@ struct data_args {
     int64_t vocab, len, ngrams, hash_buckets;
     int trunc; /* 0 head, 1 tail */
     char *chars; /* "3-5" */
+    const struct val *like; /* no argument of users: {prep=, classes=} of a model, which are taken instead of learned ones; NULL: none */
 };
 extern const struct arg data_arg_table[]; /* of data_kind, for other kinds with the same arguments */
 

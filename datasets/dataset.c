@@ -10,6 +10,7 @@
 
 #include "datasets/data_args.h"
 #include "datasets/formats/format.h"
+#include "datasets/formats/image.h"
 #include "datasets/read.h"
 #include "datasets/split.h"
 #include "datasets/stream.h"
@@ -44,8 +45,11 @@ struct loading {
     int64_t *idx[PART_N], n[PART_N];
     struct encoder enc;
     struct tabular tabular;
+    const struct val *prep; /* of a model, instead of learned ones; NULL: none */
     struct dataset *d;
 };
+
+static bool prep_is(const struct loading *l, const char *kind) { return l->prep && strcmp(val_get_str(l->prep, "kind", ""), kind) == 0; }
 
 /* ---- reading ---- */
 static int read_options(struct loading *l, struct err *e) {
@@ -57,7 +61,8 @@ static int read_options(struct loading *l, struct err *e) {
     o->quote = r ? r->quote : -1;
     o->sep = r ? r->sep : 0;
     o->stream = l->stream;
-    o->size = a->size == ARG_NONE_INT ? 0 : (int)a->size;
+    o->size = a->size != ARG_NONE_INT ? (int)a->size : a->like ? (int)val_get_int(val_get(a->like, "prep"), "size", 0) : 0;
+    if (o->size < 0 || o->size > IMAGE_MAX_SIDE) return err_set(e, "the saved preparation of pictures is damaged: size %d", o->size);
     if (a->sep) {
         if (!strcmp(a->sep, "tab") || !strcmp(a->sep, "\\t")) o->sep = '\t';
         else if (strlen(a->sep) == 1 && !strchr("\n\r\"", a->sep[0])) o->sep = a->sep[0];
@@ -130,8 +135,29 @@ static bool looks_like_text(const struct table *t, int col) {
     return blanks * 2 > n || bytes > 24 * n;
 }
 
+/* Of a table for a model: the first column that is no input and begins with one of its classes, else the last that is no input. */
+static int choose_y_like(const struct loading *l, const struct table *t) {
+    const struct val *classes = val_get(l->a->like, "classes");
+    int last = -2;
+    for (int i = 0; i < t->n_col; i++) {
+        bool input = false;
+        for (int k = 0; k < l->tabular.n; k++) input |= strcmp(l->tabular.f[k].name, t->col[i].name) == 0;
+        if (input || t->n == 0) continue;
+        char tmp[32];
+        size_t n;
+        const char *s = target_label(t, i, 0, tmp, &n);
+        for (size_t c = 0; c < val_len(classes); c++) {
+            const struct val *v = val_at(classes, c);
+            if (v->type == VAL_STR && v->u.s.len == n && memcmp(v->u.s.p, s, n) == 0) return i;
+        }
+        last = i;
+    }
+    return last;
+}
+
 static int choose_y(struct loading *l, const struct table *t, struct err *e) {
     if (l->a->y) return asked(t, l->a->y, "y", e);
+    if (prep_is(l, "table")) return choose_y_like(l, t);
     int i = l->src.recipe && l->src.recipe->y ? first_of(t, l->src.recipe->y) : -1;
     if (i < 0) i = first_of(t, "label category class target y intent diagnosis sentiment labels");
     if (i < 0 && t->n_col > 1) { /* the last column, or the first of "label<TAB>text" */
@@ -145,7 +171,10 @@ static int choose_x(struct loading *l, const struct table *t, int y, struct err 
     const struct data_args *a = l->a;
     const struct recipe *r = l->src.recipe;
     l->n_x = 0;
-    if (a->x) {
+    if (prep_is(l, "table") && !a->x) {
+        for (int i = 0; i < l->tabular.n; i++)
+            if ((l->x[l->n_x++] = asked(t, l->tabular.f[i].name, "the model's input", e)) < 0) return -1;
+    } else if (a->x) {
         for (size_t i = l->a->y != NULL; l->want[i]; i++) {
             if (a->text && i == (size_t)(l->a->y != NULL)) continue;
             int c = asked(t, l->want[i], "x", e);
@@ -168,7 +197,7 @@ static int choose_columns(struct loading *l, int *y_out, struct err *e) {
     if (y == -1) return -1;
     if (y == -2) y = -1;
     if (l->a->text && (text = asked(t, l->a->text, "text", e)) < 0) return -1;
-    if (text < 0 && !l->a->x) {
+    if (text < 0 && !l->a->x && !prep_is(l, "table")) {
         if (l->src.recipe && l->src.recipe->text) text = first_of(t, l->src.recipe->text);
         if (text < 0) text = first_of(t, "text sentence review query title text_a content headline");
         for (int i = 0; text < 0 && i < t->n_col; i++)
@@ -208,7 +237,7 @@ static int same_column(const struct loading *l, int part, int col, struct err *e
 
 static int read_targets(struct loading *l, int y, struct err *e) {
     if (y < 0) return 0;
-    if (target_learn(&l->target, &l->tab[PART_TRAIN], y, l->a->target, l->src.recipe, e)) return -1;
+    if (target_learn(&l->target, &l->tab[PART_TRAIN], y, l->a->target, l->src.recipe, l->a->like ? val_get(l->a->like, "classes") : NULL, e)) return -1;
     for (int p = 0; p < PART_N; p++) {
         if (!l->tab[p].n) continue;
         int c = same_column(l, p, y, e);
@@ -370,7 +399,7 @@ static int build_text(struct loading *l, int part, int col, struct part *out, st
     out->raw = X_NEW(struct column, 1);
     if (gather_text(l, part, col, out->raw, e)) return -1;
     struct texts t = {out->raw, NULL, out->n, l->opts.progress, l->opts.ctx, atomic_load(&threads)};
-    if (part == PART_TRAIN && encoder_learn(&l->enc, &t, l->a->vocab, e)) return -1;
+    if (part == PART_TRAIN && !prep_is(l, "text") && encoder_learn(&l->enc, &t, l->a->vocab, e)) return -1;
     out->col[0].name = mem_str("text");
     if (encoder_encode(&l->enc, &t, part == PART_TRAIN, &out->col[0], e)) return -1;
     if (!l->enc.cut) return 0;
@@ -407,12 +436,29 @@ static int build_part(struct loading *l, int part, struct err *e) {
     if (l->input == INPUT_ARRAY) r = build_array(l, part, cols[0], &out->col[0], e);
     else if (l->input == INPUT_TEXT) r = build_text(l, part, cols[0], out, e);
     else {
-        if (part == PART_TRAIN) r = tabular_learn(&l->tabular, t, cols, l->n_x, l->idx[part], out->n, l->a->standardize, e);
+        if (part == PART_TRAIN && !prep_is(l, "table")) r = tabular_learn(&l->tabular, t, cols, l->n_x, l->idx[part], out->n, l->a->standardize, e);
         out->col[0].name = mem_str("x");
         if (!r) r = tabular_fill(&l->tabular, t, cols, l->idx[part], out->n, &out->col[0], e);
     }
     if (!r && l->has_y) build_target(l, part, &out->col[1]);
     return r;
+}
+
+/* What was learned when the model was trained. */
+static int take_prep(struct loading *l, struct err *e) {
+    l->prep = l->a->like ? val_get(l->a->like, "prep") : NULL;
+    if (prep_is(l, "table")) return tabular_from_val(&l->tabular, l->prep, e);
+    if (!prep_is(l, "text") || l->stream) return 0;
+    encoder_release(&l->enc);
+    return encoder_from_val(&l->enc, l->prep, e);
+}
+
+static void scale_as_prep(struct loading *l) {
+    for (int p = 0; p < PART_N; p++)
+        if (l->d->part[p].n) {
+            l->d->part[p].col[0].scale = (float)val_get_num(l->prep, "scale", 1);
+            l->d->part[p].col[0].shift = (float)val_get_num(l->prep, "shift", 0);
+        }
 }
 
 static void make_prep(struct loading *l) {
@@ -480,14 +526,16 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
         val_set_str(d->identity, "name", d->name);
         val_set_str(d->identity, "path", d->path);
         val_set(d->identity, "files", val_list());
-        r = read_options(l, e) || encoder_from_args(&l->enc, a, search, e) || read_tables(l, e);
+        r = read_options(l, e) || encoder_from_args(&l->enc, a, search, e);
+        if (!r) l->tabular.missing = a->missing, r = take_prep(l, e);
+        if (!r) r = read_tables(l, e);
         if (!r && l->stream) r = build_stream(l, e);
         else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || draw(l, e);
     }
-    l->tabular.missing = a->missing;
     for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {
-        if (l->input == INPUT_ARRAY && a->normalize) normalise(d);
+        if (l->input == INPUT_ARRAY && prep_is(l, "array")) scale_as_prep(l);
+        else if (l->input == INPUT_ARRAY && a->normalize) normalise(d);
         make_prep(l);
     }
     loading_release(l);

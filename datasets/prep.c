@@ -10,6 +10,7 @@
 #include "datasets/tabular.h"
 #include "datasets/text/encoder.h"
 #include "src/base/buf.h"
+#include "src/base/io.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
@@ -135,7 +136,32 @@ static struct part *prepare_array(const struct val *prep, const struct val *in, 
     return p;
 }
 
-/* Rows {1, "A11", ..} in column order or {age = 3, ..} by name, as cells of a table. */
+/* The rows of a file of a table, its columns by name. */
+static struct part *table_file(const struct tabular *t, const char *path, struct err *e) {
+    struct table tab;
+    struct read_opts o = {.header = -1, .quote = -1};
+    const char **want = X_NEW(const char *, (size_t)t->n + 1);
+    int *cols = X_NEW(int, (size_t)t->n);
+    for (int i = 0; i < t->n; i++) want[i] = t->f[i].name; /* a header has these */
+    o.want = want;
+    struct part *p = NULL;
+    int r = format_read(path, &o, &tab, e);
+    for (int i = 0; i < t->n && !r; i++) {
+        cols[i] = table_find(&tab, t->f[i].name);
+        if (cols[i] < 0) r = err_set(e, "%s has no column \"%.100s\", which the model takes", path, t->f[i].name);
+        else if (tab.col[cols[i]].type != COL_TEXT) r = err_set(e, "%s holds arrays; this model takes rows of a table", path);
+    }
+    if (!r) {
+        p = new_part(tab.n);
+        if (tabular_fill(t, &tab, cols, NULL, tab.n, &p->col[0], e)) part_free(p), p = NULL;
+    }
+    table_free(&tab);
+    free(want);
+    free(cols);
+    return p;
+}
+
+/* Rows {1, "A11", ..} in column order or {age = 3, ..} by name, as cells of a table; or one file of them. */
 static struct part *prepare_table(const struct val *prep, const struct val *in, struct err *e) {
     struct tabular t = {0};
     struct table tab = {.file = mem_str("input")};
@@ -143,6 +169,11 @@ static struct part *prepare_table(const struct val *prep, const struct val *in, 
     int *cols = NULL;
     struct part *p = NULL;
     if (tabular_from_val(&t, prep, e)) goto out;
+    const struct val *only = val_len(in) == 1 ? val_at(in, 0) : in;
+    if (only->type == VAL_STR && io_exists(only->u.s.p)) {
+        p = table_file(&t, only->u.s.p, e);
+        goto out;
+    }
     cells = X_NEW(struct cells, (size_t)t.n);
     cols = X_NEW(int, (size_t)t.n);
     for (int i = 0; i < t.n; i++) {

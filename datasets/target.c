@@ -84,6 +84,38 @@ static void recipe_order(struct target *t, const struct recipe *r) {
     }
 }
 
+/* Classes of a model by their names; labels found must be among them. */
+static void given_order(struct target *t, const struct val *classes) {
+    t->n_class = (int)val_len(classes);
+    struct vocab *v = vocab_new();
+    t->cls = X_NEW(int32_t, (size_t)t->n_class + 1);
+    t->name = X_NEW(char *, (size_t)t->n_class + 1);
+    for (int i = 0; i < t->n_class; i++) {
+        const struct val *c = val_at(classes, (size_t)i);
+        t->name[i] = mem_str(c->type == VAL_STR ? c->u.s.p : "");
+        t->cls[i] = i;
+        vocab_count(v, t->name[i], strlen(t->name[i]));
+    }
+    vocab_finish(v, 0);
+    for (int i = 0; i < t->n_class; i++) t->cls[vocab_id(v, t->name[i], strlen(t->name[i])) - 2] = i;
+    vocab_free(t->label);
+    t->label = v;
+}
+
+/* Is a label a name of the model? Where none is, the labels are numbers of named classes (IDX). */
+static bool names_fit(const struct target *t, const struct val *classes) {
+    int64_t n = vocab_size(t->label) - 2;
+    for (int64_t i = 0; i < n; i++) {
+        size_t k;
+        const char *s = vocab_word(t->label, i + 2, &k);
+        for (size_t c = 0; c < val_len(classes); c++) {
+            const struct val *v = val_at(classes, c);
+            if (v->type == VAL_STR && v->u.s.len == k && !memcmp(v->u.s.p, s, k)) return true;
+        }
+    }
+    return false;
+}
+
 static int sorted_order(struct target *t, const struct table *tab, bool all_int, struct err *e) {
     int64_t n = vocab_size(t->label) - 2;
     if (n > MAX_CLASSES || (n > 1000 && n > tab->n / 2))
@@ -112,7 +144,7 @@ static int sorted_order(struct target *t, const struct table *tab, bool all_int,
     return 0;
 }
 
-int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e) {
+int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, const struct val *classes, struct err *e) {
     memset(t, 0, sizeof *t);
     t->width = 1;
     if (tab->col[col].type == COL_F32 && tab->col[col].width > 1 && want != TARGET_CLASS) {
@@ -130,6 +162,10 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
     if (learn_labels(t, tab, col, &all_int, &all_number, e)) return -1;
     if (r && r->value) {
         recipe_order(t, r);
+        return 0;
+    }
+    if (val_len(classes) && (names_fit(t, classes) || (!all_int && tab->col[col].type == COL_TEXT))) { /* what does not fit is said by its row */
+        given_order(t, classes);
         return 0;
     }
     if (want == TARGET_AUTO && all_number && (!all_int || tab->col[col].type == COL_F32)) {

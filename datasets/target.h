@@ -15,8 +15,8 @@ struct target {
     int n_class;
     char **name; /* n_class names; target_release frees them unless they were taken */
 };
-/* From the rows of the training file. want: what the user said; r may be NULL. */
-int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, struct err *e);
+/* From the rows of the training file. want: what the user said; r may be NULL. classes: names of a model's, which then are the classes, in that order; or NULL. */
+int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, const struct val *classes, struct err *e);
 /* Class number of every row, heap; NULL with a sentence that names the row. */
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e);
 float *target_numbers(const struct target *t, const struct table *tab, int col, struct err *e);

@@ -133,9 +133,9 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct eval_args *a = args;
     const char *split = "";
     int part;
-    struct dataset *d = pick_data(a->data, &part, e);
-    struct model *m = d ? pick_model(a->model, d, e) : NULL;
-    const struct part *p = m ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    struct model *m = pick_model(a->model, NULL, e); /* first: data is read as it wants it */
+    struct dataset *d = m ? pick_data_for(a->data, m, &part, e) : NULL;
+    const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
     struct fitted f = {0};
@@ -225,10 +225,10 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     return rc;
 }
 
-#define DATA                                                                                                                                             \
-    {                                                                                                                                                    \
-        "data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), 0, 0, 0, 0, NULL, \
-            SRC_DATA                                                                                                                                     \
+#define DATA(flags)                                                                                                                                          \
+    {                                                                                                                                                        \
+        "data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), flags, 0, 0, 0, NULL, \
+            SRC_DATA                                                                                                                                         \
     }
 #define REST                                                                                                                        \
     {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice},                       \
@@ -240,12 +240,12 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     }
 static const struct arg eval_table[] = {
     {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL},
-    DATA,
+    DATA(ARG_POSITIONAL),
     REST,
 };
 static const struct arg compare_table[] = {
     {"models", "models or paths", NULL, NULL, ARG_TABLE, offsetof(struct eval_args, models), ARG_POSITIONAL | ARG_REST},
-    DATA,
+    DATA(0),
     REST,
 };
 

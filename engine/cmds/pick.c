@@ -23,11 +23,12 @@ static struct handle newest(enum handle_kind kind) {
     return last;
 }
 
-struct dataset *pick_load_data(const struct val *args, struct err *e) {
+static struct dataset *load_like(const struct val *args, const struct model *m, struct err *e) {
     struct data_args *a = mem_new(1, data_kind.size);
     char **search = data_search();
     struct dataset *d = NULL;
     if (args_parse(&data_kind, args, a, e) == 0) {
+        if (m && val_get(m->desc, "prep")) a->like = m->desc; /* its fields prep and classes */
         d = dataset_load(a, (const char *const *)search, NULL, NULL, e);
         if (d) data_asked(d, args);
         args_release(&data_kind, a);
@@ -37,15 +38,15 @@ struct dataset *pick_load_data(const struct val *args, struct err *e) {
     return d;
 }
 
-static struct dataset *load_data(const char *name, struct err *e) {
-    struct val *t = val_table();
-    val_set_str(t, "name", name);
-    struct dataset *d = pick_load_data(t, e);
-    val_free(t);
-    return d;
+struct dataset *pick_load_data(const struct val *args, struct err *e) {
+    return load_like(args, NULL, e);
 }
 
 struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
+    return pick_data_for(v, NULL, part, e);
+}
+
+struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e) {
     if (part) *part = -1;
     if (absent(v)) {
         struct handle h = newest(HANDLE_DATA);
@@ -53,8 +54,14 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
         err_code(e, ERR_USAGE, "no data set is given and none is loaded; give data=hone.data{\"imdb\"} or data=NAME");
         return NULL;
     }
-    if (v->type == VAL_STR) return load_data(v->u.s.p, e);
-    if (v->type == VAL_TABLE) return pick_load_data(v, e); /* {banking77, val=1000}: as hone.data takes it */
+    if (v->type == VAL_STR) {
+        struct val *t = val_table();
+        val_set_str(t, "name", v->u.s.p);
+        struct dataset *d = load_like(t, m, e);
+        val_free(t);
+        return d;
+    }
+    if (v->type == VAL_TABLE) return load_like(v, m, e); /* {banking77, val=1000}: as hone.data takes it */
     if (v->type != VAL_HANDLE || (v->u.h.kind != HANDLE_DATA && v->u.h.kind != HANDLE_PART)) {
         err_code(e, ERR_USAGE, "data is a data set, one of its parts, a name or a path, not a %s", val_type_name(v));
         return NULL;

@@ -7,6 +7,8 @@
 
 /* v: HANDLE_DATA, HANDLE_PART (*part set), a name or path, or NULL/nil: the newest one. A reference that the caller gives back. part may be NULL. */
 struct dataset *pick_data(const struct val *v, int *part, struct err *e);
+/* The same; what is loaded from a name or path is prepared as the model's training data was, with its classes. */
+struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e);
 const struct part *pick_part(const struct dataset *d, int part, const char **name, struct err *e); /* that part; below 0: test, else val, else train */
 struct dataset *pick_load_data(const struct val *args, struct err *e); /* of the table of hone.data */
 /* v: HANDLE_MODEL, a path, a known name (linear, mlp, bag) if d is given, or NULL/nil: the newest one. Borrowed from the table of objects. */

@@ -24,9 +24,9 @@ struct predict_args {
 };
 #define FILE_MAX ((size_t)64 << 20)
 
-/* A string that names a readable file stands for its text. */
-static struct val *input_of(const struct val *v, struct err *e) {
-    if (v->type != VAL_STR || strlen(v->u.s.p) > 4096 || strchr(v->u.s.p, '\n') || !io_exists(v->u.s.p) || io_is_dir(v->u.s.p)) return val_copy(v);
+/* A string that names a readable file stands for its text; for a model of tables or arrays it stays a name. */
+static struct val *input_of(const struct val *v, bool texts, struct err *e) {
+    if (!texts || v->type != VAL_STR || strlen(v->u.s.p) > 4096 || strchr(v->u.s.p, '\n') || !io_exists(v->u.s.p) || io_is_dir(v->u.s.p)) return val_copy(v);
     struct buf b = BUF_INIT;
     struct val *out = io_read_file(v->u.s.p, FILE_MAX, &b, e) < 0 ? NULL : val_strn(b.data ? b.data : "", b.len);
     buf_release(&b);
@@ -34,7 +34,7 @@ static struct val *input_of(const struct val *v, struct err *e) {
 }
 
 /* The inputs from position `from` on; one table stands for itself. *many: a list of answers is wanted. */
-static struct val *inputs_of(const struct val *rest, size_t from, bool *many, struct err *e) {
+static struct val *inputs_of(const struct val *rest, size_t from, bool texts, bool *many, struct err *e) {
     size_t n = val_len(rest);
     *many = n - from != 1;
     if (n <= from) {
@@ -44,11 +44,11 @@ static struct val *inputs_of(const struct val *rest, size_t from, bool *many, st
     if (!*many && val_at(rest, from)->type == VAL_TABLE) {
         *many = val_len(val_at(rest, from)) > 0 && (val_at(val_at(rest, from), 0)->type == VAL_STR || val_at(val_at(rest, from), 0)->type == VAL_TABLE);
         if (!*many || val_at(val_at(rest, from), 0)->type == VAL_TABLE) return val_copy(val_at(rest, from));
-        return inputs_of(val_at(rest, from), 0, &(bool){true}, e);
+        return inputs_of(val_at(rest, from), 0, texts, &(bool){true}, e);
     }
     struct val *list = val_list();
     for (size_t i = from; i < n; i++) {
-        struct val *v = input_of(val_at(rest, i), e);
+        struct val *v = input_of(val_at(rest, i), texts, e);
         if (!v) {
             val_free(list);
             return NULL;
@@ -144,10 +144,12 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     bool handle = a->model.id != 0, many = true;
     if (!handle && val_len(a->rest) < 1) return err_code(e, ERR_USAGE, "predict needs a model and an input: hone predict MODEL TEXT..");
     struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), NULL, e);
-    struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, &many, e) : NULL;
-    struct part *p = in ? dataset_prepare(val_get(m->desc, "prep"), in, e) : NULL;
-    /* A flat list is one row of a table, not many inputs. */
-    if (p && strcmp(val_get_str(val_get(m->desc, "prep"), "kind", ""), "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = false;
+    const struct val *prep = m ? val_get(m->desc, "prep") : NULL;
+    const char *kind = val_get_str(prep, "kind", "text");
+    struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, strcmp(kind, "text") == 0, &many, e) : NULL;
+    struct part *p = in ? dataset_prepare(prep, in, e) : NULL;
+    /* A flat list is one row of a table, not many inputs; a file may hold many. */
+    if (p && strcmp(kind, "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = p->n > 1;
     struct val *out = val_list();
     int rc = p ? answers(m, p, a, out, e) : -1;
     if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));

@@ -1,0 +1,38 @@
+#!/bin/sh
+# A model meets other files than it was trained on: they are prepared as its training data was, columns by name, standardisation, categories and classes its own.
+. "$top_srcdir/tests/cli/lib.sh"
+awk 'BEGIN { srand(7); print "width,colour,height,kind"
+    for (i = 0; i < 300; i++) { k = i % 3; printf "%.2f,%s,%.2f,%s\n", 10 * k + 2 * rand(), (k == 1 ? "red" : "blue"), 5 - k + rand(), substr("ashoakelm", 3 * k + 1, 3) } }' >trees.csv
+cat >train.lua <<'EOF'
+local d = hone.data{ "trees.csv", y = "kind" }
+local m = nn.model{ input = d, nn.linear{16}, nn.relu{}, nn.linear{3} }
+hone.train{ model = m, data = d, epochs = 20, batch = 16, lr = 0.01, seed = 1 }:wait()
+m:save("trees.hone")
+EOF
+is 0 'acc 0.99|acc 1.0' "a table is learned" --plain --runs r run train.lua
+is 0 '^acc (1|0\.9[0-9]*)$' "the file it was trained on" eval trees.hone trees.csv
+# One kind alone, its columns in another order and one more: by itself it would have other means, one colour and one class.
+{ echo "kind,note,height,colour,width"; awk -F, '$4 == "oak" { print $4 ",x y," $3 "," $2 "," $1 }' trees.csv; } >oak.csv
+is 0 '^acc (1|0\.9[0-9]*)$' "a file with one of its classes" eval trees.hone oak.csv
+"$hone" --json predict trees.hone oak.csv >p.json 2>err
+[ "$(grep -c '"label":"oak"' p.json)" -ge 95 ] && [ "$(grep -c '"event":"predict"' p.json)" = 100 ]; ok $? "one answer a row of a file"
+is 0 'label oak' "values in the order of its columns" predict trees.hone 11 red 4.2
+cut -d, -f1-3 oak.csv >less.csv
+is 1 'less.csv has no column "width", which the model takes' "a column that is missing" predict trees.hone less.csv
+is 2 'less.csv has no such column' "and in an evaluation" eval trees.hone less.csv
+sed '9s/^oak/fir/' oak.csv >fir.csv
+is 1 'the label "fir" is none of the 3 classes' "a class it does not know" eval trees.hone fir.csv
+sed 's/red/green/' oak.csv >green.csv
+is 1 'column "colour": the training part has no value "green"' "a value it does not know" predict trees.hone green.csv
+is 2 'there is no model "mlp": give the path of a saved one' "a model without weights" eval mlp trees.csv
+printf 'text,label\ngood fine film,pos\nbad dull film,neg\nfine good,pos\ndull bad,neg\n' >t.csv
+cat >text.lua <<'EOF'
+local d = hone.data{ "t.csv", vocab = 20 }
+local m = nn.model{ input = d, nn.embedding{20, 8}, nn.mean_pool{}, nn.linear{2} }
+hone.train{ model = m, data = d, epochs = 60, batch = 4, lr = 0.05, seed = 1 }:wait()
+m:save("t.hone")
+EOF
+is 0 '' "texts are learned" --plain --runs r run text.lua
+printf 'label,text\npos,a fine thing\npos,good\n' >u.csv
+is 0 '^acc 1$' "other texts, by its words and classes" eval t.hone u.csv
+finish
