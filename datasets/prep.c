@@ -76,6 +76,7 @@ static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, 
     return n;
 }
 
+/* Appends the examples of a file. */
 static int array_file(const char *path, struct part *p, const struct column *like, int size, struct err *e) {
     struct table t;
     struct read_opts o = {.header = -1, .quote = -1, .size = size};
@@ -85,11 +86,20 @@ static int array_file(const char *path, struct part *p, const struct column *lik
     if (c->type == COL_TEXT || c->width != like->width)
         r = err_set(e, "%s: an example has %lld values; this model takes %lld", path, (long long)c->width, (long long)like->width);
     else if (c->type == COL_I32) r = err_set(e, "%s holds 32-bit integers; this model takes bytes or floating point numbers", path);
+    else if (p->n && c->type != p->col[0].type) r = err_set(e, "%s holds numbers of another type than the files before it", path);
+    int64_t n = t.rows ? t.rows[at < 0 ? 0 : at] : t.n;
+    size_t row = (size_t)c->width * (c->type == COL_U8 ? 1 : 4);
+    char *all = r ? NULL : p->n ? mem_try(((size_t)p->n + (size_t)n) * row + 1, 1, "the inputs", e) : c->data;
+    if (!r && !all) r = -1;
+    if (!r && p->n) {
+        memcpy(all, p->col[0].data, (size_t)p->n * row);
+        memcpy(all + (size_t)p->n * row, c->data, (size_t)n * row);
+        free(p->col[0].data);
+    } else if (!r) c->data = NULL;
     if (!r) {
-        p->n = t.rows ? t.rows[at < 0 ? 0 : at] : t.n;
+        p->n += n;
         p->col[0].type = c->type;
-        p->col[0].data = c->data;
-        c->data = NULL;
+        p->col[0].data = all;
     }
     table_free(&t);
     return r;
@@ -117,11 +127,13 @@ static struct part *prepare_array(const struct val *prep, const struct val *in, 
         return part_free(p), NULL;
     }
     const struct val *one = val_len(in) ? val_at(in, 0) : in;
-    const char *file = one->type == VAL_STR ? one->u.s.p : NULL;
-    if (file) {
-        if (val_len(in) > 1) err_set(e, "give one file of examples at a time");
-        else if (!array_file(file, p, c, size, e)) return p;
-        return part_free(p), NULL;
+    if (one->type == VAL_STR) {
+        for (size_t i = 0; i < (val_len(in) ? val_len(in) : 1); i++) {
+            const struct val *v = val_len(in) ? val_at(in, i) : in;
+            int r = v->type == VAL_STR ? array_file(v->u.s.p, p, c, size, e) : err_set(e, "input %zu is no file, but the first is one", i + 1);
+            if (r) return part_free(p), NULL;
+        }
+        return p;
     }
     bool single = one->type != VAL_TABLE ||
                   (c->ndim > 1 && one->type == VAL_TABLE && flatten(in, NULL, 0, 0, NULL) == c->width); /* one example, not a list of them */

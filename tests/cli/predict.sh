@@ -35,4 +35,19 @@ EOF
 is 0 '' "texts are learned" --plain --runs r run text.lua
 printf 'label,text\npos,a fine thing\npos,good\n' >u.csv
 is 0 '^acc 1$' "other texts, by its words and classes" eval t.hone u.csv
+mkdir -p pics/dark pics/light
+for i in 1 2 3 4 5 6; do
+    printf 'P6 2 2 255\n\00%s\001\002\001\003\002\001\002\001\003\001\002' $i >pics/dark/$i.ppm
+    printf 'P6 2 2 255\n\37%s\371\372\371\373\372\371\372\371\373\371\372' $i >pics/light/$i.ppm
+done
+cat >pics.lua <<'EOF'
+local d = hone.data{ "pics" }
+local m = nn.model{ input = d, nn.flatten{}, nn.linear{2} }
+hone.train{ model = m, data = d, epochs = 60, batch = 4, lr = 0.05, seed = 1 }:wait()
+m:save("p.hone")
+EOF
+is 0 '' "pictures are learned" --plain --runs r run pics.lua
+"$hone" --json predict p.hone pics/dark/3.ppm pics/light/4.ppm pics/dark/5.ppm >p.json 2>err
+[ "$(sed 's/.*"predict","label":"\([a-z]*\)".*/\1/' p.json | tr '\n' ' ')" = "dark light dark " ]; ok $? "one answer a picture"
+is 1 'cannot read none.ppm: No such file' "a picture that is not there" predict p.hone none.ppm
 finish
