@@ -37,8 +37,8 @@ printf 'label,text\npos,a fine thing\npos,good\n' >u.csv
 is 0 '^acc 1$' "other texts, by its words and classes" eval t.hone u.csv
 mkdir -p pics/dark pics/light
 for i in 1 2 3 4 5 6; do
-    printf 'P6 2 2 255\n\00%s\001\002\001\003\002\001\002\001\003\001\002' $i >pics/dark/$i.ppm
-    printf 'P6 2 2 255\n\37%s\371\372\371\373\372\371\372\371\373\371\372' $i >pics/light/$i.ppm
+    printf 'P6 2 2 255\n%s\001\002\001\003\002\001\002\001\003\001\002' $i >pics/dark/$i.ppm
+    printf 'P6 2 2 255\n%s\371\372\371\373\372\371\372\371\373\371\372' $i >pics/light/$i.ppm
 done
 cat >pics.lua <<'EOF'
 local d = hone.data{ "pics" }
