@@ -16,6 +16,7 @@
 #include "src/call/job.h"
 #include "src/run/record.h"
 #include "src/script/script.h"
+#include "src/stored/folder.h"
 #include "ui/plain.h"
 
 /* One foreground run of the program. */
@@ -99,7 +100,11 @@ static int line_open(struct line *l, struct app *a) {
         say("cannot make the queues of line mode: %s", strerror(errno));
         return -1;
     }
-    l->view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, stderr, isatty(2) && !a->dumb && !a->o.plain, out_is_ascii());
+    l->view = plain_new(a->runs,
+        a->o.json    ? PLAIN_JSON
+        : a->o.quiet ? PLAIN_QUIET
+                     : PLAIN_TEXT,
+        a->out, stderr, isatty(2) && !a->dumb && !a->o.plain, out_is_ascii());
     script_on_print(on_print, a);
     return 0;
 }
@@ -216,6 +221,7 @@ int line_word(struct app *a, const struct cmd *cmd) {
     static struct line l;
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
+    if (cmd->job) crashed_tell(a->runs, "notice");
     struct val *args = opts_args(cmd, a->o.word + 1, a->o.n_word - 1, a->o.given, &e);
     if (args) ask_yes(a, cmd, args);
     struct call *c = args ? call_new(a->hub, cmd->kind.name, args, BY_LINE, &e) : NULL;
@@ -239,6 +245,7 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     int code;
+    crashed_tell(a->runs, "notice");
     if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e)) code = fail(&l, &e);
     else code = wait_call(&l);
     if (code == EXIT_USAGE) code = EXIT_FAILED; /* a script's mistake, not one of the command line */
@@ -315,6 +322,7 @@ int line_prompt(struct app *a) {
     struct buf block = BUF_INIT; /* a chunk that goes on */
     if (line_open(&l, a)) return EXIT_FAILED;
     l.at_prompt = tty;
+    if (tty) crashed_tell(a->runs, "notice");
     if (tty) hub_add_resumer(a->hub);
     while (code == EXIT_DONE) {
         if (tty && !a->o.quiet) fputs(block.len ? ">> " : "> ", stdout);

@@ -64,8 +64,13 @@ static void on_print(void *ctx, const char *text, size_t n) {
 }
 
 static int start_threads(void *ctx, struct err *e) {
-    script_on_print(on_print, ((struct app *)ctx)->runs);
-    return app_need(ctx, OWNER_SCRIPT, e);
+    struct app *a = ctx;
+    script_on_print(on_print, a->runs);
+    if (app_need(a, OWNER_SCRIPT, e)) return -1;
+    struct val *tell = val_table();
+    val_set_bool(tell, "tell", true);
+    struct call *c = call_new(a->hub, "crashed", tell, BY_HONE, e);
+    return c ? call_submit(c, NULL, NULL, e) : -1;
 }
 
 static int claim(struct place *p, int *lock, struct err *e) {

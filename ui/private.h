@@ -102,7 +102,7 @@ struct ui {
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
     bool refused; /* the last key would act, and this dashboard may only look: the footer says so */
-    double drawn_t;
+    double drawn_t, read_t; /* the last frame by time; the last frame */
     double sized_t, sized_drawn_t; /* when the size changed, when a frame was drawn after that */
     uint64_t drawn_version;
     double working_since; /* > 0: a script runs and there is no run of it yet */

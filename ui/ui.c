@@ -362,6 +362,12 @@ static bool preparing(struct ui *u, double now) {
     return script || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
 }
 
+/* Until the second that is shown passes. */
+static double second_left(const struct ui *u, double now) {
+    double shown = u->run ? u->now.phase_t : u->read_t - u->working_since;
+    return floor(shown) + 1 - (shown + now - u->read_t);
+}
+
 /* A screen that shows more than the record is drawn at its own pace. */
 static bool ticks(struct ui *u, double now) {
     double every = views[u->screen]->every;
@@ -406,7 +412,7 @@ static int port_frame(void *ctx, struct buf *out) {
     if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
     says_title(u);
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
-    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && now - u->drawn_t >= 1) ||
+    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && second_left(u, now) <= 0) ||
                                ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (storm_wait(u, now) > 0) return 0;
@@ -419,6 +425,7 @@ static int port_frame(void *ctx, struct buf *out) {
     if (!by_key && !due && !u->rest) return 0;
     if (!u->frozen && (by_key || due)) ui_refresh(u);
     if (now - u->drawn_t >= interval(u) - 1e-3 || due) u->drawn_t = now;
+    u->read_t = now;
     u->dirty = false;
     if (u->sized_t > u->sized_drawn_t) u->sized_drawn_t = now;
     reached_count(u, now);
@@ -445,7 +452,7 @@ static int port_timeout(void *ctx) {
     if (u->dirty) return held > 0 && (wait < 0 || held < wait) ? (int)ceil(held * 1000) : held > 0 ? (int)ceil(wait * 1000) : 0;
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
     if (changed(u) || u->rest || u->working_since > 0 || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
-        double left = u->rest ? 0 : u->drawn_t + (changed(u) ? interval(u) : 1) - now;
+        double left = u->rest ? 0 : changed(u) ? u->drawn_t + interval(u) - now : second_left(u, now);
         double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
         if (saved > left) left = saved;
         if (held > left) left = held;

@@ -39,6 +39,12 @@ void runs_tell(struct runs *rs) {
     }
 }
 
+void runs_wake(struct runs *rs) {
+    pthread_mutex_lock(&rs->lock);
+    runs_tell(rs);
+    pthread_mutex_unlock(&rs->lock);
+}
+
 int runs_watch(struct runs *rs, int fd) {
     struct stat st;
     bool narrow = fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));

@@ -160,12 +160,13 @@ bool store_alive(const char *dir) {
 
 struct latest {
     int64_t step;
-    double epoch;
+    double epoch, t;
     struct val *metrics;
 };
 static bool see_latest(void *ctx, const struct point *p) {
     struct latest *l = ctx;
     if (p->step >= l->step) l->step = p->step, l->epoch = p->epoch;
+    if (p->t > l->t) l->t = p->t;
     for (size_t i = 0; i < p->n; i++) val_set_num(l->metrics, p->names[i], p->values[i]);
     return true;
 }
@@ -181,8 +182,10 @@ struct val *store_describe(const char *dir, struct err *e) {
         if (strcmp(state, run_state_names[s]) == 0) ended = true;
     if (!ended && !store_alive(dir)) val_set_str(v, "state", "crashed");
     const struct val *known = val_get(v, "metrics");
-    struct latest l = {
-        .step = val_get_int(v, "step", 0), .epoch = val_get_num(v, "epoch", 0), .metrics = known && known->type == VAL_TABLE ? val_copy(known) : val_table()};
+    struct latest l = {.t = val_get_num(v, "seconds", 0),
+        .step = val_get_int(v, "step", 0),
+        .epoch = val_get_num(v, "epoch", 0),
+        .metrics = known && known->type == VAL_TABLE ? val_copy(known) : val_table()};
     if (!ended) { /* newer than run.json */
         path = io_join(dir, "metrics.bin");
         store_tail(path, see_latest, &l, NULL);
@@ -190,6 +193,7 @@ struct val *store_describe(const char *dir, struct err *e) {
     }
     val_set_int(v, "step", l.step);
     val_set_num(v, "epoch", l.epoch);
+    val_set_num(v, "seconds", l.t);
     val_set(v, "metrics", l.metrics);
     return v;
 }

@@ -36,6 +36,7 @@ const char *runs_dir(const struct runs *rs);
 /* What another part keeps with them (src/stored its view of the folder): made at the first call, released by runs_free. There is one such part. */
 void *runs_kept(struct runs *rs, void *(*make)(void), void (*release)(void *));
 size_t runs_count(struct runs *rs);
+void runs_wake(struct runs *rs); /* watchers look again: something that is shown beside the record has changed */
 uint64_t runs_version(struct runs *rs); /* changes with every number and event of every run */
 void runs_set_clock(struct runs *rs, double (*now)(void)); /* seconds; before the first run: tests, replays */
 struct run *runs_at(struct runs *rs, size_t i); /* runs live until runs_free */

@@ -47,7 +47,7 @@ struct task *task_new(struct script *s, enum task_kind kind, const char *name) {
     }
     while (*end) end = &(*end)->next;
     *end = t;
-    if (kind != TASK_CALLBACK) atomic_fetch_add(&s->live, 1);
+    if (kind != TASK_CALLBACK && atomic_fetch_add(&s->live, 1) == 0 && hub_runs(s->hub)) runs_wake(hub_runs(s->hub)); /* the dashboard shows its seconds */
     return t;
 }
 

@@ -460,8 +460,8 @@ int client_attach_to(int sock, const struct val *wishes, const struct client_the
         r = -1;
     }
     if (r == 0 && !c.told && !c.lost && !got_end)
-        r = err_set(e, "the session ended without a word; its report, if it left one, is in the folder of runs, and training goes on "
-                       "from the newest checkpoint: hone run again");
+        r = err_set(e, "the session ended without a word; its report, if it left one, is in the folder of runs. The next start says "
+                       "what was saved and how it goes on");
     if (c.out_own) close(c.out);
     close(c.sock);
     buf_release(&c.in);

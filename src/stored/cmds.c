@@ -353,4 +353,4 @@ static const struct cmd cmd_progress = {{"progress", "How far a run of this sess
     OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, progress_run, NULL};
 
 const struct cmd *const cmds_run[] = {&cmd_ls, &cmd_runs, &cmd_status, &cmd_log, &cmd_progress, &cmd_series, &cmd_result, &cmd_export, &cmd_bundle, &cmd_import,
-    &cmd_diff, &cmd_curves, &cmd_report, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, &cmd_alarm, &cmd_alarms, NULL};
+    &cmd_diff, &cmd_curves, &cmd_report, &cmd_rm, &cmd_mv, &cmd_tag, &cmd_gc, &cmd_crashed, &cmd_alarm, &cmd_alarms, NULL};

@@ -25,6 +25,10 @@ bool bundle_is(const char *path); /* a file that begins as a bundle does */
 struct shelf *bundle_shelf(const char *path, struct err *e); /* the list of what it holds */
 int bundle_unpack(const char *path, const char *into, struct val *names, struct err *e); /* makes into/NAME for each run; names: a list that gets them */
 
-extern const struct cmd cmd_export, cmd_bundle, cmd_import, cmd_diff, cmd_curves, cmd_report, cmd_rm, cmd_mv, cmd_tag, cmd_gc;
+/* crashed.c: runs that ended without a word and of which nothing was said yet; they are marked. crashed_tell says each as an event ("alert", "notice"). */
+struct val *crashed_find(struct runs *rs);
+void crashed_tell(struct runs *rs, const char *event);
+
+extern const struct cmd cmd_export, cmd_bundle, cmd_import, cmd_diff, cmd_curves, cmd_report, cmd_rm, cmd_mv, cmd_tag, cmd_gc, cmd_crashed;
 
 #endif
