@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/cmds/data.h"
+#include "engine/cmds/pick.h"
 #include "engine/compress/compress.h"
 #include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"
@@ -20,6 +21,7 @@
 #include "engine/train/parallel.h"
 #include "engine/train/sched.h"
 #include "src/base/thread.h"
+#include "src/run/record.h"
 
 static struct {
     struct hub *hub; /* set before the threads start */
@@ -47,6 +49,7 @@ static void *helper_thread(void *arg) {
 }
 
 int engine_start(struct hub *h, struct err *e) {
+    pick_runs(hub_runs(h) ? runs_dir(hub_runs(h)) : NULL);
     eng.hub = h;
     atomic_store(&eng.quit, false);
     data_interrupt(false);

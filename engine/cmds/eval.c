@@ -239,7 +239,8 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
         NULL                                                                                                                        \
     }
 static const struct arg eval_table[] = {
-    {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, model), ARG_POSITIONAL},
+    {"model", "a model, the path of a saved one, or a run: its best checkpoint, else its last; the newest model if not given", NULL, NULL, ARG_VAL,
+        offsetof(struct eval_args, model), ARG_POSITIONAL},
     DATA(ARG_POSITIONAL),
     REST,
 };

@@ -11,6 +11,7 @@
 #include "datasets/source.h"
 #include "engine/cmds/data.h"
 #include "engine/cmds/objects.h"
+#include "engine/train/ckpt.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/call/settings.h"
@@ -115,9 +116,41 @@ struct val *pick_known(const char *name, const struct dataset *d) {
     return t;
 }
 
+static const char *runs_at;
+void pick_runs(const char *dir) { runs_at = dir; }
+
+/* The checkpoint of a run's folder, of its ckpt folder or of its name that is worth most: the best where one was kept, else the newest. NULL: it is no run;
+ * heap. *e is set where it is one without a whole checkpoint. */
+static char *checkpoint_of(const char *path, struct err *e) {
+    char *inside = io_join(path, "model.json"), *ckpt = io_join(path, "ckpt"), *named = NULL, *out = NULL;
+    const char *run = io_exists(inside) ? NULL : io_is_dir(ckpt) ? path : NULL;
+    if (!run && runs_at && !strchr(path, '/') && !io_exists(path) && !recipe_find(path)) {
+        named = io_join(runs_at, path);
+        free(ckpt);
+        ckpt = io_join(named, "ckpt");
+        if (io_is_dir(ckpt)) run = named;
+    }
+    struct val *meta = NULL;
+    if (run && (out = ckpt_find(run, &meta, e))) {
+        int64_t best = val_get_int(meta, "best_step", -1);
+        char *at = best >= 0 && best != val_get_int(meta, "step", -1) ? ckpt_at(out, best) : NULL;
+        if (at) free(out), out = at;
+    }
+    val_free(meta);
+    free(inside);
+    free(ckpt);
+    free(named);
+    return out;
+}
+
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e) {
-    const struct recipe *r = io_exists(path) ? NULL : recipe_find(path);
-    char *found = NULL;
+    struct err why = {0};
+    char *found = checkpoint_of(path, &why);
+    const struct recipe *r = found || io_exists(path) ? NULL : recipe_find(path);
+    if (why.code) {
+        *e = why;
+        return NULL;
+    }
     if (r && r->model) {
         char **search = data_search();
         found = source_model(path, (const char *const *)search, e);
@@ -132,6 +165,14 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     else m = foreign ? hf_load(at, o, e) : model_load(at, e);
     free(found);
     return m;
+}
+
+static bool pick_is_run(const char *name) {
+    char *dir = runs_at && !strchr(name, '/') ? io_join(runs_at, name) : NULL, *ckpt = dir ? io_join(dir, "ckpt") : NULL;
+    bool is = ckpt && io_is_dir(ckpt);
+    free(ckpt);
+    free(dir);
+    return is;
 }
 
 static struct model *make_known(const char *name, const struct dataset *d, struct err *e) {
@@ -162,7 +203,8 @@ struct model *pick_model(const struct val *v, const struct dataset *d, struct er
         return NULL;
     }
     const struct recipe *r = recipe_find(v->u.s.p);
-    struct model *m = io_exists(v->u.s.p) || (r && r->model) ? pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e) : make_known(v->u.s.p, d, e);
+    struct model *m = io_exists(v->u.s.p) || (r && r->model) || pick_is_run(v->u.s.p) ? pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e)
+                                                                                      : make_known(v->u.s.p, d, e);
     if (m) objects_add_model(m);
     return m;
 }

@@ -13,8 +13,10 @@ const struct part *pick_part(const struct dataset *d, int part, const char **nam
 struct dataset *pick_load_data(const struct val *args, struct err *e); /* of the table of hone.data */
 /* v: HANDLE_MODEL, a path, a known name (linear, mlp, bag) if d is given, or NULL/nil: the newest one. Borrowed from the table of objects. */
 struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e);
-/* A saved model, a folder of transformers, or a pretrained model of the recipe table by its name. o: zero, dropout below: as the folder says. A new model, or NULL. */
+/* A saved model, a run (its best or last checkpoint), a folder of transformers, or a pretrained model of the recipe table by its name. o: zero, dropout below: as the folder says. A new model, or NULL. */
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e);
+/* Before any thread: where runs lie, whose names stand for their best or last checkpoint; borrowed, NULL: nowhere. */
+void pick_runs(const char *dir);
 /* A known whole model for a data set as a description, NULL if the name is not known. */
 struct val *pick_known(const char *name, const struct dataset *d);
 /* A part as the model wants it: texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. eval.c */

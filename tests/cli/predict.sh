@@ -24,6 +24,9 @@ sed '9s/^oak/fir/' oak.csv >fir.csv
 is 1 'the label "fir" is none of the 3 classes' "a class it does not know" eval trees.hone fir.csv
 sed 's/red/green/' oak.csv >green.csv
 is 1 'column "colour": the training part has no value "green"' "a value it does not know" predict trees.hone green.csv
+run=$(ls -d r/trees-* | head -1)
+is 0 '^acc (1|0\.9[0-9]*)$' "a run by its folder" eval "$run" oak.csv
+is 0 'label oak' "a run by its name" --runs r predict "$(basename "$run")" 11 red 4.2
 is 2 'there is no model "mlp": give the path of a saved one' "a model without weights" eval mlp trees.csv
 printf 'text,label\ngood fine film,pos\nbad dull film,neg\nfine good,pos\ndull bad,neg\n' >t.csv
 cat >text.lua <<'EOF'
