@@ -297,8 +297,8 @@ static void send_some(struct client *c) {
     while (c->send.len > 0) {
         ssize_t n = send(c->sock, c->send.data, c->send.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            if (errno != EAGAIN) c->over = true;
+        if (n < 0) { /* a session that has gone may have said why: that is still to be read, to the end */
+            if (errno != EAGAIN) buf_clear(&c->send);
             return;
         }
         wire_eat(&c->send, (size_t)n);

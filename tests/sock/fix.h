@@ -73,7 +73,7 @@ static inline bool dash(struct pty *p, int rows, int cols, const char *term, con
 
 /* hone run long.lua on a terminal, and it trains. */
 static inline bool trains(struct pty *p) {
-    bool appeared = dash(p, 24, 80, "xterm-256color", "run", "long.lua");
+    bool appeared = dash(p, 24, 80, "xterm-256color", "run", "long.lua") && pty_shows(p, "TRAINING", 20) >= 0; /* until then the newest run is an older one */
     for (int i = 0; i < 200 && steps() < 20; i++) pty_read(p, 0.05);
     return appeared && steps() >= 20;
 }
