@@ -22,6 +22,7 @@ void log_add(struct ui *u, enum ink ink, const char *fmt, ...) {
     l->text = mem_str(text);
     l->ink = (uint8_t)ink;
     snprintf(u->last, sizeof u->last, "%.199s", text);
+    if (u->acting && ink == INK_BAD) snprintf(u->complaint, sizeof u->complaint, "%.199s", text);
     u->dirty = u->dirty || u->acting;
 }
 

@@ -194,7 +194,7 @@ static void list_draw(struct ui *u, struct grid *g) {
     if (u->item_sel >= u->item_top + room) u->item_top = u->item_sel - room + 1;
     u->list_row = first;
     u->list_rows = room;
-    int name = u->popup == POP_HELP ? 12 : stop ? cols - 4 : (cols - 6) * 2 / 5;
+    int name = u->popup == POP_HELP ? 12 : stop ? cols - 4 : (cols - 6) * (cols < 60 ? 3 : 2) / 5;
     for (int y = 0; y < room && u->item_top + y < u->n_item; y++) {
         const struct item *it = &u->item[u->item_top + y];
         bool sel = u->item_top + y == u->item_sel;

@@ -81,12 +81,14 @@ int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *do
 static void replies_take(struct ui *u) {
     for (struct call *c; (c = queue_get(&u->replies, 0));) {
         u->waiting--;
+        u->acting = true; /* what it says answers a key */
         struct ask *ask = c->ctx;
         if (ask) ask->done(u, ask->ctx, c);
         else if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
         else if (c->cmd->owner == OWNER_SCRIPT && c->result && c->result->type == VAL_STR) log_add(u, INK_TEXT, "%s", c->result->u.s.p);
         free(ask);
         call_free(c);
+        u->acting = false;
         u->dirty = true;
     }
 }
@@ -153,6 +155,21 @@ static void banner(struct ui *u, struct grid *g, int row) {
     grid_text(g, row, room, (int)sizeof seen, bad, seen);
 }
 
+/* Where the line is too long, entries before the last go, whole: how to leave stays. Entries are ASCII, two blanks apart. */
+static void footer_fit(struct buf *b, int cols) {
+    char *last = NULL;
+    for (char *p = b->data; p && (p = strstr(p, "  ")) != NULL; p += 2) last = p;
+    while (last && (int)b->len > cols) {
+        char *cut = last;
+        while (cut > b->data + 1 && !(cut[-1] == ' ' && cut[-2] == ' ')) cut--;
+        if (cut - 2 <= b->data) return;
+        cut -= 2;
+        memmove(cut, last, b->len - (size_t)(last - b->data) + 1);
+        b->len -= (size_t)(last - cut);
+        last = cut;
+    }
+}
+
 static void footer(struct ui *u, struct grid *g) {
     struct buf b = BUF_INIT;
     int row = g->rows - 1;
@@ -160,7 +177,12 @@ static void footer(struct ui *u, struct grid *g) {
         grid_textf(g, row, 0, g->cols, (struct style){INK_WARN, AT_REVERSE}, " %s ", hub_read_only(u->hub));
         return;
     }
+    if (u->complaint[0] && u->screen != SCR_OVERVIEW && u->screen != SCR_LOG) { /* those show it anyway */
+        grid_text(g, row, 1, g->cols - 1, (struct style){INK_BAD, 0}, u->complaint);
+        return;
+    }
     keys_footer(u, &b);
+    footer_fit(&b, g->cols);
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
     if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");
@@ -245,6 +267,7 @@ void ui_key(struct ui *u, const struct tkey *k) {
     }
     u->dirty = u->acting = true;
     u->refused = false;
+    u->complaint[0] = 0;
     if (popup_key(u, k)) {
     } else if (u->drawer) {
         drawer_key(u, k);

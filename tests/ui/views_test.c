@@ -472,7 +472,78 @@ static void sizes_and_keys(void) {
     buf_release(&b);
 }
 
+static void last_row(struct fx *f, struct buf *out) {
+    buf_clear(out);
+    grid_row_text(&f->u->next, f->u->next.rows - 1, out);
+    while (out->len && out->data[out->len - 1] == ' ') out->data[--out->len] = 0;
+}
+
+/* S1: at every width each entry of the footer is whole or absent, and how to leave is the last. */
+static void footers(void) {
+    struct fx f;
+    struct buf wide = BUF_INIT, now = BUF_INIT, row = BUF_INIT;
+    int cut = 0, last = 0;
+    fx_open(&f, 300, 4000);
+    for (const char *key = "1234567890"; *key; key++) {
+        char one[2] = {*key, 0};
+        for (int cols = 200; cols >= 40; cols--) {
+            fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, cols, false);
+            free(shown(&f, one));
+            last_row(&f, cols == 200 ? &wide : &now);
+            if (cols == 200) continue;
+            buf_clear(&row);
+            buf_addf(&row, "%s  ", wide.data);
+            for (char *save = NULL, *e = strtok_r(now.data, " ", &save); e; e = strtok_r(NULL, " ", &save)) cut += !strstr(row.data, e);
+            last_row(&f, &now); /* strtok cut it */
+            const char *end = strrchr(wide.data, ' ');
+            for (const char *p = wide.data; (p = strstr(p, "  ")) != NULL; p += 2) end = p + 2;
+            size_t n = strlen(end);
+            last += now.len < n || strcmp(now.data + now.len - n, end) != 0;
+        }
+    }
+    tap_ok(cut == 0 && last == 0, "t.S1: footers of ten screens at 40 to 199 columns: %d words cut, %d without the last entry", cut, last);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    free(shown(&f, "3n"));
+    last_row(&f, &now);
+    bool plain = has(now.data, "?help");
+    free(shown(&f, "2lnonsense\r"));
+    escape(&f, 1);
+    char *text = shown(&f, ":checkpoint to=7\r");
+    last_row(&f, &now);
+    tap_ok(plain && !has(now.data, "?help") && now.len > 10, "what a key could not do is said in the footer: %s", now.data);
+    free(text);
+    free(shown(&f, "j"));
+    last_row(&f, &now);
+    tap_ok(has(now.data, "?help"), "until the next key");
+    buf_release(&wide);
+    buf_release(&now);
+    buf_release(&row);
+    fx_close(&f);
+}
+
+/* S1: what a drawer leaves of the screen above it, down to three rows: no line over another. */
+static void behind_drawer(void) {
+    struct fx f;
+    int over = 0;
+    fx_open(&f, 2000, 4000);
+    for (int rows = 10; rows < 30; rows++)
+        for (int size = 0; size < 3; size++) {
+            fx_attach(&f, "xterm-256color", "UTF-8", "ascii", rows, 80, false);
+            f.u->drawer = size == 0 ? 1 : size == 1 ? 8 : -1;
+            char *text = shown(&f, "");
+            over += !has(text, " mnist-mlp-1  TRAINING") || strncmp(text, " mnist-mlp", 10) != 0;
+            const char *second = strchr(text, '\n');
+            over += !second || strncmp(second, "\n train ", 8) != 0;
+            free(text);
+        }
+    f.u->drawer = 0;
+    tap_ok(over == 0, "t.S1: the Overview behind a drawer of every size keeps its first lines (%d do not)", over);
+    fx_close(&f);
+}
+
 int main(void) {
+    footers();
+    behind_drawer();
     sizes_and_keys();
     compress();
     logs();

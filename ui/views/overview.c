@@ -118,7 +118,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     bool wide = g->cols >= 64 && r.rows >= 14, tall = r.rows >= 14;
     int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
     title_line(u, g);
-    draw_rule(g, 2, 0, g->cols, u->glyphs);
+    if (r.rows > 2) draw_rule(g, 2, 0, g->cols, u->glyphs);
+    if (r.rows < 6) return; /* behind a drawer */
     struct rect list = {top, 0, bottom - top - (tall ? 1 : 0), left};
     struct style alert = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
     if (!u->run) {
