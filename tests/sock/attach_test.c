@@ -1,5 +1,5 @@
 /* Attaching, detaching and what happens between: a run that never notices, take-over, first paints on five terminal types, no leak over many cycles, resizes and
- * stops without number, output of native code. With HONE_LONG=1 in full length. Ratios of speed are printed; here only a stall fails. */
+ * stops without number, output of native code. With HONE_LONG=1 more of it, with HONE_LONG=full in full length. Ratios of speed are printed; here only a stall fails. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -29,7 +29,7 @@ static bool same_screen(struct pty *p) {
 }
 
 static void test_paints(void) {
-    int rounds = longer ? 7 : 1, good = 0, n = 0;
+    int rounds = full ? 7 : longer ? 2 : 1, good = 0, n = 0;
     double t[105];
     for (int r = 0; r < rounds; r++)
         for (size_t k = 0; k < LEN(terms); k++)
@@ -50,7 +50,7 @@ static void test_paints(void) {
 }
 
 static void test_cycles(void) {
-    int rounds = longer ? 1000 : 40, pid = session_pid(dir), drawn = 0;
+    int rounds = full ? 1000 : longer ? 200 : 40, pid = session_pid(dir), drawn = 0;
     long kb = 0;
     int fds = 0;
     for (int i = -20; i < rounds; i++) {
@@ -72,7 +72,7 @@ static void test_cycles(void) {
 
 static void test_idle_cost(void) {
     int pid = session_pid(dir);
-    double seconds = longer ? 20 : 3;
+    double seconds = full ? 20 : 3;
     clock_sleep(0.5);
     double cpu = ui_seconds(pid);
     clock_sleep(seconds);
@@ -102,8 +102,8 @@ static void happens(struct pty *p, enum cause c) {
 }
 
 static void test_run_goes_on(void) {
-    int rounds = longer ? 5 : 1;
-    double stretch = longer ? 6 : 0.7, worst = 9;
+    int rounds = full ? 5 : longer ? 3 : 1;
+    double stretch = full ? 6 : 0.7, worst = 9;
     for (int c = 0; c < CAUSES; c++) {
         double ratio[5];
         for (int i = 0; i < rounds; i++) {
@@ -121,7 +121,7 @@ static void test_run_goes_on(void) {
         printf("# %s: steps a second %.3f of those before\n", cause_names[c], m);
         if (m < worst) worst = m;
     }
-    tap_ok(worst > (longer ? 0.5 : 0.1),
+    tap_ok(worst > (full ? 0.5 : 0.1),
         "t.D1: hang-up, HUP, kill -9, a stopped client, a terminal that does not read: the run goes on, %.3f of its speed at worst", worst);
 }
 
@@ -143,7 +143,7 @@ static void test_take_over(void) {
 
 static void test_run_cost(void) {
     int pid = session_pid(dir);
-    double seconds = longer ? 20 : 2, cpu = ui_seconds(pid);
+    double seconds = full ? 20 : 2, cpu = ui_seconds(pid);
     clock_sleep(seconds);
     double share = 100 * (ui_seconds(pid) - cpu) / seconds;
     tap_ok(cpu >= 0 && share < 0.5 * TAP_SLOW, "t.D4: detached while a run trains the thread that draws takes %.4f %% of a core", share);
@@ -169,7 +169,7 @@ static void test_last_screen(void) {
 
 static void test_resizes(void) {
     struct pty p;
-    int n = longer ? 10000 : 250;
+    int n = full ? 10000 : longer ? 2000 : 250;
     uint64_t s = rng_stream(11, "sizes", 0);
     dash(&p, 24, 80, "xterm-256color", NULL, NULL);
     for (int i = 0; i < n; i++) {
@@ -189,7 +189,7 @@ static void test_resizes(void) {
 
 static void test_stops(void) {
     struct pty p;
-    int n = longer ? 200 : 8, back = 0;
+    int n = full ? 200 : longer ? 50 : 8, back = 0;
     pty_under_shell(true);
     dash(&p, 24, 80, "xterm-256color", "attach", NULL);
     pty_under_shell(false);

@@ -1,5 +1,5 @@
 /* A dashboard on a pseudo-terminal: start, keys, detach, attach, take-over, death by every kind of signal, hang-up, resize storm,
- * random keys, a terminal that is not read. With HONE_LONG=1 more rounds and longer stalls. */
+ * random keys, a terminal that is not read. With HONE_LONG=1 more of it, with HONE_LONG=full as much as the criteria say. */
 #include "config.h"
 
 #include <dirent.h>
@@ -18,7 +18,7 @@
 #include "tests/tap.h"
 
 static char hone[4200], dir[64];
-static bool longer;
+static bool longer, full;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOW 4 /* a sanitizer's code is no measure of time */
 #else
@@ -115,7 +115,7 @@ static void test_keys(void) {
     }
     tap_ok(quick, "key to first byte: %zu of %d answered, p50 %.2f ms, p95 %.2f ms", n, KEYS, t[n / 2] * 1e3, t[n ? n * 95 / 100 : 0] * 1e3);
     pty_quiet(&p, 1, 5);
-    double idle = longer ? 60 : 5;
+    double idle = full ? 60 : longer ? 15 : 5;
     size_t bytes = pty_read(&p, idle);
     tap_ok(bytes == 0, "idle: %zu bytes in %g s", bytes, idle);
     pty_keys(&p, "q");
@@ -206,7 +206,7 @@ static void test_storm(void) {
     dash(&p, 24, 80, NULL);
     pty_expect(&p, "\033", 3);
     pty_quiet(&p, 0.2, 1);
-    int rounds = longer ? 1000 : 60;
+    int rounds = full ? 1000 : longer ? 300 : 60;
     for (int i = 0; i < rounds; i++) {
         int rows = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2, 120),
             cols = i % 20 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2 + 1, 300);
@@ -227,7 +227,7 @@ static void test_random_keys(void) {
     uint64_t s = rng_stream(8, "keys", 0);
     static const char *const special[] = {
         "\033[A", "\033[B", "\033[C", "\033[D", "\t", "\r", "\033", "\033[200~x = 1\033[201~", "\033OS", "\033[<0;10;10M", "\xc3\xa9", "\xff"};
-    int n = longer ? 10000 : 1000, again = 0;
+    int n = full ? 10000 : longer ? 5000 : 1000, again = 0;
     dash(&p, 24, 80, NULL);
     pty_quiet(&p, 0.2, 2);
     for (int i = 0; i < n; i++) {
@@ -262,7 +262,7 @@ static void test_no_leak(void) {
         while (d && readdir(d)) fds++;
         if (d) closedir(d);
         *(round ? &after : &before) = fds;
-        for (int i = 0; round == 0 && i < (longer ? 200 : 15); i++) {
+        for (int i = 0; round == 0 && i < (full ? 200 : longer ? 60 : 15); i++) {
             struct pty p;
             dash(&p, 24, 80, "attach");
             pty_expect(&p, "\033", 2);
@@ -280,6 +280,7 @@ static void test_no_leak(void) {
 int main(void) {
     const char *top = getenv("top_builddir"), *lg = getenv("HONE_LONG");
     longer = lg && *lg;
+    full = longer && strcmp(lg, "full") == 0;
     snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
     snprintf(dir, sizeof dir, "/tmp/hone-dash-XXXXXX");
     if (!mkdtemp(dir) || chdir(dir) || mkdir("sock", 0700)) return 99;

@@ -18,7 +18,7 @@
 
 static char hone[4200], dir[64];
 static struct buf out; /* of the last word */
-static bool longer; /* HONE_LONG=1 */
+static bool longer, full; /* HONE_LONG=1: more of everything, HONE_LONG=full: as much as the criteria say */
 
 static const char long_script[] = "local data = hone.data{ 'german-credit', val = 200 }\n"
                                   "local net = nn.model{ input = data, nn.linear{64}, nn.relu{}, nn.linear{2} }\n"
@@ -30,6 +30,7 @@ static inline bool fix_open(const char *name) {
     char sock[96];
     struct err e = {0};
     longer = lg && *lg;
+    full = longer && strcmp(lg, "full") == 0;
     snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
     snprintf(dir, sizeof dir, "/tmp/hone-%s-XXXXXX", name);
     if (!mkdtemp(dir) || chdir(dir)) return false;

@@ -74,7 +74,8 @@ mkdir aim
 ( while [ ! -e halt ]; do ln -s "$work/aim" "s/$id.sock" 2>/dev/null; rm -f "s/$id.sock"; ln -s "$work/aim/lock" "s/$id.lock" 2>/dev/null; rm -f "s/$id.lock"; done ) &
 racer=$!
 rounds=20 words=0
-[ -n "$HONE_LONG" ] && rounds=1000
+[ -n "$HONE_LONG" ] && rounds=300
+[ "$HONE_LONG" = full ] && rounds=1000
 for i in $(seq $rounds); do
     session 0.001
     code=$?

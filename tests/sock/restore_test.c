@@ -1,5 +1,6 @@
 /* The terminal comes back after every kind of death: 14 signals in six states of the dashboard, hang-ups, kill -9 of client or session, and what hone reset and
- * the next start repair. Line settings are compared bit by bit, modes by the terminal of tests/ui/vt.h. With HONE_LONG=1 ten rounds of everything. */
+ * the next start repair. Line settings are compared bit by bit, modes by the terminal of tests/ui/vt.h. With HONE_LONG=1 every signal in every
+ * state, with HONE_LONG=full ten times. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -90,7 +91,7 @@ static bool one_trial(size_t k, enum state s) {
 }
 
 static void test_signals(void) {
-    int rounds = longer ? 10 : 1, good = 0, all = 0;
+    int rounds = full ? 10 : 1, good = 0, all = 0;
     for (int r = 0; r < rounds; r++)
         for (size_t k = 0; k < LEN(signals); k++)
             for (int s = 0; s < STATES; s++) {
@@ -114,7 +115,7 @@ static void test_crash_report(void) {
 }
 
 static void test_client_killed(void) {
-    int rounds = longer ? 50 : 6, good = 0;
+    int rounds = full ? 50 : longer ? 15 : 6, good = 0;
     for (int i = 0; i < rounds; i++) {
         struct pty p, q;
         bool ok = dash(&p, 24, 80, i % 2 ? "xterm-256color" : "vt100", NULL, NULL);
@@ -130,7 +131,7 @@ static void test_client_killed(void) {
 
 /* Nobody is left to mend it: the session is killed first. hone reset does. */
 static void test_reset(void) {
-    int rounds = longer ? 50 : 3, good = 0;
+    int rounds = full ? 50 : longer ? 15 : 3, good = 0;
     for (int i = 0; i < rounds; i++) {
         struct pty p;
         bool ok = dash(&p, 24, 80, "xterm-256color", NULL, NULL);
@@ -154,7 +155,7 @@ static void test_reset(void) {
 }
 
 static void test_session_killed(void) {
-    int rounds = longer ? 10 : 2, good = 0;
+    int rounds = full ? 10 : longer ? 5 : 2, good = 0;
     static const int how[] = {SIGKILL, SIGSEGV, SIGABRT};
     for (int i = 0; i < rounds; i++) {
         struct pty p;

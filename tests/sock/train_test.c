@@ -1,5 +1,5 @@
 /* A run that trains while its terminal misbehaves: dashboards that stall, are killed, come back; stop, wait, status from outside;
- * signals in line mode and in the session. With HONE_LONG=1 the stall lasts 60 s. Needs no data but the samples. */
+ * signals in line mode and in the session. With HONE_LONG=full the stall lasts 60 s. Needs no data but the samples. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "tests/tap.h"
 
 static char hone[4200], dir[64];
-static bool longer;
+static bool longer, full;
 static struct buf out;
 
 static const char script[] = "local data = hone.data{ 'german-credit' }\n"
@@ -56,14 +56,14 @@ static int by_value(const void *a, const void *b) { return (*(const double *)a >
 
 /* Steps a second in the middle stretch of each kind: while the terminal is read, while it is not. */
 static void stretches(struct pty *p, int rounds, double *read_out, double *stalled_out) {
-    double read_s[6], stalled_s[6], stretch = longer ? 8 : 1.5;
+    double read_s[6], stalled_s[6], stretch = full ? 8 : 1.5;
     for (int i = 0; i < rounds; i++) { /* interleaved, and the middle one counts: the machine has other work too */
         read_s[i] = rate(stretch, p);
         for (int k = 0; k < 40; k++) { /* screens enough to fill what lies between */
             pty_keys(p, k % 2 ? "9" : "1");
             clock_sleep(0.005);
         }
-        stalled_s[i] = rate(longer && i == 0 ? 60 : stretch, NULL);
+        stalled_s[i] = rate(i == 0 && longer ? (full ? 60 : 12) : stretch, NULL);
         pty_quiet(p, 0.1, 3);
     }
     qsort(read_s, (size_t)rounds, sizeof read_s[0], by_value);
@@ -73,7 +73,7 @@ static void stretches(struct pty *p, int rounds, double *read_out, double *stall
 }
 
 static void test_stall(struct pty *p) {
-    int rounds = longer ? 6 : 3;
+    int rounds = full ? 6 : 3;
     double read = 0, stalled = 0;
     for (int tries = 0; tries < 3 && (stalled <= 0 || stalled < 0.8 * read); tries++) stretches(p, rounds, &read, &stalled);
     tap_ok(stalled > 0 && stalled >= 0.8 * read, "a terminal that is not read: %.0f steps/s, read %.0f (middle of %d stretches)", stalled, read, rounds);
@@ -101,7 +101,7 @@ static bool has_high(const struct buf *b) {
 static void test_settings(void) {
     struct pty p;
     char *argv[] = {hone, (char *)(uintptr_t) "attach", (char *)(uintptr_t) "--budget", (char *)(uintptr_t) "200", NULL};
-    double seconds = longer ? 120 : 6, window = 30;
+    double seconds = full ? 120 : longer ? 31 : 6, window = 30;
     size_t worst = 0, sum = 0, piece[1200] = {0};
     word("set", "refresh", "10");
     pty_start(&p, 24, 80, "xterm-256color", argv);
@@ -192,6 +192,7 @@ int main(void) {
     const char *top = getenv("top_builddir"), *lg = getenv("HONE_LONG");
     struct err e = {0};
     longer = lg && *lg;
+    full = longer && strcmp(lg, "full") == 0;
     snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
     snprintf(dir, sizeof dir, "/tmp/hone-train-XXXXXX");
     if (!mkdtemp(dir) || chdir(dir)) return 99;

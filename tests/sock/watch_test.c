@@ -100,7 +100,7 @@ static void test_killed(void) {
     pty_ended(&p, 3);
     pty_close(&p);
     leave(&w);
-    int good = 0, rounds = longer ? 100 : 5;
+    int good = 0, rounds = full ? 100 : longer ? 30 : 5;
     for (int i = 0; i < rounds; i++) {
         struct pty q;
         bool ok = dash(&q, 24, 80, "xterm-256color", i % 2 ? "attach" : NULL, NULL);
