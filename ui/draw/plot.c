@@ -162,7 +162,8 @@ static void series_line(struct canvas *c, const struct plot *p, const struct plo
 }
 
 /* ---- canvas to cells ----
- * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. */
+ * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. A cell that it crosses from top to bottom is a
+ * colon: of a band that may be most of the screen one byte, not three. */
 
 static struct style series_style(const struct plot_series *s) {
     return s->flags & PLOT_GHOST ? (struct style){INK_DIM, 0} : (struct style){(uint8_t)(INK_SERIES + s->ink), 0};
@@ -187,6 +188,7 @@ static void cell_braille(struct grid *g, int row, int col, const struct plot *p,
         }
     if (line) grid_put(g, row, col, series_style(&p->s[of - 1]), 0x2800 + line);
     else if (raw) grid_put(g, row, col, raw_style(p, of_raw), 0x2800 + raw);
+    else if ((band & 0x47) == 0x47 || (band & 0xb8) == 0xb8) grid_put(g, row, col, series_style(&p->s[of_band - 1]), ':');
     else if (band & 0xaa) grid_put(g, row, col, series_style(&p->s[of_band - 1]), 0x2800 + (band & 0xaa)); /* every other dot: not a line */
 }
 
@@ -198,7 +200,7 @@ static void cell_half(struct grid *g, int row, int col, const struct plot *p, st
     if (a->line || b->line)
         grid_put(g, row, col, series_style(&p->s[(a->line ? a->line : b->line) - 1]), a->line && b->line ? 0x2588 : a->line ? 0x2580 : 0x2584);
     else if (raw) grid_put(g, row, col, raw_style(p, raw), a->raw && b->raw ? 0x2593 : 0x2592);
-    else if (band) grid_put(g, row, col, series_style(&p->s[band - 1]), 0x2591);
+    else if (band) grid_put(g, row, col, series_style(&p->s[band - 1]), a->band && b->band ? ':' : a->band ? '\'' : '.');
 }
 
 static void cell_plain(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
