@@ -10,12 +10,14 @@
 #include "engine/graph/backend.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
+#include "src/base/io.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"
 #include "src/call/settings.h"
 #include "src/run/record.h"
+#include "src/run/store.h"
 
 struct eval_args {
     struct val *model, *data, *loss;
@@ -129,6 +131,16 @@ static void publish(struct run *run, const struct eval *v, const struct part *p,
     examples_publish(run, r);
 }
 
+/* The run of this process that trained the model, or whose checkpoint it is. */
+static struct run *trained_by(struct runs *rs, const struct model *m) {
+    if (m->run[0]) return runs_find(rs, m->run);
+    const char *name = m->stored ? strrchr(m->stored, '/') : NULL;
+    char *here = name && runs_dir(rs) ? io_join(runs_dir(rs), name + 1) : NULL;
+    struct run *r = here && strcmp(here, m->stored) == 0 ? runs_find(rs, name + 1) : NULL;
+    free(here);
+    return r;
+}
+
 static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct eval_args *a = args;
     const char *split = "";
@@ -140,13 +152,16 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     struct loss_spec loss = {0};
     struct fitted f = {0};
     struct precision pr;
+    struct err kept = {0};
     struct eval *v = pool && pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, &pr, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split, &pr);
-        struct run *own = m->run[0] ? runs_find(hub_runs(j->hub), m->run) : NULL, *run = own ? own : runs_current(hub_runs(j->hub));
+        struct run *own = trained_by(hub_runs(j->hub), m), *run = own ? own : runs_current(hub_runs(j->hub));
         if (run) publish(run, v, p, r);
         if (own && strcmp(split, "train") != 0) run_scores(own, split, r);
+        if (!own && m->stored && strcmp(split, "train") != 0 && store_scores(m->stored, split, m->stored_step, r, &kept) != 0)
+            log_write(LOG_WARN, "the evaluation is not kept with its run: %s", kept.text);
         job_result(j, r);
     }
     eval_free(v);

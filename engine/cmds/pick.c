@@ -120,8 +120,8 @@ static const char *runs_at;
 void pick_runs(const char *dir) { runs_at = dir; }
 
 /* The checkpoint of a run's folder, of its ckpt folder or of its name that is worth most: the best where one was kept, else the newest. NULL: it is no run;
- * heap. *e is set where it is one without a whole checkpoint. */
-static char *checkpoint_of(const char *path, struct err *e) {
+ * heap, as is the run's folder. *e is set where it is one without a whole checkpoint. */
+static char *checkpoint_of(const char *path, char **folder, int64_t *step, struct err *e) {
     char *inside = io_join(path, "model.json"), *ckpt = io_join(path, "ckpt"), *named = NULL, *out = NULL;
     const char *run = io_exists(inside) ? NULL : io_is_dir(ckpt) ? path : NULL;
     if (!run && runs_at && !strchr(path, '/') && !io_exists(path) && !recipe_find(path)) {
@@ -133,8 +133,10 @@ static char *checkpoint_of(const char *path, struct err *e) {
     struct val *meta = NULL;
     if (run && (out = ckpt_find(run, &meta, e))) {
         int64_t best = val_get_int(meta, "best_step", -1);
-        char *at = best >= 0 && best != val_get_int(meta, "step", -1) ? ckpt_at(out, best) : NULL;
-        if (at) free(out), out = at;
+        *step = val_get_int(meta, "step", -1);
+        char *at = best >= 0 && best != *step ? ckpt_at(out, best) : NULL;
+        if (at) free(out), out = at, *step = best;
+        *folder = mem_strn(run, strlen(run) - (strlen(run) > 1 && run[strlen(run) - 1] == '/'));
     }
     val_free(meta);
     free(inside);
@@ -145,7 +147,9 @@ static char *checkpoint_of(const char *path, struct err *e) {
 
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e) {
     struct err why = {0};
-    char *found = checkpoint_of(path, &why);
+    char *folder = NULL;
+    int64_t step = -1;
+    char *found = checkpoint_of(path, &folder, &step, &why);
     const struct recipe *r = found || io_exists(path) ? NULL : recipe_find(path);
     if (why.code) {
         *e = why;
@@ -163,6 +167,8 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0))
         err_code(e, ERR_USAGE, "pool, classes, len and dropout are for folders of transformers (config.json); %s is not one", at);
     else m = foreign ? hf_load(at, o, e) : model_load(at, e);
+    if (m) m->stored = folder, m->stored_step = step;
+    else free(folder);
     free(found);
     return m;
 }

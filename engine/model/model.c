@@ -419,6 +419,7 @@ void model_free(struct model *m) {
     free(m->data);
     val_free(m->desc);
     val_free(m->report);
+    free(m->stored);
     free(m);
 }
 
@@ -426,6 +427,7 @@ struct model *model_clone(const struct model *m) {
     struct model *c = X_NEW(struct model, 1);
     *c = *m;
     c->run[0] = 0;
+    c->stored = NULL;
     c->desc = val_copy(m->desc);
     c->report = val_copy(m->report);
     c->param = X_NEW(struct param, (size_t)m->n_param + 1);

@@ -31,6 +31,8 @@ struct model {
     uint64_t seed;
     uint64_t version; /* changes with every update of the weights */
     char run[64]; /* the run of this process that trained it last; "": none, as for copies */
+    char *stored; /* folder of the run whose checkpoint it was loaded from, and the step; NULL: none, as for copies */
+    int64_t stored_step;
     struct val *report; /* of the compression it came from, saved with it; NULL: none */
 };
 /* desc_take: normalised description. Builds the graph once to find parameters, then initialises them from seed:

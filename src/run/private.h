@@ -102,6 +102,8 @@ void run_join(struct runs *rs, struct run *r); /* makes it one of them */
 void store_dirty(struct runs *rs); /* wakes the writer */
 void store_row(struct run *r, int64_t step, double t, double epoch, const int *ids, const double *values, size_t n);
 void store_log(struct run *r, double t, const char *level, const char *text);
+void store_record_put(struct buf *rec, const struct buf *names, const struct buf *rows); /* one record of metrics.bin; see store.h */
+bool score_kept(const char *name); /* a number of an evaluation that is kept as a series, SPLIT_NAME */
 void journal_put(struct run *r, const char *lua, int64_t step);
 struct val *run_meta(struct run *r); /* what run.json holds */
 void run_event_seen(struct run *r, const char *event, int64_t step, const struct val *ev, double t); /* what the record itself keeps of an event */

@@ -338,7 +338,7 @@ static void event_numbers(struct run *r, const char *split, int64_t step, const 
         bool named = strncmp(name, "val_", 4) == 0 || strncmp(name, "test_", 5) == 0;
         if (!split && !named) continue;
         if (!split && strlen(name) > 5 && (strcmp(name + strlen(name) - 3, "_lo") == 0 || strcmp(name + strlen(name) - 3, "_hi") == 0)) continue;
-        if (split && strcmp(name, "loss") && strcmp(name, "acc") && strcmp(name, "f1_macro") && strcmp(name, "r2") && strcmp(name, "rmse")) continue;
+        if (split && !score_kept(name)) continue;
         if (split) snprintf(full, sizeof full, "%.8s_%.24s", split, name);
         else snprintf(full, sizeof full, "%.31s", name);
         int id = run_series_id(r, full, -1);

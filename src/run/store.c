@@ -180,6 +180,17 @@ static int text_out(struct run *r, int *fd, const char *name, struct buf *b) {
     return 0;
 }
 
+void store_record_put(struct buf *rec, const struct buf *names, const struct buf *rows) {
+    uint32_t len = (uint32_t)(names->len + rows->len), crc = (uint32_t)crc32(0, (const unsigned char *)names->data, (unsigned)names->len);
+    crc = (uint32_t)crc32(crc, (const unsigned char *)rows->data, (unsigned)rows->len);
+    buf_reserve(rec, len + 16);
+    put(rec, &len, 4);
+    put(rec, &crc, 4);
+    put(rec, names->data, names->len);
+    put(rec, rows->data, rows->len);
+    put(rec, &len, 4);
+}
+
 /* One record of all rows. On failure the file is cut back to whole records and the rows stay. */
 static int rows_out(struct run *r, struct job_out *o) {
     struct store *st = &r->st;
@@ -190,14 +201,7 @@ static int rows_out(struct run *r, struct job_out *o) {
         st->metrics_good = end < 0 ? 0 : end;
     }
     struct buf rec = BUF_INIT;
-    uint32_t len = (uint32_t)(o->names.len + o->rows.len), crc = (uint32_t)crc32(0, (const unsigned char *)o->names.data, (unsigned)o->names.len);
-    crc = (uint32_t)crc32(crc, (const unsigned char *)o->rows.data, (unsigned)o->rows.len);
-    buf_reserve(&rec, len + 16);
-    put(&rec, &len, 4);
-    put(&rec, &crc, 4);
-    put(&rec, o->names.data, o->names.len);
-    put(&rec, o->rows.data, o->rows.len);
-    put(&rec, &len, 4);
+    store_record_put(&rec, &o->names, &o->rows);
     struct err e = {0};
     int rc = io_fault("run.metrics") ? errno : 0;
     errno = 0;

@@ -35,5 +35,8 @@ struct val *store_describe(const char *dir, struct err *e);
 struct val *store_list(const char *dir, struct err *e);
 bool store_name_ok(const char *name); /* can be a folder of runs: no slash, no leading dot, not empty, at most 63 bytes, no control characters */
 bool store_alive(const char *dir); /* somebody holds its lock */
+/* scores.c: an evaluation of weights of that step by another process, once the run has ended: SPLIT_loss and so on as series, the report into run.json.
+ * Nothing is done while the run lives. */
+int store_scores(const char *dir, const char *split, int64_t step, const struct val *report, struct err *e);
 
 #endif

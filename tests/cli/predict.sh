@@ -27,6 +27,11 @@ is 1 'column "colour": the training part has no value "green"' "a value it does 
 run=$(ls -d r/trees-* | head -1)
 is 0 '^acc (1|0\.9[0-9]*)$' "a run by its folder" eval "$run" oak.csv
 is 0 'label oak' "a run by its name" --runs r predict "$(basename "$run")" 11 red 4.2
+echo "hone.eval{ model = '$run', data = { 'trees.csv', test = 50 } }" >eval.lua
+"$hone" --quiet --runs r run eval.lua >out 2>err
+is 0 'test_acc' "its evaluation is kept with it" --runs r ls
+"$hone" --runs r export "$(basename "$run")" --csv --out curves.csv >out 2>err
+grep -q 'test_acc' curves.csv; ok $? "and is a point of its curves"
 is 2 'there is no model "mlp": give the path of a saved one' "a model without weights" eval mlp trees.csv
 printf 'text,label\ngood fine film,pos\nbad dull film,neg\nfine good,pos\ndull bad,neg\n' >t.csv
 cat >text.lua <<'EOF'
