@@ -90,11 +90,12 @@ static struct val *layer(const char *kind, int64_t size) {
     return l;
 }
 
+static bool has_texts(const struct dataset *d) { return d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS; }
+
 struct val *pick_known(const char *name, const struct dataset *d) {
     struct val *t = val_table();
     int64_t out = d->n_class > 0 ? d->n_class : 1;
-    bool text = d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS,
-         image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
+    bool text = has_texts(d), image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
     val_set_str(t, "name", name);
     if (strcmp(name, "bag") == 0 && text) {
         val_push(t, layer("embedding", 0));
@@ -184,7 +185,13 @@ static bool pick_is_run(const char *name) {
 static struct model *make_known(const char *name, const struct dataset *d, struct err *e) {
     struct val *user = d ? pick_known(name, d) : NULL;
     if (!user) {
-        err_code(e, ERR_USAGE, "there is no model \"%s\": give the path of a saved one%s", name, d ? ", or mlp, linear (values, images), bag (texts)" : "");
+        bool known = strcmp(name, "mlp") == 0 || strcmp(name, "linear") == 0 || strcmp(name, "bag") == 0;
+        if (d && known)
+            err_code(e, ERR_USAGE, "model \"%s\" takes %s and %.60s holds %s: %s, or nn.model{..} in a script", name,
+                strcmp(name, "bag") == 0 ? "texts" : "values or images", d->name, has_texts(d) ? "texts" : "values or images",
+                has_texts(d) ? "model=bag" : "model=mlp or model=linear");
+        else
+            err_code(e, ERR_USAGE, "there is no model \"%s\": give the path of a saved one%s", name, d ? ", or mlp, linear (values, images), bag (texts)" : "");
         return NULL;
     }
     struct settings s;
