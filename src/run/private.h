@@ -15,7 +15,7 @@ enum { EVENT_RING = 4096, WATCHERS = 32, RATE_SAMPLES = 32, PENDING_MAX = 8 << 2
 struct store {
     char *dir; /* immutable; NULL: nothing is kept */
     int lock_fd; /* held while the process lives: tells a crashed run from a running one */
-    struct buf rows, journal, log;
+    struct buf rows, journal, log, spare; /* spare: empty, becomes rows when those are taken */
     int64_t dropped; /* rows that did not fit while the disk was full */
     bool meta_dirty;
     char journal_last[160]; /* to write a line once when a command and its edit event both bring it */

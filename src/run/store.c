@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -119,6 +120,7 @@ void store_close(struct run *r) {
     buf_release(&st->rows);
     buf_release(&st->journal);
     buf_release(&st->log);
+    buf_release(&st->spare);
     free(st->dir);
     st->dir = NULL;
 }
@@ -180,15 +182,33 @@ static int text_out(struct run *r, int *fd, const char *name, struct buf *b) {
     return 0;
 }
 
+/* Length and CRC of a record's payload. */
+static void record_head(uint32_t head[2], const struct buf *names, const struct buf *rows) {
+    head[0] = (uint32_t)(names->len + rows->len);
+    head[1] = (uint32_t)crc32(0, (const unsigned char *)names->data, (unsigned)names->len);
+    head[1] = (uint32_t)crc32(head[1], (const unsigned char *)rows->data, (unsigned)rows->len);
+}
+
 void store_record_put(struct buf *rec, const struct buf *names, const struct buf *rows) {
-    uint32_t len = (uint32_t)(names->len + rows->len), crc = (uint32_t)crc32(0, (const unsigned char *)names->data, (unsigned)names->len);
-    crc = (uint32_t)crc32(crc, (const unsigned char *)rows->data, (unsigned)rows->len);
-    buf_reserve(rec, len + 16);
-    put(rec, &len, 4);
-    put(rec, &crc, 4);
+    uint32_t head[2];
+    record_head(head, names, rows);
+    buf_reserve(rec, head[0] + 16);
+    put(rec, head, sizeof head);
     put(rec, names->data, names->len);
     put(rec, rows->data, rows->len);
-    put(rec, &len, 4);
+    put(rec, head, sizeof head[0]);
+}
+
+/* The pieces of a record in one call, so that a death leaves all of it or a torn end. 0, or errno. */
+static int pieces_out(int fd, struct iovec *v, int n) {
+    while (n > 0) {
+        ssize_t w = io_fault("write.write") == 0 ? writev(fd, v, n) : -1;
+        if (w < 0 && errno == EINTR) continue;
+        if (w < 0) return errno ? errno : EIO;
+        for (; n > 0 && (size_t)w >= v->iov_len; v++, n--) w -= (ssize_t)v->iov_len;
+        if (n > 0) v->iov_base = (char *)v->iov_base + w, v->iov_len -= (size_t)w;
+    }
+    return 0;
 }
 
 /* One record of all rows. On failure the file is cut back to whole records and the rows stay. */
@@ -200,20 +220,20 @@ static int rows_out(struct run *r, struct job_out *o) {
         off_t end = lseek(st->metrics_fd, 0, SEEK_END);
         st->metrics_good = end < 0 ? 0 : end;
     }
-    struct buf rec = BUF_INIT;
-    store_record_put(&rec, &o->names, &o->rows);
-    struct err e = {0};
+    uint32_t head[2];
+    record_head(head, &o->names, &o->rows);
+    struct iovec piece[] = {{head, sizeof head}, {o->names.data, o->names.len}, {o->rows.data, o->rows.len}, {head, sizeof head[0]}};
+    int64_t size = (int64_t)sizeof head + head[0] + (int64_t)sizeof head[0];
     int rc = io_fault("run.metrics") ? errno : 0;
     errno = 0;
-    if (!rc && io_write_all(st->metrics_fd, rec.data, rec.len, "metrics.bin", &e) != 0) rc = errno ? errno : EIO;
+    if (!rc) rc = pieces_out(st->metrics_fd, piece, LEN(piece));
     if (rc) {
         if (ftruncate(st->metrics_fd, st->metrics_good) != 0) rc = errno;
     } else {
-        st->metrics_good += (int64_t)rec.len;
-        memcpy(st->record, rec.data, sizeof st->record);
+        st->metrics_good += size;
+        memcpy(st->record, head, sizeof st->record);
         buf_clear(&o->rows);
     }
-    buf_release(&rec);
     return rc;
 }
 
@@ -255,10 +275,13 @@ static void series_out(struct run *r, struct job_out *o, bool rows_are_out) {
     for (int i = 0; i < o->n_series; i++) series_free(o->series[i]);
 }
 
+enum { KEPT = 1 << 20 };
 static void give_back(struct buf *to, struct buf *rest) { /* what could not be written goes before what came meanwhile */
     if (rest->len) {
         put(rest, to->data ? to->data : "", to->len);
         buf_release(to);
+        *to = *rest;
+    } else if (!to->cap && rest->cap <= KEPT) { /* room for what comes next */
         *to = *rest;
     } else {
         buf_release(rest);
@@ -281,7 +304,8 @@ static bool run_write(struct runs *rs, struct run *r) {
     struct store *st = &r->st;
     if (!st->dir || (!st->rows.len && !st->journal.len && !st->log.len && !st->meta_dirty)) return true;
     struct job_out o = {.rows = st->rows, .journal = st->journal, .log = st->log, .dropped = st->dropped, .ended = r->ended};
-    st->rows = st->journal = st->log = (struct buf)BUF_INIT;
+    st->rows = st->spare; /* two buffers in turns: neither grows again from nothing */
+    st->spare = st->journal = st->log = (struct buf)BUF_INIT;
     names_put(&o.names, r);
     if (st->meta_dirty) o.meta = run_meta(r);
     if (o.rows.len) st->packed = false;
@@ -301,7 +325,8 @@ static bool run_write(struct runs *rs, struct run *r) {
     if (rc) full_notice(r, rc_rows ? "metrics" : rc_meta ? "run.json" : "the log", rc);
 
     pthread_mutex_lock(&rs->lock);
-    give_back(&st->rows, &o.rows);
+    give_back(o.rows.len ? &st->rows : &st->spare, &o.rows);
+    if (o.ended) buf_release(&st->spare);
     give_back(&st->journal, &o.journal);
     give_back(&st->log, &o.log);
     if (rc_meta) st->meta_dirty = true;
