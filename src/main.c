@@ -144,11 +144,11 @@ void app_close(struct app *a) {
     a->runs = NULL;
 }
 
-/* Descriptors 0 to 2 that were closed at start would be taken by the next file. */
+/* Descriptors 0 to 2 that were closed at start would be taken by the next file. What is written to a closed output has failed. */
 static void fill_standard_fds(void) {
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-            int got = open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+            int got = open(fd == 1 ? "/dev/full" : "/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
             if (got >= 0 && got != fd) {
                 dup2(got, fd);
                 close(got);

@@ -41,11 +41,29 @@ is 0 'epochs' "and the other way" train --help
 is 2 'no example "fashoin"' "an example that is not there" demo fashoin
 "$hone" help train >/dev/full 2>err </dev/null
 [ $? = 1 ] && grep -q 'standard output\|No space' err
-ok $? "a full disk is a failure"
+ok $? "r.D7: a full disk is a failure"
 "$hone" help | head -n1 >/dev/null 2>err
-ok $? "a closed pipe is quiet"
+ok $? "r.D7: a closed pipe is quiet"
 "$hone" --version 0<&- 1>out 2>&-
-ok $? "closed descriptors"
+ok $? "r.D7: closed input and error"
+"$hone" --version 1>&- 2>err
+[ $? = 1 ] && grep -q 'standard output' err
+ok $? "r.D7: a closed output is said on what remains"
+"$hone" --version 0<&- 1>&- 2>&-
+[ $? = 1 ]
+ok $? "r.D7: all three closed"
+cat >lines.lua <<'E'
+local data = hone.data{ 'german-credit' }
+local run = hone.train{ model = nn.model{ input = data, nn.linear{2} }, data = data, epochs = 20, batch = 32 }
+run:wait()
+for i = 1, 20000 do print(i) end
+E
+{ "$hone" run --plain lines.lua 2>err; echo $? >code; } | head -n 1 >/dev/null
+[ "$(cat code)" = 1 ] && "$hone" ls | grep -q ' done '
+ok $? "r.D7: a run whose reader goes away is done, its exit code says what failed ($(cat code))"
+"$hone" run --plain lines.lua 0<&- 1>&- 2>&-
+[ $? = 1 ] && [ "$("$hone" ls | grep -c ' done ')" = 2 ]
+ok $? "r.D7: a run without any descriptor is done"
 env -u TERM "$hone" ls </dev/null >/dev/null 2>&1
 ok $? "without TERM"
 finish

@@ -167,7 +167,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 100 && session_pid(dir); i++) clock_sleep(0.1);
     if (on) pty_ended(&p, 5), pty_close(&p);
     int n = reports();
-    tap_ok(n == 0, "%d processes with reports; %d keys, %d prompt lines, %d sizes, %d attaches, %d words", n, n_keys, n_lines, n_sizes, n_attach, n_words);
+    tap_ok(n == 0, "t.P4: %d processes with reports of a sanitizer; %d keys, %d prompt lines, %d sizes, %d attaches, %d words", n, n_keys, n_lines, n_sizes,
+        n_attach, n_words);
     if (!n && chdir("/") == 0) io_remove_tree(dir, NULL);
     return tap_done();
 }

@@ -149,6 +149,77 @@ static void test_run_cost(void) {
     tap_ok(cpu >= 0 && share < 0.5 * TAP_SLOW, "t.D4: detached while a run trains the thread that draws takes %.4f %% of a core", share);
 }
 
+/* Seconds of processor time of a process's threads that are not the engine's: they serve and draw, run scripts, write files. */
+static double other_seconds(int pid) {
+    static const char *const names[] = {"hone\n", "hone-script\n", "hone-writer\n"};
+    char path[128], text[64];
+    double sum = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *d = opendir(path);
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        bool counts = false;
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", pid, x->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(text, sizeof text, f))
+            for (size_t i = 0; i < LEN(names); i++) counts = counts || strcmp(text, names[i]) == 0;
+        if (f) fclose(f);
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", pid, x->d_name);
+        f = counts ? fopen(path, "r") : NULL;
+        if (f && fgets(text, sizeof text, f)) sum += strtod(text, NULL) * 1e-9;
+        if (f) fclose(f);
+    }
+    if (d) closedir(d);
+    return sum;
+}
+
+/* What the dashboard costs at 10 Hz, in turns with stretches without one. tests/bench/attach gives the figures of a quiet machine. */
+static void test_cost(void) {
+    int pairs = full ? 20 : longer ? 4 : 2, pid = session_pid(dir);
+    double seconds = full ? 3 : 0.7, share[2] = {0}, ratio[20];
+    word("set", "refresh", "10");
+    for (int i = 0; i < pairs; i++) {
+        double speed[2];
+        for (int turn = 0; turn < 2; turn++) {
+            int on = turn != i % 2;
+            struct pty p;
+            if (on) dash(&p, 24, 80, "xterm-256color", "attach", NULL), pty_read(&p, 0.2);
+            double s0 = steps(), t0 = clock_now(), before = other_seconds(pid) + (on ? ui_seconds(p.pid) : 0);
+            if (on) pty_read(&p, seconds);
+            else clock_sleep(seconds);
+            share[on] += 100 * (other_seconds(pid) + (on ? ui_seconds(p.pid) : 0) - before) / (clock_now() - t0) / pairs;
+            speed[on] = (steps() - s0) / (clock_now() - t0);
+            if (on) leave(&p);
+        }
+        ratio[i] = speed[1] / speed[0];
+    }
+    word("set", "refresh", "2");
+    double m = middle(ratio, pairs);
+    tap_ok(share[1] > 0 && share[1] < 10 * TAP_SLOW && share[0] < 5 * TAP_SLOW && m > 0.2,
+        "t.P1: all threads but the engine's and the client: %.3f %% of a core at 10 Hz, %.3f %% detached; steps a second attached %.3f of those detached",
+        share[1], share[0], m);
+}
+
+/* Readers that go away or cannot write, while a run trains in the session they ask. */
+static void test_pipes(void) {
+    static const char *const line[] = {"'%s' log -f | head -n 1 >/dev/null; exit 0", "'%s' status >/dev/full; [ $? = 1 ]", "'%s' status 1>&-; [ $? = 1 ]",
+        "'%s' status 2>/dev/full >/dev/full; [ $? = 1 ]", "'%s' ls | head -c 1 >/dev/null", "'%s' status >/dev/null <&- 2>&-"};
+    int good = 0;
+    word("note", "a line for the log", NULL);
+    for (size_t i = 0; i < LEN(line); i++) {
+        char text[4400];
+        const char *at = strstr(line[i], "%s");
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - line[i]), line[i], hone, at + 2);
+        char *argv[] = {(char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c", text, NULL};
+        int code = run_out(&out, argv);
+        good += code == 0;
+        if (code) printf("# %s: exit %d, %s\n", line[i], code, out.len ? out.data : "");
+    }
+    double before = steps();
+    for (int i = 0; i < 50 && steps() <= before; i++) clock_sleep(0.1);
+    tap_ok(good == (int)LEN(line) && steps() > before,
+        "r.D7: pipes that close, full devices, closed descriptors: %d of %zu exit codes are right, the run goes on", good, LEN(line));
+}
+
 static void test_last_screen(void) {
     struct pty p;
     dash(&p, 24, 80, "xterm-256color", "attach", NULL);
@@ -237,6 +308,8 @@ int main(void) {
         leave(&p);
         test_take_over();
         test_run_cost();
+        test_cost();
+        test_pipes();
         test_last_screen();
         test_run_goes_on();
         word("stop", "--now", NULL);

@@ -66,7 +66,7 @@ static void test_start(void) {
         end_session();
     }
     qsort(t, LEN(t), sizeof t[0], by_value);
-    tap_ok(t[0] <= 0.05 * SLOW, "first frame of a new session within 50 ms of exec (%.1f ms best, %.1f ms middle)", t[0] * 1e3, t[LEN(t) / 2] * 1e3);
+    tap_ok(t[0] <= 0.05 * SLOW, "t.S4: first frame of a new session within 50 ms of exec (%.1f ms best, %.1f ms middle)", t[0] * 1e3, t[LEN(t) / 2] * 1e3);
 }
 
 static void test_attach(void) {
@@ -83,7 +83,7 @@ static void test_attach(void) {
         pty_close(&p);
     }
     qsort(t + 1, LEN(t) - 1, sizeof t[0], by_value);
-    tap_ok(t[1] <= 0.03 * SLOW, "attach to first paint (%.1f ms best, %.1f ms middle)", t[1] * 1e3, t[LEN(t) / 2] * 1e3);
+    tap_ok(t[1] <= 0.03 * SLOW, "t.D2: attach to first paint (%.1f ms best, %.1f ms middle)", t[1] * 1e3, t[LEN(t) / 2] * 1e3);
 }
 
 enum { KEYS = 40 };
@@ -113,11 +113,11 @@ static void test_keys(void) {
         n = time_keys(&p, t);
         quick = n >= KEYS * 9 / 10 && t[n * 95 / 100] <= 0.02 * SLOW;
     }
-    tap_ok(quick, "key to first byte: %zu of %d answered, p50 %.2f ms, p95 %.2f ms", n, KEYS, t[n / 2] * 1e3, t[n ? n * 95 / 100 : 0] * 1e3);
+    tap_ok(quick, "t.K2: key to first byte: %zu of %d answered, p50 %.2f ms, p95 %.2f ms", n, KEYS, t[n / 2] * 1e3, t[n ? n * 95 / 100 : 0] * 1e3);
     pty_quiet(&p, 1, 5);
     double idle = full ? 60 : longer ? 15 : 5;
     size_t bytes = pty_read(&p, idle);
-    tap_ok(bytes == 0, "idle: %zu bytes in %g s", bytes, idle);
+    tap_ok(bytes == 0, "t.W1: idle: %zu bytes in %g s", bytes, idle);
     pty_keys(&p, "q");
     tap_ok(pty_ended(&p, 3) && WIFEXITED(p.status) && WEXITSTATUS(p.status) == 0, "q detaches, exit 0");
     tap_ok(pty_expect(&p, "\033[?1049l", 1), "the alternate screen is left");
@@ -163,8 +163,8 @@ static void test_death(const char *name, int sig, bool dies_by_it) {
         same = pty_same(&before, &now);
         if (!same) clock_sleep(0.025);
     }
-    tap_ok(right && screen && same && session_alive(), "%s: ended %s, screen %s, line settings %s, session alive", name, right ? "as it should" : "otherwise",
-        screen ? "restored" : "LEFT", same ? "restored" : "CHANGED");
+    tap_ok(right && screen && same && session_alive(), "t.D5: %s: ended %s, screen %s, line settings %s, session alive", name,
+        right ? "as it should" : "otherwise", screen ? "restored" : "LEFT", same ? "restored" : "CHANGED");
     pty_close(&p);
 }
 
@@ -244,7 +244,7 @@ static void test_random_keys(void) {
         }
     }
     pty_quiet(&p, 0.2, 3);
-    tap_ok(session_alive(), "%d random keys (%d detaches): the session lives", n, again);
+    tap_ok(session_alive(), "t.K4: %d random keys (%d detaches): the session lives", n, again);
     pty_close(&p);
 }
 
@@ -273,7 +273,7 @@ static void test_no_leak(void) {
         }
         clock_sleep(0.2);
     }
-    tap_ok(session > 0 && before > 2 && after <= before, "attach cycles leave no descriptor: %d before, %d after", before, after);
+    tap_ok(session > 0 && before > 2 && after <= before, "t.D3: attach cycles leave no descriptor: %d before, %d after", before, after);
     buf_release(&out);
 }
 

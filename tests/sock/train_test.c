@@ -76,13 +76,14 @@ static void test_stall(struct pty *p) {
     int rounds = full ? 6 : 3;
     double read = 0, stalled = 0;
     for (int tries = 0; tries < 3 && (stalled <= 0 || stalled < 0.8 * read); tries++) stretches(p, rounds, &read, &stalled);
-    tap_ok(stalled > 0 && stalled >= 0.8 * read, "a terminal that is not read: %.0f steps/s, read %.0f (middle of %d stretches)", stalled, read, rounds);
+    tap_ok(stalled > 0 && stalled >= 0.8 * read, "t.P2: a terminal that is not read: %.0f steps/s, read %.0f (middle of %d stretches)", stalled, read, rounds);
     for (int k = 0; k < 40; k++) pty_keys(p, k % 2 ? "9" : "1"); /* and stays stalled */
     struct pty second;
     char *argv[] = {hone, (char *)(uintptr_t) "attach", NULL};
     pty_start(&second, 24, 80, "xterm", argv);
     pty_expect(&second, "\033", 3);
-    tap_ok(second.first > 0 && second.first - second.started <= 0.15, "attach beside it: first paint after %.1f ms", (second.first - second.started) * 1e3);
+    tap_ok(
+        second.first > 0 && second.first - second.started <= 0.15, "t.P2: attach beside it: first paint after %.1f ms", (second.first - second.started) * 1e3);
     kill(second.pid, SIGKILL);
     pty_ended(&second, 2);
     pty_close(&second);
@@ -138,7 +139,8 @@ static void test_stop(void) {
     char *argv[] = {hone, (char *)(uintptr_t) "wait", NULL};
     pty_start(&w, 24, 80, "dumb", argv);
     clock_sleep(0.2);
-    tap_ok(word("stop", "--after-step", NULL) == 0, "hone stop --after-step");
+    tap_ok(word("pause", "german-credit-1", NULL) == 0 && word("resume", "german-credit-1", NULL) == 0, "a run is named by its name");
+    tap_ok(word("stop", "german-credit-1", "--after-step") == 0, "hone stop RUN --after-step");
     bool ended = pty_ended(&w, 5);
     tap_ok(ended && WIFEXITED(w.status) && WEXITSTATUS(w.status) == 3, "hone wait ends with 3 (%s, %d)", ended ? "ended" : "still there",
         ended ? WEXITSTATUS(w.status) : -1);

@@ -36,7 +36,7 @@ static void golden(struct fx *f) {
             if (getenv("UPDATE_GOLDEN")) io_write_file(path, text.data, text.len, &e);
             bool read = io_read_file(path, 1 << 20, &want, &e) == 0;
             bool same = read && want.len == text.len && memcmp(want.data, text.data, text.len) == 0;
-            tap_ok(same, "%s at %dx%d", shots[i].name, sizes[z].cols, sizes[z].rows);
+            tap_ok(same, "t.S1: %s at %dx%d", shots[i].name, sizes[z].cols, sizes[z].rows);
             if (!same) printf("# %s differs (UPDATE_GOLDEN=1 rewrites); now:\n", path);
             for (const char *p = text.data; !same && p && *p;) {
                 size_t n = strcspn(p, "\n");
@@ -264,7 +264,7 @@ static void terminals(struct fx *f) {
             fx_keys(f, "\x1b");
             fx_time += 1;
             fx_frame(f, &b);
-            tap_ok(ok && clean, "TERM=%s in %s%s: draws, resizes, clean bytes", terms[t], c ? "C" : "UTF-8", t % 2 ? ", NO_COLOR" : "");
+            tap_ok(ok && clean, "t.A1: TERM=%s in %s%s: draws, resizes, clean bytes", terms[t], c ? "C" : "UTF-8", t % 2 ? ", NO_COLOR" : "");
             ui_port(f->u)->detach(f->u);
         }
     buf_release(&b);
@@ -277,7 +277,7 @@ static void small(struct fx *f) {
     fx_frame(f, &b);
     ui_port(f->u)->last_screen(f->u, &text);
     tap_ok(strstr(text.data, "TRAINING") && strstr(text.data, "step ") && strstr(text.data, "loss") && strstr(text.data, "alert"),
-        "40x10 shows state, step, loss, alert");
+        "t.S2: 40x10 shows state, step, loss, alert");
     if (!strstr(text.data, "alert")) printf("# %s\n", text.data);
     for (int i = 0; i < 200; i++) {
         ui_port(f->u)->resize(f->u, 1 + (i * 37) % 120, 1 + (i * 91) % 300);
@@ -287,7 +287,7 @@ static void small(struct fx *f) {
     buf_clear(&text);
     fx_frame(f, &b);
     ui_port(f->u)->last_screen(f->u, &text);
-    tap_ok(strncmp(text.data, "hone needs 40x10", 16) == 0, "below that one line says the size needed");
+    tap_ok(strncmp(text.data, "hone needs 40x10", 16) == 0, "t.S2: below that one line says the size needed");
     buf_release(&b);
     buf_release(&text);
 }
@@ -309,7 +309,7 @@ static void random_keys(struct fx *f) {
         total += (size_t)fx_frame(f, &b);
         if (i % 500 == 0) ui_port(f->u)->resize(f->u, 10 + (int)(x % 60), 40 + (int)(x % 200));
     }
-    tap_ok(total > 0, "10,000 random keys (%zu bytes of frames)", total);
+    tap_ok(total > 0, "t.K4: 10,000 random keys (%zu bytes of frames)", total);
     buf_release(&b);
 }
 
@@ -355,7 +355,7 @@ static void hostile(void) {
         fx_time += 1;
         fx_frame(&f, &b);
     }
-    tap_ok(clean, "hostile names, notes, phases, classes, log text: only allowed bytes in frames");
+    tap_ok(clean, "r.D5: hostile names, notes, phases, classes, log text: only allowed bytes in frames");
     fx_close(&f);
     buf_release(&b);
 }
@@ -398,7 +398,7 @@ static void actions(struct fx *f) {
     fx_keys(f, "l0.1\r");
     fx_frame(f, &b);
     ui_port(f->u)->last_screen(f->u, &text);
-    tap_ok(strstr(text.data, "more than 10 times") != NULL, "a change of the rate by more than 10x asks once");
+    tap_ok(strstr(text.data, "more than 10 times") != NULL, "t.E1: a change of the rate by more than 10x asks once");
     fx_keys(f, "\x1b");
     fx_time += 1;
     fx_frame(f, &b);
