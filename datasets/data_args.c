@@ -5,7 +5,7 @@
 
 static const char *const cut_names[] = {"words", "chars", "wordpiece", "bpe", NULL}; /* the first two: enum tokens_kind */
 static const char *const trunc_names[] = {"head", "tail", NULL};
-static const char *const target_names[] = {"auto", "class", "number", NULL};
+static const char *const target_names[] = {"auto", "class", "number", "sequence", NULL};
 static const char *const missing_names[] = {"error", "drop", "mean", NULL};
 
 #define AT(f) offsetof(struct data_args, f)
@@ -24,7 +24,8 @@ const struct arg data_arg_table[] = {
     {"quote", "whether a cell may stand in double quotes, which then may hold separators and line ends; if absent yes, but not where the separator is a tab",
         NULL, NULL, ARG_VAL, AT(quote)},
     {"encoding", "utf-8 or latin1", NULL, "utf-8", ARG_STR, AT(encoding)},
-    {"target", "what the target is", NULL, "auto", ARG_ENUM, AT(target), 0, AT_RUN, 0, 0, target_names},
+    {"target", "what the target is; sequence: the characters of a text or a row of class numbers, class 0 is the blank (loss ctc)", NULL, "auto", ARG_ENUM,
+        AT(target), 0, AT_RUN, 0, 0, target_names},
     {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean", NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0,
         missing_names},
     {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, cut_names},

@@ -8,7 +8,7 @@
 #include "datasets/dataset.h"
 #include "src/base/args.h"
 
-enum data_target { TARGET_AUTO, TARGET_CLASS, TARGET_NUMBER };
+enum data_target { TARGET_AUTO, TARGET_CLASS, TARGET_NUMBER, TARGET_SEQUENCE };
 enum { DATA_WORDPIECE = 2, DATA_BPE };
 enum data_missing { MISSING_ERROR, MISSING_DROP, MISSING_MEAN };
 struct data_args {

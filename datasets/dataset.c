@@ -12,6 +12,7 @@
 #include "datasets/formats/format.h"
 #include "datasets/formats/image.h"
 #include "datasets/read.h"
+#include "datasets/sequence.h"
 #include "datasets/split.h"
 #include "datasets/stream.h"
 #include "datasets/tabular.h"
@@ -237,7 +238,14 @@ static int same_column(const struct loading *l, int part, int col, struct err *e
 
 static int read_targets(struct loading *l, int y, struct err *e) {
     if (y < 0) return 0;
-    if (target_learn(&l->target, &l->tab[PART_TRAIN], y, l->a->target, l->src.recipe, l->a->like ? val_get(l->a->like, "classes") : NULL, e)) return -1;
+    const struct val *like = l->a->like;
+    int want = l->a->target == TARGET_AUTO && val_get_bool(like, "sequence", false) ? TARGET_SEQUENCE : l->a->target;
+    if (target_learn(&l->target, &l->tab[PART_TRAIN], y, want, l->src.recipe, like ? val_get(like, "classes") : NULL, e)) return -1;
+    for (int p = 0; p < PART_N && l->target.sequence; p++) {
+        int c = l->tab[p].n ? same_column(l, p, y, e) : -2;
+        if (c == -1) return -1;
+        if (c >= 0 && sequence_widen(&l->target, &l->tab[p], c, e)) return -1;
+    }
     for (int p = 0; p < PART_N; p++) {
         if (!l->tab[p].n) continue;
         int c = same_column(l, p, y, e);
@@ -287,7 +295,7 @@ static struct strata *strata_of(struct loading *l, int part, int64_t **rows, str
     int64_t n;
     if (!(*rows = usable(l, part, &n, e))) return NULL;
     int32_t *cls = NULL;
-    if (l->cls[part]) {
+    if (l->cls[part] && !l->target.sequence) {
         cls = X_NEW(int32_t, (size_t)n + 1);
         for (int64_t i = 0; i < n; i++) cls[i] = l->cls[part][(*rows)[i]];
     }
@@ -413,12 +421,18 @@ static int build_text(struct loading *l, int part, int col, struct part *out, st
 
 static void build_target(struct loading *l, int part, struct column *out) {
     int64_t n = l->n[part], w = l->target.width > 1 ? l->target.width : 1;
-    *out = (struct column){
-        .name = mem_str("y"), .type = l->target.number ? COL_F32 : COL_I32, .ndim = w > 1, .dim = {w}, .width = w, .scale = 1, .max_id = l->target.n_class};
+    *out = (struct column){.name = mem_str("y"),
+        .type = l->target.number ? COL_F32 : COL_I32,
+        .ndim = w > 1 || l->target.sequence,
+        .dim = {w},
+        .width = w,
+        .scale = 1,
+        .max_id = l->target.n_class};
     int32_t *p = out->data = X_NEW(int32_t, (size_t)(n * w) + 1);
     for (int64_t i = 0; i < n; i++) {
         int64_t row = l->idx[part][i];
         if (l->target.number) memcpy((float *)out->data + i * w, l->num[l->from[part]] + row * w, (size_t)w * sizeof(float));
+        else if (l->target.sequence) memcpy(p + i * w, l->cls[l->from[part]] + row * w, (size_t)w * sizeof(int32_t));
         else p[i] = l->cls[l->from[part]][row];
     }
 }
@@ -483,6 +497,7 @@ static void make_prep(struct loading *l) {
     d->n_input = 1;
     if (!l->stream) {
         d->n_class = l->target.n_class;
+        d->longest = l->target.sequence ? l->target.width : 0;
         d->class_name = l->target.name;
         l->target.name = NULL;
     }

@@ -41,6 +41,7 @@ struct dataset {
     struct part part[PART_N]; /* n == 0: not there */
     int n_input; /* columns of each part before the target */
     int n_class; /* 0: regression or no target */
+    int64_t longest; /* the target is a sequence of classes, class 0 the blank, of up to so many labels; 0: one class a row */
     char **class_name; /* n_class names */
     struct vocab *vocab; /* or NULL */
     struct val *prep; /* everything needed to prepare new input the same way: saved with the model */

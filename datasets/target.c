@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/sequence.h"
 #include "datasets/tabular.h"
 #include "src/base/mem.h"
 
@@ -147,6 +148,7 @@ static int sorted_order(struct target *t, const struct table *tab, bool all_int,
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, const struct val *classes, struct err *e) {
     memset(t, 0, sizeof *t);
     t->width = 1;
+    if (want == TARGET_SEQUENCE) return sequence_learn(t, tab, col, classes, e);
     if (tab->col[col].type == COL_F32 && tab->col[col].width > 1 && want != TARGET_CLASS) {
         t->number = true;
         t->width = tab->col[col].width;
@@ -178,6 +180,7 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
 }
 
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e) {
+    if (t->sequence) return sequence_classes(t, tab, col, e);
     int32_t *out = X_NEW(int32_t, (size_t)tab->n + 1);
     char tmp[32], where[512];
     for (int64_t i = 0; i < tab->n; i++) {
@@ -235,6 +238,7 @@ float *target_numbers(const struct target *t, const struct table *tab, int col, 
 void target_release(struct target *t) {
     vocab_free(t->label);
     free(t->cls);
+    free(t->point);
     for (int i = 0; t->name && i < t->n_class; i++) free(t->name[i]);
     free(t->name);
     memset(t, 0, sizeof *t);

@@ -132,7 +132,7 @@ static void ev_epoch(struct plain *p, const struct val *ev) {
 }
 
 static void ev_eval(struct plain *p, const struct val *ev) {
-    static const char *const shown[] = {"loss", "acc", "acc_lo", "acc_hi", "f1_macro", "auroc", "r2", "rmse", "n"};
+    static const char *const shown[] = {"loss", "acc", "acc_lo", "acc_hi", "ler", "f1_macro", "auroc", "r2", "rmse", "n"};
     char when[FMT_MAX], num[FMT_MAX];
     double v;
     struct run *r = val_get(ev, "run") ? runs_find(p->rs, val_get_str(ev, "run", "")) : NULL;

@@ -173,7 +173,7 @@ static int run_it(struct work *w, const struct compress_args *a, const struct mo
     args_release(&settings_kind, &s);
     struct loss_spec loss = {0};
     struct compress_result r;
-    int rc = pool ? loss_init(&loss, a->loss, d->n_class > 0, e) : -1;
+    int rc = pool ? loss_for(&loss, a->loss, d, e) : -1;
     if (rc == 0) {
         struct compress_spec spec = {.model = m,
             .recipe = recipe,

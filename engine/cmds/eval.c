@@ -98,7 +98,7 @@ static struct val *report_of(const struct eval *v, const struct model *m, const 
 
 static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss,
     struct precision *pr, struct pool *pool, struct err *e) {
-    if (loss_init(loss, a->loss, d->n_class > 0, e) < 0) return NULL;
+    if (loss_for(loss, a->loss, d, e) < 0) return NULL;
     int64_t rows, tokens[LOADER_COLS];
     struct buf say = BUF_INIT;
     loader_limits(p, a->batch > 0 ? a->batch : 64, 0, false, &rows, tokens);
@@ -127,7 +127,7 @@ static void publish(struct run *run, const struct eval *v, const struct part *p,
     struct val *r = val_copy(report);
     val_unset(r, "confusion");
     examples_confusion(eval_tally(v), r);
-    examples_report(eval_examples(v), p, r);
+    if (eval_examples(v)) examples_report(eval_examples(v), p, r);
     examples_publish(run, r);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/cmds/pick.h"
 #include "engine/graph/backend.h"
 #include "engine/metrics/metric.h"
+#include "engine/train/decode.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
@@ -18,7 +19,7 @@
 struct predict_args {
     struct handle model;
     struct val *rest;
-    int64_t top;
+    int64_t top, beam;
     int precision;
     bool force_precision;
 };
@@ -102,6 +103,28 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
     return v;
 }
 
+/* {label=, labels={..}, p=} of a row with an answer for each frame; label: the names in one string, p: the probability of the sequence, as far as the search saw its paths. */
+static struct val *sequence(const struct model *m, const float *z, int64_t frames, int64_t classes, int64_t beam) {
+    struct val *v = val_table(), *list = val_list();
+    struct buf text = BUF_INIT;
+    int32_t *path = X_NEW(int32_t, (size_t)frames + 1);
+    double log_p = NAN;
+    int64_t n = beam > 1 ? decode_beam(z, frames, classes, beam, path, &log_p) : decode_best_path(z, frames, classes, path);
+    for (int64_t i = 0; i < n; i++) {
+        const char *s = class_name(m, path[i]);
+        struct val *one = s ? val_str(s) : val_int(path[i]);
+        if (s) buf_addf(&text, "%s", s);
+        else buf_addf(&text, "%s%d", i ? " " : "", (int)path[i]);
+        val_push(list, one);
+    }
+    val_set_str(v, "label", text.data ? text.data : "");
+    val_set(v, "labels", list);
+    if (beam > 1) val_set_num(v, "p", exp(log_p));
+    buf_release(&text);
+    free(path);
+    return v;
+}
+
 /* Each answer says what it was computed in, where fp32 was not asked for. */
 static int answers(const struct model *m, const struct part *p, const struct predict_args *a, struct val *out, struct err *e) {
     struct step_spec ss = {.model = m};
@@ -121,12 +144,21 @@ static int answers(const struct model *m, const struct part *p, const struct pre
         rc = l ? 0 : -1;
     }
     const struct batch *b;
+    bool whole = s && val_get_bool(m->desc, "sequence", false);
     while (rc == 0 && (b = loader_next(l))) {
         struct extents x = step_load(s, p, b);
         struct step_result r;
         int64_t rows, width;
         if ((rc = step_run(s, &x, 0, NULL, &r, e)) < 0) break;
         const float *z = step_output(s, &x, &rows, &width);
+        for (int64_t i = 0; whole && i < b->rows; i++) {
+            int64_t frames, classes;
+            const float *f = step_frames(s, &x, i, &frames, &classes);
+            struct val *v = sequence(m, f, frames, classes, a->beam);
+            if (a->precision != PRECISION_FP32) val_set_str(v, "precision", precision_name(&pr));
+            val_push(out, v);
+        }
+        if (whole) continue;
         const int32_t *offset = rows != b->rows ? b->col[0].offset : NULL; /* one answer a token: that of a text is its last, what follows the text */
         for (int64_t i = 0; i < b->rows && (offset || i < rows); i++) {
             struct val *v = answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, a->top);
@@ -164,6 +196,8 @@ static const struct arg table[] = {
     {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest),
         ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
+    {"beam", "sequences of classes: prefixes that the search keeps; 1 takes the best class of each frame", NULL, "1", ARG_INT,
+        offsetof(struct predict_args, beam), 0, 0, 1, 10000},
     {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct predict_args, precision), 0, 0, 0, 0, precision_names},
     {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct predict_args, force_precision)},
     {NULL},

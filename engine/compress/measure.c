@@ -192,7 +192,7 @@ int measure_worth(const struct bed *bed, const struct model *m, const struct los
         out->values = tally_values_val(t);
         out->counts = val_copy(out->values);
         examples_confusion(t, out->counts);
-        out->quality = val_get_num(out->values, t->n_class ? "acc" : "r2", NAN);
+        out->quality = val_get_num(out->values, t->n_class || t->sequence ? "acc" : "r2", NAN);
         out->memory = (int64_t)step_memory(p.step, NULL);
         out->params = model_values(m);
         out->macs = model_macs(m, mean_tokens(bed->part), e);

@@ -21,7 +21,7 @@ struct work {
 };
 
 static void put_worth(struct val *row, const struct worth *w) {
-    static const char *const names[] = {"acc", "acc_lo", "acc_hi", "f1_macro", "r2", "rmse", "loss", "n"};
+    static const char *const names[] = {"acc", "acc_lo", "acc_hi", "f1_macro", "ler", "r2", "rmse", "loss", "n"};
     for (size_t i = 0; i < LEN(names); i++)
         if (val_get(w->values, names[i])) val_set(row, names[i], val_copy(val_get(w->values, names[i])));
     val_set_int(row, "bytes", w->bytes);

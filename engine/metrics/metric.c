@@ -28,7 +28,7 @@ void tally_release(struct tally *t) {
 void tally_clear(struct tally *t) {
     struct tally old = *t;
     if (t->confusion) memset(t->confusion, 0, (size_t)t->n_class * (size_t)t->n_class * sizeof *t->confusion);
-    *t = (struct tally){.n_class = old.n_class, .confusion = old.confusion, .prob = old.prob, .label = old.label, .keep = old.keep};
+    *t = (struct tally){.n_class = old.n_class, .sequence = old.sequence, .confusion = old.confusion, .prob = old.prob, .label = old.label, .keep = old.keep};
 }
 
 void tally_guess(struct tally *t, int32_t label, int32_t guess) {
@@ -64,6 +64,13 @@ void tally_logits(struct tally *t, const float *logits, const int32_t *label, in
         t->top5 += before < 5;
         if (t->keep) keep_probabilities(t, z, y);
     }
+}
+
+void tally_sequence(struct tally *t, bool right, int64_t edits, int64_t labels) {
+    t->n++;
+    t->hits += right;
+    t->edits += edits;
+    t->labels += labels;
 }
 
 void tally_values(struct tally *t, const float *guess, const float *y, int64_t n) {
@@ -123,7 +130,9 @@ static double weighted(const struct tally *t, enum part what) {
 static double hits(const struct tally *t) { return (double)t->hits; }
 
 static double m_loss(const struct tally *t) { return t->weight > 0 ? t->loss / t->weight : NAN; }
-static double m_acc(const struct tally *t) { return t->n_class && t->n ? hits(t) / (double)t->n : NAN; }
+static double m_acc(const struct tally *t) { return (t->n_class || t->sequence) && t->n ? hits(t) / (double)t->n : NAN; }
+static double m_micro(const struct tally *t) { return t->n_class ? m_acc(t) : NAN; }
+static double m_ler(const struct tally *t) { return t->sequence && t->labels ? (double)t->edits / (double)t->labels : NAN; }
 static double m_top5(const struct tally *t) { return t->n_class > 5 && t->n ? (double)t->top5 / (double)t->n : NAN; }
 static double m_precision_macro(const struct tally *t) { return macro(t, PRECISION); }
 static double m_recall_macro(const struct tally *t) { return macro(t, RECALL); }
@@ -286,13 +295,13 @@ struct val *tally_values_val(const struct tally *t) {
         double x = metrics[i].value(t);
         if (!isnan(x) || (i == 0 && t->weight > 0)) val_set_num(v, metrics[i].name, x);
     }
-    if (t->n_class && t->n) {
+    if ((t->n_class || t->sequence) && t->n) {
         double lo, hi;
         metric_wilson(hits(t), (double)t->n, &lo, &hi);
         val_set_num(v, "acc_lo", lo);
         val_set_num(v, "acc_hi", hi);
     }
-    val_set_int(v, "n", t->n_class ? t->n : t->values);
+    val_set_int(v, "n", t->n_class || t->sequence ? t->n : t->values);
     return v;
 }
 
@@ -327,13 +336,14 @@ struct val *tally_confusion(const struct tally *t) {
 const struct metric metrics[] = {
     {"loss", "mean loss", false, m_loss},
     {"acc", "share of right guesses", true, m_acc},
+    {"ler", "label error rate of sequences: edits that mend the guesses, over the labels", false, m_ler},
     {"top5", "share of labels among the five largest", true, m_top5},
     {"precision_macro", "mean precision of the classes", true, m_precision_macro},
     {"recall_macro", "mean recall of the classes", true, m_recall_macro},
     {"f1_macro", "mean F1 of the classes", true, m_f1_macro},
-    {"precision_micro", "precision over all guesses: accuracy", true, m_acc},
-    {"recall_micro", "recall over all labels: accuracy", true, m_acc},
-    {"f1_micro", "F1 over all counts: accuracy", true, m_acc},
+    {"precision_micro", "precision over all guesses: accuracy", true, m_micro},
+    {"recall_micro", "recall over all labels: accuracy", true, m_micro},
+    {"f1_micro", "F1 over all counts: accuracy", true, m_micro},
     {"precision_weighted", "precision weighted by support", true, m_precision_weighted},
     {"recall_weighted", "recall weighted by support", true, m_recall_weighted},
     {"f1_weighted", "F1 weighted by support", true, m_f1_weighted},

@@ -17,6 +17,8 @@ struct tally {
     int64_t *confusion; /* (n_class, n_class): row = label, column = guess; NULL with more than TALLY_TABLE classes, and what comes from it is NaN */
     int64_t hits;
     int64_t top5; /* labels among the five largest */
+    bool sequence; /* an example is a sequence of labels: n and hits count whole ones */
+    int64_t edits, labels; /* sequences: insertions, deletions and substitutions in all, labels in all */
     /* probabilities: one row an example, kept only if asked for (tally_init keep > 0 rows) */
     float *prob; /* (keep, n_class) */
     int32_t *label;
@@ -32,6 +34,7 @@ void tally_clear(struct tally *t);
 /* rows of logits (n, n_class) with labels (n); labels outside 0..n_class-1 are skipped. Ties: the first largest. guess: NULL or gets n guesses. */
 void tally_logits(struct tally *t, const float *logits, const int32_t *label, int64_t n, int32_t *guess);
 void tally_guess(struct tally *t, int32_t label, int32_t guess);
+void tally_sequence(struct tally *t, bool right, int64_t edits, int64_t labels);
 void tally_values(struct tally *t, const float *guess, const float *y, int64_t n);
 
 struct metric {

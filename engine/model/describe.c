@@ -9,7 +9,7 @@
 #include "src/base/mem.h"
 
 static const char *const reserved[] = {"layer", "name", "from", "share", "store"};
-static const char *const model_fields[] = {"input", "name", "classes", "n_class", "layers", "prep", "seed", "data"};
+static const char *const model_fields[] = {"input", "name", "classes", "n_class", "layers", "prep", "seed", "data", "sequence"};
 
 static bool is_reserved(const char *s) {
     for (size_t i = 0; i < LEN(reserved); i++)
@@ -317,6 +317,7 @@ static void describe_classes(const struct val *user, const struct dataset *d, st
         val_free(list);
         if (!c && d && d->n_class > 0) val_set_int(out, "n_class", d->n_class);
     }
+    if (val_get_bool(user, "sequence", d && d->longest > 0)) val_set_bool(out, "sequence", true);
     if (prep) val_set(out, "prep", val_copy(prep));
     else if (d && d->prep) val_set(out, "prep", val_copy(d->prep));
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/train/decode.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 
 struct eval {
@@ -15,6 +17,7 @@ struct eval {
     struct step *step;
     struct tally tally;
     int32_t *guess;
+    int32_t *path; /* a decoded sequence: as many as a row has frames */
     struct examples *examples;
     int64_t batch;
 };
@@ -42,11 +45,56 @@ static int check_input(const struct step *s, int i, const struct column *c, stru
     return 0;
 }
 
+static int check_sequences(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
+    const struct column *y = &part->col[part->n_col - 1];
+    const struct tensor *o = graph_tensor(s->g, s->io.out);
+    int64_t classes = o->dim[o->ndim - 1].k;
+    if (y->type != COL_I32 || y->width != loss->longest)
+        return err_set(e, "loss %s needs sequences of classes: load the data with target=\"sequence\"", loss->row->kind.name);
+    if (y->max_id > classes)
+        return err_set(e, "the model has %" PRId64 " outputs, but the data %" PRId64 " classes with the blank: make the last layer linear{%" PRId64 "}",
+            classes, y->max_id, y->max_id);
+    return 0;
+}
+
+/* Frames of a row of the output, -1: not known here. */
+static int64_t frames_of(const struct step *s, const struct part *part, int64_t row) {
+    const struct tensor *o = graph_tensor(s->g, s->io.out);
+    if (o->ndim == 3) return o->dim[1].k;
+    for (int i = 0; i < s->io.n_in; i++)
+        if (s->io.in[i].offsets == o->offsets) return part->col[i].offset[row + 1] - part->col[i].offset[row];
+    return -1;
+}
+int step_fits(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
+    if (!loss->row->sequence) return 0;
+    struct val *v = loss_val(loss);
+    bool skip = val_get_bool(v, "zero_infinity", false);
+    const struct column *y = &part->col[part->n_col - 1];
+    int64_t left = 0;
+    val_free(v);
+    for (int64_t r = 0; r < part->n; r++) {
+        const int32_t *p = (const int32_t *)y->data + r * y->width;
+        int64_t n = 0, need = 0, have = frames_of(s, part, r);
+        for (; n < y->width && p[n] > 0; n++) need += 1 + (n && p[n] == p[n - 1]);
+        if (have < 0 || need <= have) continue;
+        if (!skip)
+            return err_set(e,
+                "example %" PRId64 " has a target of %" PRId64 " labels, which takes %" PRId64
+                " frames (a blank stands between equal ones), but its input gives %" PRId64
+                ": make it shorter, or give loss=loss.ctc{zero_infinity=true}, with which such rows count nothing",
+                r + 1, n, need, have);
+        left++;
+    }
+    if (left) log_write(LOG_WARN, "%" PRId64 " of %" PRId64 " targets do not fit into the frames of their inputs and count nothing", left, part->n);
+    return 0;
+}
+
 int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
     if (part->n_col - 1 != s->io.n_in) return err_set(e, "the model has %d inputs, the data %d columns before the target", s->io.n_in, part->n_col - 1);
     for (int i = 0; i < s->io.n_in; i++)
         if (check_input(s, i, &part->col[i], e) < 0) return -1;
     if (!loss) return 0;
+    if (loss->row->sequence) return check_sequences(s, part, loss, e);
     const struct column *y = &part->col[part->n_col - 1];
     const struct tensor *o = graph_tensor(s->g, s->io.out);
     int64_t w = y->width > 0 ? y->width : 1, out = o->ndim ? o->dim[o->ndim - 1].k : 1;
@@ -133,7 +181,9 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     int64_t keep = spec->probabilities && labels && spec->part->n * classes <= (int64_t)64 << 20 ? spec->part->n : 0;
     tally_init(&v->tally, classes, keep);
     if (spec->guesses && labels) v->guess = X_NEW(int32_t, (size_t)spec->part->n + 1);
-    if (spec->examples) v->examples = examples_new(classes);
+    v->tally.sequence = spec->loss && spec->loss->row->sequence;
+    if (v->tally.sequence) v->path = X_NEW(int32_t, (size_t)(tensor_len(o, &v->step->max) / o->dim[o->ndim - 1].k) + 1);
+    if (spec->examples && !v->tally.sequence) v->examples = examples_new(classes);
     return v;
 }
 
@@ -142,8 +192,21 @@ void eval_free(struct eval *v) {
     step_free(v->step);
     tally_release(&v->tally);
     free(v->guess);
+    free(v->path);
     examples_free(v->examples);
     free(v);
+}
+
+static void count_sequences(struct eval *v, const struct extents *x, const struct batch *b) {
+    int64_t longest = v->spec.loss->longest, frames, classes;
+    for (int64_t r = 0; r < b->rows; r++) {
+        const int32_t *y = (const int32_t *)step_target(v->step) + r * longest;
+        const float *z = step_frames(v->step, x, r, &frames, &classes);
+        int64_t n = decode_best_path(z, frames, classes, v->path), m = 0;
+        while (m < longest && y[m] > 0) m++;
+        int64_t edits = decode_distance(v->path, n, y, m);
+        tally_sequence(&v->tally, edits == 0, edits, m);
+    }
 }
 
 static void count(struct eval *v, const struct extents *x, const struct batch *b, const struct step_result *r) {
@@ -151,7 +214,8 @@ static void count(struct eval *v, const struct extents *x, const struct batch *b
     const float *out = step_output(v->step, x, &rows, &width);
     v->tally.loss += r->loss * r->weight;
     v->tally.weight += r->weight;
-    if (v->tally.n_class) tally_logits(&v->tally, out, step_target(v->step), rows, v->guess && rows == b->rows ? v->guess + b->start : NULL);
+    if (v->tally.sequence) count_sequences(v, x, b);
+    else if (v->tally.n_class) tally_logits(&v->tally, out, step_target(v->step), rows, v->guess && rows == b->rows ? v->guess + b->start : NULL);
     else tally_values(&v->tally, out, step_target(v->step), rows * width);
     if (!v->examples || rows != b->rows) return; /* an answer a token is no example */
     if (v->tally.n_class) examples_logits(v->examples, out, step_target(v->step), rows, b->start);

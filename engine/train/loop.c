@@ -72,7 +72,7 @@ int train_build_step(struct train *t, struct err *e) {
     loader_limits(t->part, t->a.batch, t->a.batch_tokens, t->a.balanced, &ss.rows, ss.tokens);
     struct step *s = step_new(&ss, e);
     if (!s) return -1;
-    if (step_check(s, t->part, &t->loss, e) < 0) {
+    if (step_check(s, t->part, &t->loss, e) < 0 || step_fits(s, t->part, &t->loss, e) < 0) {
         step_free(s);
         optimiser_settle(t->optim, false);
         return -1;
@@ -107,7 +107,7 @@ static bool stop_eval(void *ctx, int64_t done, int64_t total) {
 
 /* The numbers of an eval event; the whole report goes into the run record. */
 static struct val *short_values(const struct train *t) {
-    static const char *const keep[] = {"loss", "acc", "acc_lo", "acc_hi", "top5", "f1_macro", "mse", "mae", "rmse", "r2"};
+    static const char *const keep[] = {"loss", "acc", "acc_lo", "acc_hi", "top5", "ler", "f1_macro", "mse", "mae", "rmse", "r2"};
     const struct tally *tally = eval_tally(t->eval);
     struct val *all = tally_values_val(tally), *v = val_table();
     for (size_t i = 0; i < LEN(keep); i++)
@@ -417,8 +417,8 @@ static int setup(struct train *t, struct err *e) {
     if (t->a.epochs <= 0 && t->a.steps <= 0) t->a.epochs = 3;
     run_log_every(t->run, every > 0 ? every : 10);
     if (t->part->n == 0) return err_set(e, "data set %s has no training part", t->data->name);
-    if (loss_init(&t->loss, t->a.loss, t->data->n_class > 0, e) < 0) return -1;
-    if (t->loss.row->labels) model_name_classes(t->model, t->data);
+    if (loss_for(&t->loss, t->a.loss, t->data, e) < 0) return -1;
+    if (t->loss.row->labels || t->loss.row->sequence) model_name_classes(t->model, t->data);
     if (!(t->optim = optimiser_new(t->a.optim, e)) || !(t->sched = sched_new(t->a.sched, e))) return -1;
     if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
     if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0 || parallel_start(t, e) < 0) return -1;

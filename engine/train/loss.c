@@ -25,6 +25,9 @@ struct contrastive_args {
     double temperature;
     bool symmetric;
 };
+struct ctc_args {
+    bool by_length, zero_infinity;
+};
 
 static int ce_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
     const struct ce_args *a = args;
@@ -103,6 +106,19 @@ static int contrastive_build(struct graph *g, const void *args, tid out, tid tar
     return 0;
 }
 
+/* Frames of packed inputs have offsets, frames of dense ones are an extent of each row. */
+static int ctc_build(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e) {
+    const struct ctc_args *a = args;
+    tid off = graph_tensor(g, out)->offsets, o[2];
+    char attr[96];
+    (void)class_weight;
+    snprintf(attr, sizeof attr, "by_length=%s zero_infinity=%s", a->by_length ? "true" : "false", a->zero_infinity ? "true" : "false");
+    if (graph_attr(g, "ctc", attr, (tid[]){out, target, off}, off >= 0 ? 3 : 2, o, e) < 0) return -1;
+    *sum = o[0];
+    *weight = o[1];
+    return 0;
+}
+
 static const struct loss losses[];
 
 static const struct loss *find(const char *name, struct err *e) {
@@ -114,7 +130,7 @@ static const struct loss *find(const char *name, struct err *e) {
     }
     const char *near = args_nearest(name, names, n);
     err_code(e, ERR_USAGE, "there is no loss \"%s\"%s%s%s", name,
-        near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce, kl, cosine, contrastive", near ? near : "", near ? "\"?" : "");
+        near ? "; did you mean \"" : "; there are cross_entropy, mse, mae, huber, bce, kl, cosine, contrastive, ctc", near ? near : "", near ? "\"?" : "");
     return NULL;
 }
 
@@ -144,12 +160,26 @@ int loss_init(struct loss_spec *l, const struct val *spec, bool has_classes, str
         return -1;
     }
     if (l->row->labels) l->weights = ((struct ce_args *)l->args)->class_weights;
+    l->longest = 1;
     if (l->row->labels && !has_classes) rc = err_set(e, "loss %s needs a target with classes; this data set has none: use loss=\"mse\"", l->row->kind.name);
     if (rc < 0 || check_weights(l, e) < 0) {
         loss_release(l);
         return -1;
     }
     return 0;
+}
+
+int loss_for(struct loss_spec *l, const struct val *spec, const struct dataset *d, struct err *e) {
+    struct val *ctc = d->longest > 0 && (!spec || spec->type == VAL_NIL) ? val_str("ctc") : NULL;
+    int rc = loss_init(l, ctc ? ctc : spec, d->n_class > 0, e);
+    val_free(ctc);
+    if (rc < 0) return -1;
+    l->longest = d->longest;
+    if (l->row->sequence == (d->longest > 0)) return 0;
+    rc = l->row->sequence ? err_set(e, "loss %s needs targets that are sequences of classes: load the data with target=\"sequence\"", l->row->kind.name)
+                          : err_set(e, "the targets are sequences of classes, of which loss %s knows nothing: use loss=\"ctc\"", l->row->kind.name);
+    loss_release(l);
+    return rc;
 }
 
 void loss_release(struct loss_spec *l) {
@@ -172,6 +202,14 @@ int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target,
     const struct tensor o = *graph_tensor(g, out);
     graph_path(g, "loss");
     *class_weight = -1;
+    if (l->row->sequence) {
+        struct dim d[] = {{1, AXIS_R}, {l->longest, AXIS_ONE}};
+        if (o.ndim != 3 && (o.ndim != 2 || o.offsets < 0))
+            return err_set(
+                e, "loss %s needs an answer for each frame, (frames, classes) of an example: let no layer take the frames together", l->row->kind.name);
+        *target = graph_input(g, "y", DT_I32, d, 2, -1);
+        return l->row->build(g, l->args, out, *target, -1, sum, weight, e);
+    }
     if (!l->row->labels) {
         *target = graph_input(g, "y", g->real, o.dim, o.ndim, o.offsets);
         return l->row->build(g, l->args, out, *target, -1, sum, weight, e);
@@ -212,18 +250,28 @@ static const struct arg contrastive_table[] = {
     {"symmetric", "targets must pick their outputs as well (CLIP)", NULL, "false", ARG_BOOL, offsetof(struct contrastive_args, symmetric), 0, AT_RUN},
     {NULL},
 };
+static const struct arg ctc_table[] = {
+    {"by_length", "each loss is divided by the length of its target", NULL, "true", ARG_BOOL, offsetof(struct ctc_args, by_length), 0, AT_RUN},
+    {"zero_infinity", "a target that does not fit into its frames counts nothing; else training does not begin", NULL, "false", ARG_BOOL,
+        offsetof(struct ctc_args, zero_infinity), 0, AT_RUN},
+    {NULL},
+};
 static const struct loss losses[] = {
-    {{"cross_entropy", "softmax cross-entropy", "loss.cross_entropy{label_smoothing=0.1}", ce_table, sizeof(struct ce_args)}, true, ce_build},
-    {{"mse", "mean squared error", "loss.mse{}", value_table, sizeof(struct value_args)}, false, mse_build},
-    {{"mae", "mean absolute error", "loss.mae{}", value_table, sizeof(struct value_args)}, false, mae_build},
-    {{"huber", "squared near 0, absolute beyond delta", "loss.huber{delta=1}", value_table, sizeof(struct value_args)}, false, huber_build},
-    {{"bce", "logistic loss of targets in 0..1 from logits", "loss.bce{}", value_table, sizeof(struct value_args)}, false, bce_build},
-    {{"kl", "divergence of the softmax of the outputs from target probabilities", "loss.kl{temperature=2}", kl_table, sizeof(struct kl_args)}, false, kl_build},
-    {{"cosine", "1 - cosine between output and target vectors", "loss.cosine{}", none_table, sizeof(struct value_args)}, false, cosine_build},
+    {{"cross_entropy", "softmax cross-entropy", "loss.cross_entropy{label_smoothing=0.1}", ce_table, sizeof(struct ce_args)}, .labels = true,
+        .build = ce_build},
+    {{"mse", "mean squared error", "loss.mse{}", value_table, sizeof(struct value_args)}, .build = mse_build},
+    {{"mae", "mean absolute error", "loss.mae{}", value_table, sizeof(struct value_args)}, .build = mae_build},
+    {{"huber", "squared near 0, absolute beyond delta", "loss.huber{delta=1}", value_table, sizeof(struct value_args)}, .build = huber_build},
+    {{"bce", "logistic loss of targets in 0..1 from logits", "loss.bce{}", value_table, sizeof(struct value_args)}, .build = bce_build},
+    {{"kl", "divergence of the softmax of the outputs from target probabilities", "loss.kl{temperature=2}", kl_table, sizeof(struct kl_args)},
+        .build = kl_build},
+    {{"cosine", "1 - cosine between output and target vectors", "loss.cosine{}", none_table, sizeof(struct value_args)}, .build = cosine_build},
     {{"contrastive", "each output vector must pick its own target among those of the batch (InfoNCE)", "loss.contrastive{temperature=0.07}", contrastive_table,
          sizeof(struct contrastive_args)},
-        false, contrastive_build},
+        .build = contrastive_build},
+    {{"ctc", "sequences of classes from an answer for each frame; class 0 is the blank", "loss.ctc{}", ctc_table, sizeof(struct ctc_args)}, .sequence = true,
+        .build = ctc_build},
     {{NULL}},
 };
-const struct kind *const loss_kinds[] = {
-    &losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, &losses[5].kind, &losses[6].kind, &losses[7].kind, NULL};
+const struct kind *const loss_kinds[] = {&losses[0].kind, &losses[1].kind, &losses[2].kind, &losses[3].kind, &losses[4].kind, &losses[5].kind, &losses[6].kind,
+    &losses[7].kind, &losses[8].kind, NULL};

@@ -2,21 +2,26 @@
 #ifndef HONE_ENGINE_TRAIN_LOSS_H
 #define HONE_ENGINE_TRAIN_LOSS_H
 
+#include "datasets/dataset.h"
 #include "engine/graph/graph.h"
 #include "src/base/args.h"
 
 struct loss {
     struct kind kind; /* first */
-    bool labels; /* the target is one label a row (i32); else values of the output's shape */
+    bool labels; /* the target is one label a row (i32) */
+    bool sequence; /* it is a sequence of classes a row (i32), which the output gives for each frame; else values of the output's shape */
     int (*build)(struct graph *g, const void *args, tid out, tid target, tid class_weight, tid *sum, tid *weight, struct err *e);
 };
 struct loss_spec { /* a loss with its arguments */
     const struct loss *row;
     void *args;
     struct val *weights; /* class weights, a list of numbers, borrowed from args; NULL: none */
+    int64_t longest; /* sequences: labels a row, of which those behind the end are -1 */
 };
 /* spec: NULL (by the data: cross_entropy with classes, else mse), "mse", {loss="cross_entropy", label_smoothing=0.1}. */
 int loss_init(struct loss_spec *l, const struct val *spec, bool has_classes, struct err *e);
+/* The same for the target of a data set: without a spec ctc where it is sequences. */
+int loss_for(struct loss_spec *l, const struct val *spec, const struct dataset *d, struct err *e);
 void loss_release(struct loss_spec *l);
 struct val *loss_val(const struct loss_spec *l);
 /* Changes an argument (label_smoothing): the graph has to be built again. -1: no such argument or a bad value. */

@@ -53,13 +53,13 @@ static int open_range(struct range *r, const struct model *m, const struct datas
     args_release(&settings_kind, &set);
     if (r->a->from >= r->a->to) return err_code(e, ERR_USAGE, "lr_range: from (%g) must be below to (%g)", r->a->from, r->a->to);
     if (r->part->n == 0) return err_set(e, "data set %s has no training part", d->name);
-    if (loss_init(&r->loss, r->a->loss, d->n_class > 0, e) < 0 || !(r->optim = optimiser_new(r->a->optim, e))) return -1;
+    if (loss_for(&r->loss, r->a->loss, d, e) < 0 || !(r->optim = optimiser_new(r->a->optim, e))) return -1;
     if (!(r->model = model_clone(m))) return err_set(e, "there is not enough memory for a copy of the model (%zu MiB)", m->bytes >> 20);
     if (!(r->pool = pool_new(threads, e))) return -1;
     struct step_spec ss = {.model = r->model, .loss = &r->loss, .optim = r->optim, .pool = r->pool, .seed = seed};
     struct loader_spec ls = {.part = r->part, .seed = seed, .shuffle = true, .batch = r->a->batch, .batch_tokens = r->a->batch_tokens};
     loader_limits(r->part, r->a->batch, r->a->batch_tokens, false, &ss.rows, ss.tokens);
-    if (!(r->step = step_new(&ss, e)) || step_check(r->step, r->part, &r->loss, e) < 0) return -1;
+    if (!(r->step = step_new(&ss, e)) || step_check(r->step, r->part, &r->loss, e) < 0 || step_fits(r->step, r->part, &r->loss, e) < 0) return -1;
     for (int i = 0; i < r->step->io.n_in; i++) ls.weights |= r->step->io.in[i].weight >= 0;
     if (!(r->loader = loader_new(&ls, 0, 0, e))) return -1;
     r->smooth = X_NEW(double, (size_t)r->a->steps);

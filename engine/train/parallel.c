@@ -58,6 +58,7 @@ static struct val *part_meta(const struct dataset *d, const struct part *p) {
     struct val *v = val_table(), *cols = val_list();
     val_set_str(v, "name", d->name);
     val_set_int(v, "classes", d->n_class);
+    val_set_int(v, "longest", d->longest);
     val_set_int(v, "inputs", d->n_input);
     val_set_int(v, "rows", p->n);
     val_set_int(v, "slide", p->slide);
@@ -116,6 +117,7 @@ static struct dataset *rows_taken(struct ranks *r, const struct val *meta, struc
     atomic_store(&d->refs, 1);
     d->name = mem_str(val_get_str(meta, "name", ""));
     d->n_class = (int)val_get_int(meta, "classes", 0);
+    d->longest = val_get_int(meta, "longest", 0);
     d->class_name = X_NEW(char *, (size_t)d->n_class + 1);
     for (int i = 0; i < d->n_class; i++) d->class_name[i] = mem_str("");
     d->n_input = (int)val_get_int(meta, "inputs", 1);

@@ -86,7 +86,7 @@ static int take_arguments(struct train *t, const struct val *v, struct err *e) {
     t->sched = s;
     sched_restore(s, val_get(v, "sched_state"));
     struct loss_spec l;
-    if (loss_init(&l, val_get(v, "loss"), t->data->n_class > 0, e) < 0) return -1;
+    if (loss_for(&l, val_get(v, "loss"), t->data, e) < 0) return -1;
     loss_release(&t->loss);
     t->loss = l;
     if (train_freeze(t, val_get(v, "freeze"), e) < 0) return -1;

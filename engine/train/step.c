@@ -120,7 +120,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0) goto fail;
     s->max = step_extents(s, spec->rows, spec->tokens, STEP_COLS);
     if (train && build_update(s, spec, e) < 0) goto fail;
-    tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits};
+    tid keep[] = {s->io.out, s->loss, s->weight, s->ctl, s->hits, s->sum_loss, s->sum_weight, s->sum_hits, graph_tensor(s->g, s->io.out)->offsets};
     if (spec->device) backend_half(spec->device, s->g);
     half_store(s->g, keep, LEN(keep));
     struct plan_options o = {.device = spec->device,
@@ -234,6 +234,19 @@ const float *step_output(const struct step *s, const struct extents *now, int64_
     *rows = t->ndim ? dim_value(t->dim[0], now) : 1;
     *width = *rows > 0 ? n / *rows : 0;
     return plan_data(s->plan, s->io.out);
+}
+
+const float *step_frames(const struct step *s, const struct extents *now, int64_t r, int64_t *frames, int64_t *classes) {
+    const struct tensor *t = graph_tensor(s->g, s->io.out);
+    const float *z = plan_data(s->plan, s->io.out);
+    *classes = dim_value(t->dim[t->ndim - 1], now);
+    if (t->offsets >= 0) {
+        const int32_t *off = plan_data(s->plan, t->offsets);
+        *frames = off[r + 1] - off[r];
+        return z + off[r] * *classes;
+    }
+    *frames = t->ndim == 3 ? dim_value(t->dim[1], now) : 1;
+    return z + r * *frames * *classes;
 }
 
 size_t step_memory(const struct step *s, struct val **report) {

@@ -17,7 +17,7 @@
 #include "src/run/store.h"
 
 bool score_kept(const char *name) {
-    static const char *const kept[] = {"loss", "acc", "f1_macro", "r2", "rmse"};
+    static const char *const kept[] = {"loss", "acc", "ler", "f1_macro", "r2", "rmse"};
     for (size_t i = 0; i < LEN(kept); i++)
         if (strcmp(name, kept[i]) == 0) return true;
     return false;

@@ -221,7 +221,7 @@ static const char *const panes[] = {"counts", "examples", "calibration", "curves
 
 static void summary(struct ui *u, struct grid *g, int row) {
     const struct eval_state *s = u->state[SCR_EVAL];
-    static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece", "rmse", "mae", "r2"};
+    static const char *const shown[] = {"acc", "f1_macro", "precision_macro", "recall_macro", "loss", "ece", "ler", "rmse", "mae", "r2"};
     static const char *const modes[] = {"counts", "row %", "column %"};
     char a[FMT_MAX], text[64];
     int x = 1;

@@ -29,7 +29,7 @@ end
 local report = {}
 
 local function need(self, field)
-    return rawget(self, field) or error("a report of a regression has no classes", 3)
+    return rawget(self, field) or error("a report of a regression or of sequences has no classes", 3)
 end
 
 -- Precision, recall, F1 and support of each class; "-" where a class has neither examples nor guesses.
