@@ -66,8 +66,9 @@ static void test_cycles(void) {
     clock_sleep(0.3);
     long grown = resident_kb(pid) - kb;
     int after = count_fds(pid);
-    tap_ok(drawn == rounds + 20 && grown < 1024 * TAP_SLOW && after <= fds, "t.D3: %d attach cycles: resident memory grew by %ld KiB, descriptors %d then %d",
-        rounds, grown, fds, after);
+    long room = TAP_SLOW > 1 ? 256 << 10 : 1024; /* the address sanitizer keeps what was freed, up to 256 MiB */
+    tap_ok(drawn == rounds + 20 && grown < room && after <= fds, "t.D3: %d attach cycles: resident memory grew by %ld KiB, descriptors %d then %d", rounds,
+        grown, fds, after);
 }
 
 static void test_idle_cost(void) {
