@@ -137,7 +137,30 @@ static void decoding(void) {
     tap_ok(keys > 1000, "2 MB of random bytes: %d keys, no crash", keys);
 }
 
+static void cut_names(void) {
+    static const struct {
+        const char *text;
+        int max;
+        const char *want;
+    } t[] = {{"card_payment_fee_charged", 30, "card_payment_fee_charged"}, {"card_payment_fee_charged", 16, "card_pa~_charged"}, {"abcdefgh", 8, "abcdefgh"},
+        {"abcdefghi", 8, "abcd~ghi"}, {"\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2", 7, "\xe6\xbc\xa2~\xe6\xbc\xa2"}, {"abcdef", 4, "abc~"},
+        {"e\xcc\x81x\xcc\x81z\xcc\x81y\xcc\x81w\xcc\x81v", 5, "e\xcc\x81x\xcc\x81~w\xcc\x81v"}};
+    int bad = 0;
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct grid g;
+        struct buf b = BUF_INIT;
+        grid_init(&g, 1, 40, false);
+        int used = grid_middle(&g, 0, 0, t[i].max, (struct style){0, 0}, t[i].text);
+        grid_row_text(&g, 0, &b);
+        if (strcmp(b.data, t[i].want) != 0 || used > t[i].max) bad++, printf("# \"%s\" in %d: \"%s\"\n", t[i].text, t[i].max, b.data);
+        buf_release(&b);
+        grid_release(&g);
+    }
+    tap_ok(bad == 0, "t.A6: names are cut in the middle, between characters, within their columns");
+}
+
 int main(void) {
+    cut_names();
     plots();
     decoding();
     return tap_done();

@@ -93,6 +93,28 @@ int grid_text(struct grid *g, int row, int col, int max, struct style s, const c
     return used < x - col ? x - col : used;
 }
 
+int grid_middle(struct grid *g, int row, int col, int max, struct style s, const char *text) {
+    enum utf8_set set = g->ascii ? UTF8_ASCII : UTF8_FULL;
+    struct buf b = BUF_INIT;
+    int w = text ? utf8_show(&b, text, strlen(text), -1, set) : 0, used;
+    if (w <= max || max < 5) {
+        used = grid_text(g, row, col, max, s, text);
+    } else {
+        int keep = (max - 1) / 2, left = w; /* columns of the end; columns from byte i on */
+        size_t i = 0;
+        while (i < b.len && left > keep) {
+            uint32_t cp;
+            i += utf8_next(b.data + i, b.len - i, &cp);
+            left -= utf8_width(cp);
+        }
+        for (uint32_t cp; i < b.len && utf8_next(b.data + i, b.len - i, &cp) && utf8_width(cp) == 0;) i += utf8_next(b.data + i, b.len - i, &cp);
+        used = grid_text(g, row, col, max - left, s, text); /* cut with its mark */
+        used += grid_text(g, row, col + used, left, s, b.data + i);
+    }
+    buf_release(&b);
+    return used;
+}
+
 int grid_textf(struct grid *g, int row, int col, int max, struct style s, const char *fmt, ...) {
     char text[1024];
     va_list ap;

@@ -46,6 +46,8 @@ bool grid_equal(const struct grid *a, const struct grid *b);
 void grid_copy(struct grid *to, const struct grid *from);
 /* Writes foreign or own text; at most max columns (cut ends in ~), never past the edge. Returns the columns used. */
 int grid_text(struct grid *g, int row, int col, int max, struct style s, const char *text);
+/* Cut in the middle, where names of one beginning must stay apart: card_pay~_charged. */
+int grid_middle(struct grid *g, int row, int col, int max, struct style s, const char *text);
 int grid_textf(struct grid *g, int row, int col, int max, struct style s, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 int grid_right(struct grid *g, int row, int end, int max, struct style s, const char *text); /* ends before column end */
 void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp); /* one narrow glyph of ours */

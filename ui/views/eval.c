@@ -101,9 +101,9 @@ static void pairs_draw(struct eval_state *s, struct grid *g, struct rect a, bool
         int row = a.row + 1 + y, name = (a.cols - 13) / 2;
         if (sel) grid_put(g, row, a.col, (struct style){INK_TEXT, 0}, '>');
         grid_textf(g, row, a.col + 1, 6, (struct style){diff ? (q->n > 0 ? INK_BAD : INK_GOOD) : INK_TEXT, 0}, diff ? "%+5lld" : "%5lld", (long long)q->n);
-        int x = a.col + 8 + grid_text(g, row, a.col + 8, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->i]);
+        int x = a.col + 8 + grid_middle(g, row, a.col + 8, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->i]);
         grid_text(g, row, x, 4, (struct style){INK_DIM, 0}, " -> ");
-        grid_text(g, row, x + 4, a.col + a.cols - x - 5, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->j]);
+        grid_middle(g, row, x + 4, a.col + a.cols - x - 5, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, s->now.name[q->j]);
     }
     if (s->now.left)
         grid_textf(g, a.row, a.col + 30, a.cols - 31, (struct style){INK_DIM, 0}, "(%s small cells left out)", fmt_count((char[FMT_MAX]){0}, s->now.left));
@@ -134,7 +134,7 @@ static void classes_draw(struct eval_state *s, struct grid *g, struct rect a, bo
         bool sel = i == s->row;
         char t[FMT_MAX];
         if (focus && sel) grid_put(g, row, a.col, (struct style){INK_TEXT, 0}, '>');
-        grid_text(g, row, a.col + 1, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, e->name[i]);
+        grid_middle(g, row, a.col + 1, name, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, e->name[i]);
         rate(g, row, x += 8, class_precision(e, i), diff ? class_precision(o, i) : 0, diff);
         rate(g, row, x += 8, class_recall(e, i), diff ? class_recall(o, i) : 0, diff);
         rate(g, row, x += 8, class_f1(e, i), diff ? class_f1(o, i) : 0, diff);
@@ -203,7 +203,7 @@ static void counts_draw(struct ui *u, struct grid *g, struct rect a) {
         right.row += left.rows;
         right.rows -= left.rows;
     } else {
-        left.cols = right.col = a.cols < 100 ? a.cols * 2 / 5 : a.cols / 2;
+        left.cols = right.col = a.cols < 100 ? a.cols * 2 / 5 : (a.cols - 63) / 3 * 2 + 13; /* three names of one width */
         right.cols -= left.cols;
     }
     if (s->focus == FOCUS_CLASSES) class_seen(s, right.rows - 1);

@@ -118,9 +118,11 @@ void examples_draw(struct ui *u, struct grid *g, struct rect r) {
         outcome(s, x, what, sizeof what);
         grid_put(g, row, 0, (struct style){INK_TEXT, 0}, sel ? '>' : ' ');
         grid_right(g, row, 9, 8, (struct style){INK_TEXT, 0}, fmt_value(a, val_get_num(x, "loss", NAN)));
-        int used = grid_text(g, row, 11, half / 2 - 11 > 30 ? half / 2 - 11 : 30, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, what), at = 11 + used + 2;
+        bool alone = wide && half < 70; /* the text stands beside the list */
+        int room = alone ? half - 12 : half / 2 - 11 > 30 ? half / 2 - 11 : 30;
+        int used = grid_text(g, row, 11, room, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, what), at = 11 + used + 2;
         if (half / 2 > at) at = half / 2;
-        grid_text(g, row, at, half - at - 1, (struct style){INK_DIM, 0}, val_get_str(x, "text", val_get(x, "picture") ? "(picture)" : ""));
+        if (!alone) grid_text(g, row, at, half - at - 1, (struct style){INK_DIM, 0}, val_get_str(x, "text", val_get(x, "picture") ? "(picture)" : ""));
     }
     if (n > rows) grid_textf(g, 1, g->cols - 30, 29, (struct style){INK_TEXT, 0}, " +%d hidden, arrows move ", n - rows);
     struct rect one = wide ? (struct rect){r.row + 1, half + 1, r.rows - 1, r.cols - half - 2}
