@@ -31,6 +31,7 @@ struct client {
     struct buf frame; /* being written to the terminal */
     size_t frame_at;
     bool frame_open; /* a frame was taken and is not acknowledged yet */
+    bool stale; /* frames on their way are for a screen that is gone */
     int asked; /* status and cursor reports that frames asked the terminal for and that have not come */
     double asked_t; /* when the last was asked for */
     bool answers; /* the terminal does */
@@ -203,7 +204,8 @@ static void take_frames(struct client *c) {
         long size = wire_get(c->in.data + at, c->in.len - at, WIRE_DOWN_MAX, &type, &data, &n);
         if (size < 0) c->over = true;
         if (size <= 0) break;
-        if (type == WIRE_FRAME && !c->frame_open) { /* the session keeps to one in flight */
+        if (type == WIRE_FRESH) c->stale = false;
+        if (type == WIRE_FRAME && !c->frame_open && !c->stale) { /* the session keeps to one in flight */
             buf_clear(&c->frame);
             buf_add(&c->frame, data, n);
             c->frame_at = 0;
@@ -333,6 +335,7 @@ static void take_signals(struct client *c) {
     if (again || got_winch) {
         got_winch = 0;
         window_size(&rows, &cols);
+        if (again) c->stale = true, c->frame_open = false;
         wire_put_size(&c->send, again ? WIRE_REDRAW : WIRE_SIZE, rows, cols);
     }
 }
@@ -369,7 +372,7 @@ static void go_over(struct client *c) {
     say_detach(c);
     close(c->sock);
     c->sock = sock;
-    c->over = c->told = c->frame_open = false;
+    c->over = c->told = c->frame_open = c->stale = false;
     buf_clear(&c->in);
     buf_clear(&c->send);
     buf_clear(&c->last);

@@ -294,6 +294,10 @@ static void redraw(struct server *s, struct conn *c, int rows, int cols) {
     val_set_int(args, "rows", rows);
     val_set_int(args, "cols", cols);
     if (attach_ui(s, c, args, &e)) conn_end(s, c, 1, e.text);
+    else {
+        wire_put(&c->out, WIRE_FRESH, NULL, 0);
+        c->unread = false; /* a frame that is on its way is dropped, not acknowledged */
+    }
     val_free(args);
 }
 

@@ -26,6 +26,7 @@ enum wire_type {
     WIRE_NOTE = 'n', /* a sentence for the dashboard's log */
     /* session to client */
     WIRE_FRAME = 'F',
+    WIRE_FRESH = 'N', /* the answer to WIRE_REDRAW: frames before it were for the screen as it was, the next one draws it whole */
     WIRE_SWITCH = 'S', /* the folder whose session is wanted instead; the client looks for itself */
     WIRE_END = 'X' /* exit code byte, then text for below the prompt */
 };
