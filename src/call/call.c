@@ -41,7 +41,7 @@ static void finish(struct call *c) {
         queue_put_reserved(c->reply, c);
         return;
     }
-    if (c->status != 0 && c->hub->runs) runs_notice(c->hub->runs, "error", c->err.text);
+    if (c->status != 0 && c->hub->runs) runs_notice(c->hub->runs, c->err.code == ERR_STOPPED ? "info" : "error", c->err.text); /* stopped: by the user */
     call_free(c);
 }
 

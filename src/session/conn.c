@@ -250,7 +250,7 @@ void conn_reply(struct server *s, struct call *c_take) {
         if (c->state == CONN_LINES && c_take->status) refuse(c, ask->id, &c_take->err);
         else if (c->state == CONN_LINES) answer(c, ask->id, c_take->result);
     } else if (c_take->status) /* whoever asked has gone: the reason must not be lost */
-        runs_notice(s->cfg->runs, "error", c_take->err.text);
+        runs_notice(s->cfg->runs, c_take->err.code == ERR_STOPPED ? "info" : "error", c_take->err.text);
     val_free(ask->id);
     free(ask);
     call_free(c_take);

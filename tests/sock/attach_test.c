@@ -296,6 +296,18 @@ static void test_native(void) {
     leave(&p);
 }
 
+/* The script learns that its run was stopped; for the user who asked for it that is no alert. */
+static void test_stopped(void) {
+    struct pty p;
+    dash(&p, 24, 80, "xterm-256color", "attach", NULL);
+    pty_keys(&p, "1");
+    pty_shows(&p, "TRAINING", 5);
+    word("stop", "--now", NULL);
+    bool stopped = pty_shows(&p, "STOPPED", 20) >= 0, told = pty_shows(&p, "a run of the script was stopped", 10) >= 0;
+    tap_ok(stopped && told && vt_shows(&p.vt, "alerts: none"), "a stop that was asked for is told, and is no alert");
+    leave(&p);
+}
+
 int main(void) {
     struct pty p;
     if (!fix_open("attach")) return 99;
@@ -313,7 +325,7 @@ int main(void) {
         test_pipes();
         test_last_screen();
         test_run_goes_on();
-        word("stop", "--now", NULL);
+        test_stopped();
     }
     return fix_close();
 }

@@ -70,13 +70,16 @@ static void points_take(struct curve *c, const struct val *points, int k, bool i
     }
 }
 
-/* run:set("lr", 0.001) becomes lr 0.001 */
+/* run:set("lr", 0.001) becomes lr 0.001, hone.stop{after="epoch"} stop after=epoch */
 static void mark_text(char out[32], char run, const char *lua) {
     char what[28];
     size_t n = 0;
     if (strncmp(lua, "run:set", 7) == 0) lua += 8;
+    else if (strncmp(lua, "hone.", 5) == 0) lua += 5;
+    else if (strncmp(lua, "run:", 4) == 0) lua += 4;
     for (; *lua && n < sizeof what - 1; lua++)
-        if (!strchr("\"'(){},", *lua)) what[n++] = *lua;
+        if (*lua == '(' || *lua == '{') what[n++] = ' ';
+        else if (!strchr("\"')},", *lua)) what[n++] = *lua;
     what[n] = 0;
     snprintf(out, 32, "%c %s", run, what);
 }
