@@ -231,8 +231,8 @@ static void test_last_screen(void) {
     pty_keys(&q, "q");
     bool ended = pty_ended(&q, 3);
     const char *after = q.got.len ? memmem(q.got.data, q.got.len, "\033[?1049l", 8) : NULL;
-    tap_ok(
-        ended && after && strstr(after, " german-credit-") && strstr(after, "detached; the run goes on: hone attach") && vt_shows(&q.vt, "detached; the run goes on"),
+    tap_ok(ended && after && strstr(after, " german-credit-") && strstr(after, "detached; the run goes on: hone attach") &&
+               vt_shows(&q.vt, "detached; the run goes on"),
         "t.D1: the last screen and what goes on stand below the prompt after q");
     pty_close(&q);
 }
