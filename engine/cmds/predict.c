@@ -182,6 +182,7 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     struct part *p = in ? dataset_prepare(prep, in, e) : NULL;
     /* A flat list is one row of a table, not many inputs; a file may hold many. */
     if (p && strcmp(kind, "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = p->n > 1;
+    if (p && strcmp(kind, "array") == 0 && (in->type == VAL_STR || (val_len(in) && val_at(in, 0)->type == VAL_STR))) many = many || p->n > 1;
     struct val *out = val_list();
     int rc = p ? answers(m, p, a, out, e) : -1;
     if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));

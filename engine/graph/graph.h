@@ -31,7 +31,7 @@ struct node {
 };
 struct derived {
     int axis, from;
-    int64_t stride;
+    int64_t stride, times; /* times: 0, or frames of each row, and `from` is the axis of the rows */
     tid of, offsets;
 }; /* an axis with ceil(n / stride) of the tokens of each text (derive.h) */
 struct graph {

@@ -19,7 +19,7 @@ static int conv_build(struct builder *b, const void *args, const tid *in, int n_
     const struct tensor *x = graph_tensor(g, in[0]);
     (void)n_in;
     if (x->offsets < 0 || x->ndim != 2 || x->dim[1].axis != AXIS_ONE || !dtypes[x->dtype].is_float)
-        return err_set(e, "%s: conv1d works on the tokens of texts: put an embedding before it and no pooling", build_path(b));
+        return err_set(e, "%s: conv1d works on the tokens of texts or frames of rows: put an embedding or frames{} before it and no pooling", build_path(b));
     int64_t c = x->dim[1].k, dim[3] = {a->out, c / a->groups, a->k};
     if (c % a->groups || a->out % a->groups)
         return err_set(

@@ -19,6 +19,7 @@
     X(embedding_bag)   \
     X(encoder_block)   \
     X(first_token)     \
+    X(frames)          \
     X(geglu)           \
     X(global_max_pool) \
     X(group_norm)      \

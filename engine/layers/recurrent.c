@@ -22,15 +22,20 @@ static int direction(struct builder *b, const struct rnn_args *a, tid x, int64_t
     int64_t ih[2] = {gates * a->units, t->dim[1].k}, hh[2] = {gates * a->units, a->units};
     double r = 1 / sqrt((double)a->units);
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    tid p[4] = {-1, -1, -1, -1};
+    tid p[4] = {-1, -1, -1, -1}, ins[4] = {x, -1, -1, -1};
+    int n = 2;
     for (int i = 0; i < (a->bias ? 4 : 2); i++) {
         char name[48];
         snprintf(name, sizeof name, "%s_l%lld%s", names[i], (long long)layer, reverse ? "_reverse" : "");
-        if ((p[i] = build_param(b, name, i == 1 ? hh : ih, i < 2 ? 2 : 1, INIT_UNIFORM, r, e)) < 0) return -1;
+        p[i] = i ? build_param(b, name, i == 1 ? hh : ih, i < 2 ? 2 : 1, INIT_UNIFORM, r, e) : build_matrix(b, name, ih, r, e);
+        if (p[i] < 0) return -1;
+        if (i == 0 && build_is_i8(b, p[0]) && (ins[n++] = build_scale(b, name, ih[0], e)) < 0) return -1;
     }
-    tid ins[3] = {x, p[0], p[2]};
+    bool i8 = n > 2;
+    ins[1] = p[0];
+    if (a->bias) ins[n++] = p[2];
     in[1] = p[1], in[2] = p[3];
-    return (in[0] = graph_add(g, "linear", NULL, ins, a->bias ? 3 : 2, NULL, e)) < 0 ? -1 : 0;
+    return (in[0] = graph_add(g, i8 ? "linear_i8" : "linear", NULL, ins, n, NULL, e)) < 0 ? -1 : 0;
 }
 static int rnn_build(struct builder *b, const void *args, const tid *in, int n_in, tid *out, struct err *e) {
     const struct rnn_args *a = args;
@@ -40,7 +45,8 @@ static int rnn_build(struct builder *b, const void *args, const tid *in, int n_i
     tid off = t->offsets, x = in[0], p = -1, all[OP_OUT];
     (void)n_in;
     if (off < 0 || t->ndim != 2 || t->dim[1].axis != AXIS_ONE || !dtypes[t->dtype].is_float)
-        return err_set(e, "%s: %s works on the tokens of texts: put an embedding before it and no pooling", build_path(b), build_kind(b));
+        return err_set(
+            e, "%s: %s works on the tokens of texts or frames of rows: put an embedding or frames{} before it and no pooling", build_path(b), build_kind(b));
     if (g->training && a->dropout > 0 && a->num_layers > 1 && (p = build_live(b, "dropout", a->dropout, e)) < 0) return -1;
     for (int64_t l = 0; l < a->num_layers; l++) {
         tid ins[7] = {off, -1, -1, -1, -1, -1, -1};

@@ -71,7 +71,8 @@ static int live(struct builder *b, double dropout, tid *p, struct err *e) {
 static int64_t width(struct builder *b, tid x, struct err *e) {
     const struct tensor *t = graph_tensor(build_graph(b), x);
     if (t->offsets >= 0 && t->ndim == 2 && t->dim[1].axis == AXIS_ONE) return t->dim[1].k;
-    return err_set(e, "%s: %s works on the tokens of texts: put an embedding before it and no pooling", build_path(b), build_kind(b));
+    return err_set(
+        e, "%s: %s works on the tokens of texts or frames of rows: put an embedding or frames{} before it and no pooling", build_path(b), build_kind(b));
 }
 static tid attend(struct builder *b, const char *prefix, tid x, int64_t n, const struct attn_args *a, tid p, struct err *e) {
     struct graph *g = build_graph(b);

@@ -341,7 +341,7 @@ static int build_all(struct builder *b, struct err *e) {
     if (rc == 0) rc = build_list(b, stack, "", s, b->io->in[0].data, &b->io->out, e);
     if (rc == 0 && graph_tensor(b->g, b->io->out)->block) rc = (b->io->out = graph_add1(b->g, "relayout", b->io->out, e)) < 0 ? -1 : 0;
     for (int i = 0; rc == 0 && i < b->g->n_derived; i++)
-        if (b->g->tensor[b->io->out].ndim && b->g->tensor[b->io->out].dim[0].axis == b->g->derived[i].axis)
+        if (b->g->tensor[b->io->out].ndim && b->g->tensor[b->io->out].dim[0].axis == b->g->derived[i].axis && !b->g->derived[i].times)
             rc = err_set(e, "the model's output has a row for each token that a strided conv1d left: end it with a pooling and a linear layer");
     graph_path(b->g, "");
     free(s);

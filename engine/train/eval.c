@@ -61,6 +61,8 @@ static int check_sequences(const struct step *s, const struct part *part, const 
 static int64_t frames_of(const struct step *s, const struct part *part, int64_t row) {
     const struct tensor *o = graph_tensor(s->g, s->io.out);
     if (o->ndim == 3) return o->dim[1].k;
+    for (int i = 0; i < s->g->n_derived; i++)
+        if (s->g->derived[i].times && s->g->derived[i].offsets == o->offsets) return s->g->derived[i].times;
     for (int i = 0; i < s->io.n_in; i++)
         if (s->io.in[i].offsets == o->offsets) return part->col[i].offset[row + 1] - part->col[i].offset[row];
     return -1;
@@ -117,6 +119,7 @@ int step_check(const struct step *s, const struct part *part, const struct loss_
     }
     if (y->type != COL_F32 && y->type != COL_U8)
         return err_set(e, "loss %s needs numbers, but \"%s\" holds classes: use loss=\"cross_entropy\"", loss->row->kind.name, y->name);
+    if (ragged) return err_set(e, "the model gives one answer for each token, but \"%s\" has one for each row: add a pooling over the tokens", y->name);
     if (row_width(s, s->target) != w)
         return err_set(e, "the model gives %" PRId64 " values a row, but the target \"%s\" has %" PRId64, row_width(s, s->target), y->name, w);
     return 0;

@@ -159,6 +159,8 @@ struct extents step_extents(const struct step *s, int64_t rows, const int64_t *t
     x.n[AXIS_R1] = rows + 1;
     for (int i = 0; i < s->io.n_in && i < n_tokens; i++)
         if (s->io.in[i].axis >= AXIS_T0) x.n[s->io.in[i].axis] = tokens[i];
+    for (int i = 0; i < s->g->n_derived; i++)
+        if (s->g->derived[i].times) x.n[s->g->derived[i].axis] = rows * s->g->derived[i].times;
     return x;
 }
 

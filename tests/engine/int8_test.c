@@ -270,6 +270,11 @@ static const char encoder[] =
     "{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3,\"store\":{\"weight\":\"f16\",\"bias\":\"f16\"}}]}";
 static const char bag[] = "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":24,\"store\":{\"weight\":"
                           "\"i8\"}},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}";
+static const char recurrent[] =
+    "{\"input\":{\"ids\":50,\"len\":12},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":50,\"dim\":24},{\"layer\":\"gru\",\"units\":10,"
+    "\"bidirectional\":true,"
+    "\"store\":{\"weight_ih_l0\":\"i8\",\"weight_ih_l0_reverse\":\"i8\"}},{\"layer\":\"lstm\",\"units\":8,\"bias\":false,\"states\":\"last\","
+    "\"store\":{\"weight_ih_l0\":\"i8\"}},{\"layer\":\"linear\",\"out\":3}]}";
 
 static struct model *make(const char *json, struct err *e) {
     struct val *user = json_parse(json, strlen(json), "model", e), *desc = user ? model_describe(user, NULL, e) : NULL;
@@ -345,7 +350,7 @@ static void one_answer(void) {
 /* The same model in floats: the json without its store. */
 static void close_to_float(void) {
     struct err e = {0};
-    static const char *const all[] = {mlp, gelu, bag, encoder};
+    static const char *const all[] = {mlp, gelu, bag, encoder, recurrent};
     for (size_t k = 0; k < LEN(all); k++) {
         struct val *user = json_parse(all[k], strlen(all[k]), "model", &e);
         for (size_t i = 0; i < val_len(val_get(user, "layers")); i++)
@@ -365,7 +370,7 @@ static void close_to_float(void) {
 
 static void saved(const char *dir) {
     struct err e = {0};
-    static const char *const names[] = {"folder", "one.hone"}, *const all[] = {mlp, encoder, bag};
+    static const char *const names[] = {"folder", "one.hone"}, *const all[] = {mlp, encoder, bag, recurrent};
     for (size_t k = 0; k < 2 * LEN(all); k++) {
         char *path = io_join(dir, names[k % 2]);
         struct model *m = make(all[k / 2], &e), *l = NULL;
