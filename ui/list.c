@@ -139,6 +139,7 @@ static void run_items(struct ui *u) {
 }
 
 void list_fill(struct ui *u) {
+    u->list_old = false;
     size_t keys = 0, settings = 0, runs = runs_list(u) ? runs_list(u)->n : 0;
     while (key_rows()[keys].keys) keys++;
     while (settings_kind.args[settings].name) settings++;

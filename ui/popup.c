@@ -118,6 +118,11 @@ static void form_submit(struct ui *u) {
 
 /* ---- keys ---- */
 
+/* Many keys may come in one piece: the list is made when it is drawn or used. */
+static void list_ready(struct ui *u) {
+    if (u->list_old) list_fill(u);
+}
+
 static void list_key(struct ui *u, const struct tkey *k) {
     int page = u->rows - 8 > 1 ? u->rows - 8 : 1, by = 0;
     if (strcmp(k->name, "Up") == 0 || strcmp(k->name, "C-p") == 0) by = -1;
@@ -125,12 +130,15 @@ static void list_key(struct ui *u, const struct tkey *k) {
     else if (strcmp(k->name, "PgUp") == 0) by = -page;
     else if (strcmp(k->name, "PgDn") == 0) by = page;
     else if (strcmp(k->name, "Enter") == 0) {
+        list_ready(u);
         list_run(u);
         return;
     } else if (u->popup != POP_STOP && field_key(&u->field, k)) {
         u->item_sel = u->item_top = 0;
-        list_fill(u);
+        u->list_old = true;
+        return;
     }
+    list_ready(u);
     u->item_sel += by;
     u->item_sel = u->item_sel < 0 ? 0 : u->item_sel >= u->n_item ? (u->n_item ? u->n_item - 1 : 0) : u->item_sel;
 }
@@ -147,8 +155,10 @@ bool popup_key(struct ui *u, const struct tkey *k) {
         popup_open(u, POP_NONE);
         if (yes) ui_command(u, u->confirm_lua, BY_KEY);
     } else if (u->popup == POP_FORM) {
+        char was[FIELD_MAX];
+        memcpy(was, u->field.text, u->field.len + 1);
         if (strcmp(k->name, "Enter") == 0) form_submit(u);
-        else if (field_key(&u->field, k)) {
+        else if (field_key(&u->field, k) && strcmp(was, u->field.text) != 0) {
             u->form_sure = false;
             edit_changed(u);
             filter_typed(u, true);
@@ -162,13 +172,14 @@ bool popup_key(struct ui *u, const struct tkey *k) {
 void popup_paste(struct ui *u, const char *text, size_t n) {
     if (u->popup == POP_CONFIRM || u->popup == POP_STOP) return;
     field_insert(&u->field, text, n < FIELD_MAX ? n : FIELD_MAX);
-    if (u->popup != POP_FORM) list_fill(u);
+    if (u->popup != POP_FORM) u->list_old = true;
     filter_typed(u, true);
 }
 
 void popup_mouse(struct ui *u, int row, int by) {
     struct tkey enter = {.type = TKEY_KEY, .name = "Enter"};
     if (u->popup == POP_FORM || u->popup == POP_CONFIRM) return;
+    list_ready(u);
     int i = u->item_top + row - u->list_row;
     bool on = row >= u->list_row && row < u->list_row + u->list_rows && i < u->n_item;
     if (on && i == u->item_sel) list_key(u, &enter);
@@ -181,6 +192,7 @@ void popup_mouse(struct ui *u, int row, int by) {
 static void list_draw(struct ui *u, struct grid *g) {
     static const char *const titles[] = {[POP_PALETTE] = "Find", [POP_HELP] = "Keys", [POP_STOP] = "How to stop"};
     bool stop = u->popup == POP_STOP;
+    list_ready(u);
     int rows = stop ? u->n_item + 2 : g->rows - 3, cols = stop ? 60 : g->cols - 4;
     if (cols > g->cols) cols = g->cols;
     if (cols > 110) cols = 110;

@@ -102,6 +102,7 @@ struct ui {
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
     char complaint[200]; /* what the last key could not do; the footer says it until the next key */
+    bool list_old; /* what is typed is newer than item */
     bool refused; /* the last key would act, and this dashboard may only look: the footer says so */
     double drawn_t, read_t; /* the last frame by time; the last frame */
     double sized_t, sized_drawn_t; /* when the size changed, when a frame was drawn after that */

@@ -127,6 +127,11 @@ static void paste_byte(struct decode *d, char c, decode_fn fn, void *ctx) {
     }
     if (c == paste_end[d->match]) d->match++;
     else if (d->paste.len < PASTE_MAX) buf_addc(&d->paste, c);
+    if (c == 'n' && d->paste.len >= 4 && memcmp(d->paste.data + d->paste.len - 4, "\x1b[0n", 4) == 0) { /* the terminal's, in the midst of it */
+        struct tkey reply = {.type = TKEY_REPLY, .bytes = "\x1b[0n", .n = 4, .row = -1, .col = -1};
+        d->paste.data[d->paste.len -= 4] = 0;
+        fn(ctx, &reply);
+    }
     if (d->match < sizeof paste_end - 1) return;
     struct tkey k = {.type = TKEY_PASTE, .bytes = d->paste.data ? d->paste.data : "", .n = d->paste.len};
     d->state = GROUND;
