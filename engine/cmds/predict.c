@@ -145,6 +145,8 @@ static int answers(const struct model *m, const struct part *p, const struct pre
     }
     const struct batch *b;
     bool whole = s && val_get_bool(m->desc, "sequence", false);
+    if (rc == 0 && whole && !step_has_frames(s))
+        rc = err_set(e, "the model says that it reads sequences, but it has no answer for each frame, (frames, classes) of an example");
     while (rc == 0 && (b = loader_next(l))) {
         struct extents x = step_load(s, p, b);
         struct step_result r;

@@ -238,6 +238,11 @@ const float *step_output(const struct step *s, const struct extents *now, int64_
     return plan_data(s->plan, s->io.out);
 }
 
+bool step_has_frames(const struct step *s) {
+    const struct tensor *t = graph_tensor(s->g, s->io.out);
+    return t->offsets >= 0 ? t->ndim == 2 : t->ndim == 3;
+}
+
 const float *step_frames(const struct step *s, const struct extents *now, int64_t r, int64_t *frames, int64_t *classes) {
     const struct tensor *t = graph_tensor(s->g, s->io.out);
     const float *z = plan_data(s->plan, s->io.out);
@@ -247,7 +252,7 @@ const float *step_frames(const struct step *s, const struct extents *now, int64_
         *frames = off[r + 1] - off[r];
         return z + off[r] * *classes;
     }
-    *frames = t->ndim == 3 ? dim_value(t->dim[1], now) : 1;
+    *frames = dim_value(t->dim[1], now);
     return z + r * *frames * *classes;
 }
 

@@ -60,6 +60,7 @@ int step_run(struct step *s, const struct extents *now, uint64_t number, const d
 /* With accum, when all batches of a step went through step_micro: the update alone, on the sums as they stand. n: number of its last batch. */
 int step_update(struct step *s, const struct extents *now, uint64_t n, const double *hyper, struct step_result *out, struct err *e);
 const float *step_output(const struct step *s, const struct extents *now, int64_t *rows, int64_t *width); /* logits of the last run */
+bool step_has_frames(const struct step *s); /* the output is an answer for each frame: (rows, frames, classes) or packed */
 /* Row r of the last run where the output is an answer for each frame: its logits (frames, classes). */
 const float *step_frames(const struct step *s, const struct extents *now, int64_t r, int64_t *frames, int64_t *classes);
 size_t step_memory(const struct step *s, struct val **report); /* bytes in all; *report (may be NULL): a table by role */

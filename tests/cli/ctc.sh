@@ -97,6 +97,10 @@ hostile 1 'frames takes rows of frames, each example .T, D.' "frames of texts" \
     "$data local d = data('bad.csv') nn.model{ input = d, nn.embedding{12, 8}, nn.frames{}, nn.linear{3} }"
 printf 'text,label\nab,ab\nabc,abz\n' >z.csv
 is 1 'z.csv line 3: the character "z" is none of the 6 that were learned' "a character it has not learned" eval m.hone z.csv
+hostile 0 '' "a model of whole texts is saved" \
+    "$data local d = data('bad.csv', 'class') nn.model{ input = d, nn.embedding{12, 8}, nn.mean_pool{}, nn.linear{3} }:save('claim')"
+sed -i 's/"layers"/"sequence":true,"layers"/' claim/model.json
+is 1 'says that it reads sequences, but it has no answer for each frame' "and claims to read sequences" predict claim ab
 is 2 'beam must be a whole number from 1 to 10000, not 0' "a search without room" predict m.hone ab beam=0
 is 0 'label *$' "an empty text reads as nothing" predict m.hone ''
 finish
