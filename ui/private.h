@@ -102,6 +102,7 @@ struct ui {
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
     char complaint[200]; /* what the last key could not do; the footer says it until the next key */
+    size_t piece; /* bytes of the input that is being taken */
     bool list_old; /* what is typed is newer than item */
     bool refused; /* the last key would act, and this dashboard may only look: the footer says so */
     double drawn_t, read_t; /* the last frame by time; the last frame */

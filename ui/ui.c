@@ -241,6 +241,9 @@ void ui_open_screen(struct ui *u, int screen) {
     if (views[screen]->refresh) views[screen]->refresh(u); /* keys that follow at once meet what it shows */
 }
 
+/* Nobody types so many bytes at once: it is a paste on a terminal that does not bracket it, whose tabs are text and complete nothing. */
+enum { BURST = 32 };
+
 static void drawer_key(struct ui *u, const struct tkey *k) {
     int page = (u->drawer < 0 ? u->rows : u->drawer) / 2 + 1;
     bool back = strcmp(k->name, "PgUp") == 0, on = strcmp(k->name, "PgDn") == 0;
@@ -252,6 +255,7 @@ static void drawer_key(struct ui *u, const struct tkey *k) {
     u->drawer_up = 0;
     if (strcmp(k->name, "F4") == 0) ui_command(u, "prompt", BY_KEY);
     else if (strcmp(k->name, "Esc") == 0) u->drawer = 0;
+    else if (u->prompt && u->piece >= BURST && k->type == TKEY_KEY && strcmp(k->name, "Tab") == 0) u->prompt->paste(u->prompt->ctx, "\t", 1);
     else if (u->prompt && k->type == TKEY_PASTE) u->prompt->paste(u->prompt->ctx, k->bytes, k->n);
     else if (u->prompt) u->prompt->key(u->prompt->ctx, k->bytes, k->n);
 }
@@ -359,7 +363,9 @@ static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
 
 static void port_input(void *ctx, const char *bytes, size_t n) {
     struct ui *u = ctx;
+    u->piece = n;
     decode_feed(&u->dec, bytes, n, u->clock(), on_key, u);
+    u->piece = 0;
 }
 
 static void port_resize(void *ctx, int rows, int cols) {
