@@ -1,4 +1,5 @@
-/* The target column: class labels to class numbers (the same classes for every part), numbers, of an array of floats several an example, or sequences of classes (sequence.h). */
+/* The target column: class labels to class numbers (the same classes for every part), numbers, of an array of floats several an example, or sequences of
+ * classes (sequence.h). */
 #ifndef HONE_DATASETS_TARGET_H
 #define HONE_DATASETS_TARGET_H
 
@@ -21,7 +22,8 @@ struct target {
     int n_class;
     char **name; /* n_class names; target_release frees them unless they were taken */
 };
-/* From the rows of the training file. want: what the user said; r may be NULL. classes: names of a model's, which then are the classes, in that order; or NULL. */
+/* From the rows of the training file. want: what the user said; r may be NULL. classes: names of a model's, which then are the classes, in that order; or
+ * NULL. */
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, const struct val *classes, struct err *e);
 /* Class number of every row, of sequences `width` of each with -1 behind the end, heap; NULL with a sentence that names the row. */
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e);

@@ -1,5 +1,6 @@
-/* Axes that follow from others: a strided convolution leaves ceil(n / stride) tokens of a text of n, dense rows of T frames have T a row. The offsets are a node; the total is counted
- * from the input's offsets before a run, so that every kernel sees exact extents. Planned for as many tokens as the axis it comes from. */
+/* Axes that follow from others: a strided convolution leaves ceil(n / stride) tokens of a text of n, dense rows of T frames have T a row. The offsets are a
+ * node; the total is counted from the input's offsets before a run, so that every kernel sees exact extents. Planned for as many tokens as the axis it comes
+ * from. */
 #include "engine/graph/derive.h"
 
 #include <stdio.h>

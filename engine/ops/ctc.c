@@ -1,7 +1,8 @@
-/* Connectionist temporal classification (Graves et al. 2006): -log of the probability that a sequence of frames, each with a distribution over classes and a blank, reads as the target
- * once repeats are joined and blanks taken out. Logits (R, T, C) or those of packed frames (F, C) with their offsets, so that inputs have their own lengths; targets (R, L) end before
- * their first blank or negative number; any other number outside 0..C-1 makes the loss NaN. The softmax over the classes is part of it: log-probabilities give the same. Gives (sum, rows).
- * As torch.nn.functional.ctc_loss: a target that does not fit into its frames has an infinite loss and NaN gradients, or neither with zero_infinity; without frames an empty target costs 0.
+/* Connectionist temporal classification (Graves et al. 2006): -log of the probability that a sequence of frames, each with a distribution over classes and a
+ * blank, reads as the target once repeats are joined and blanks taken out. Logits (R, T, C) or those of packed frames (F, C) with their offsets, so that
+ * inputs have their own lengths; targets (R, L) end before their first blank or negative number; any other number outside 0..C-1 makes the loss NaN. The
+ * softmax over the classes is part of it: log-probabilities give the same. Gives (sum, rows). As torch.nn.functional.ctc_loss: a target that does not fit
+ * into its frames has an infinite loss and NaN gradients, or neither with zero_infinity; without frames an empty target costs 0.
  *   states of a row: blank, label 1, blank, label 2, .., blank: S = 2 n + 1; a step stays, goes on by one, or by two between different labels (equation 6)
  *   alpha_t(s) = log p_t(s) + log(the sum of exp alpha_{t-1} over where s is reached from); beta_t(s) likewise from the end, without p_t
  *   d loss / d logit_tk = p_tk - sum of exp(alpha_t(s) + beta_t(s) - log p(target)) over the states s of class k (equation 16)

@@ -1,5 +1,6 @@
-/* Dense rows of frames and packed ones: frames (R, T, D) and the offsets of a ragged axis -> (F, D), the first frames of each row behind those of the row before; unframes is the way back,
- * with zeros behind the end of a row. frame_offsets gives the offsets of rows that all have the same number of frames. Copies are whole frames. */
+/* Dense rows of frames and packed ones: frames (R, T, D) and the offsets of a ragged axis -> (F, D), the first frames of each row behind those of the row
+ * before; unframes is the way back, with zeros behind the end of a row. frame_offsets gives the offsets of rows that all have the same number of frames.
+ * Copies are whole frames. */
 #include <string.h>
 
 #include "engine/ops/kit.h"

@@ -36,7 +36,8 @@ size_t eval_memory(const struct eval *v);
 struct extents step_load(const struct step *s, const struct part *part, const struct batch *b);
 /* The data columns must fit the model: number, kind, width of the inputs and the target. */
 int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e);
-/* To learn from: each target that is a sequence must fit into the frames of its row, else the first that does not is named; with zero_infinity of the loss a warning counts them. */
+/* To learn from: each target that is a sequence must fit into the frames of its row, else the first that does not is named; with zero_infinity of the loss a
+ * warning counts them. */
 int step_fits(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e);
 
 #endif

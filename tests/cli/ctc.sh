@@ -1,6 +1,6 @@
 #!/bin/sh
-# Connectionist temporal classification from end to end: a small recurrent net learns to read characters that last for several frames with gaps between, is saved, evaluated and
-# asked; what cannot be learned from is said.
+# Connectionist temporal classification from end to end: a small recurrent net learns to read characters that last for several frames with gaps between,
+# is saved, evaluated and asked; what cannot be learned from is said.
 . "$top_srcdir/tests/cli/lib.sh"
 # Each label lasts 1 to 3 frames, then come 1 to 2 gaps; sometimes a frame of noise.
 frames() {

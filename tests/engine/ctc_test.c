@@ -1,5 +1,5 @@
-/* Connectionist temporal classification against numbers of PyTorch (tests/golden/make_ctc.py), packed and row by row, the reference in double and every instruction set in fp32;
- * decoding on examples of the literature and against all paths counted out; edit distances. */
+/* Connectionist temporal classification against numbers of PyTorch (tests/golden/make_ctc.py), packed and row by row, the reference in double and every
+ * instruction set in fp32; decoding on examples of the literature and against all paths counted out; edit distances. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +224,23 @@ static void all_paths(void) {
     tap_ok(right == tries, "with room for all prefixes the search finds the most likely of all labellings and its probability: %d of %d", right, tries);
     tap_ok(greedy > tries / 2 && greedy < tries, "the best path finds it %d times", greedy);
 }
+/* Many frames, classes and prefixes: what is kept stays small, and more room finds no worse sequence here. */
+static void wide(void) {
+    enum { FRAMES = 150, CLASSES = 120 };
+    static const int64_t room[] = {1, 10, 300};
+    float *z = X_NEW(float, FRAMES *CLASSES);
+    int32_t out[FRAMES];
+    double p[3];
+    bool ok = true;
+    for (int i = 0; i < FRAMES * CLASSES; i++) z[i] = (float)(3 * rng_normal(8, 0, (uint64_t)i));
+    for (int k = 0; k < 3; k++) {
+        int64_t n = decode_beam(z, FRAMES, CLASSES, room[k], out, &p[k]);
+        ok = ok && isfinite(p[k]) && n > 0 && n <= FRAMES && (k == 0 || p[k] >= p[k - 1]);
+        for (int64_t i = 0; i < n; i++) ok = ok && out[i] > 0 && out[i] < CLASSES;
+    }
+    tap_ok(ok, "1, 10 and 300 prefixes over %d frames of %d classes: log-probability %.2f, %.2f, %.2f", FRAMES, CLASSES, p[0], p[1], p[2]);
+    free(z);
+}
 
 static int64_t distance(const char *a, const char *b) {
     int32_t x[16], y[16];
@@ -249,6 +266,7 @@ int main(void) {
     val_free(all);
     examples();
     all_paths();
+    wide();
     distances();
     return tap_done();
 }
