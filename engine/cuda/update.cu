@@ -1,10 +1,7 @@
 /* The norm of the gradient, the gate, and the updates of the optimisers, as engine/optims define them. Nothing is written where the gate says no; the gate and the live
  * numbers stay on the device, so a step needs no answer in between. */
-#include "engine/cuda/cuda.h"
+#include "engine/cuda/update.cuh"
 
-extern "C" {
-#include "engine/optims/ctl.h"
-}
 #include <math.h>
 
 /* ---- norm: partial sums in double by blocks, in their order at the end */
@@ -64,12 +61,6 @@ struct update {
     int rows; /* 0 all, 1 sweep, 2 lazy */
     int64_t n, width, variant;
 };
-static __device__ __forceinline__ float sees(const float *ctl, float g, float p) {
-    float s = g * ctl[CTL_SCALE], clip = ctl[CTL_CLIP_VALUE];
-    s = s > clip ? clip : s;
-    s = s < -clip ? -clip : s;
-    return s + ctl[CTL_L2] * p + (p > 0 ? ctl[CTL_L1] : 0.0f) - (p < 0 ? ctl[CTL_L1] : 0.0f);
-}
 template <class R> __global__ void update_all(update u, int64_t group) {
     const float *ctl = u.ctl + group * CTL_N;
     if (u.ctl[CTL_OK] == 0) return;

@@ -58,20 +58,22 @@ EOF
 cat >optims.lua <<'EOF'
 local d = hone.data{ "small.csv", y = "y" }
 local list = { optim.sgd{ lr = 0.1 }, optim.sgd{ lr = 0.05, momentum = 0.9, nesterov = true }, optim.adam{ amsgrad = true }, optim.adamw{}, optim.adamax{}, optim.nadam{},
-    optim.radam{}, optim.adagrad{}, optim.adadelta{ lr = 1 }, optim.rmsprop{ centered = true, momentum = 0.5 }, optim.lion{ lr = 1e-3 }, optim.asgd{}, optim.rprop{ lr = 1e-3 } }
+    optim.radam{}, optim.adagrad{}, optim.adadelta{ lr = 1 }, optim.rmsprop{ centered = true, momentum = 0.5 }, optim.lion{ lr = 1e-3 }, optim.asgd{}, optim.rprop{ lr = 1e-3 },
+    optim.lamb{}, optim.adafactor{}, optim.muon{}, optim.muon{ adjust = "match_rms_adamw", nesterov = false }, optim.adam{ bits = 8 } }
 local r = {}
 for i, o in ipairs(list) do
-    local net = nn.model{ input = d, nn.layer_norm{}, nn.linear{8}, nn.tanh{}, nn.linear{2} }
+    local wide = i == #list and { 64, 64 } or { 8, 6 } -- 8 bits are for weights of 4096 numbers and more
+    local net = nn.model{ input = d, nn.layer_norm{}, nn.linear{wide[1]}, nn.tanh{}, nn.linear{wide[2]}, nn.tanh{}, nn.linear{2} }
     r["o" .. i] = hone.train{ model = net, data = d, steps = 4, batch = 50, optim = o }:wait().loss
 end
 hone.result(r)
 EOF
 "$hone" --json --quiet --runs r7 run optims.lua >cpu.json 2>err && "$hone" --json --quiet --runs r8 --device cuda run optims.lua >gpu.json 2>>err
 awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
-    n = split(a, x, ","); m = split(b, y, ","); bad = n != m || n != 13
+    n = split(a, x, ","); m = split(b, y, ","); bad = n != m || n != 18
     for (i = 1; i <= n; i++) { split(x[i], p, ":"); split(y[i], q, ":"); d = p[2] - q[2]; if (!(d < 1e-5 && d > -1e-5)) bad = 1 }
     exit bad }'
-ok $? "thirteen optimisers step as on the CPU: $(result gpu.json | cut -c1-60)"
+ok $? "eighteen optimisers step as on the CPU: $(result gpu.json | cut -c1-60)"
 cat >texts.jsonl <<'EOF'
 {"text":"the bus was late again and nobody said why","y":"bad"}
 {"text":"what a lovely morning walk","y":"good"}
