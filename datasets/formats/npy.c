@@ -66,6 +66,7 @@ static int parse_head(const char *name, const char *p, size_t n, struct head *h,
         bool ok = text(&s, key, sizeof key) && eat(&s, ":");
         if (ok && !strcmp(key, "descr")) {
             if (!text(&s, descr, sizeof descr)) return err_set(e, "%s holds records (a structured dtype); save one array a file", name);
+            for (const char *c = descr; *c; c++) ok = ok && *c > ' ' && *c < 127; /* it may be said in a sentence */
         } else if (ok && !strcmp(key, "fortran_order")) {
             have_order = true;
             if (eat(&s, "True")) h->fortran = true;

@@ -1,5 +1,5 @@
-/* r.E6: nets of every kind, 20 of them, train to the same bits at 1, 2, 3, 4 and 8 threads, with products chosen by shape as deterministic=true chooses them. Sizes are odd and
- * make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
+/* r.E6: nets of every kind, 20 of them, train to the same bits at 1, 2, 3, 4 and 8 threads, with products chosen by shape as deterministic=true chooses them.
+ * Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
 #include "tests/engine/step_fix.h"
 
 enum { ROWS = 261, STEPS = 3, IDS = 300, CLASSES = 5 };
