@@ -18,6 +18,7 @@ struct store {
     struct buf rows, journal, log, spare; /* spare: empty, becomes rows when those are taken */
     int64_t dropped; /* rows that did not fit while the disk was full */
     bool meta_dirty;
+    double meta_t; /* when run.json was written */
     char journal_last[160]; /* to write a line once when a command and its edit event both bring it */
     int64_t journal_step;
     /* writer thread */

@@ -299,19 +299,23 @@ static void look_around(struct runs *rs, struct run *r) {
     if (machine) rs->machine = machine;
 }
 
-/* Lock held on entry and exit. True: everything of this run is on disk. */
-static bool run_write(struct runs *rs, struct run *r) {
+/* Short epochs change run.json many times a second: a second apart is enough while the run goes on. */
+static bool meta_waits(const struct store *st, const struct run *r, bool flush) { return !flush && !r->ended && clock_now() - st->meta_t < 1; }
+
+/* Lock held on entry and exit. True: everything of this run is on disk, or waits. */
+static bool run_write(struct runs *rs, struct run *r, bool flush) {
     struct store *st = &r->st;
     if (!st->dir || (!st->rows.len && !st->journal.len && !st->log.len && !st->meta_dirty)) return true;
     struct job_out o = {.rows = st->rows, .journal = st->journal, .log = st->log, .dropped = st->dropped, .ended = r->ended};
     st->rows = st->spare; /* two buffers in turns: neither grows again from nothing */
     st->spare = st->journal = st->log = (struct buf)BUF_INIT;
     names_put(&o.names, r);
-    if (st->meta_dirty) o.meta = run_meta(r);
+    bool waits = st->meta_dirty && meta_waits(st, r, flush);
+    if (st->meta_dirty && !waits) o.meta = run_meta(r), st->meta_t = clock_now();
     if (o.rows.len) st->packed = false;
     if (r->ended && !st->packed)
         for (; o.n_series < r->n_series; o.n_series++) o.series[o.n_series] = series_copy(r->series[o.n_series]);
-    st->meta_dirty = false;
+    st->meta_dirty = waits;
     pthread_mutex_unlock(&rs->lock);
 
     int rc_rows = rows_out(r, &o), rc_meta = meta_out(r, &o);
@@ -330,6 +334,7 @@ static bool run_write(struct runs *rs, struct run *r) {
     give_back(&st->journal, &o.journal);
     give_back(&st->log, &o.log);
     if (rc_meta) st->meta_dirty = true;
+    if (waits) rs->dirty = true;
     if (!rc_rows && o.dropped) st->dropped -= o.dropped;
     buf_release(&o.names);
     val_free(o.meta);
@@ -352,12 +357,12 @@ static void *writer(void *arg) {
     for (;;) {
         while (!rs->dirty && !rs->writer_stop) pthread_cond_wait(&rs->work, &rs->lock);
         if (!rs->writer_stop && !rs->flush) wait_for(rs, failed ? 0.9 : 0.25); /* gathers what comes meanwhile */
-        bool last = rs->writer_stop;
+        bool last = rs->writer_stop, flush = rs->flush || last;
         rs->dirty = rs->flush = failed = false;
         rs->writing = true;
         for (size_t i = 0; i < rs->n; i++) {
             look_around(rs, rs->run[i]);
-            if (!run_write(rs, rs->run[i])) failed = true;
+            if (!run_write(rs, rs->run[i], flush)) failed = true;
         }
         rs->writing = false;
         if (failed) rs->dirty = true;
