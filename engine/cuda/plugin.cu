@@ -7,14 +7,25 @@
 
 static const struct host *host;
 
+/* Errors after which nothing more runs in this process (CUDA runtime API, cudaError_t: "the process must be terminated and relaunched"), and what to do. */
+static const char lost[] = "; the device is lost to this process: restart the session and resume from the last checkpoint",
+                  damaged[] = "; its memory is damaged: look at nvidia-smi -q -d ECC, and resume from the last checkpoint on another device",
+                  gone[] = "; the device does not answer, it may have fallen off the bus or another process holds it alone: the Xid in the kernel's log "
+                           "(dmesg | grep -i xid) says why; restart the session and resume from the last checkpoint";
+static const struct sticky {
+    cudaError_t rc;
+    const char *advice;
+} sticky[] = {{cudaErrorIllegalAddress, lost}, {cudaErrorLaunchFailure, lost}, {cudaErrorLaunchTimeout, lost}, {cudaErrorAssert, lost},
+    {cudaErrorHardwareStackError, lost}, {cudaErrorIllegalInstruction, lost}, {cudaErrorMisalignedAddress, lost}, {cudaErrorInvalidAddressSpace, lost},
+    {cudaErrorInvalidPc, lost}, {cudaErrorECCUncorrectable, damaged}, {cudaErrorNvlinkUncorrectable, gone}, {cudaErrorDevicesUnavailable, gone},
+    {cudaErrorUnknown, gone}};
+
 int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e) {
+    const char *more = "";
     (void)c;
     if (rc == cudaSuccess) return 0;
-    const char *more = rc == cudaErrorIllegalAddress || rc == cudaErrorLaunchFailure
-                           ? "; the device is lost to this process: restart the session and resume from the last checkpoint"
-                       : rc == cudaErrorECCUncorrectable
-                           ? "; its memory is damaged: look at nvidia-smi -q -d ECC, and resume from the last checkpoint on another device"
-                           : "";
+    for (const struct sticky &s : sticky)
+        if (s.rc == rc) more = s.advice;
     return host->fail(e, "%s: %s (%s)%s", what, cudaGetErrorString(rc), cudaGetErrorName(rc), more);
 }
 

@@ -100,8 +100,14 @@ local net = nn.model{ input = d, nn.linear{4000}, nn.relu{}, nn.linear{2} }
 hone.train{ model = net, data = d, steps = 2, batch = 160 }:wait()
 EOF
 is 1 'more than is there; a batch of [0-9]* instead of 160 fits' "out of memory names a batch that fits" --device cuda run large.lua
-HONE_FAKE_CUDA=lost=700
-is 1 'the device is lost.*last checkpoint' "a lost device ends the run with a sentence" --runs r4 --device cuda run train.lua lost.hone
+while IFS='|' read -r how sentence what; do
+    HONE_FAKE_CUDA=$how=700
+    is 1 "$sentence" "$what ends the run with a sentence" --runs "r4$how" --device cuda run train.lua lost.hone </dev/null
+    [ -n "$(ls "r4$how"/*/ckpt 2>/dev/null)" ]; ok $? "and its last checkpoint is there"
+done <<'EOF'
+lost|the device is lost.*last checkpoint|a lost device
+ecc|memory is damaged.*ECC.*last checkpoint|damaged memory
+bus|fallen off the bus.*[Xx]id.*last checkpoint|a device off the bus
+EOF
 unset HONE_FAKE_CUDA
-[ -n "$(ls r4/*/ckpt 2>/dev/null)" ]; ok $? "and its last checkpoint is there"
 finish

@@ -1,6 +1,6 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the environment makes it
- * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N" (the N-th launch and all after it fail), "count=N" devices, "serves=N" (the driver is of
- * CUDA N / 1000). Products have made-up times on a clock that events read; of the algorithms the library names the first is not the fastest and one does not run. */
+ * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after it fail: a bad address,
+ * damaged memory, a device off the bus), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Products have made-up times on a clock that events read; of the algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -143,6 +143,7 @@ const char *cudaGetErrorName(cudaError_t e) {
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
     case cudaErrorECCUncorrectable: return "cudaErrorECCUncorrectable";
+    case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
     default: return "cudaErrorUnknown";
     }
 }
@@ -253,13 +254,20 @@ static void run_block(const std::function<void()> &kernel) {
     }
 }
 
+static const struct {
+    const char *name;
+    cudaError_t rc;
+} failures[] = {{"lost=", cudaErrorIllegalAddress}, {"ecc=", cudaErrorECCUncorrectable}, {"bus=", cudaErrorDevicesUnavailable}};
+
 void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z == 0 || block.x * block.y * block.z > 1024) {
         fake.sticky = cudaErrorInvalidValue;
         return;
     }
     submit(s, [=] {
-        if (setting("lost=") && ++fake.launches >= setting_n("lost=", 0)) fake.sticky = cudaErrorIllegalAddress;
+        fake.launches++;
+        for (const auto &f : failures)
+            if (setting(f.name) && fake.launches >= setting_n(f.name, 0)) fake.sticky = f.rc;
         if (fake.sticky) return;
         gridDim = grid, blockDim = block;
         for (unsigned z = 0; z < grid.z; z++)
