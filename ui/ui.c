@@ -501,6 +501,17 @@ static bool port_wants_detach(void *ctx) {
     return d;
 }
 
+static bool port_wants_editor(void *ctx, struct buf *text) {
+    struct ui *u = ctx;
+    return u->prompt && u->prompt->wants_editor && !hub_read_only(u->hub) && u->prompt->wants_editor(u->prompt->ctx, text);
+}
+
+static void port_edited(void *ctx, const char *text, size_t n) {
+    struct ui *u = ctx;
+    if (u->prompt && u->prompt->edited) u->prompt->edited(u->prompt->ctx, text, n);
+    u->dirty = true;
+}
+
 static void port_last_screen(void *ctx, struct buf *out) {
     struct ui *u = ctx;
     if (u->next.cell) grid_dump(&u->next, out);
@@ -521,7 +532,8 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     settings_follow(u);
     queue_init(&u->replies, 64);
     decode_init(&u->dec);
-    u->port = (struct ui_port){u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_last_screen};
+    u->port = (struct ui_port){
+        u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_wants_editor, port_edited, port_last_screen};
     for (int i = 0; i < SCR_N; i++) {
         if (views[i]->state_size) u->state[i] = mem_new(1, views[i]->state_size);
         if (views[i]->start) views[i]->start(u);

@@ -41,6 +41,8 @@ struct prompt_port { /* implemented by src/prompt, used by ui; UI thread only */
     void (*view)(void *ctx, struct prompt_view *out);
     bool (*poll)(void *ctx); /* takes replies and output; true: redraw */
     bool (*working)(void *ctx); /* a script or a line is being evaluated */
+    bool (*wants_editor)(void *ctx, struct buf *block); /* Ctrl-X Ctrl-E was pressed: the block goes to an editor */
+    void (*edited)(void *ctx, const char *text, size_t n); /* and comes back; nothing runs */
 };
 struct script_port { /* implemented by src/script, used by prompt, session, main; any thread unless said */
     void *ctx;
@@ -77,6 +79,8 @@ struct ui_port {
         void *ctx, struct buf *out); /* appends the bytes of the next frame; 0: nothing to draw. Called only when the client has taken the one before */
     int (*timeout)(void *ctx); /* ms until it wants to draw or act; -1: only on an event */
     bool (*wants_detach)(void *ctx); /* q was pressed */
+    bool (*wants_editor)(void *ctx, struct buf *text); /* once: the prompt's block goes to the user's editor */
+    void (*edited)(void *ctx, const char *text, size_t n); /* what came back */
     void (*last_screen)(void *ctx, struct buf *out); /* plain text of the screen, printed below the shell's prompt after detach */
 };
 

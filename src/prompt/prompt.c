@@ -1,4 +1,4 @@
-/* readline as a line editor without a terminal: keys come through a pipe, whole ones at a time; nothing is printed; pastes are
+/* The drawer's prompt: readline as a line editor without a terminal: keys come through a pipe, whole ones at a time; nothing is printed; pastes are
  * inserted as one block; Enter asks the script thread, and only its "incomplete" continues the block. */
 #include "config.h"
 
@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +15,14 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
-#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
+#include "src/prompt/block.h"
 #include "src/prompt/history.h"
 
 #define OUT_LINES 500
 #define OUT_COLUMNS 1000
-#define HISTORY_MAX 5000
 #define CHOICES_MAX 200
 
 static struct prompt {
@@ -32,17 +30,16 @@ static struct prompt {
     struct queue replies;
     int pipe[2];
     FILE *in, *out;
-    char *history;
-    bool busy, open, dirty, again; /* again: the last text was incomplete */
+    bool busy, open, dirty;
+    bool again; /* the last text was incomplete */
+    bool edit; /* the block is wanted in an editor */
     char *sent; /* the text of the running evaluation */
     double sent_t;
-    char *last; /* the newest history entry */
     char *line[OUT_LINES]; /* a ring; oldest at n_line % OUT_LINES when full */
     size_t n_line;
     const char *shown[OUT_LINES];
     char *choice[CHOICES_MAX];
     size_t n_choice;
-    bool partial; /* the newest output line has no newline yet */
     struct buf part;
 } P;
 
@@ -76,28 +73,7 @@ static void forget_choices(void) {
     P.n_choice = 0;
 }
 
-/* ---- readline's side ---- */
-static void no_terminal(int meta) { (void)meta; }
-static void no_terminal_either(void) {}
-static void redisplay(void) { P.dirty = true; }
-
 static void set_prompt(void) { rl_set_prompt(P.again ? ">> " : "> "); }
-
-static bool blank(const char *s) { return s[strspn(s, " \t\n")] == '\0'; }
-
-static void remember(const char *text) {
-    struct err e = {0};
-    if (P.last && strcmp(P.last, text) == 0) return;
-    add_history(text);
-    using_history(); /* the arrow keys start from the end again: the line was begun before this entry came */
-    free(P.last);
-    P.last = mem_str(text);
-    if (P.history && history_append(P.history, text, &e) != 0) {
-        log_write(LOG_WARN, "the prompt's history is not kept: %s", e.text);
-        free(P.history);
-        P.history = NULL;
-    }
-}
 
 static void echo(const char *text) {
     const char *nl;
@@ -115,7 +91,7 @@ static void echo(const char *text) {
 static void submit(const char *text) {
     struct err e = {0};
     P.again = false;
-    if (blank(text)) return;
+    if (block_blank(text)) return;
     if (!P.script->eval) {
         echo(text);
         out_text("the engine is still starting: press Enter again in a moment", true);
@@ -134,92 +110,27 @@ static void line_done(char *line) {
     set_prompt();
 }
 
-static int key_enter(int count, int key) {
+/* ---- what readline's keys ask for ---- */
+static void face_changed(void) { P.dirty = true; }
+
+static void face_choices(const struct val *names) {
+    for (size_t i = 0; i < val_len(names) && i < CHOICES_MAX; i++) {
+        struct buf b = BUF_INIT;
+        utf8_show(&b, val_at(names, i)->u.s.p, val_at(names, i)->u.s.len, 60, UTF8_FULL);
+        P.choice[P.n_choice++] = buf_take(&b);
+    }
+}
+
+static bool face_enter(void) {
     forget_choices();
-    if (!P.busy) return rl_newline(count, key);
+    if (!P.busy) return true;
     out_text("an evaluation is running: Ctrl-C interrupts it", true);
-    return 0;
+    return false;
 }
 
-static int key_newline(int count, int key) {
-    (void)count, (void)key;
-    return rl_insert_text("\n") ? 0 : 0;
-}
+static void face_editor(void) { P.edit = true; }
 
-static int line_down(int count, int key);
-static int line_up(int count, int key);
-
-/* readline starts a new search where another function came before; ours are its own under another name. */
-static void go_on_searching(void) {
-    if (rl_last_func == line_up || rl_last_func == line_down) rl_last_func = rl_history_search_backward;
-}
-
-/* Up and down: a line of the block while there is one, else the history by what stands before the cursor. */
-static int line_up(int count, int key) {
-    int start = rl_point, col;
-    while (start > 0 && rl_line_buffer[start - 1] != '\n') start--;
-    if (start == 0) {
-        go_on_searching();
-        return rl_history_search_backward(count, key);
-    }
-    col = rl_point - start;
-    int before = start - 1;
-    while (before > 0 && rl_line_buffer[before - 1] != '\n') before--;
-    rl_point = before + col < start - 1 ? before + col : start - 1;
-    while (rl_point > before && ((unsigned char)rl_line_buffer[rl_point] & 0xc0) == 0x80) rl_point--;
-    P.dirty = true;
-    return 0;
-}
-
-static int line_down(int count, int key) {
-    int start = rl_point, next = rl_point, end;
-    while (start > 0 && rl_line_buffer[start - 1] != '\n') start--;
-    while (next < rl_end && rl_line_buffer[next] != '\n') next++;
-    if (next == rl_end) {
-        go_on_searching();
-        return rl_history_search_forward(count, key);
-    }
-    next++;
-    for (end = next; end < rl_end && rl_line_buffer[end] != '\n';) end++;
-    rl_point = next + (rl_point - start) < end ? next + (rl_point - start) : end;
-    while (rl_point > next && ((unsigned char)rl_line_buffer[rl_point] & 0xc0) == 0x80) rl_point--;
-    P.dirty = true;
-    return 0;
-}
-
-/* Tab: what all candidates begin with; several: shown in the drawer. */
-static int key_tab(int count, int key) {
-    (void)count, (void)key;
-    forget_choices();
-    if (!P.script->complete) return 0;
-    struct val *v = P.script->complete(P.script->ctx, rl_line_buffer, (size_t)rl_point);
-    size_t n = v ? val_len(v) : 0;
-    int64_t start = val_get_int(v, "start", rl_point);
-    if (n && start >= 0 && start <= rl_point) {
-        const char *first = val_at(v, 0)->u.s.p;
-        size_t same = strlen(first), have = (size_t)(rl_point - start);
-        for (size_t i = 1; i < n; i++) {
-            const char *s = val_at(v, i)->u.s.p;
-            size_t k = 0;
-            while (k < same && s[k] == first[k]) k++;
-            same = k;
-        }
-        while (same && same < strlen(first) && ((unsigned char)first[same] & 0xc0) == 0x80) same--;
-        if (same > have) {
-            char *more = mem_strn(first + have, same - have);
-            rl_insert_text(more);
-            free(more);
-        }
-        for (size_t i = 0; n > 1 && i < n && i < CHOICES_MAX; i++) {
-            struct buf b = BUF_INIT;
-            utf8_show(&b, val_at(v, i)->u.s.p, val_at(v, i)->u.s.len, 60, UTF8_FULL);
-            P.choice[P.n_choice++] = buf_take(&b);
-        }
-    } else if (n == 0 && (rl_point == 0 || strchr(" \t\n", rl_line_buffer[rl_point - 1]))) rl_insert_text("    ");
-    val_free(v);
-    P.dirty = true;
-    return 0;
-}
+static const struct block_face face = {face_changed, face_choices, face_enter, face_editor};
 
 /* ---- the port ---- */
 static void feed(const char *bytes, size_t n) {
@@ -251,30 +162,33 @@ static void port_key(void *ctx, const char *bytes, size_t n) {
         P.dirty = true;
         return;
     }
-    if (bytes[0] != '\t') forget_choices();
+    forget_choices();
     if (n == 1 && bytes[0] == 4 && rl_end == 0) return; /* Ctrl-D closes the drawer, which is the dashboard's matter */
     feed(bytes, n);
 }
 
 static void port_paste(void *ctx, const char *text, size_t n) {
     (void)ctx;
-    char *clean = mem_new(n + 1, 1);
-    size_t k = 0;
     leave_search();
     forget_choices();
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '\r') {
-            clean[k++] = '\n';
-            if (i + 1 < n && text[i + 1] == '\n') i++;
-        } else if (c == '\n' || c == '\t' || (c >= 32 && c != 127)) clean[k++] = (char)c;
-    }
-    while (k && clean[k - 1] == '\n') k--; /* the last newline is Enter, which the user presses */
-    clean[k] = '\0';
-    if (utf8_valid(clean, k)) rl_insert_text(clean);
+    if (utf8_valid(text, n)) block_paste(text, n);
     else out_text("the pasted text is not UTF-8: it was not inserted", true);
-    free(clean);
     P.dirty = true;
+}
+
+static bool port_wants_editor(void *ctx, struct buf *block) {
+    (void)ctx;
+    if (!P.edit) return false;
+    P.edit = false;
+    buf_adds(block, rl_line_buffer);
+    return true;
+}
+
+static void port_edited(void *ctx, const char *text, size_t n) {
+    leave_search();
+    rl_replace_line("", 1);
+    rl_point = 0;
+    port_paste(ctx, text, n);
 }
 
 static void port_size(void *ctx, int rows, int cols) {
@@ -333,7 +247,7 @@ static bool port_poll(void *ctx) {
         } else {
             if (P.sent) { /* the first piece: it was whole */
                 echo(P.sent);
-                remember(P.sent);
+                block_remember(P.sent);
                 free(P.sent);
                 P.sent = NULL;
             }
@@ -349,51 +263,9 @@ static bool port_poll(void *ctx) {
 }
 
 /* ---- making ---- */
-static void load_entry(void *ctx, const char *entry) {
-    (void)ctx;
-    add_history(entry);
-    free(P.last);
-    P.last = mem_str(entry);
-}
-
 static bool port_working(void *ctx) {
     (void)ctx;
     return P.script->busy && P.script->busy(P.script->ctx);
-}
-
-static void init_readline(void) {
-    static bool done;
-    rl_instream = P.in;
-    rl_outstream = P.out;
-    if (done) return;
-    done = true;
-    if (MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
-    rl_readline_name = "hone";
-    rl_terminal_name = "dumb";
-    rl_catch_signals = 0;
-    rl_catch_sigwinch = 0;
-    rl_change_environment = 0;
-    rl_prep_term_function = no_terminal;
-    rl_deprep_term_function = no_terminal_either;
-    rl_redisplay_function = redisplay;
-    rl_set_screen_size(24, 80);
-    rl_initialize();
-    rl_variable_bind("enable-bracketed-paste", "off");
-    rl_variable_bind("bell-style", "none");
-    rl_variable_bind("keyseq-timeout", "0");
-    rl_variable_bind("convert-meta", "off");
-    rl_variable_bind("input-meta", "on");
-    rl_variable_bind("output-meta", "on");
-    rl_variable_bind("history-size", "10000");
-    rl_bind_key('\t', key_tab);
-    rl_bind_key('\r', key_enter);
-    rl_bind_key('\n', key_enter);
-    rl_bind_keyseq("\\e\\r", key_newline);
-    rl_bind_keyseq("\\e[A", line_up);
-    rl_bind_keyseq("\\eOA", line_up);
-    rl_bind_keyseq("\\e[B", line_down);
-    rl_bind_keyseq("\\eOB", line_down);
-    using_history();
 }
 
 int prompt_new(const struct script_port *script, struct hub *h, const char *path, struct prompt_port *out, struct err *e) {
@@ -410,14 +282,17 @@ int prompt_new(const struct script_port *script, struct hub *h, const char *path
         return -1;
     }
     P.open = true;
-    init_readline();
-    clear_history();
-    P.history = mem_str(path);
-    struct err why = {0};
-    if (path && history_load(path, HISTORY_MAX, load_entry, NULL, &why) != 0) log_write(LOG_WARN, "the prompt's history cannot be read: %s", why.text);
+    block_open(script, path, &face, false, P.in, P.out);
     rl_callback_handler_install("> ", line_done);
-    *out = (struct prompt_port){
-        .ctx = &P, .key = port_key, .paste = port_paste, .size = port_size, .view = port_view, .poll = port_poll, .working = port_working};
+    *out = (struct prompt_port){.ctx = &P,
+        .key = port_key,
+        .paste = port_paste,
+        .size = port_size,
+        .view = port_view,
+        .poll = port_poll,
+        .working = port_working,
+        .wants_editor = port_wants_editor,
+        .edited = port_edited};
     return 0;
 }
 
@@ -443,9 +318,8 @@ void prompt_close(struct prompt_port *p) {
     fclose(P.in);
     fclose(P.out);
     close(P.pipe[1]);
-    free(P.history);
+    block_close();
     free(P.sent);
-    free(P.last);
     buf_release(&P.part);
     P = (struct prompt){0};
     *p = (struct prompt_port){0};

@@ -21,6 +21,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
+#include "src/session/editor.h"
 #include "src/session/wire.h"
 
 struct client {
@@ -44,6 +45,8 @@ struct client {
     struct err err; /* of it */
     const struct val *wishes;
     char *other; /* folder whose session is wanted instead, or NULL */
+    char *edit; /* a text that is wanted in the editor, or NULL */
+    size_t n_edit;
 };
 
 /* For handlers: what restores the terminal. Written before they are installed. */
@@ -61,6 +64,16 @@ void client_restore_now(void) {
     ssize_t r = write(restore_fd, t, strlen(t));
     (void)r;
     tcsetattr(0, TCSANOW, &modes);
+}
+
+void client_guard(const struct termios *t) {
+    const char *term = getenv("TERM");
+    holds = 0;
+    if (!t) return;
+    modes = *t;
+    restore_text = term && *term && strcmp(term, "dumb") != 0 ? "\033[?2004l" : ""; /* readline's bracketed paste */
+    restore_fd = 1;
+    holds = 1;
 }
 
 static void on_signal(int sig) {
@@ -213,6 +226,10 @@ static void take_frames(struct client *c) {
         } else if (type == WIRE_SWITCH) {
             free(c->other);
             c->other = mem_strn(data, n);
+        } else if (type == WIRE_EDIT) {
+            free(c->edit);
+            c->edit = mem_strn(data, n);
+            c->n_edit = n;
         } else if (type == WIRE_END && n >= 1) {
             c->code = (unsigned char)data[0];
             buf_add(&c->last, data + 1, n - 1);
@@ -380,6 +397,34 @@ static void go_over(struct client *c) {
     else take_frames(c);
 }
 
+static bool ended(void) { return got_end; }
+
+/* The user's editor on the session's text. Frames wait: the redraw at its end acknowledges what was asked for. */
+static void edit(struct client *c) {
+    struct buf text = BUF_INIT;
+    struct err e = {0};
+    int rows, cols;
+    drain(c);
+    give_terminal(c);
+    int rc = editor_run(c->edit, c->n_edit, ended, &text, &e);
+    take_terminal();
+    free(c->edit);
+    c->edit = NULL;
+    for (size_t at = 0, n; rc == 0; at += n) {
+        char piece[16384];
+        n = text.len - at < sizeof piece - 1 ? text.len - at : sizeof piece - 1;
+        piece[0] = at + n == text.len;
+        if (n) memcpy(piece + 1, text.data + at, n);
+        wire_put(&c->send, WIRE_EDITED, piece, n + 1);
+        if (piece[0]) break;
+    }
+    if (rc != 0) wire_put(&c->send, WIRE_NOTE, e.text, strlen(e.text));
+    window_size(&rows, &cols);
+    wire_put_size(&c->send, WIRE_REDRAW, rows, cols);
+    c->stale = true;
+    buf_release(&text);
+}
+
 static void client_loop(struct client *c) {
     take_frames(c);
     while (!c->over) {
@@ -387,6 +432,7 @@ static void client_loop(struct client *c) {
             go_over(c);
             continue;
         }
+        if (c->edit && !c->frame_open) edit(c);
         bool writes = c->frame_open;
         struct pollfd p[4] = {{wake[0], POLLIN, 0}, {c->send.len < WIRE_UP_MAX ? 0 : -1, POLLIN, 0},
             {c->sock, (short)(POLLIN | (c->send.len ? POLLOUT : 0)), 0}, {writes ? c->out : -1, POLLOUT, 0}};

@@ -18,6 +18,9 @@ int client_attach(const struct place *p, const struct val *wishes, const struct 
 int client_attach_to(int sock, const struct val *wishes, const struct client_then *then, struct err *e);
 /* One write of a prepared string and the line settings back; async-signal-safe, nothing if no terminal is held. */
 void client_restore_now(void);
+struct termios;
+/* What client_restore_now restores while line mode edits a line on descriptors 0 and 1; NULL: nothing. */
+void client_guard(const struct termios *t);
 /* `hone reset`: restores modes and sane line settings of the terminal on descriptor 0 or 1. */
 int client_reset(struct err *e);
 

@@ -20,7 +20,7 @@
 #include "src/base/utf8.h"
 #include "src/run/record.h"
 
-enum { OUT_HIGH = 1 << 20, EVENTS_HIGH = 256 << 10, PENDING_MAX = 32 };
+enum { OUT_HIGH = 1 << 20, EVENTS_HIGH = 256 << 10, PENDING_MAX = 32, EDITED_MAX = 16 << 20 };
 
 /* Goes with a call and comes back with it: who asked, and under which id. */
 struct ask {
@@ -129,6 +129,7 @@ void conn_close(struct server *s, struct conn *c) {
     close(c->fd);
     buf_release(&c->in);
     buf_release(&c->out);
+    buf_release(&c->edited);
     val_free(c->wishes);
     c->wishes = NULL;
     c->fd = -1;
@@ -307,6 +308,19 @@ static void note(struct server *s, const char *data, size_t n) {
     if (n > 0 && utf8_valid(text, strlen(text))) runs_notice(s->cfg->runs, "warn", text);
 }
 
+/* A piece of what the user's editor left; at the last the dashboard gets it whole. */
+static void edited(struct server *s, struct conn *c, const char *data, size_t n) {
+    if (n < 1 || c->edited.len + n > EDITED_MAX) {
+        conn_close(s, c);
+        return;
+    }
+    buf_add(&c->edited, data + 1, n - 1);
+    if (!data[0]) return;
+    buf_adds(&c->edited, "");
+    s->cfg->ui->edited(s->cfg->ui->ctx, c->edited.data, c->edited.len);
+    buf_release(&c->edited);
+}
+
 static void up_frame(struct server *s, struct conn *c, enum wire_type type, const char *data, size_t n) {
     const struct ui_port *ui = s->cfg->ui;
     int rows, cols;
@@ -321,6 +335,7 @@ static void up_frame(struct server *s, struct conn *c, enum wire_type type, cons
         break;
     case WIRE_DETACH: conn_end(s, c, 0, ""); break;
     case WIRE_NOTE: note(s, data, n); break;
+    case WIRE_EDITED: edited(s, c, data, n); break;
     default: conn_close(s, c); break; /* not one of ours */
     }
 }

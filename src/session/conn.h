@@ -27,6 +27,7 @@ struct conn {
     struct termios modes, raw;
     bool have_modes;
     char term[64];
+    struct buf edited; /* pieces of a text from the editor */
     struct val *wishes; /* the arguments of attach, for a redraw on a terminal that others used meanwhile */
 };
 

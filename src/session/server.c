@@ -92,9 +92,10 @@ static void pump_frame(struct server *s) {
     }
     if (c->unread || c->out.len > 0) return;
     buf_clear(&s->frame);
-    ui->frame(ui->ctx, &s->frame);
-    if (s->frame.len == 0) return;
-    wire_put(&c->out, WIRE_FRAME, s->frame.data, s->frame.len);
+    bool edit = ui->wants_editor(ui->ctx, &s->frame); /* acknowledged by the redraw when the terminal is back */
+    if (!edit) ui->frame(ui->ctx, &s->frame);
+    if (!edit && s->frame.len == 0) return;
+    wire_put(&c->out, edit ? WIRE_EDIT : WIRE_FRAME, s->frame.data, s->frame.len);
     c->unread = true;
     if (s->frame.cap > (1 << 20)) buf_release(&s->frame);
     conn_flush(s, c);

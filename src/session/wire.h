@@ -24,9 +24,11 @@ enum wire_type {
     WIRE_REDRAW = 'r', /* the same; the terminal was used by others meanwhile */
     WIRE_DETACH = 'd',
     WIRE_NOTE = 'n', /* a sentence for the dashboard's log */
+    WIRE_EDITED = 'e', /* a byte, 1 in the last piece, and a piece of the text that comes back from the editor; none comes where that failed */
     /* session to client */
     WIRE_FRAME = 'F',
     WIRE_FRESH = 'N', /* the answer to WIRE_REDRAW: frames before it were for the screen as it was, the next one draws it whole */
+    WIRE_EDIT = 'E', /* a text for the user's editor: the client gives it the terminal and asks for a redraw at its end, which acknowledges it */
     WIRE_SWITCH = 'S', /* the folder whose session is wanted instead; the client looks for itself */
     WIRE_END = 'X' /* exit code byte, then text for below the prompt */
 };

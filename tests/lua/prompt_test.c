@@ -134,7 +134,7 @@ static void lines_that_are_no_lua(void) {
     unlink(sign);
     t = clock_now();
     enter("!sleep 3 & echo started");
-    tap_ok(clock_now() - t < 2 && said("started", 3) && said("background", 1), "!prog & does not hold the prompt: %.2f s: %s", clock_now() - t, last());
+    tap_ok(clock_now() - t < 2 && said("started", 4) && said("background", 3), "!prog & does not hold the prompt: %.2f s: %s", clock_now() - t, last());
     enter("??learning rate");
     tap_ok(said("optim.", 60) || said("learning rate", 60), "??text searches names and help");
     enter("?train");
