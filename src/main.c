@@ -85,6 +85,15 @@ char *share_path(const char *name) {
     return found;
 }
 
+int app_kept(struct err *e) {
+    char *path = settings_path();
+    settings_init();
+    int r = settings_load(path, e);
+    free(path);
+    ui_use_keys();
+    return r;
+}
+
 int app_settings(struct app *a, struct err *e) {
     settings_init();
     for (size_t i = 0; i < a->o.set->u.t.n_field; i++) {
@@ -228,6 +237,8 @@ static int dispatch(struct app *a) {
         say("give either -c or a command name, not both: \"%s\" is left over", word);
         return EXIT_USAGE;
     }
+    if (app_kept(&e)) say("%s", e.text);
+    e = (struct err){0};
     if (app_settings(a, &e)) return fail(&e);
     if (front_terminal(a, word, &status)) return status;
     if (app_open(a, &e)) return fail(&e);

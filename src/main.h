@@ -44,6 +44,7 @@ const char *opts_nearest_command(const struct cmd *const *const *cmds, const cha
 enum stop_wish { WISH_NONE, WISH_INTERRUPT, WISH_PREEMPT };
 void signals_line_mode(void); /* the table's column "line mode" */
 void signals_session(void); /* the column "session" */
+void signals_at_prompt(bool on); /* an interrupt ends an evaluation, however many come */
 int signals_fd(void); /* readable after a signal; signals_take drains it */
 enum stop_wish signals_take(void); /* what was asked since the last call */
 void signals_crash_file(const char *path); /* where a crash report goes (NULL: stderr) */
@@ -60,6 +61,7 @@ struct app {
     bool dumb; /* a terminal that cannot move its cursor, or CI */
 };
 extern const struct cmd *const *const app_cmds[]; /* every list of rows */
+int app_kept(struct err *e); /* what the user keeps in files: settings, keys; before app_settings. -1: something in them is wrong, the rest counts */
 int app_settings(struct app *a, struct err *e); /* options into properties */
 int app_open(struct app *a, struct err *e); /* runs and hub */
 int app_need(struct app *a, enum owner owner, struct err *e); /* starts the threads that this owner's commands need */
@@ -68,7 +70,7 @@ char *share_path(const char *name); /* of hone's own files: lib, experiments, sa
 int exit_of(const struct err *e);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "hone: ..." to stderr, made harmless */
 
-/* ---- main_line.c: foreground line mode; each returns the exit code ---- */
+/* ---- main_line.c, main_prompt.c: foreground line mode; each returns the exit code ---- */
 int line_commands(struct app *a); /* every -c, in order */
 int line_word(struct app *a, const struct cmd *c); /* hone NAME args.. */
 int line_script(struct app *a, const char *path, char *const *arg, size_t n);

@@ -13,7 +13,6 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "src/call/settings.h"
 #include "src/prompt/prompt.h"
 #include "src/run/record.h"
 #include "src/script/script.h"
@@ -102,12 +101,8 @@ int session_main(struct app *a) {
     signals_crash_file(report);
     free(report);
     int status = EXIT_FAILED;
-    char *kept = settings_path();
     struct err lost = {0};
-    settings_init();
-    bool read = settings_load(kept, &lost) == 0; /* what the command line says comes after it */
-    free(kept);
-    ui_use_keys();
+    bool read = app_kept(&lost) == 0; /* what the command line says comes after it */
     if (app_settings(a, &e) == 0 && app_open(a, &e) == 0) {
         if (!read) runs_notice(a->runs, "warn", lost.text);
         hub_add_resumer(a->hub);

@@ -156,8 +156,11 @@ int viewer_main(struct app *a) {
     w.want = a->o.n_word ? a->o.word[0] : NULL;
     w.placed = place_open(&w.place, ".", false, &e) == 0;
     if (!w.placed) w.link_at = 1e300;
+    struct err lost = {0};
+    bool read = app_kept(&lost) == 0;
     if (app_settings(a, &e)) return EXIT_FAILED;
     a->runs = runs_new(a->o.runs);
+    if (!read) runs_notice(a->runs, "warn", lost.text);
     a->hub = hub_new(watch_cmds(), a->runs);
     hub_set_keys(a->hub, ui_keys());
     hub_set_read_only(a->hub, "read-only: this is hone watch");

@@ -2,6 +2,7 @@
  * error shows line, caret and reason, a runtime error one sentence and at most four lines of traceback. */
 #include "config.h"
 
+#include "src/script/script.h"
 #include "src/script/state.h"
 
 #include <ctype.h>
@@ -145,6 +146,31 @@ int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, b
 out:
     buf_release(&expr);
     return rc;
+}
+
+static int load_text(lua_State *L, const char *text, size_t n) {
+    int rc = luaL_loadbufferx(L, text, n, "=prompt", "t");
+    bool eof = rc == LUA_ERRSYNTAX && at_eof(lua_tostring(L, -1));
+    lua_settop(L, 0);
+    return rc == LUA_OK ? 0 : eof ? 1 : -1;
+}
+
+bool script_unfinished(const char *text, size_t n) {
+    struct buf expr = BUF_INIT;
+    size_t end = n;
+    if (n > (1u << 20) || meta_line(text, n, &expr)) { /* a text of that size is no line being typed: its end tells */
+        buf_release(&expr);
+        return false;
+    }
+    lua_State *L = luaL_newstate(); /* only compiles: nothing is opened in it */
+    if (!L) return false;
+    while (end && (isspace((unsigned char)text[end - 1]) || text[end - 1] == ';')) end--;
+    buf_adds(&expr, "return ");
+    buf_add(&expr, text, end);
+    int as_expr = load_text(L, expr.data, expr.len), as_chunk = load_text(L, text, n);
+    lua_close(L);
+    buf_release(&expr);
+    return as_expr != 0 && as_chunk != 0 && (as_expr > 0 || as_chunk > 0);
 }
 
 /* ---- runtime errors ---- */

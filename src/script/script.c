@@ -165,18 +165,20 @@ void script_serve(struct script *s, int timeout_ms) {
     task_run_ready(s);
 }
 
-static void run_config(struct script *s) {
+char *script_config(void) {
     const char *home = getenv("XDG_CONFIG_HOME"), *h = getenv("HOME");
     char *dir = home && *home ? mem_str(home) : h && *h ? io_join(h, ".config") : NULL;
     char *path = dir ? io_join(dir, "hone/config.lua") : NULL;
-    if (path && io_exists(path)) cmds_run_file(s, NULL, path, NULL);
-    free(path);
     free(dir);
+    if (path && io_exists(path)) return path;
+    free(path);
+    return NULL;
 }
 
 static void *loop(void *arg) {
     struct script *s = arg;
-    run_config(s);
+    if (s->config) cmds_run_file(s, NULL, s->config, NULL);
+    atomic_fetch_sub(&s->live, 1); /* the task counts itself */
     while (!atomic_load(&s->quit)) script_serve(s, -1);
     take_inbox(s);
     task_kill_all(s);
@@ -193,6 +195,7 @@ static void script_free(struct script *s) {
     queue_release(&s->replies);
     if (s->wake[0] >= 0) close(s->wake[0]), close(s->wake[1]);
     free(s->lib_dirs);
+    free(s->config);
     free(s);
 }
 
@@ -214,6 +217,8 @@ int script_start(struct hub *h, const struct catalog *catalogs, const char *lib_
         err_set(e, "the run record has no room for another reader");
         goto fail;
     }
+    s->config = script_config();
+    atomic_store(&s->live, 1); /* busy until the configuration was run */
     *out = (struct script_port){.ctx = s, .eval = port_eval, .interrupt = port_interrupt, .busy = port_busy, .complete = port_complete};
     cmds_bind(s);
     if (thread_start(&s->thread, "hone-script", loop, s, e) == 0) return 0;

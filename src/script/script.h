@@ -16,12 +16,17 @@ void script_memory(size_t bytes);
 int script_start(struct hub *h, const struct catalog *catalogs, const char *lib_dirs, struct script_port *out, struct err *e);
 void script_stop(struct script_port *p); /* interrupts what runs, ends the thread, frees the state */
 
+/* The user's config.lua, if there is one: a new string, or NULL. script_start runs it; the port is busy until then. */
+char *script_config(void);
+
 /* Runs a file on the script thread; the finished call comes to `reply` when the script and the jobs it started have ended. Its
  * status is -1 if the script raised (err.code ERR_FAIL), was interrupted or a job of it was stopped (ERR_STOPPED), or a job failed. */
 int script_run_file(struct hub *h, const char *path, int argc, const char *const *argv, struct queue *reply, void *ctx, struct err *e);
 /* A shelf_where_fn (src/stored/shelf.h): which runs an expression holds for. Any thread; needs no script thread. */
 struct shelf;
 int script_where(const char *text, const struct shelf *s, bool *keep, struct err *e);
+/* The text is only the beginning of a chunk: what eval calls incomplete. Any thread; needs no script thread. */
+bool script_unfinished(const char *text, size_t n);
 /* Frees a reply of script_port.eval. */
 void reply_free(struct script_reply *r);
 

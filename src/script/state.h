@@ -85,7 +85,7 @@ struct script {
     /* immutable after start */
     struct hub *hub;
     const struct catalog *catalogs;
-    char *lib_dirs;
+    char *lib_dirs, *config; /* config: a file that is run first, or NULL */
     pthread_t thread;
     void (*print)(void *ctx, const char *text, size_t n);
     void *print_ctx;
