@@ -6,28 +6,22 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/call/job.h"
 #include "src/run/record.h"
+#include "src/main_line.h"
+#include "src/prompt/terminal.h"
 #include "src/script/script.h"
 #include "src/stored/folder.h"
 #include "ui/plain.h"
-
-/* One foreground run of the program. */
-struct line {
-    struct app *app;
-    struct plain *view; /* what is printed of runs */
-    struct queue reply; /* finished calls */
-    struct queue output; /* script_reply pieces */
-    enum stop_wish wish; /* what a signal asked for */
-    bool at_prompt; /* an interrupt ends the evaluation only */
-};
 
 bool out_is_ascii(void) {
     const char *l = getenv("LC_ALL");
@@ -36,9 +30,12 @@ bool out_is_ascii(void) {
     return isatty(1) && !(l && (strcasestr(l, "UTF-8") || strcasestr(l, "UTF8")));
 }
 
-/* print() of a script, on the script thread: line by line through the one sink. */
-static void on_print(void *ctx, const char *text, size_t n) {
-    const struct app *a = ctx;
+/* What a script prints while a line is edited on the terminal waits for the thread that has the line. */
+static struct queue said;
+static _Atomic bool editing;
+
+/* Line by line through the one sink. */
+void line_say(const struct app *a, const char *text, size_t n) {
     FILE *f = a->o.json ? stderr : stdout;
     struct buf b = BUF_INIT;
     while (n > 0) {
@@ -52,6 +49,31 @@ static void on_print(void *ctx, const char *text, size_t n) {
     if (b.len) fwrite(b.data, 1, b.len, f);
     fflush(f);
     buf_release(&b);
+}
+
+/* print() of a script, on the script thread. */
+static void on_print(void *ctx, const char *text, size_t n) {
+    char *copy = atomic_load(&editing) ? mem_strn(text, n) : NULL;
+    for (int i = 0; copy && queue_put(&said, copy) != 0; i++) {
+        if (i == 500 || !atomic_load(&editing)) {
+            free(copy);
+            copy = NULL;
+        } else clock_sleep(0.002);
+    }
+    if (!copy) line_say(ctx, text, n);
+}
+
+static void take_said(const struct line *l) {
+    for (char *text; (text = queue_get(&said, 0)); free(text)) {
+        terminal_hide();
+        line_say(l->app, text, strlen(text));
+    }
+}
+
+void line_editing(struct line *l, bool on) {
+    plain_at_prompt(l->view, on ? terminal_hide : NULL);
+    atomic_store(&editing, on);
+    take_said(l);
 }
 
 /* ---- waiting ---- */
@@ -69,8 +91,10 @@ static void interrupt_script(const struct line *l) {
 static void take_signals(struct line *l) {
     enum stop_wish w = signals_take();
     if (w == WISH_NONE && l->wish == WISH_NONE) return;
-    if (w == WISH_INTERRUPT && l->at_prompt && !hub_busy(l->app->hub)) {
-        interrupt_script(l);
+    if (w == WISH_INTERRUPT && l->at_prompt) { /* the evaluation and nothing else; runs in the background go on */
+        if (l->waiting) hub_stop(l->app->hub, l->waiting, STOP_AFTER_STEP);
+        else if (l->evaluating) interrupt_script(l);
+        else l->interrupted = true;
         return;
     }
     if (w != WISH_NONE && (l->wish == WISH_NONE || w == WISH_PREEMPT)) {
@@ -83,20 +107,21 @@ static void take_signals(struct line *l) {
 }
 
 /* Sleeps until something happens, then serves it. in: another descriptor to wake for, or -1. */
-static bool line_turn(struct line *l, int in, int timeout_ms) {
+bool line_turn(struct line *l, int in, int timeout_ms) {
     struct pollfd p[] = {{signals_fd(), POLLIN, 0}, {l->reply.wake_fd, POLLIN, 0}, {l->output.wake_fd, POLLIN, 0},
-        {hub_queue(l->app->hub, OWNER_UI)->wake_fd, POLLIN, 0}, {plain_fd(l->view), POLLIN, 0}, {in, POLLIN, 0}};
+        {hub_queue(l->app->hub, OWNER_UI)->wake_fd, POLLIN, 0}, {plain_fd(l->view), POLLIN, 0}, {in, POLLIN, 0}, {said.wake_fd, POLLIN, 0}};
     poll(p, LEN(p), l->wish == WISH_NONE ? timeout_ms : 20);
     take_signals(l);
     hub_serve(l->app->hub, OWNER_UI, 0);
+    if (p[6].revents) take_said(l);
     plain_step(l->view);
     return p[5].revents != 0;
 }
 
-static int line_open(struct line *l, struct app *a) {
+int line_open(struct line *l, struct app *a) {
     memset(l, 0, sizeof *l);
     l->app = a;
-    if (queue_init(&l->reply, 16) || queue_init(&l->output, 256)) {
+    if (queue_init(&l->reply, 16) || queue_init(&l->output, 256) || (!said.slot && queue_init(&said, 256))) {
         say("cannot make the queues of line mode: %s", strerror(errno));
         return -1;
     }
@@ -110,7 +135,7 @@ static int line_open(struct line *l, struct app *a) {
 }
 
 /* The queues stay until the process ends: a reply that comes later must find its reserved slot. So a struct line with calls is static. */
-static int line_close(struct line *l, int code) {
+int line_close(struct line *l, int code) {
     plain_step(l->view);
     bool broken = plain_broken(l->view);
     plain_free(l->view);
@@ -122,7 +147,7 @@ static int line_close(struct line *l, int code) {
     return EXIT_FAILED;
 }
 
-static int fail(struct line *l, const struct err *e) {
+int line_fail(struct line *l, const struct err *e) {
     if (!(l->wish != WISH_NONE && e->code == ERR_STOPPED)) plain_error(l->view, e);
     return exit_of(e);
 }
@@ -136,7 +161,7 @@ static void print_result(struct line *l, const char *name, const struct val *v) 
 
 static int job_code(struct line *l, struct job *j) {
     enum job_state s = hub_job_state(l->app->hub, j);
-    if (s == JOB_FAILED) return fail(l, &j->err);
+    if (s == JOB_FAILED) return line_fail(l, &j->err);
     return s == JOB_STOPPED ? EXIT_STOPPED : EXIT_DONE;
 }
 
@@ -144,7 +169,9 @@ static int job_code(struct line *l, struct job *j) {
 static int wait_job(struct line *l, const char *name, struct handle h) {
     struct job *j = hub_job(l->app->hub, h);
     if (!j) return EXIT_DONE;
+    l->waiting = j;
     while (hub_job_state(l->app->hub, j) <= JOB_RUNNING) line_turn(l, -1, 100);
+    l->waiting = NULL;
     plain_step(l->view);
     int code = job_code(l, j);
     if (code == EXIT_DONE && j->result) print_result(l, name, j->result);
@@ -154,7 +181,7 @@ static int wait_job(struct line *l, const char *name, struct handle h) {
 static int finish_call(struct line *l, struct call *c) {
     int code = EXIT_DONE;
     plain_step(l->view);
-    if (c->status) code = fail(l, &c->err);
+    if (c->status) code = line_fail(l, &c->err);
     else if (c->result && c->result->type == VAL_HANDLE && c->cmd->job) code = wait_job(l, c->cmd->kind.name, c->result->u.h);
     else print_result(l, c->cmd->kind.name, c->result);
     call_free(c);
@@ -167,17 +194,26 @@ static int wait_call(struct line *l) {
     return finish_call(l, done);
 }
 
-static int run_call(struct line *l, struct call *c_take) {
+/* config.lua holds for commands as it does for scripts: it is run before the first that could be told by it. */
+static int need_config(struct line *l, enum owner owner, struct err *e) {
+    char *config = (owner == OWNER_ENGINE || owner == OWNER_HELPER) && !l->app->script_on ? script_config() : NULL;
+    int rc = config ? app_need(l->app, OWNER_SCRIPT, e) : 0;
+    while (config && rc == 0 && l->wish == WISH_NONE && l->app->script.busy(l->app->script.ctx)) line_turn(l, -1, 5);
+    free(config);
+    return rc;
+}
+
+int line_call(struct line *l, struct call *c_take) {
     struct err e = {0};
-    if (app_need(l->app, c_take->cmd->owner, &e)) {
+    if (need_config(l, c_take->cmd->owner, &e) || app_need(l->app, c_take->cmd->owner, &e)) {
         call_free(c_take);
-        return fail(l, &e);
+        return line_fail(l, &e);
     }
-    return call_submit(c_take, &l->reply, NULL, &e) ? fail(l, &e) : wait_call(l);
+    return call_submit(c_take, &l->reply, NULL, &e) ? line_fail(l, &e) : wait_call(l);
 }
 
 /* Jobs that were left running are waited for; one that fails now was seen by nobody else. */
-static int wait_all(struct line *l) {
+int line_wait_all(struct line *l) {
     int code = EXIT_DONE;
     struct handle newest = {0};
     while (hub_busy(l->app->hub)) {
@@ -196,7 +232,7 @@ int line_commands(struct app *a) {
     for (size_t i = 0; i < a->o.n_cmd && code == EXIT_DONE && l.wish == WISH_NONE; i++) {
         struct err e = {0};
         struct call *c = app_need(a, OWNER_ANY, &e) ? NULL : call_parse(a->hub, a->o.cmd[i], BY_LINE, &e); /* ANY: names and ranges of properties */
-        code = c ? run_call(&l, c) : fail(&l, &e);
+        code = c ? line_call(&l, c) : line_fail(&l, &e);
     }
     return line_close(&l, code);
 }
@@ -226,7 +262,7 @@ int line_word(struct app *a, const struct cmd *cmd) {
     if (args) ask_yes(a, cmd, args);
     struct call *c = args ? call_new(a->hub, cmd->kind.name, args, BY_LINE, &e) : NULL;
     if (!c && e.code == ERR_FAIL) e.code = ERR_USAGE;
-    return line_close(&l, c ? run_call(&l, c) : fail(&l, &e));
+    return line_close(&l, c ? line_call(&l, c) : line_fail(&l, &e));
 }
 
 void line_print(struct app *a, const char *name, const struct val *v) {
@@ -238,7 +274,7 @@ void line_print(struct app *a, const char *name, const struct val *v) {
     queue_release(&l.output);
 }
 
-/* ---- scripts and the prompt ---- */
+/* ---- scripts ---- */
 
 int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
     static struct line l;
@@ -246,102 +282,10 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
     if (line_open(&l, a)) return EXIT_FAILED;
     int code;
     crashed_tell(a->runs, "notice");
-    if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e)) code = fail(&l, &e);
+    if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e))
+        code = line_fail(&l, &e);
     else code = wait_call(&l);
     if (code == EXIT_USAGE) code = EXIT_FAILED; /* a script's mistake, not one of the command line */
-    int rest = wait_all(&l);
-    return line_close(&l, code ? code : rest);
-}
-
-/* Takes the pieces of an evaluation; true at its end. */
-static bool take_output(struct line *l, int *status, bool *more) {
-    struct script_reply *r;
-    bool end = false;
-    while (!end && (r = queue_get(&l->output, 0)) != NULL) {
-        if (r->output && r->text) on_print(l->app, r->text, strlen(r->text));
-        if (!r->output) {
-            end = true;
-            *status = r->status;
-            struct err e = {0};
-            if (r->incomplete && more) *more = true;
-            else if (r->status) fail(l, (err_set(&e, "%s", r->text ? r->text : "the evaluation failed"), &e));
-            else if (r->text && *r->text) on_print(l->app, r->text, strlen(r->text));
-        }
-        reply_free(r);
-    }
-    return end;
-}
-
-/* more: set where the text is only the beginning of a chunk; NULL: that is an error like any other. */
-static int eval(struct line *l, const char *text, size_t n, bool *more) {
-    struct err e = {0};
-    int status = 0;
-    if (app_need(l->app, OWNER_SCRIPT, &e)) return fail(l, &e);
-    if (l->app->script.eval(l->app->script.ctx, text, n, "=stdin", &l->output, NULL, &e)) return fail(l, &e);
-    while (!take_output(l, &status, more)) line_turn(l, -1, 250);
-    return status ? EXIT_FAILED : EXIT_DONE;
-}
-
-/* A line is a command where its first word is one, Lua after = or otherwise. */
-static int prompt_line(struct line *l, const char *line, size_t n, bool *more) {
-    char word[64];
-    struct err e = {0};
-    while (n && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
-    while (n && *line == ' ') line++, n--;
-    if (n == 0) return EXIT_DONE;
-    bool block = memchr(line, '\n', n);
-    size_t len = strcspn(line, " \t\r\n");
-    snprintf(word, sizeof word, "%.*s", (int)(len < n ? len : n), line);
-    if (*line == '=') return eval(l, line + 1, n - 1, more);
-    if (block || !hub_find(l->app->hub, word)) return eval(l, line, n, more);
-    char *text = mem_strn(line, n);
-    struct call *c = call_parse(l->app->hub, text, BY_PROMPT, &e);
-    free(text);
-    return c ? run_call(l, c) : fail(l, &e);
-}
-
-/* The next whole line of standard input into `in`, or its rest at the end. Its length, 0: no more. */
-static size_t next_line(struct line *l, struct buf *in, bool *open) {
-    for (;;) {
-        char piece[4096], *nl = in->len ? memchr(in->data, '\n', in->len) : NULL;
-        if (nl) return (size_t)(nl - in->data) + 1;
-        if (!*open || l->wish != WISH_NONE) return l->wish == WISH_NONE ? in->len : 0;
-        if (!line_turn(l, 0, -1)) continue;
-        ssize_t r = read(0, piece, sizeof piece);
-        if (r < 0 && errno == EINTR) continue;
-        if (r <= 0) *open = false;
-        else buf_add(in, piece, (size_t)r);
-    }
-}
-
-int line_prompt(struct app *a) {
-    static struct line l;
-    struct buf in = BUF_INIT;
-    int code = EXIT_DONE;
-    bool tty = isatty(0) && isatty(1), open = true;
-    struct buf block = BUF_INIT; /* a chunk that goes on */
-    if (line_open(&l, a)) return EXIT_FAILED;
-    l.at_prompt = tty;
-    if (tty) crashed_tell(a->runs, "notice");
-    if (tty) hub_add_resumer(a->hub);
-    while (code == EXIT_DONE) {
-        if (tty && !a->o.quiet) fputs(block.len ? ">> " : "> ", stdout);
-        fflush(stdout);
-        size_t n = next_line(&l, &in, &open);
-        bool more = false;
-        if (n == 0 && !block.len) break;
-        buf_add(&block, in.data, n);
-        memmove(in.data, in.data + n, in.len - n);
-        in.len -= n;
-        int one = prompt_line(&l, block.data, block.len, n ? &more : NULL);
-        if (more) continue;
-        buf_clear(&block);
-        if (!tty) code = one;
-        if (n == 0) break;
-    }
-    buf_release(&block);
-    if (tty && !a->o.quiet) fputc('\n', stdout);
-    int rest = wait_all(&l);
-    buf_release(&in);
+    int rest = line_wait_all(&l);
     return line_close(&l, code ? code : rest);
 }

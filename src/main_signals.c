@@ -20,7 +20,7 @@ enum { GRACE_S = 5 }; /* from the first TERM to the end */
 
 static int wake[2] = {-1, -1};
 static volatile sig_atomic_t interrupts, preempts;
-static volatile sig_atomic_t crashing;
+static volatile sig_atomic_t crashing, at_prompt;
 static struct timespec first_int;
 static char crash_path[512];
 
@@ -44,7 +44,7 @@ static void on_int(int sig) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     double since = (double)(now.tv_sec - first_int.tv_sec) + 1e-9 * (double)(now.tv_nsec - first_int.tv_nsec);
-    if (interrupts && since >= 0.2 && since <= 5) die_by(sig);
+    if (interrupts && since >= 0.2 && since <= 5 && !at_prompt) die_by(sig);
     if (!interrupts || since > 5) first_int = now;
     interrupts = 1;
     poke();
@@ -52,6 +52,7 @@ static void on_int(int sig) {
 
 static void on_preempt(int sig) {
     (void)sig;
+    if (preempts) client_restore_now();
     if (preempts) _exit(EXIT_PREEMPTED);
     preempts = 1;
     alarm(GRACE_S);
@@ -60,6 +61,7 @@ static void on_preempt(int sig) {
 
 static void on_alarm(int sig) {
     (void)sig;
+    client_restore_now();
     _exit(EXIT_PREEMPTED);
 }
 
@@ -125,6 +127,11 @@ void signals_session(void) {
     install(SIGTSTP, SIG_IGN, 0);
     install(SIGTTIN, SIG_IGN, 0);
     install(SIGTTOU, SIG_IGN, 0);
+}
+
+void signals_at_prompt(bool on) {
+    at_prompt = on;
+    interrupts = 0;
 }
 
 int signals_fd(void) { return wake[0]; }

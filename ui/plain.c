@@ -29,6 +29,7 @@ struct plain {
     bool bar, ascii, bar_shown, broken;
     int fd[2];
     uint64_t next;
+    void (*before)(void); /* at a prompt */
     double progress_t;
     uint64_t version;
     struct buf line;
@@ -59,8 +60,15 @@ static void bar_clear(struct plain *p) {
     p->bar_shown = false;
 }
 
+void plain_at_prompt(struct plain *p, void (*before)(void)) {
+    if (before) bar_clear(p);
+    fflush(p->notes);
+    p->before = before;
+}
+
 static void line_to(struct plain *p, FILE *f) {
     bar_clear(p);
+    if (p->before) p->before();
     buf_addc(&p->line, '\n');
     if (fwrite(p->line.data, 1, p->line.len, f) != p->line.len && f == p->out) p->broken = true;
     if (fflush(f) != 0 && f == p->out) p->broken = true;
@@ -233,22 +241,22 @@ static void event_print(void *ctx, uint64_t seq, const struct val *ev) {
     if (p->mode == PLAIN_TEXT) ev_other(p, ev);
 }
 
-static void progress_line(struct plain *p, const struct run_now *n) {
+static void progress_line(struct plain *p, const struct run_now *n, bool bar) {
     char a[FMT_MAX], b[FMT_MAX];
     const char *phase = n->state == RUN_PREPARING && n->phase[0] ? n->phase : run_state_names[n->state];
     bool has_steps = n->steps > 0;
     int64_t done = has_steps ? n->step : n->done, total = has_steps ? n->steps : n->total;
-    if (p->bar) buf_addc(&p->line, '\r');
+    if (bar) buf_addc(&p->line, '\r');
     utf8_show(&p->line, phase, strlen(phase), 30, UTF8_ASCII); /* the bar is cut by bytes */
     if (total > 0) {
-        if (p->bar) buf_adds(&p->line, " [");
-        for (int i = 0; p->bar && i < 16; i++) buf_addc(&p->line, (double)i < 16.0 * (double)done / (double)total ? '#' : '-');
-        if (p->bar) buf_addc(&p->line, ']');
+        if (bar) buf_adds(&p->line, " [");
+        for (int i = 0; bar && i < 16; i++) buf_addc(&p->line, (double)i < 16.0 * (double)done / (double)total ? '#' : '-');
+        if (bar) buf_addc(&p->line, ']');
         buf_addf(&p->line, " %s", fmt_percent(a, (double)done, (double)total));
         buf_addf(&p->line, " %s", fmt_count(a, done));
         buf_addf(&p->line, "/%s", fmt_count(b, total));
     }
-    for (int i = 0; i < n->n && i < (p->bar ? 2 : 6); i++) {
+    for (int i = 0; i < n->n && i < (bar ? 2 : 6); i++) {
         buf_adds(&p->line, "  ");
         utf8_show(&p->line, n->metric[i].name, strlen(n->metric[i].name), 32, UTF8_ASCII);
         buf_addf(&p->line, " %s", fmt_value(a, n->metric[i].value));
@@ -258,15 +266,16 @@ static void progress_line(struct plain *p, const struct run_now *n) {
 
 static void progress(struct plain *p) {
     double now = clock_now();
+    bool bar = p->bar && !p->before;
     struct run *r = p->mode == PLAIN_TEXT ? runs_current(p->rs) : NULL;
-    if (!r || now - p->progress_t < (p->bar ? BAR_INTERVAL : PLAIN_INTERVAL)) return;
+    if (!r || now - p->progress_t < (bar ? BAR_INTERVAL : PLAIN_INTERVAL)) return;
     struct run_now *n = X_NEW(struct run_now, 1);
     run_now(r, n);
     if (!run_state_ended(n->state) && n->version != p->version) {
         p->progress_t = now;
         p->version = n->version;
-        progress_line(p, n);
-        if (p->bar) {
+        progress_line(p, n, bar);
+        if (bar) {
             for (size_t i = p->line.len; i < 78; i++) buf_addc(&p->line, ' ');
             fwrite(p->line.data, 1, p->line.len < 79 ? p->line.len : 79, p->notes);
             fflush(p->notes);

@@ -16,6 +16,8 @@ struct plain;
 struct plain *plain_new(struct runs *rs, enum plain_mode mode, FILE *out, FILE *notes, bool bar, bool ascii);
 void plain_free(struct plain *p); /* prints what is left */
 int plain_fd(const struct plain *p); /* readable: call plain_step; also call it at least once a second for progress */
+void plain_at_prompt(
+    struct plain *p, void (*before)(void)); /* a line is edited on this terminal: no bar; before: called before anything is printed. NULL: no more */
 void plain_step(struct plain *p); /* prints what is new; never waits for a run */
 void plain_event(struct plain *p, const struct val *event); /* one event that came from elsewhere (a session's stream) */
 void plain_value(struct plain *p, const char *cmd, const struct val *v); /* the answer of a command; NULL or nil: nothing */

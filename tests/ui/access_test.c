@@ -410,6 +410,15 @@ static void test_link(void) {
 
 /* ---- line mode, and what is said besides cells ---- */
 
+/* An escape that is not the switch of bracketed paste, or a backspace. */
+static bool moves(const struct buf *got) {
+    for (size_t i = 0; i < got->len; i++) {
+        bool paste = got->len - i >= 8 && memcmp(got->data + i, "\033[?2004", 7) == 0 && memchr("hl", got->data[i + 7], 2);
+        if (got->data[i] == '\b' || (got->data[i] == '\033' && !paste)) return true;
+    }
+    return false;
+}
+
 static void test_plain(void) {
     struct pty p;
     char *argv[] = {hone, arg("--plain"), NULL};
@@ -427,8 +436,7 @@ static void test_plain(void) {
     pty_read(&p, 0.5);
     pty_keys(&p, "\004");
     bool ended = pty_ended(&p, 5);
-    tap_ok(prompt && answer && ended && !memchr(p.got.data, '\033', p.got.len) && !memchr(p.got.data, '\b', p.got.len),
-        "line mode on a terminal: prompt, answers, no cursor movement");
+    tap_ok(prompt && answer && ended && !moves(&p.got), "line mode on a terminal: prompt, answers, no cursor movement");
     pty_close(&p);
     char *run[] = {hone, arg("run"), arg("--plain"), arg("a.lua"), arg("400"), NULL};
     pty_start(&p, 24, 80, "xterm-256color", run);
