@@ -14,6 +14,7 @@
 #include "engine/cpu/yard.h"
 #include "engine/graph/backend.h"
 #include "engine/graph/choose.h"
+#include "engine/graph/nvml.h"
 #include "engine/graph/tuned.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
@@ -146,19 +147,27 @@ static void rates(struct buf *b, struct val *v, struct pool *all) {
     val_set_num(v, "memory_gbs_all", m);
 }
 
-/* What GPUs there are, or why none is used. */
-static void devices(struct buf *b, struct val *v) {
-    struct buf text = BUF_INIT;
-    backend_say("cuda", &text);
-    tuned_say(&text);
-    val_set_str(v, "gpu", text.data ? text.data : "");
-    const char *name = "gpu";
-    for (char *line = text.data, *next; line && *line; line = next, name = "") {
+static void lines(struct buf *b, const char *name, char *text) {
+    for (char *line = text, *next; line && *line; line = next, name = "") {
         next = strchr(line, '\n');
         if (next) *next++ = 0;
         row(b, name, "%s", line);
     }
+}
+
+/* What GPUs there are, or why none is used; and what they do right now. */
+static void devices(struct buf *b, struct val *v) {
+    struct buf text = BUF_INIT, now = BUF_INIT;
+    struct val *list = val_list();
+    backend_say("cuda", &text);
+    tuned_say(&text);
+    nvml_say(&now, list);
+    val_set_str(v, "gpu", text.data ? text.data : "");
+    val_set(v, "gpus", list);
+    lines(b, "gpu", text.data);
+    lines(b, "gpu readings", now.data);
     buf_release(&text);
+    buf_release(&now);
 }
 
 /* Does the system end this user's processes at logout? systemd's KillUserProcesses without lingering. */

@@ -17,6 +17,18 @@ is 1 'this machine has 1 of them' "a device number too high" --device cuda:3 doc
 HONE_FAKE_CUDA=none; export HONE_FAKE_CUDA
 is 1 'the NVIDIA driver finds no device' "no device" --device cuda doctor --fast
 is 0 'the NVIDIA driver finds no device' "doctor goes on without one" doctor --fast
+HONE_NVML=$work/none.so; export HONE_NVML
+is 0 'no readings: .*none.so cannot be opened' "doctor goes on without NVML" doctor --fast
+HONE_NVML=$top_builddir/tests/cuda/nvml.so
+is 0 '0: fake large, 87 % busy, 12.0 of 80.0 GiB used, 61 C, 412 W, limit 700 W, 1980 MHz$' "doctor reads the meters of a device" doctor --fast
+is 0 '1: fake plain, 12.0 of 80.0 GiB used$' "and leaves out what a device does not tell" doctor --fast
+HONE_FAKE_NVML=hot; export HONE_FAKE_NVML
+is 0 'slowed down by the power limit and its temperature, 2 memory errors' "a hot device with memory errors" doctor --fast
+HONE_FAKE_NVML=lost
+is 0 '0: GPU is lost; dmesg' "a device off the bus" doctor --fast
+HONE_FAKE_NVML=driver
+is 0 'no readings: Driver Not Loaded' "NVML without a driver" doctor --fast
+unset HONE_NVML HONE_FAKE_NVML
 HONE_FAKE_CUDA=driver
 is 1 'the driver' "a driver too old" --device cuda doctor --fast
 unset HONE_FAKE_CUDA
