@@ -149,7 +149,7 @@ void terminal_ask(void) {
 
 char *terminal_read(bool *end) {
     struct pollfd p = {0, POLLIN, 0};
-    while (T.asking && !T.edit && poll(&p, 1, 0) > 0) rl_callback_read_char();
+    if (T.asking && !T.edit && poll(&p, 1, 0) > 0) rl_callback_read_char(); /* one: an interrupt is taken before what was typed after it */
     char *text = T.taken;
     T.taken = NULL;
     *end = T.end;
