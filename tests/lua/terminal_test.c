@@ -49,9 +49,10 @@ static void lines(void) {
     tap_ok(vt_shows(&p.vt, "     ^"), "with a caret below its place");
     run_line("forty = 40");
     run_line("_1");
-    pty_keys(&p, "fort\033[A");
-    shows("> forty = 40", "Up finds by what stands before the cursor");
-    pty_keys(&p, "\003");
+    pty_keys(&p, "fort\033[A\005");
+    run_line("1");
+    run_line("forty");
+    shows("401", "Up finds by what stands before the cursor");
     pty_keys(&p, "hone.compre\t");
     shows("> hone.compress", "Tab completes");
     pty_keys(&p, "\t");
