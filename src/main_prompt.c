@@ -1,5 +1,5 @@
-/* Line mode's prompt: lines of standard input are commands, or Lua. On a terminal they are edited with readline (src/prompt/terminal.c) as in the dashboard's drawer; elsewhere they are
- * read as they come. Main thread. */
+/* Line mode's prompt: lines of standard input are commands, or Lua. On a terminal they are edited with readline (src/prompt/terminal.c) as in the
+ * dashboard's drawer; elsewhere they are read as they come. Main thread. */
 #include "config.h"
 
 #include "src/main.h"

@@ -1,5 +1,6 @@
-/* What both prompts are made of: readline's keys, blocks of several lines, the project's history, completion. The drawer (prompt.c) draws what readline holds and feeds it keys; on a
- * terminal of its own (terminal.c) readline reads and draws. readline keeps its state in globals: one prompt a process, UI thread only. */
+/* What both prompts are made of: readline's keys, blocks of several lines, the project's history, completion. The drawer (prompt.c) draws what
+ * readline holds and feeds it keys; on a terminal of its own (terminal.c) readline reads and draws. readline keeps its state in globals: one prompt a
+ * process, UI thread only. */
 #ifndef HONE_PROMPT_BLOCK_H
 #define HONE_PROMPT_BLOCK_H
 
@@ -15,7 +16,8 @@ struct block_face { /* what differs */
     void (*editor)(void); /* the block is wanted in an editor */
 };
 
-/* own: readline reads and draws on in and out; else it is dumb, and nothing is printed. script: borrowed, may be filled in later. history: NULL: none is kept. */
+/* own: readline reads and draws on in and out; else it is dumb, and nothing is printed. script: borrowed, may be filled in later. history: NULL: none
+ * is kept. */
 void block_open(const struct script_port *script, const char *history, const struct block_face *face, bool own, FILE *in, FILE *out);
 void block_close(void);
 void block_remember(const char *text); /* on disk at once */

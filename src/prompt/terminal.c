@@ -1,4 +1,5 @@
-/* readline on standard input and output through its callback interface: in line settings of its own while a line is edited, in those it found while one is evaluated. */
+/* readline on standard input and output through its callback interface: in line settings of its own while a line is edited, in those it found while
+ * one is evaluated. */
 #include "config.h"
 
 #include "src/prompt/terminal.h"
@@ -10,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <readline/history.h>
 #include <readline/readline.h>
 
 #include "src/base/buf.h"
@@ -163,28 +165,39 @@ void terminal_hide(void) {
     T.hidden = true;
 }
 
-/* Ends the editing of a line whose text is kept or dropped by the caller. */
-static void stop_asking(const char *mark) {
+/* Leaves the line, whose text is kept or dropped by the caller, on the screen. */
+static void leave_line(const char *mark) {
+    rl_free_line_state();
     rl_callback_sigcleanup(); /* of a search */
     if (T.hidden) terminal_ask();
     rl_point = rl_end;
     rl_redisplay();
     fprintf(rl_outstream, "%s\n", mark);
-    rl_replace_line("", 1);
-    stop_reading();
     fflush(rl_outstream);
+    rl_replace_line("", 1);
+    rl_point = 0;
+}
+
+static void stop_asking(void) {
+    leave_line("");
+    stop_reading();
     T.asking = false;
 }
 
+/* In the same line settings: what is typed at once behind it are keys already. */
 void terminal_interrupt(void) {
-    if (T.asking) stop_asking("^C");
+    if (!T.asking) return;
+    leave_line("^C");
+    using_history();
+    rl_on_new_line();
+    rl_redisplay();
 }
 
 bool terminal_wants_editor(struct buf *block) {
     if (!T.edit || !T.asking) return false;
     T.edit = false;
     buf_adds(block, rl_line_buffer);
-    stop_asking("");
+    stop_asking();
     eof_is_key(false);
     return true;
 }
@@ -197,7 +210,7 @@ void terminal_edited(const char *text, size_t n) {
 void terminal_remember(const char *text) { block_remember(text); }
 
 void terminal_close(void) {
-    if (T.asking) stop_asking("");
+    if (T.asking) stop_asking();
     eof_is_key(false);
     free(T.begin);
     free(T.taken);

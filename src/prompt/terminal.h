@@ -1,5 +1,5 @@
-/* The prompt on a terminal of its own, for line mode: readline reads standard input and draws the line, the caller's loop polls. The keys, history and completion of the drawer. Main
- * thread only; where standard input is no terminal it is not used. */
+/* The prompt on a terminal of its own, for line mode: readline reads standard input and draws the line, the caller's loop polls. The keys, history
+ * and completion of the drawer. Main thread only; where standard input is no terminal it is not used. */
 #ifndef HONE_PROMPT_TERMINAL_H
 #define HONE_PROMPT_TERMINAL_H
 

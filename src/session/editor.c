@@ -1,5 +1,5 @@
-/* The editor is found and started as git does it: a name is run as it is, one with arguments or quotes goes through sh with the file as its argument. The signals of the keyboard are
- * the editor's meanwhile: INT and QUIT are ignored here, TSTP stops both. */
+/* The editor is found and started as git does it: a name is run as it is, one with arguments or quotes goes through sh with the file as its argument.
+ * The signals of the keyboard are the editor's meanwhile: INT and QUIT are ignored here, TSTP stops both. */
 #include "config.h"
 
 #include "src/session/editor.h"

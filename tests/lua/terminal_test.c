@@ -1,5 +1,5 @@
-/* The prompt of line mode on a pseudo-terminal: editing, blocks, history, completion, interrupts, the editor, output of runs beside the line that is edited, line settings on every way
- * out; and the same lines from a pipe. */
+/* The prompt of line mode on a pseudo-terminal: editing, blocks, history, completion, interrupts, the editor, output of runs beside the line that is
+ * edited, line settings on every way out; and the same lines from a pipe. */
 #include "config.h"
 
 #include <errno.h>
