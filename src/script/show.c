@@ -1,4 +1,4 @@
-/* Values as text for the prompt: at most a screen and 50 ms whatever the value is. Tables are read raw; only __tostring is
+/* Values as text for the prompt: at most a screen and 50 ms (SECONDS and a last line) whatever the value is. Tables are read raw; only __tostring is
  * called, protected and under the deadline. */
 #include "config.h"
 
@@ -10,7 +10,7 @@
 
 #include "src/base/thread.h"
 
-#define SECONDS 0.05
+#define SECONDS 0.04 /* what is printed after it needs the rest */
 #define COLUMNS 78
 #define LINES 18
 #define STRING_MAX 16384 /* bytes of a string that is the value itself */

@@ -142,24 +142,30 @@ static void costs(const char *hz, int pairs, double seconds) {
 }
 
 /* The floor: a program that does nothing but echo, in the same minute on the same cores. */
-static void keys(const char *what, bool floor) {
+enum keys_of { SCREENS, PROMPT, FLOOR };
+static void keys(const char *what, enum keys_of of) {
+    static const char *const of_name[] = {"", ", echo at the prompt", ", bare echo"}, *const typed[] = {"9k1j", "ab c", "9k1j"};
     static double t[KEYS];
     struct pty p;
     int n = 0;
     char *echo[] = {(char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t) "stty raw -echo; exec cat", NULL};
-    if (floor) pty_start(&p, 24, 80, "xterm", echo), pty_quiet(&p, 0.3, 0.5);
+    if (of == FLOOR) pty_start(&p, 24, 80, "xterm", echo), pty_quiet(&p, 0.3, 0.5);
     else attach(&p);
+    if (of == PROMPT) pty_keys(&p, "`"), pty_shows(&p, "Lua", 2), pty_quiet(&p, 0.1, 0.5);
     for (int i = 0; i < KEYS; i++) {
-        double at = pty_answer(&p, i % 4 == 0 ? "9" : i % 4 == 1 ? "k" : i % 4 == 2 ? "1" : "j", 1);
+        if (of == PROMPT && i % 50 == 49) pty_keys(&p, "\003"), pty_quiet(&p, 0.05, 0.2); /* a new line */
+        char key[2] = {typed[of][i % 4], 0};
+        double at = pty_answer(&p, key, 1);
         if (at >= 0) t[n++] = at * 1e3;
         pty_quiet(&p, 0.015, 0.1);
     }
-    if (floor) pty_close(&p);
+    if (of == PROMPT) pty_keys(&p, "\003"), pty_read(&p, 0.1), pty_keys(&p, "\033"), pty_read(&p, 0.1);
+    if (of == FLOOR) pty_close(&p);
     else detach(&p);
     qsort(t, (size_t)n, sizeof *t, by_value);
     if (n)
-        printf("  key to first byte, %s%s: %d of %d answered; p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n", what, floor ? ", bare echo" : "", n, KEYS, t[n / 2],
-            t[n * 95 / 100], t[n * 99 / 100]);
+        printf("  key to first byte, %s%s: %d of %d answered; p50 %.2f ms, p95 %.2f ms, p99 %.2f ms\n", what, of_name[of], n, KEYS, t[n / 2], t[n * 95 / 100],
+            t[n * 99 / 100]);
     fflush(stdout);
 }
 
@@ -211,13 +217,11 @@ int main(int argc, char **argv) {
         printf("%s, %d threads, %d pairs of %g s\n", works[i].name, thread_cores(), pairs, seconds);
         costs("2", pairs, seconds);
         costs("10", pairs, seconds);
-        keys("all cores training", false);
-        keys("all cores training", true);
+        for (int of = SCREENS; of <= FLOOR; of++) keys("all cores training", (enum keys_of)of);
         word("stop", "--after-step", NULL);
         word("wait", NULL, NULL);
     }
-    keys("idle", false);
-    keys("idle", true);
+    for (int of = SCREENS; of <= FLOOR; of++) keys("idle", (enum keys_of)of);
     word("shutdown", NULL, NULL);
     char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     if (chdir("/") == 0) run_out(&out, clean);
