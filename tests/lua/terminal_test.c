@@ -163,6 +163,7 @@ static void ways_out(void) {
         int sig;
         const char *name;
     } ends[] = {{SIGTERM, "SIGTERM"}, {SIGSEGV, "SIGSEGV"}, {SIGHUP, "SIGHUP"}};
+    signal(SIGHUP, SIG_DFL); /* under nohup it is ignored, and children keep that */
     for (size_t i = 0; i < LEN(ends); i++) {
         pty_start(&p, 24, 80, "xterm-256color", argv);
         pty_expect(&p, "> ", 10 * TAP_SLOW);

@@ -119,7 +119,7 @@ static void test_dashboard(void) {
     struct pty p;
     struct buf said = BUF_INIT, shown = BUF_INIT;
     char *argv[] = {hone, NULL}, *screen[] = {hone, (char *)(uintptr_t) "screen", NULL}, *end[] = {hone, (char *)(uintptr_t) "shutdown", NULL};
-    tap_ok(pty_dash(&p, 24, 80, "xterm-256color", argv, 10), "a dashboard appeared");
+    tap_ok(pty_dash(&p, 24, 80, "xterm-256color", argv, 10) && pty_shows(&p, "No run yet", 10) >= 0, "a dashboard appeared"); /* its Lua has started, too */
     static const char *const keys[] = {"1", "2", "0", "?", "\033", ":"};
     int same = 0;
     for (size_t i = 0; i < LEN(keys); i++) {
