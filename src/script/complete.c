@@ -71,6 +71,16 @@ static void offer_metrics(struct completer *c) {
     for (size_t i = 0; i < n; i++) offer(c, names[i], "");
 }
 
+/* Of the model that the current run trains. */
+static void offer_layers(struct completer *c) {
+    struct runs *rs = hub_runs(c->s->hub);
+    struct run *r = rs ? runs_current(rs) : NULL;
+    struct val *report = r ? run_last_report(r, "model") : NULL;
+    const struct val *layers = val_get(report, "layers");
+    for (size_t i = 0; i < val_len(layers); i++) offer(c, val_get_str(val_at(layers, i), "path", ""), "");
+    val_free(report);
+}
+
 static void offer_runs(struct completer *c) {
     struct runs *rs = hub_runs(c->s->hub);
     for (size_t i = 0; rs && i < runs_count(rs); i++) offer(c, run_name(runs_at(rs, i)), "");
@@ -167,6 +177,7 @@ static void in_string(struct completer *c, size_t quote) {
     switch (a ? a->source : SRC_NONE) {
     case SRC_RUN: offer_runs(c); break;
     case SRC_METRIC: offer_metrics(c); break;
+    case SRC_LAYER: offer_layers(c); break;
     case SRC_PROP: offer_props(c); break;
     case SRC_COMMAND: offer_commands(c, false); break;
     default:

@@ -31,11 +31,17 @@ static const struct cmd cmd_now = {{"now", "gives its argument back here", "hone
 struct train_args {
     int64_t steps, batch;
     double lr, ms;
+    struct val *freeze;
 };
 static int train_job(struct job *j, const void *args, struct err *e) {
     const struct train_args *a = args;
     struct run *r = run_new(hub_runs(j->hub), "fake");
     j->run = r;
+    struct val *model = val_table(), *layers = val_list(), *layer = val_table();
+    val_set_str(layer, "path", "body.linear1");
+    val_push(layers, layer);
+    val_set(model, "layers", layers);
+    run_report(r, "model", model);
     run_info(r, val_table());
     run_set_state(r, RUN_TRAINING);
     int stop = STOP_NONE;
@@ -60,6 +66,7 @@ static const struct arg train_argv[] = {
     {"batch", "rows", NULL, "32", ARG_INT, offsetof(struct train_args, batch), 0, 0, 1, 1e6},
     {"lr", "learning rate", NULL, "0.001", ARG_NUM, offsetof(struct train_args, lr), ARG_LIVE, 0, 0, 1},
     {"ms", "of a step", NULL, "1", ARG_NUM, offsetof(struct train_args, ms), 0, 0, 0, 1000},
+    {"freeze", "layers", NULL, NULL, ARG_VAL, offsetof(struct train_args, freeze), 0, 0, 0, 0, NULL, SRC_LAYER},
     {NULL},
 };
 static const struct cmd cmd_train = {

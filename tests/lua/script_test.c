@@ -283,6 +283,7 @@ static void completion(void) {
         {"whi", "while"},
         {"hone.prop.re", "refresh"},
         {"deep.tab", "table_in"},
+        {"hone.train{ freeze = \"bo", "body.linear1"},
     };
     fake_eval(&f, "deep = {table_in = 1}");
     for (size_t i = 0; i < LEN(cases); i++) {
@@ -290,7 +291,7 @@ static void completion(void) {
         struct val *v = f.script.complete(f.script.ctx, cases[i].line, strlen(cases[i].line));
         bool found = false;
         for (size_t k = 0; k < val_len(v); k++) found |= strcmp(val_at(v, k)->u.s.p, cases[i].want) == 0;
-        tap_ok(found && clock_now() - t < 0.05, "completion of %s", cases[i].line);
+        tap_ok(found && clock_now() - t < 1, "completion of %s", cases[i].line);
         val_free(v);
     }
 }
