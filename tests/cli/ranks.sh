@@ -39,12 +39,14 @@ is 2 '.--rank is for processes that hone starts itself|--rank is for processes' 
 go 1 train.lua long.hone 8 4 60
 fault() { # SIGNAL FILE
     "$hone" --plain --deterministic --runs "f$2" --ranks 3 run train.lua "$2" 8 4 60 >"$2.out" 2>&1 &
-    run=$! times=0
-    while [ $times -lt 3 ]; do
-        sleep 0.15
-        for p in $(pgrep -P $run 2>/dev/null); do kill -s "$1" "$p" 2>/dev/null && break; done
+    run=$! times=0 hits=0
+    while [ $times -lt 300 ] && kill -0 $run 2>/dev/null; do
+        sleep 0.1
         times=$((times + 1))
-        [ "$1" = STOP ] && break
+        grep -q epoch "$2.out" || continue # they train
+        for p in $(pgrep -P $run 2>/dev/null); do kill -s "$1" "$p" 2>/dev/null && hits=$((hits + 1)) && break; done
+        [ $hits = 3 ] && break
+        [ "$1" = STOP ] && [ $hits = 1 ] && break
     done
     wait $run
 }
