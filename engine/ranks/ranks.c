@@ -115,10 +115,16 @@ static int look(struct ranks *r, struct err *e) {
     return 0;
 }
 
+/* Another rank saw first that one is missing: rank 0, which says why, looks for itself. */
+static int parted(struct ranks *r, struct err *e) {
+    for (double end = clock_now() + 1; r->rank == 0 && !r->why.text[0] && clock_now() < end && look(r, e) == 0;) clock_sleep(LOOK_S);
+    return err_set(e, "%s", r->why.text[0] ? r->why.text : "the ranks have parted");
+}
+
 static int meet(struct ranks *r, struct err *e) {
     struct hall *h = r->hall;
     uint32_t phase = atomic_load(&h->phase);
-    if (atomic_load(&h->broken)) return err_set(e, "%s", r->why.text[0] ? r->why.text : "the ranks have parted");
+    if (atomic_load(&h->broken)) return parted(r, e);
     if (atomic_fetch_add(&h->arrived, 1) + 1 == (uint32_t)r->size) {
         atomic_store(&h->arrived, 0);
         atomic_fetch_add(&h->phase, 1);
@@ -127,7 +133,7 @@ static int meet(struct ranks *r, struct err *e) {
     }
     for (int i = 0; i < r->size; i++) r->seen[i].since = 0; /* a rank that was busy has nothing to explain */
     while (atomic_load(&h->phase) == phase) {
-        if (atomic_load(&h->broken)) return err_set(e, "%s", r->why.text[0] ? r->why.text : "the ranks have parted");
+        if (atomic_load(&h->broken)) return parted(r, e);
         futex_wait(&h->phase, phase, LOOK_S);
         if (atomic_load(&h->phase) == phase && look(r, e) < 0) return -1;
     }

@@ -58,7 +58,9 @@ if command -v pgrep >/dev/null; then
     ok $said "and it is said"
     fault STOP s.hone
     same "r.F7: a stopped rank too" long.hone s.hone
-    grep -q 'has not answered for 4 s' s.hone.out; ok $? "after 4 seconds"
+    grep -q 'has not answered for 4 s' s.hone.out; said=$?
+    [ $said = 0 ] || sed 's/^/# /' s.hone.out
+    ok $said "after 4 seconds"
     "$hone" --quiet --runs f0 --ranks 3 run train.lua z.hone 8 4 600 >/dev/null 2>&1 &
     run=$! others= times=0
     while [ -z "$others" ] && [ $times -lt 100 ]; do
