@@ -19,6 +19,15 @@ struct ways {
     one_way d[2];
 };
 static __device__ __forceinline__ int64_t length_of(const cells &r, int64_t row) { return row < r.rows ? r.off[row + 1] - r.off[row] : 0; }
+/* Those of the block's texts; the longest. */
+template <int TEXTS> static __device__ __forceinline__ int64_t lengths(const cells &r, int64_t first, int64_t len[TEXTS]) {
+    int64_t longest = 0;
+    for (int i = 0; i < TEXTS; i++) {
+        len[i] = length_of(r, first + i);
+        if (len[i] > longest) longest = len[i];
+    }
+    return longest;
+}
 static __device__ __forceinline__ int64_t token_of(const cells &r, int64_t dir, int64_t row, int64_t step) {
     return dir ? r.off[row + 1] - 1 - step : r.off[row] + step;
 }
@@ -27,14 +36,10 @@ static __device__ __forceinline__ float sigmoid_of(float v) { return 1.0f / (1.0
 /* y, c (T, dirs h), gates (T, dirs 4 h) */
 template <int g, int TEXTS> __global__ void __launch_bounds__(256) cells_forward(cells r, ways all, float *y, float *gates, float *c) {
     int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, warps = (int)blockDim.x / 32;
-    int64_t dir = blockIdx.y, first = (int64_t)blockIdx.x * TEXTS, h = r.h, wide = r.dirs * h, longest = 0, size = (g + 2) * h;
+    int64_t dir = blockIdx.y, first = (int64_t)blockIdx.x * TEXTS, h = r.h, wide = r.dirs * h, size = (g + 2) * h;
     const one_way &o = all.d[dir];
     float *room = r.room + (dir * r.rows + first) * size;
-    int64_t len[TEXTS];
-    for (int i = 0; i < TEXTS; i++) {
-        len[i] = length_of(r, first + i);
-        if (len[i] > longest) longest = len[i];
-    }
+    int64_t len[TEXTS], longest = lengths<TEXTS>(r, first, len);
     for (int64_t s = 0; s < longest; s++) {
         for (int64_t k = warp; k < g * h; k += warps) { /* products of the weight's row k with every text's state */
             float sum[TEXTS];
@@ -76,14 +81,10 @@ template <int g, int TEXTS> __global__ void __launch_bounds__(256) cells_forward
 /* dy, y (T, dirs h), gates (T, dirs 4 h), c (T, dirs h); room: dh that comes back through the product, what goes straight to c' or h', dz */
 template <int g, int TEXTS>
 __global__ void __launch_bounds__(256) cells_back(cells r, ways all, const float *dy, const float *y, const float *gates, const float *c) {
-    int64_t dir = blockIdx.y, first = (int64_t)blockIdx.x * TEXTS, h = r.h, wide = r.dirs * h, longest = 0, size = (g + 2) * h;
+    int64_t dir = blockIdx.y, first = (int64_t)blockIdx.x * TEXTS, h = r.h, wide = r.dirs * h, size = (g + 2) * h;
     const one_way &o = all.d[dir];
     float *room = r.room + (dir * r.rows + first) * size;
-    int64_t len[TEXTS];
-    for (int i = 0; i < TEXTS; i++) {
-        len[i] = length_of(r, first + i);
-        if (len[i] > longest) longest = len[i];
-    }
+    int64_t len[TEXTS], longest = lengths<TEXTS>(r, first, len);
     for (int64_t s = longest - 1; s >= 0; s--) {
         for (int64_t q = threadIdx.x; q < TEXTS * h; q += blockDim.x) {
             int64_t i = q / h, j = q % h, n = length_of(r, first + i);
