@@ -47,6 +47,13 @@ bool utf8_valid(const char *s, size_t n) {
     return true;
 }
 
+bool utf8_harmless(const char *s, const char *allowed) {
+    if (!utf8_valid(s, strlen(s))) return false;
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        if ((*p < 32 && !strchr(allowed, *p)) || *p == 127 || (*p == 0xc2 && p[1] < 0xa0)) return false;
+    return true;
+}
+
 int utf8_width(uint32_t cp) {
     if (cp >= 0x20 && cp < 0x7f) return 1;
     if (cp < 0xa0 || cp > 0x10ffff) return -1;

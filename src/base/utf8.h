@@ -14,6 +14,7 @@
 size_t utf8_next(const char *s, size_t n, uint32_t *cp);
 size_t utf8_put(char out[4], uint32_t cp);
 bool utf8_valid(const char *s, size_t n);
+bool utf8_harmless(const char *s, const char *allowed); /* UTF-8 without control characters but those of ASCII in allowed */
 int utf8_width(uint32_t cp); /* columns 0..2 by utf8proc; -1: not printable */
 int utf8_columns(const char *s, size_t n); /* of a string that went through utf8_show */
 

@@ -113,13 +113,6 @@ static int line_down(int count, int key) {
     return 0;
 }
 
-/* A file's name may hold anything; what is put into the line may not. */
-static bool harmless(const char *s) {
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
-        if (*p < 32 || *p == 127 || (*p == 0xc2 && p[1] < 0xa0)) return false;
-    return utf8_valid(s, strlen(s));
-}
-
 /* Tab: what all candidates begin with; several: shown. */
 static int key_tab(int count, int key) {
     (void)count, (void)key;
@@ -139,7 +132,7 @@ static int key_tab(int count, int key) {
         while (same && same < strlen(first) && ((unsigned char)first[same] & 0xc0) == 0x80) same--;
         if (same > have) {
             char *more = mem_strn(first + have, same - have);
-            if (harmless(more)) rl_insert_text(more);
+            if (utf8_harmless(more, "")) rl_insert_text(more); /* a file's name may hold anything, the line may not */
             free(more);
         }
         if (n > 1) B.face->choices(v);

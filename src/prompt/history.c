@@ -44,12 +44,7 @@ static int open_locked(const char *path, int flags, int lock, struct err *e) {
     return fd;
 }
 
-static bool harmless(const char *s) {
-    if (!*s || !utf8_valid(s, strlen(s))) return false;
-    for (; *s; s++)
-        if (((unsigned char)*s < 32 && *s != '\n' && *s != '\t') || *s == 127 || ((unsigned char)*s == 0xc2 && (unsigned char)s[1] < 0xa0)) return false;
-    return true;
-}
+static bool harmless(const char *s) { return *s && utf8_harmless(s, "\n\t"); }
 
 /* In place: \n and \\ back to what they mean. */
 static void unescape(char *s) {

@@ -158,6 +158,14 @@ bool store_alive(const char *dir) {
     return held;
 }
 
+int store_own(const char *dir) {
+    char *path = io_join(dir, "lock");
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    free(path);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) close(fd), fd = -1;
+    return fd;
+}
+
 struct latest {
     int64_t step;
     double epoch, t;

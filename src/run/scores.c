@@ -2,16 +2,13 @@
  * report into run.json; both under the lock of the run. */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/run/private.h"
 #include "src/run/store.h"
@@ -69,25 +66,9 @@ static int row_append(const char *dir, const struct buf *names, const struct buf
     return rc;
 }
 
-static int meta_write(const char *dir, const struct val *meta, struct err *e) {
-    char *path = io_join(dir, "run.json");
-    struct buf b = BUF_INIT;
-    json_write_pretty(&b, meta);
-    buf_addc(&b, '\n');
-    int rc = io_write_file(path, b.data, b.len, e);
-    buf_release(&b);
-    free(path);
-    return rc;
-}
-
 int store_scores(const char *dir, const char *split, int64_t step, const struct val *report, struct err *e) {
-    char *path = io_join(dir, "lock");
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW), rc = 0;
-    free(path);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) { /* it lives: its own process keeps its files */
-        if (fd >= 0) close(fd);
-        return 0;
-    }
+    int fd = store_own(dir), rc = 0;
+    if (fd < 0) return 0; /* it lives: its own process keeps its files */
     struct val *meta = store_describe(dir, e), *reports = val_table(), *copy = val_copy(report);
     const struct val *had = val_get(meta, "reports"), *metrics = val_get(meta, "metrics");
     struct buf names = BUF_INIT, rows = BUF_INIT;
@@ -103,7 +84,7 @@ int store_scores(const char *dir, const char *split, int64_t step, const struct 
         copy = NULL;
         val_set(meta, "reports", reports);
         reports = NULL;
-        if (rc == 0) rc = meta_write(dir, meta, e);
+        if (rc == 0) rc = store_meta(dir, meta, e);
     }
     buf_release(&names);
     buf_release(&rows);

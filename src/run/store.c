@@ -237,18 +237,23 @@ static int rows_out(struct run *r, struct job_out *o) {
     return rc;
 }
 
-static int meta_out(struct run *r, struct job_out *o) {
-    if (!o->meta) return 0;
+int store_meta(const char *dir, const struct val *meta, struct err *e) {
     struct buf b = BUF_INIT;
-    struct err e = {0};
-    json_write_pretty(&b, o->meta);
+    json_write_pretty(&b, meta);
     buf_addc(&b, '\n');
-    char *path = io_join(r->st.dir, "run.json");
+    char *path = io_join(dir, "run.json");
     errno = 0;
-    int rc = io_write_file(path, b.data, b.len, &e) == 0 ? 0 : errno ? errno : EIO;
+    int rc = io_write_file(path, b.data, b.len, e), why = errno;
     free(path);
     buf_release(&b);
+    errno = why;
     return rc;
+}
+
+static int meta_out(struct run *r, struct job_out *o) {
+    struct err e = {0};
+    if (!o->meta || store_meta(r->st.dir, o->meta, &e) == 0) return 0;
+    return errno ? errno : EIO;
 }
 
 static void names_put(struct buf *b, const struct run *r) {

@@ -35,6 +35,9 @@ struct val *store_describe(const char *dir, struct err *e);
 struct val *store_list(const char *dir, struct err *e);
 bool store_name_ok(const char *name); /* can be a folder of runs: no slash, no leading dot, not empty, at most 63 bytes, no control characters */
 bool store_alive(const char *dir); /* somebody holds its lock */
+/* The run's lock where nobody holds it, a descriptor to close; -1: somebody does, or there is none. */
+int store_own(const char *dir);
+int store_meta(const char *dir, const struct val *meta, struct err *e); /* writes run.json, whole or not at all */
 /* scores.c: an evaluation of weights of that step by another process, once the run has ended: SPLIT_loss and so on as series, the report into run.json.
  * Nothing is done while the run lives. */
 int store_scores(const char *dir, const char *split, int64_t step, const struct val *report, struct err *e);

@@ -3,11 +3,9 @@
 #include "config.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "src/base/io.h"
@@ -38,30 +36,25 @@ static int64_t saved_step(const char *dir) {
 
 /* Writes the state into run.json, with what metrics.bin knows besides; only the process that gets the run's lock does. False: it was done before, or cannot be. */
 static bool mark(const char *dir, int64_t step, int64_t saved) {
-    char *lock = io_join(dir, "lock"), *path = io_join(dir, "run.json");
-    int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    char *path = io_join(dir, "run.json");
+    int fd = store_own(dir);
     bool done = false;
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) close(fd), fd = -1;
     struct val *was = fd >= 0 && io_exists(path) ? json_read_file(path, META_MAX, NULL) : NULL;
     bool ours = fd >= 0 && (was ? was->type == VAL_TABLE && strcmp(val_get_str(was, "state", ""), "crashed") != 0 : !io_exists(path));
     struct val *v = ours ? was ? store_describe(dir, NULL) : val_table() : NULL; /* without run.json it had just begun */
     if (v) {
         struct val *lost = val_table();
-        struct buf b = BUF_INIT;
         val_set_int(lost, "step", step);
         val_set_int(lost, "saved", saved);
         if (!was) val_set_str(v, "run", strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir);
         val_set_str(v, "state", "crashed");
         val_set(v, "crashed", lost);
-        json_write_pretty(&b, v);
-        done = io_write_file(path, b.data, b.len, NULL) == 0;
-        buf_release(&b);
+        done = store_meta(dir, v, NULL) == 0;
     }
     val_free(v);
     val_free(was);
     if (fd >= 0) close(fd);
     free(path);
-    free(lock);
     return done;
 }
 

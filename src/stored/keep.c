@@ -79,11 +79,8 @@ static int rename_meta(const char *dir, const char *name, struct err *e) {
     struct val *v = io_exists(path) ? json_read_file(path, 16 << 20, e) : NULL;
     int rc = 0;
     if (v && v->type == VAL_TABLE) {
-        struct buf b = BUF_INIT;
         val_set_str(v, "run", name);
-        json_write_pretty(&b, v);
-        rc = io_write_file(path, b.data, b.len, e);
-        buf_release(&b);
+        rc = store_meta(dir, v, e);
     }
     val_free(v);
     free(path);
