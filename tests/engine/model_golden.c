@@ -53,10 +53,12 @@ static int open_trial(struct trial *t, const struct val *c, bool fuse, struct er
     if (!d || !(t->m = model_new(d, 1, e))) return -1;
     t->g = graph_new(t->wide ? DT_F64 : DT_F32, true, 1);
     if (model_build(t->m, t->g, t->io, e) < 0) return -1;
-    if (loss_init(&loss, val_get(c, "loss"), strcmp(val_get_str(val_get(c, "loss"), "loss", ""), "cross_entropy") == 0, e) < 0) return -1;
-    tid target = -1, none, weight;
-    bool labels = loss.row->labels;
-    int rc = loss_build(&loss, t->g, t->io->out, &target, &none, &t->loss, &weight, e);
+    const struct val *spec = val_get(c, "loss");
+    const char *name = val_get_str(spec, "loss", "");
+    if (loss_init(&loss, spec, strcmp(name, "cross_entropy") == 0, e) < 0) return -1;
+    tid target = -1, share, weight;
+    bool labels = loss.row->labels, probs = strcmp(name, "kl") == 0 || strcmp(name, "bce") == 0;
+    int rc = loss_build(&loss, t->g, t->io->out, &target, &share, &t->loss, &weight, e);
     loss_release(&loss);
     if (rc < 0) return -1;
     t->dl = graph_scalar(t->g, "dl");
@@ -72,8 +74,10 @@ static int open_trial(struct trial *t, const struct val *c, bool fuse, struct er
     t->x = (struct extents){.n = {1, ROWS, ROWS + 1, TOKENS}};
     if (!(t->p = plan_new(t->g, &t->x, &o, e)) || plan_alloc(t->p, e) < 0) return -1;
     for (int i = 0; labels && i < ROWS; i++) ((int32_t *)plan_data(t->p, target))[i] = (i * 5 + 1) % 3;
-    for (int i = 0; !labels && i < ROWS; i++) { /* of kl: probabilities */
-        bool probs = strcmp(val_get_str(c, "name", ""), "kl") == 0;
+    double number;
+    for (int i = 0; share >= 0 && i < CLASSES; i++)
+        if (val_as_num(val_at(val_get(spec, "class_weights"), (size_t)i), &number)) put(t, plan_data(t->p, share), i, number);
+    for (int i = 0; !labels && i < ROWS; i++) {
         double sum = 0;
         for (int j = 0; j < CLASSES; j++) sum += val(60, i * CLASSES + j) + 0.6;
         for (int j = 0; j < CLASSES; j++)
@@ -150,7 +154,7 @@ int main(void) {
     const char *only = getenv("HONE_GOLDEN");
     snprintf(path, sizeof path, "%s/tests/golden/models.json", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
     struct val *all = json_read_file(path, 1 << 20, &e);
-    if (ops_select("auto", &e) < 0 || !tap_ok(all && val_len(all) == 12, "the numbers are there %s", e.text)) return tap_done();
+    if (ops_select("auto", &e) < 0 || !tap_ok(all && val_len(all) == 22, "the numbers are there %s", e.text)) return tap_done();
     for (size_t i = 0; i < val_len(all); i++)
         for (int k = 0; k < 4; k++)
             if (!only || strcmp(only, val_get_str(val_at(all, i), "name", "")) == 0) run(val_at(all, i), k & 1, k & 2);

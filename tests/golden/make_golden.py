@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes models.json: losses of 100 steps of plain descent in float64 and the first gradients of small models, by PyTorch. Weights and data come from formulas that
 tests/engine/model_golden.c repeats, so only results are stored: whole gradients of the small models (grads), norm and a weighted sum of each tensor of the others (sums);
-gap: the largest distance of PyTorch's own float32 losses over the 100 steps. Texts are alone in their batch, so nothing is padded. Needs: pip install torch."""
+gap: the largest distance of PyTorch's own float32 losses over the 100 steps. Texts are alone in their batch, so nothing is padded. Needs: pip install torch transformers."""
 import json, os
 import torch, torch.nn.functional as F
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 torch.set_num_threads(1)
 
 def val(k, n):
@@ -51,6 +52,31 @@ def sound(p, _):  # strides of 2: ceil(n / 2) outputs, zeros at both ends, then 
         h = F.relu(F.conv1d(F.pad(h.T[None], (1, 1)), p[1], p[2], stride=2))
         return F.conv1d(F.pad(h, (2, 0)), p[3], p[4], stride=2, groups=2)[0].mean(1)
     return F.linear(pooled(p[0], one, 4, p[0]), p[5], p[6])
+def vision(p, x):  # sizes of height and width all different
+    h = F.conv2d(x.reshape(ROWS, 3, 9, 8), p[0], p[1], stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=3)
+    h = F.leaky_relu(F.batch_norm(h, None, None, p[2], p[3], True))
+    h = F.conv2d(F.max_pool2d(h, (3, 2), (1, 2), (1, 0)), p[4], padding=(0, 1))
+    return F.linear(F.max_pool2d(F.avg_pool2d(h, (2, 3), (2, 1), (1, 1)), 2).amax((2, 3)), p[5], p[6])
+def heads(t, n): return t.unflatten(-1, (n, -1)).transpose(0, 1)[None]  # (T, n d) -> (1, n, T, d)
+def attend(h, p, n, causal, base):
+    q, k, v = (heads(t, n) for t in F.linear(h, p[0], p[1]).chunk(3, -1))
+    if base:
+        d = q.shape[-1]
+        angle = torch.outer(torch.arange(len(h), dtype=h.dtype), 1 / base ** (torch.arange(0, d, 2, dtype=h.dtype) / d)).repeat(1, 2)[None]
+        q, k = apply_rotary_pos_emb(q, k, angle.cos(), angle.sin())
+    return F.linear(F.scaled_dot_product_attention(q, k, v, is_causal=causal)[0].transpose(0, 1).flatten(1), p[2], p[3])
+def gpt(p, _):  # a block that normalises first with gated SiLU, one that normalises behind with the tanh form of GELU
+    norm = lambda h, at, eps=1e-12: F.layer_norm(h, (8,), p[at], p[at + 1], eps)
+    def one(h):
+        h = h + attend(norm(h, 1), p[3:7], 2, True, 50)
+        a, b = F.linear(norm(h, 7), p[9], p[10]).chunk(2, -1)
+        h = h + F.linear(F.silu(a) * b, p[11], p[12])
+        h = norm(h + attend(h, p[13:17], 4, True, 0), 17)
+        h = norm(h + F.linear(F.gelu(F.linear(h, p[19], p[20]), approximate="tanh"), p[21], p[22]), 23)
+        return norm(h, 25, 1e-5).mean(0)
+    return F.linear(pooled(p[0], one, 8, p[0]), p[27], p[28])
+def bag_of(f):
+    return lambda p, _: F.linear(pooled(p[0], f, 4, p[0]), p[1], p[2])
 def two(p, x): return F.linear(torch.tanh(F.linear(x, p[0], p[1])), p[2], p[3])
 values = val(60, ROWS * CLASSES).reshape(ROWS, CLASSES)
 def ce(z, smooth): return F.cross_entropy(z, y, label_smoothing=smooth)
@@ -62,7 +88,14 @@ def contrastive(z, _):
     s = F.normalize(z) @ F.normalize(values.to(z.dtype)).T / 0.5
     t = torch.arange(ROWS)
     return (F.cross_entropy(s, t) + F.cross_entropy(s.T, t)) / 2
-losses_of = dict(kl=kl, cosine=cosine, contrastive=contrastive)
+def one_way(z, _): return F.cross_entropy(F.normalize(z) @ F.normalize(values.to(z.dtype)).T / 0.07, torch.arange(ROWS))
+def weighted(z, s): return F.cross_entropy(z, y, torch.tensor(s["class_weights"], dtype=z.dtype), ignore_index=2, label_smoothing=0.1, reduction="sum") / ROWS
+def summed(f, **k): return lambda z, _: f(z, values.to(z.dtype), reduction="sum", **k) / ROWS
+def bce(z, _):
+    q = (values + 0.6) / (values + 0.6).sum(1, keepdim=True)
+    return F.binary_cross_entropy_with_logits(z, q.to(z.dtype), reduction="sum") / ROWS
+losses_of = dict(kl=kl, cosine=cosine, contrastive=contrastive, one_way=one_way, weighted=weighted, bce=bce, mse=summed(F.mse_loss), mae=summed(F.l1_loss),
+                 huber=summed(F.huber_loss, delta=0.3))
 def resnet_shapes():
     shapes = [(16, 3, 3, 3), (16,), (16,)]
     for width, old in ((16, 16), (32, 16), (64, 32)):
@@ -127,13 +160,26 @@ cases = [
     ("kl", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="kl", temperature=2), 0.1, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
     ("cosine", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="cosine"), 0.1, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
     ("contrastive", two, [(5, 6), (5,), (3, 5), (3,)], dict(loss="contrastive", temperature=0.5, symmetric=True), 0.02, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])),
+    ("vision", vision, [(6, 1, 3, 2), (6,), (6,), (6,), (5, 6, 1, 3), (3, 5), (3,)], 0.0, 0.05, 216,
+     dict(input=[3, 9, 8], layers=[dict(layer="conv2d", out=6, k=[3, 2], stride=[2, 1], pad=[1, 2], dilation=[1, 2], groups=3), dict(layer="batch_norm"), dict(layer="leaky_relu"),
+          dict(layer="max_pool2d", k=[3, 2], stride=[1, 2], pad=[1, 0]), dict(layer="conv2d", out=5, k=[1, 3], pad=[0, 1], bias=False),
+          dict(layer="avg_pool2d", k=[2, 3], stride=[2, 1], pad=[1, 1]), dict(layer="max_pool2d"), dict(layer="global_max_pool"), L(3)])),
+    ("gpt", gpt, [(12, 8), (8,), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (12, 8), (12,), (8, 6), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (7, 8), (7,), (8, 7), (8,),
+          (8,), (8,), (8,), (8,), (3, 8), (3,)], 0.0, 0.05, 0,
+     dict(input=text, layers=[dict(layer="text_embedding", n=12, dim=8, positions=0, norm=False), dict(layer="encoder_block", heads=2, ffn=6, act="silu", gated=True, pre=True, causal=True, rope=50),
+          dict(layer="encoder_block", heads=4, ffn=7, act="gelu_tanh", causal=True), dict(layer="layer_norm"), dict(layer="mean_pool"), L(3)])),
+    ("bag_sum", bag_of(lambda h: h.sum(0)), [(12, 4), (3, 4), (3,)], 0.0, 0.02, 0, dict(input=text, layers=[dict(layer="embedding_bag", n=12, dim=4, mode="sum"), L(3)])),
+    ("bag_max", bag_of(lambda h: h.amax(0)), [(12, 4), (3, 4), (3,)], 0.0, 0.1, 0, dict(input=text, layers=[dict(layer="embedding_bag", n=12, dim=4, mode="max"), L(3)])),
+    *[(name, two, [(5, 6), (5,), (3, 5), (3,)], dict(loss=loss, **spec), lr, 6, dict(input=6, layers=[L(5, act="tanh"), L(3)])) for name, loss, lr, spec in (
+        ("one_way", "contrastive", 0.005, {}), ("weighted", "cross_entropy", 0.05, dict(class_weights=[0.5, 2, 1.5], ignore_index=2, label_smoothing=0.1)), ("bce", "bce", 0.05, {}),
+        ("mse", "mse", 0.02, {}), ("mae", "mae", 0.001, {}), ("huber", "huber", 0.05, dict(delta=0.3)))],
     ("resnet20", resnet, resnet_shapes(), 0.0, 0.02, 192, dict(input=[3, 8, 8], layers=resnet_layers()))]
 
 def descend(f, shapes, smooth, lr, width, dtype):
     p = [val(k, torch.Size(s).numel()).reshape(s).to(dtype).requires_grad_() for k, s in enumerate(shapes)]
     x, losses, first = dense(width).to(dtype) if width else None, [], None
     for _ in range(STEPS + 1):
-        loss = (losses_of[smooth["loss"]] if type(smooth) is dict else ce)(f(p, x), smooth)
+        loss = (losses_of[name] if type(smooth) is dict else ce)(f(p, x), smooth)
         g = torch.autograd.grad(loss, p)
         losses.append(loss.item())
         first = first or g
