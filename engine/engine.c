@@ -14,12 +14,14 @@
 #include "engine/compress/compress.h"
 #include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"
+#include "engine/graph/gpus.h"
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 #include "engine/optims/optim.h"
 #include "engine/train/loss.h"
 #include "engine/train/parallel.h"
 #include "engine/train/sched.h"
+#include "src/base/log.h"
 #include "src/base/thread.h"
 #include "src/run/record.h"
 
@@ -48,11 +50,26 @@ static void *helper_thread(void *arg) {
     return NULL;
 }
 
+/* The driver reports an error of a device that is open: an alert of the run that goes on, else a line of the log. */
+static void gpu_error(void *ctx, const char *sentence, bool fatal) {
+    struct runs *rs = hub_runs(ctx);
+    struct run *r = rs ? runs_current(rs) : NULL;
+    if (!r || run_state_ended(run_state(r))) {
+        log_write(fatal ? LOG_ERROR : LOG_WARN, "%s", sentence);
+        return;
+    }
+    struct val *v = val_table();
+    val_set_str(v, "level", fatal ? "error" : "warn");
+    val_set_str(v, "text", sentence);
+    run_event(r, "alert", -1, v);
+}
+
 int engine_start(struct hub *h, struct err *e) {
     pick_runs(hub_runs(h) ? runs_dir(hub_runs(h)) : NULL);
     eng.hub = h;
     atomic_store(&eng.quit, false);
     data_interrupt(false);
+    gpus_on_error(gpu_error, h);
     if (thread_start(&eng.engine, "hone-engine", engine_thread, h, e) < 0) return -1;
     eng.engine_on = true;
     if (thread_start(&eng.helper, "hone-helper", helper_thread, h, e) < 0) {
@@ -71,6 +88,7 @@ void engine_stop(void) {
     queue_wake(hub_queue(eng.hub, OWNER_HELPER));
     if (eng.engine_on) pthread_join(eng.engine, NULL);
     if (eng.helper_on) pthread_join(eng.helper, NULL);
+    gpus_stop();
     eng.engine_on = eng.helper_on = false;
     eng.hub = NULL;
 }

@@ -15,6 +15,7 @@
     X(eval) \
     X(field) \
     X(fork) \
+    X(gpus) \
     X(load) \
     X(lr_range) \
     X(machine) \

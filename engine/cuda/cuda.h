@@ -30,6 +30,7 @@ struct cuda {
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
     struct plan_of_product **products; /* chains by shape */
     int n_products;
+    bool lost; /* nothing more runs in this process */
     bool preparing; /* a kernel that prepares only measures its products */
     uint8_t bias[3]; /* product.cu: which biases the library adds to results of f32, bf16, f16 */
     void *dnn; /* cuDNN's handle, made at first need */

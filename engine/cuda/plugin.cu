@@ -1,6 +1,7 @@
 /* The backend for CUDA: devices, memory, one stream, runs kept as CUDA graphs, and the table of kernels. */
 #include "engine/cuda/cuda.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,12 @@ static const struct sticky {
 
 int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e) {
     const char *more = "";
-    (void)c;
     if (rc == cudaSuccess) return 0;
     for (const struct sticky &s : sticky)
-        if (s.rc == rc) more = s.advice;
+        if (s.rc == rc) {
+            more = s.advice;
+            if (c) c->lost = true;
+        }
     return host->fail(e, "%s: %s (%s)%s", what, cudaGetErrorString(rc), cudaGetErrorName(rc), more);
 }
 
@@ -55,6 +58,7 @@ static int probe(struct device *out, int max, struct err *e) {
         out[i].index = i, out[i].units = p.multiProcessorCount, out[i].memory = p.totalGlobalMem;
         snprintf(out[i].name, sizeof out[i].name, "%.95s", p.name);
         snprintf(out[i].capability, sizeof out[i].capability, "%d.%d", p.major, p.minor);
+        snprintf(out[i].bus, sizeof out[i].bus, "%04x:%02x:%02x", (unsigned)p.pciDomainID, (unsigned)p.pciBusID, (unsigned)p.pciDeviceID);
         version_text(out[i].driver, sizeof out[i].driver, driver);
         version_text(out[i].runtime, sizeof out[i].runtime, runtime);
     }
@@ -89,6 +93,7 @@ void convs_free(struct cuda *c);
 
 static void close_device(void *b) {
     struct cuda *c = (struct cuda *)b;
+    if (c->lost) return; /* the library may wait for the device for ever; the process ends anyway */
     products_free(c);
     convs_free(c);
     if (c->lt) cublasLtDestroy(c->lt);
@@ -116,8 +121,7 @@ static void *device_memory(void *b, size_t n, struct err *e) {
     return rc == cudaSuccess ? p : NULL;
 }
 static void device_memory_free(void *b, void *p) {
-    (void)b;
-    cudaFree(p);
+    if (!((struct cuda *)b)->lost) cudaFree(p);
 }
 static void *pinned(void *b, size_t n, struct err *e) {
     void *p = NULL;
@@ -126,8 +130,7 @@ static void *pinned(void *b, size_t n, struct err *e) {
     return p;
 }
 static void pinned_free(void *b, void *p) {
-    (void)b;
-    cudaFreeHost(p);
+    if (!((struct cuda *)b)->lost) cudaFreeHost(p);
 }
 static int upload(void *b, void *to, const void *from, size_t n, struct err *e) {
     struct cuda *c = (struct cuda *)b;
@@ -141,10 +144,19 @@ static int fill(void *b, void *p, int byte, size_t n, struct err *e) {
     struct cuda *c = (struct cuda *)b;
     return cuda_fail(c, cudaMemsetAsync(p, byte, n, c->stream), "clearing memory of the device", e);
 }
+/* Asks instead of cudaStreamSynchronize, which would wait for ever for a device that has fallen off the bus. */
 static int sync_device(void *b, struct err *e) {
     struct cuda *c = (struct cuda *)b;
-    return cuda_fail(c, cudaStreamSynchronize(c->stream), "waiting for the device", e);
+    for (long n = 1; !c->lost; n++) {
+        cudaError_t rc = cudaStreamQuery(c->stream);
+        if (rc != cudaErrorNotReady) return cuda_fail(c, rc, "waiting for the device", e);
+        if (n % 1024 == 0 && host->gone(&c->info)) break;
+        if (n > 4096) sched_yield();
+    }
+    c->lost = true;
+    return host->fail(e, "waiting for the device: it does not answer any more, and what ran on it is lost");
 }
+static bool lost_device(void *b) { return ((struct cuda *)b)->lost; }
 
 /* ---- steps ---- */
 
@@ -217,6 +229,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .download = download,
     .fill = fill,
     .sync = sync_device,
+    .lost = lost_device,
     .supports = supports,
     .run = run,
     .prepare = prepare,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/graph/choose.h"
+#include "engine/graph/gpus.h"
 #include "engine/graph/tuned.h"
 #include "src/base/io.h"
 #include "src/base/log.h"
@@ -17,6 +18,8 @@
 #include "src/call/settings.h"
 
 #define DEVICES_MAX 16
+#define GONE_S 4.0 /* after the driver's report of an error that ends what runs; the library's own error comes sooner, as a rule */
+#define REPORT_S 1.5 /* the driver's report of an error comes after the library's own */
 
 struct mirror {
     struct mirror *next;
@@ -52,7 +55,9 @@ static int host_shape(const struct node *n, const char *name, int64_t *out, int 
     return count;
 }
 
-static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape, choose_measures, tuned_recall, tuned_keep};
+static bool host_gone(const struct device *d) { return gpus_gone(d->bus, GONE_S); }
+
+static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape, choose_measures, tuned_recall, tuned_keep, host_gone};
 
 /* ---- plugins ---- */
 
@@ -148,6 +153,7 @@ struct backend_device *backend_open(const char *name, struct err *e) {
     struct backend_device *d = X_NEW(struct backend_device, 1);
     *d = (struct backend_device){.b = b, .self = self, .info = info};
     snprintf(d->name, sizeof d->name, "%.15s", name);
+    gpus_use(d->info.bus, 1);
     int slot = 0;
     while (open_devices[slot] && slot < DEVICES_MAX - 1) slot++;
     return open_devices[slot] = d;
@@ -162,10 +168,23 @@ void backends_close(void) {
             d->b->free(d->self, m->device);
             free(m);
         }
+        gpus_use(d->info.bus, -1);
         d->b->close(d->self);
         free(d);
         open_devices[i] = NULL;
     }
+}
+
+void backend_failed(struct backend_device *d, struct err *e) {
+    struct buf b = BUF_INIT;
+    if (!d->b->lost(d->self) || d->lost) return;
+    d->lost = true;
+    if (gpus_error(d->info.bus, REPORT_S, &b)) {
+        char text[ERR_TEXT];
+        snprintf(text, sizeof text, "%s", e->text);
+        err_set(e, "%s; the driver reports %s", text, b.data);
+    }
+    buf_release(&b);
 }
 
 int backend_of_setting(struct backend_device **out, struct err *e) {
@@ -203,8 +222,8 @@ void mirror_read(const void *block) {
         struct err e = {0};
         if (!m || !m->device_newer) continue;
         const struct backend_device *d = open_devices[i];
-        if (d->b->download(d->self, m->host, m->device, m->bytes, &e) < 0 || d->b->sync(d->self, &e) < 0)
-            log_write(LOG_ERROR, "what %s computed since the last checkpoint is lost with it: %s", d->name, e.text);
+        if (d->lost || d->b->download(d->self, m->host, m->device, m->bytes, &e) < 0 || d->b->sync(d->self, &e) < 0)
+            log_write(LOG_ERROR, "what %s computed since the last checkpoint is lost with it%s%s", d->name, e.text[0] ? ": " : "", e.text);
         m->device_newer = false;
     }
 }

@@ -5,14 +5,10 @@
 
 #include "engine/graph/op.h"
 
-/* Changes with the structs that pass between hone and a plugin; a plugin of another one is refused. */
-#define BACKEND_ABI                                                                                                                                    \
-    ((((((uint64_t)1 * 1021 + sizeof(struct backend)) * 1021 + sizeof(struct exec)) * 1021 + sizeof(struct node)) * 1021 + sizeof(struct op)) * 1021 + \
-        sizeof(struct tensor))
-
 struct device {
     int index;
     char name[96], capability[16], driver[32], runtime[32]; /* "9.0", "580.65", "13.0" */
+    char bus[16]; /* "0000:3b:00" */
     size_t memory; /* bytes */
     int units; /* multiprocessors */
 };
@@ -25,7 +21,13 @@ struct host { /* what a backend may ask of hone */
     bool (*measuring)(void); /* may anything be measured? Not where the same kernels are asked for always */
     int (*recall)(const char *identity, const char *key, char *value, size_t n); /* -1: nothing is known */
     void (*keep)(const char *identity, const char *key, const char *value);
+    bool (*gone)(const struct device *d); /* the driver reported, a while ago, an error that ended what ran there: what is waited for will not come */
 };
+/* Changes with the structs that pass between hone and a plugin; a plugin of another one is refused. */
+#define BACKEND_ABI                                                                                                                                    \
+    ((((((uint64_t)1 * 1021 + sizeof(struct backend)) * 1021 + sizeof(struct exec)) * 1021 + sizeof(struct node)) * 1021 + sizeof(struct op)) * 1021 + \
+        sizeof(struct tensor) + sizeof(struct device) + sizeof(struct host))
+
 struct takes {
     uint8_t half_in, half_out; /* as node.half_in, half_out: what may be kept in 16 bits */
     bool rounds; /* as node.half: its products take operands rounded to 16 bits */
@@ -46,6 +48,7 @@ struct backend {
     int (*download)(void *b, void *host, const void *device, size_t n, struct err *e); /* queued; host is there after sync */
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
+    bool (*lost)(void *b); /* after an error: nothing more runs on it in this process */
     bool (*supports)(void *b, const struct node *n, struct takes *t); /* can it run this node, and how under mixed precision? */
     /* Queues one node; the data pointers of x are device memory, at points to the step number there. */
     int (*run)(void *b, const struct exec *x, const uint64_t *at, struct err *e);
@@ -73,7 +76,10 @@ struct backend_device {
     struct device info;
     struct mirror *mirrors; /* host blocks that live on the device as well, see below */
     char name[16];
+    bool lost; /* what it holds is gone; everything fails from here on */
 };
+/* After an error of the device's: if it is lost, says so in *e, with what the driver reported. */
+void backend_failed(struct backend_device *d, struct err *e);
 /* Before half_store and the plan: what is rounded and kept in 16 bits goes by the device instead of the CPU's kernels. */
 void backend_half(struct backend_device *d, struct graph *g);
 /* One line of words on every device there is, or why there is none; rows for `hone doctor`. */

@@ -331,6 +331,7 @@ int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
     *a->word = p->step;
     int rc = queue_or_replay(p, from, to, e);
     if (a->d->b->sync(a->d->self, rc == 0 ? e : NULL) < 0) rc = -1;
+    if (rc < 0) backend_failed(a->d, e);
     if (updates(p, from, to))
         for (size_t i = 0; i < LEN(kept); i++) mirror_device_wrote(a->d, p->block[kept[i]]);
     return rc;

@@ -11,6 +11,7 @@
 
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"
+#include "engine/graph/gpus.h"
 #include "engine/train/parallel.h"
 #include "engine/train/train.h"
 #include "src/base/log.h"
@@ -226,6 +227,7 @@ static void report_save(struct train *t, const struct ckpt_done *done, bool alwa
     struct val *v = val_table();
     if (d.ok) {
         t->unsaved = 0;
+        t->saved_step = d.step;
         val_set_str(v, "path", d.text);
         val_set_int(v, "bytes", d.bytes);
         val_set_num(v, "seconds", floor(d.seconds * 1e4) / 1e4);
@@ -287,18 +289,31 @@ static void rates(struct train *t, const struct group *g, double now) {
     t->t_rate = now;
 }
 
+/* What the device does, where it was read since the last step: into the same row of numbers. */
+static size_t publish_device(struct train *t, const char **use, double *v) {
+    static const char *const names[] = {"gpu_use", "gpu_gib", "gpu_watts", "gpu_celsius", "gpu_mhz"}; /* ORDER struct gpu_numbers */
+    struct gpu_numbers g;
+    size_t n = 0;
+    if (!t->device || !gpus_since(t->device->info.bus, &t->gpu_seen, &g)) return 0;
+    const double all[] = {g.use, g.memory_gib, g.watts, g.celsius, g.mhz};
+    for (size_t i = 0; i < LEN(all); i++)
+        if (isfinite(all[i])) use[n] = names[i], v[n++] = all[i];
+    return n;
+}
+
 static void publish(struct train *t, const struct step_result *r, double lr, double seconds) {
     static const char *const names[] = {"loss", "acc", "lr", "grad_norm", "examples_s", "step_ms", "tokens_s", "loss_scale"};
     bool labels = t->loss.row->labels;
     double all[] = {r->loss, r->weight > 0 ? r->hits / r->weight : NAN, lr, r->grad_norm, t->examples_s, seconds * 1e3, t->tokens_s, t->a.loss_scale},
-           v[LEN(all)];
-    const char *use[LEN(all)];
+           v[LEN(all) + 5];
+    const char *use[LEN(v)];
     size_t n = 0;
     for (size_t i = 0; i < LEN(all); i++) {
         if ((i == 1 && !labels) || (i == 6 && !t->ragged) || (i == 7 && t->precision.half != DT_F16)) continue;
         use[n] = names[i];
         v[n++] = all[i];
     }
+    n += publish_device(t, use + n, v + n);
     double epoch = (double)t->epoch + (double)t->pos / (double)t->part->n;
     run_metrics(t->run, t->n_step, epoch, use, v, n);
     run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), epoch, (double)t->a.epochs);
@@ -505,6 +520,16 @@ static void finish(struct train *t, int rc, const struct err *e) {
     else if (e->code == ERR_STOPPED) run_end(t->run, RUN_STOPPED, 3);
 }
 
+/* The device is lost and with it what it computed since the last checkpoint: which one that is. */
+static void name_checkpoint(const struct train *t, struct err *e) {
+    char text[ERR_TEXT];
+    snprintf(text, sizeof text, "%.800s", e->text);
+    if (t->saved_step >= 0)
+        err_set(e, "%s; steps %" PRId64 " to %" PRId64 " are lost, the checkpoint of step %" PRId64 " is there: resume = \"%s\"", text, t->saved_step + 1,
+            t->n_step, t->saved_step, run_name(t->run));
+    else err_set(e, "%s; %s", text, t->writer ? "this run had no checkpoint yet" : "this run kept no checkpoints");
+}
+
 /* Of a data set that is a path the file's name without its ending. */
 static struct run *new_run(struct runs *rs, const char *name) {
     const char *base = strrchr(name, '/');
@@ -525,6 +550,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
         .val = d->part[PART_VAL].n > 0 ? &d->part[PART_VAL] : NULL,
         .lr_scale = 1,
         .best_step = -1,
+        .saved_step = -1,
         .last_ckpt = -1,
         .last_eval = -1};
     t->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
@@ -538,6 +564,7 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
     }
     if (rc < 0 && e->code == ERR_STOPPED && atomic_load(&j->stop) == STOP_PREEMPT) e->code = ERR_PREEMPTED; /* in an evaluation */
     finish(t, rc, e);
+    if (rc < 0 && t->device && t->device->lost && e->code == ERR_FAIL) name_checkpoint(t, e);
     j->data = NULL;
     train_freeze_end(t);
     ckpt_writer_free(t->writer);

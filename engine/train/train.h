@@ -69,7 +69,8 @@ struct train {
     int64_t skipped; /* steps refused because something was not finite */
     /* ---- of this process ---- */
     int64_t n_edit; /* edits given with the run that were looked at */
-    int64_t last_eval, last_ckpt; /* steps */
+    int64_t last_eval, last_ckpt, saved_step; /* steps; saved_step: of the newest checkpoint that is on disk, -1: none */
+    uint64_t gpu_seen; /* of the device's readings */
     int64_t unsaved; /* checkpoints in a row that could not be written */
     struct average *average; /* ema, swa; NULL: neither */
     float *best_data; /* keep=best: the weights of best_step */

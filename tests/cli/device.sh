@@ -20,7 +20,7 @@ is 0 'the NVIDIA driver finds no device' "doctor goes on without one" doctor --f
 HONE_NVML=$work/none.so; export HONE_NVML
 is 0 'no readings: .*none.so cannot be opened' "doctor goes on without NVML" doctor --fast
 HONE_NVML=$top_builddir/tests/cuda/nvml.so
-is 0 '0: fake large, 87 % busy, 12.0 of 80.0 GiB used, 61 C, 412 W, limit 700 W, 1980 MHz$' "doctor reads the meters of a device" doctor --fast
+is 0 '0: fake large, 87 % busy, 12.0 of 80.0 GiB used, 61 C, 412 W, limit 700 W, 1980 MHz, memory 2619 MHz$' "doctor reads the meters of a device" doctor --fast
 is 0 '1: fake plain, 12.0 of 80.0 GiB used$' "and leaves out what a device does not tell" doctor --fast
 HONE_FAKE_NVML=hot; export HONE_FAKE_NVML
 is 0 'slowed down by the power limit and its temperature, 2 memory errors' "a hot device with memory errors" doctor --fast
@@ -53,6 +53,15 @@ result() { sed -n 's/.*"event":"result".*"values":{\([^}]*\)}.*/\1/p' "$1" | tai
 "$hone" --json --runs r1 run train.lua cpu.hone >cpu.json 2>err; ok $? "training on the CPU"
 "$hone" --json --runs r2 --device cuda run train.lua gpu.hone >gpu.json 2>>err; ok $? "training on the device"
 grep -q '"device":"cuda"' gpu.json; ok $? "the run says where it computes"
+# the thread of the readings may come late on a busy machine
+for try in 1 2 3; do
+    HONE_NVML=$top_builddir/tests/cuda/nvml.so "$hone" --json --runs rm --device cuda run train.lua m.hone >m.json 2>>err
+    "$hone" export --runs rm small-$try --prometheus --out gpu.prom >out 2>>err
+    grep -q gpu_watts gpu.prom && break
+done
+[ "$(sed -n 's/.*metric="gpu_\([a-z]*\)"} /\1 /p' gpu.prom | tr '\n' ' ')" = "use 87 gib 12 watts 412.345 celsius 61 mhz 1980 " ]
+ok $? "the device's load, memory, power, temperature and clock are among the run's numbers and of what Prometheus reads"
+cmp -s gpu.hone m.hone; ok $? "and change none of its bits"
 awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
     n = split(a, x, ","); m = split(b, y, ","); bad = n != m || n < 3
     for (i = 1; i <= n; i++) { split(x[i], p, ":"); split(y[i], q, ":"); d = p[2] - q[2]; if (d < 0) d = -d; if (d > 1e-3) bad = 1 }
@@ -112,14 +121,38 @@ local net = nn.model{ input = d, nn.linear{4000}, nn.relu{}, nn.linear{2} }
 hone.train{ model = net, data = d, steps = 2, batch = 160 }:wait()
 EOF
 is 1 'more than is there; a batch of [0-9]* instead of 160 fits' "out of memory names a batch that fits" --device cuda run large.lua
+HONE_NVML=$top_builddir/tests/cuda/nvml.so
+export HONE_NVML HONE_FAKE_NVML HONE_FAKE_XID_LOG
 while IFS='|' read -r how sentence what; do
-    HONE_FAKE_CUDA=$how=700
+    HONE_FAKE_CUDA=$how=700 HONE_FAKE_NVML=none
     is 1 "$sentence" "$what ends the run with a sentence" --runs "r4$how" --device cuda run train.lua lost.hone </dev/null
     [ -n "$(ls "r4$how"/*/ckpt 2>/dev/null)" ]; ok $? "and its last checkpoint is there"
+    grep -Eq 'steps [0-9]* to [0-9]* are lost, the checkpoint of step [1-9][0-9]* is there: resume = "small-1"' out err; ok $? "and named"
 done <<'EOF'
 lost|the device is lost.*last checkpoint|a lost device
 ecc|memory is damaged.*ECC.*last checkpoint|damaged memory
 bus|fallen off the bus.*[Xx]id.*last checkpoint|a device off the bus
 EOF
-unset HONE_FAKE_CUDA
+# r.F8: the driver reports what the library's own error does not tell; a device that never answers again
+while IFS='|' read -r how xid sentence what; do
+    HONE_FAKE_CUDA=$how=700 HONE_FAKE_NVML=xid=$xid HONE_FAKE_XID_LOG=$work/xid$xid
+    t0=$(date +%s)
+    "$hone" --json --runs "r9$how" --device cuda run train.lua lost.hone </dev/null >lost.json 2>err
+    rc=$?
+    took=$(($(date +%s) - t0))
+    [ $rc = 1 ] && grep -Eq "$sentence" err lost.json; ok $? "r.F8: $what is named"
+    grep -q "\"event\":\"alert\".*Xid $xid" lost.json; ok $? "as an alert of the run too"
+    [ $took -lt 15 ]; ok $? "without a hang: $took s"
+    unset HONE_FAKE_CUDA
+    sed "s/hone.train{/hone.train{ resume = \"small-1\",/" train.lua >again.lua
+    HONE_FAKE_NVML=none
+    "$hone" --json --runs "r9$how" --device cuda run again.lua again.hone >again.json 2>err </dev/null && cmp -s gpu.hone again.hone
+    ok $? "and the run goes on from its checkpoint to the same bits as one that was never cut"
+    export HONE_FAKE_CUDA=none
+done <<'EOF'
+bus|79|Xid 79: the device has fallen off the bus.*checkpoint of step|Xid 79
+lost|31|Xid 31: a kernel touched memory.*checkpoint of step|Xid 31
+hang|119|does not answer any more.*Xid 119: the device.s own processor.*checkpoint of step|a device that hangs
+EOF
+unset HONE_FAKE_CUDA HONE_NVML HONE_FAKE_NVML HONE_FAKE_XID_LOG
 finish

@@ -1,10 +1,11 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the environment makes it
  * fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after it fail: a bad address,
- * damaged memory, a device off the bus), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Products have made-up times on a clock that events read; of the algorithms the library names the first is not the fastest and one does not run. */
+ * damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Products have made-up times on a clock that events read; of the algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +36,7 @@ static struct {
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
     cudaError_t sticky = cudaSuccess;
+    bool hangs = false;
 } fake;
 
 static const char *setting(const char *name) {
@@ -63,8 +65,9 @@ cudaError_t cudaGetDeviceCount(int *n) {
     *n = (int)setting_n("count=", 1);
     return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int) {
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int i) {
     memset(p, 0, sizeof *p);
+    p->pciBusID = 0x3b + i;
     snprintf(p->name, sizeof p->name, "fake device on the CPU");
     p->totalGlobalMem = memory_total();
     p->major = 9, p->minor = 0, p->multiProcessorCount = 4;
@@ -94,6 +97,7 @@ cudaError_t cudaMalloc(void **p, size_t n) {
 }
 cudaError_t cudaFree(void *p) {
     if (!p) return cudaSuccess;
+    for (; fake.hangs; pause()) continue;
     auto it = fake.blocks.find(p);
     if (it == fake.blocks.end()) return cudaErrorInvalidValue;
     munmap(p, (it->second + 4095) / 4096 * 4096 + 4096);
@@ -111,7 +115,13 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s) {
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned) { return *s = new fake_stream, cudaSuccess; }
 cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return fake.sticky; }
+/* A device that does not answer any more: whoever waits for it waits for ever. */
+static cudaError_t answer(void) {
+    for (; fake.hangs; pause()) continue;
+    return fake.sticky;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return answer(); }
+cudaError_t cudaStreamQuery(cudaStream_t) { return fake.hangs ? cudaErrorNotReady : fake.sticky; }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode) { return s->capturing = new fake_graph, cudaSuccess; }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
     *g = s->capturing;
@@ -259,6 +269,13 @@ static const struct {
     cudaError_t rc;
 } failures[] = {{"lost=", cudaErrorIllegalAddress}, {"ecc=", cudaErrorECCUncorrectable}, {"bus=", cudaErrorDevicesUnavailable}};
 
+/* The driver's log, for the fake NVML. */
+static void driver_notes(void) {
+    const char *file = getenv("HONE_FAKE_XID_LOG");
+    FILE *f = file ? fopen(file, "w") : nullptr;
+    if (f) fclose(f);
+}
+
 void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z == 0 || block.x * block.y * block.z > 1024) {
         fake.sticky = cudaErrorInvalidValue;
@@ -268,6 +285,9 @@ void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> ke
         fake.launches++;
         for (const auto &f : failures)
             if (setting(f.name) && fake.launches >= setting_n(f.name, 0)) fake.sticky = f.rc;
+        fake.hangs = fake.hangs || (setting("hang=") && fake.launches >= setting_n("hang=", 0));
+        if (fake.sticky || fake.hangs) driver_notes();
+        if (fake.hangs) return;
         if (fake.sticky) return;
         gridDim = grid, blockDim = block;
         for (unsigned z = 0; z < grid.z; z++)

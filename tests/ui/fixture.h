@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/rng.h"
 #include "src/call/call.h"
 #include "src/call/settings.h"
@@ -194,7 +195,18 @@ struct fx {
     struct ui *u;
     struct run *r;
 };
-static const struct cmd *const *const fx_cmds[] = {cmds_call, cmds_run, cmds_ui, NULL};
+/* What the engine says of GPUs: JSON, or NULL: there is no answer. */
+static const char *fx_gpus;
+static int fx_gpus_run(struct call *c, const void *args, struct err *e) {
+    (void)args;
+    struct val *v = fx_gpus ? json_parse(fx_gpus, strlen(fx_gpus), "gpus", e) : NULL;
+    if (!v) return err_set(e, "no GPUs");
+    call_result(c, v);
+    return 0;
+}
+static const struct cmd fx_cmd_gpus = {{"gpus", "what GPUs do", "", NULL, 0}, OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING | CMD_HIDDEN, fx_gpus_run, NULL};
+static const struct cmd *const fx_engine[] = {&fx_cmd_gpus, NULL};
+static const struct cmd *const *const fx_cmds[] = {cmds_call, cmds_run, cmds_ui, fx_engine, NULL};
 
 static void fx_open(struct fx *f, int64_t steps, int64_t of) {
     fx_time = 1000;

@@ -104,6 +104,26 @@ static void machine(void) {
     fx_close(&f);
 }
 
+static void gpus(void) {
+    static const char now[] = "{\"age\":0.5,\"stale\":false,\"why\":\"\",\"gpus\":[{\"index\":0,\"name\":\"large\",\"use_percent\":87,\"memory_used_gib\":12,"
+                              "\"memory_gib\":80,\"celsius\":61,"
+                              "\"watts\":412.3,\"watts_limit\":700,\"mhz\":1980,\"memory_mhz\":2619,\"slowed_by\":\"the power limit\",\"ecc_errors\":2},"
+                              "{\"index\":1,\"name\":\"plain\",\"memory_used_gib\":1.5,\"memory_gib\":8},{\"index\":2,\"error\":\"GPU is lost\"}]}",
+                      old[] = "{\"age\":42,\"stale\":true,\"why\":\"\",\"gpus\":[{\"index\":0,\"name\":\"large\",\"use_percent\":87}]}";
+    struct fx f;
+    fx_open(&f, 2000, 4000);
+    fx_gpus = now;
+    golden(&f, "t.S1", "system-gpus", "8");
+    fx_gpus = old;
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    fx_time += 2;
+    char *text = shown(&f, "8");
+    tap_ok(has(text, "gpu 0     [42 s old] large: 87% busy"), "a reading that is old says so");
+    free(text);
+    fx_gpus = NULL;
+    fx_close(&f);
+}
+
 /* ---- Eval ---- */
 
 /* Two classes: probabilities of the right class lie higher. */
@@ -552,5 +572,6 @@ int main(void) {
     evaluation();
     model();
     machine();
+    gpus();
     return tap_done();
 }

@@ -1,4 +1,4 @@
-/* System: what this machine and this process do (read from /proc once a second while the screen is shown), what computes here, and where a run's time goes. UI thread. */
+/* System: what this machine and this process do (read from /proc once a second while the screen is shown), what computes here, what the GPUs do (read on a thread of the engine), and where a run's time goes. UI thread. */
 #include "config.h"
 
 #include <math.h>
@@ -18,6 +18,8 @@ struct system_state {
     double read_t; /* when it was read, on the dashboard's clock; 0: never */
     struct val *facts; /* what the command machine says, or NULL */
     bool asked;
+    struct val *gpus; /* what the command gpus says, or NULL */
+    double gpus_t; /* when it was asked */
     struct val *time, *memory; /* reports of the run */
     uint64_t time_seen, memory_seen;
     struct run *run;
@@ -126,6 +128,52 @@ static int engine_facts(struct ui *u, struct grid *g, int row, int col, int cols
     return row;
 }
 
+/* ---- GPUs ---- */
+
+/* "87% busy, 12.0/80.0 GiB, 61 C, 412/700 W, 1980 MHz", of what the device tells; what slows it down. */
+static void gpu_words(const struct val *v, struct buf *b) {
+    static const struct {
+        const char *field, *of, *unit;
+        int digits;
+    } told[] = {{"use_percent", NULL, "% busy", 0}, {"memory_used_gib", "memory_gib", " GiB", 1}, {"celsius", NULL, " C", 0}, {"watts", "watts_limit", " W", 0},
+        {"mhz", NULL, " MHz", 0}, {"memory_mhz", NULL, " MHz memory", 0}};
+    bool first = true;
+    buf_addf(b, "%.24s", val_get_str(v, "error", val_get_str(v, "name", "?")));
+    for (size_t i = 0; i < LEN(told); i++) {
+        if (!val_get(v, told[i].field)) continue;
+        buf_addf(b, "%s%.*f", first ? ": " : ", ", told[i].digits, val_get_num(v, told[i].field, 0));
+        first = false;
+        if (told[i].of && val_get(v, told[i].of)) buf_addf(b, "/%.*f", told[i].digits, val_get_num(v, told[i].of, 0));
+        buf_adds(b, told[i].unit);
+    }
+    if (*val_get_str(v, "slowed_by", "")) buf_addf(b, "; slowed by %s", val_get_str(v, "slowed_by", ""));
+    if (val_get_int(v, "ecc_errors", 0) > 0) buf_addf(b, "; %lld memory errors", (long long)val_get_int(v, "ecc_errors", 0));
+}
+
+/* At most `rows` rows; what does not fit is counted. */
+static int gpu_facts(struct ui *u, struct grid *g, int row, int col, int cols, int rows) {
+    const struct system_state *s = u->state[SCR_SYSTEM];
+    const struct val *list = val_get(s->gpus, "gpus");
+    int end = row + rows, n = (int)val_len(list);
+    for (int i = 0; i < n; i++) {
+        struct buf b = BUF_INIT;
+        char name[16];
+        bool stale = val_get_bool(s->gpus, "stale", false);
+        snprintf(name, sizeof name, "gpu %d", (int)val_get_int(val_at(list, (size_t)i), "index", i));
+        if (stale) buf_addf(&b, "[%.0f s old] ", val_get_num(s->gpus, "age", 0));
+        gpu_words(val_at(list, (size_t)i), &b);
+        bool two = (int)b.len > cols - 10;
+        if (row + 1 + two > end || (i + 1 < n && row + 1 + two >= end)) {
+            fact(g, row++, col, cols, "", "+%d more: hone.gpus{}", n - i);
+            buf_release(&b);
+            return row;
+        }
+        row = fact_long(g, row, col, cols, name, b.data);
+        buf_release(&b);
+    }
+    return row;
+}
+
 /* ---- where the time goes ---- */
 
 static void phases_draw(struct ui *u, struct grid *g, struct rect r) {
@@ -165,6 +213,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     bool two = r.cols >= 132;
     int a = machine_facts(u, g, r.row, 1, two ? half - 2 : r.cols - 2);
     int b = engine_facts(u, g, two ? r.row : a, two ? half + 1 : 1, two ? r.cols - half - 2 : r.cols - 2), row = a > b ? a : b;
+    row = gpu_facts(u, g, row, 1, r.cols - 2, r.rows / 4);
     int left = r.row + r.rows - row, phases = left >= 12 ? 8 : 0;
     if (left < 2) return;
     int used = cores_draw(u, g, (struct rect){row + 1, 1, left - 1 - (phases ? phases + 1 : 0), r.cols - 2});
@@ -179,6 +228,14 @@ static void told(struct ui *u, void *ctx, const struct call *c) {
     struct system_state *s = ctx;
     (void)u;
     if (c->status == 0 && c->result) s->facts = val_copy(c->result);
+}
+
+static void gpus_told(struct ui *u, void *ctx, const struct call *c) {
+    struct system_state *s = ctx;
+    (void)u;
+    if (c->status != 0 || !c->result) return;
+    val_free(s->gpus);
+    s->gpus = val_copy(c->result);
 }
 
 static void report_copy(struct run *r, const char *kind, struct val **to, uint64_t *seen) {
@@ -198,6 +255,8 @@ static void refresh(struct ui *u) {
         s->read_t = now;
     }
     if (!s->asked && hub_find(u->hub, "machine")) s->asked = ui_ask(u, "machine", NULL, told, s) == 0;
+    if (hub_find(u->hub, "gpus") && (s->gpus_t == 0 || now - s->gpus_t >= 1.95 || now < s->gpus_t) && ui_ask(u, "gpus", NULL, gpus_told, s) == 0)
+        s->gpus_t = now; /* what its thread has read last */
     if (s->run != u->run) {
         s->run = u->run;
         s->time_seen = s->memory_seen = 0;
@@ -213,6 +272,7 @@ static void refresh(struct ui *u) {
 static void release(struct ui *u) {
     struct system_state *s = u->state[SCR_SYSTEM];
     val_free(s->facts);
+    val_free(s->gpus);
     val_free(s->time);
     val_free(s->memory);
 }
