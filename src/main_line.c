@@ -203,9 +203,18 @@ static int need_config(struct line *l, enum owner owner, struct err *e) {
     return rc;
 }
 
+/* A model that is named comes out of the Lua library. */
+static bool names_model(const struct call *c) {
+    for (const struct arg *a = c->cmd->kind.args; a && a->name; a++) {
+        const struct val *v = a->source == SRC_MODEL ? val_get(c->args, a->name) : NULL;
+        if (v && (v->type == VAL_STR || v->type == VAL_TABLE)) return true;
+    }
+    return false;
+}
+
 int line_call(struct line *l, struct call *c_take) {
     struct err e = {0};
-    if (need_config(l, c_take->cmd->owner, &e) || app_need(l->app, c_take->cmd->owner, &e)) {
+    if ((names_model(c_take) && app_need(l->app, OWNER_SCRIPT, &e)) || need_config(l, c_take->cmd->owner, &e) || app_need(l->app, c_take->cmd->owner, &e)) {
         call_free(c_take);
         return line_fail(l, &e);
     }

@@ -30,16 +30,18 @@ static bool stop_model(void *ctx) { return stopping(ctx) != 0; }
 /* The rows of a data set if one is given, else rows made up. */
 static struct val *time_model(struct job *j, const struct bench_args *a, struct pool *pool, struct err *e) {
     const char *split = "";
-    int part = -1;
+    struct pair q = {.part = -1};
     struct fitted f = {0};
     struct part *made = NULL;
     struct precision pr;
     struct buf say = BUF_INIT;
     struct val *out = NULL;
     bool given = a->data && a->data->type != VAL_NIL;
-    struct dataset *d = given ? pick_data(a->data, &part, e) : NULL;
-    struct model *m = d || !given ? pick_model(a->model, d, e) : NULL;
-    const struct part *p = m && d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
+    if (given) pick_pair(j, a->model, a->data, &q, e);
+    else q.m = pick_model(a->model, e);
+    struct dataset *d = q.d;
+    struct model *m = q.m;
+    const struct part *p = m && d ? pick_part(d, q.part >= 0 ? q.part : a->part, &split, e) : NULL;
     if (p) p = pick_fit(&f, m, d, p, e) == 0 ? f.part : NULL;
     else if (m && !d) p = made = bench_rows(m);
     int64_t rows, tokens[LOADER_COLS];

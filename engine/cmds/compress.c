@@ -200,7 +200,7 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
     struct fitted f = {0};
     if (recipe_init(&recipe, a->recipe, e) < 0) return -1;
     struct dataset *d = pick_data(a->data, NULL, e);
-    struct model *m = d ? pick_model(a->model, d, e) : NULL;
+    struct model *m = d ? pick_model(a->model, e) : NULL;
     int rc = m ? 0 : -1;
     if (rc == 0 && d->part[PART_VAL].n == 0)
         rc = err_set(e,

@@ -145,7 +145,7 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct eval_args *a = args;
     const char *split = "";
     int part;
-    struct model *m = pick_model(a->model, NULL, e); /* first: data is read as it wants it */
+    struct model *m = pick_model(a->model, e); /* first: data is read as it wants it */
     struct dataset *d = m ? pick_data_for(a->data, m, &part, e) : NULL;
     const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
@@ -229,7 +229,7 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     int32_t *first = NULL;
     if (!pool) rc = -1;
     for (size_t i = 0; rc == 0 && i < val_len(a->models); i++) {
-        struct model *m = pick_model(val_at(a->models, i), d, e);
+        struct model *m = pick_model(val_at(a->models, i), e);
         rc = m ? compare_one(j, a, m, d, p, split, pool, rows, &first, e) : -1;
     }
     if (rc == 0) job_result(j, rows);

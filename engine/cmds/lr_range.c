@@ -11,8 +11,8 @@
 #define A(name, help, def, type, field, ...) \
     { name, help, NULL, def, type, offsetof(struct lr_range_args, field), __VA_ARGS__ }
 static const struct arg table[] = {
-    A("model", "a model, the path of a saved one, or a known name; the newest if not given. It is copied and stays as it is", NULL, ARG_VAL, model,
-        ARG_POSITIONAL),
+    A("model", "a model, its name or path, as hone.train takes it; the newest if not given. It is copied and stays as it is", NULL, ARG_VAL, model,
+        ARG_POSITIONAL, 0, 0, 0, NULL, SRC_MODEL),
     A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
     A("from", "first learning rate", "1e-7", ARG_NUM, from, 0, 0, 1e-30, 1e6),
     A("to", "last learning rate, if the loss does not diverge before", "1", ARG_NUM, to, 0, 0, 1e-30, 1e6),
@@ -30,10 +30,10 @@ static const struct arg table[] = {
 
 static int lr_range_job(struct job *j, const void *args, struct err *e) {
     const struct lr_range_args *a = args;
-    struct dataset *d = pick_data(a->data, NULL, e);
-    struct model *m = d ? pick_model(a->model, d, e) : NULL;
-    int rc = m ? lr_range_run(j, a, m, d, e) : -1;
-    if (d) dataset_unref(d);
+    struct pair p;
+    int rc = pick_pair(j, a->model, a->data, &p, e);
+    if (rc == 0) rc = lr_range_run(j, a, p.m, p.d, e);
+    if (p.d) dataset_unref(p.d);
     return rc;
 }
 

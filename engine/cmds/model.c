@@ -64,7 +64,7 @@ static int model_run(struct call *c, const void *args, struct err *e) {
 static struct model *of(const struct of_args *a, struct err *e) {
     if (a->model.id) return objects_model(a->model, e);
     struct val *v = a->path ? val_str(a->path) : NULL;
-    struct model *m = pick_model(v, NULL, e);
+    struct model *m = pick_model(v, e);
     val_free(v);
     return m;
 }

@@ -14,7 +14,6 @@
 #include "engine/train/ckpt.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "src/call/settings.h"
 
 static bool absent(const struct val *v) { return !v || v->type == VAL_NIL; }
 
@@ -24,12 +23,12 @@ static struct handle newest(enum handle_kind kind) {
     return last;
 }
 
-static struct dataset *load_like(const struct val *args, const struct model *m, struct err *e) {
+static struct dataset *load_like(const struct val *args, const struct val *like, struct err *e) {
     struct data_args *a = mem_new(1, data_kind.size);
     char **search = data_search();
     struct dataset *d = NULL;
     if (args_parse(&data_kind, args, a, e) == 0) {
-        if (m && val_get(m->desc, "prep")) a->like = m->desc; /* its fields prep and classes */
+        if (like && val_get(like, "prep")) a->like = like; /* its fields prep and classes */
         d = dataset_load(a, (const char *const *)search, NULL, NULL, e);
         if (d) data_asked(d, args);
         args_release(&data_kind, a);
@@ -39,8 +38,8 @@ static struct dataset *load_like(const struct val *args, const struct model *m, 
     return d;
 }
 
-struct dataset *pick_load_data(const struct val *args, struct err *e) {
-    return load_like(args, NULL, e);
+struct dataset *pick_load_data(const struct val *args, const struct val *like, struct err *e) {
+    return load_like(args, like, e);
 }
 
 struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
@@ -58,11 +57,11 @@ struct dataset *pick_data_for(const struct val *v, const struct model *m, int *p
     if (v->type == VAL_STR) {
         struct val *t = val_table();
         val_set_str(t, "name", v->u.s.p);
-        struct dataset *d = load_like(t, m, e);
+        struct dataset *d = load_like(t, m ? m->desc : NULL, e);
         val_free(t);
         return d;
     }
-    if (v->type == VAL_TABLE) return load_like(v, m, e); /* {banking77, val=1000}: as hone.data takes it */
+    if (v->type == VAL_TABLE) return load_like(v, m ? m->desc : NULL, e); /* {banking77, val=1000}: as hone.data takes it */
     if (v->type != VAL_HANDLE || (v->u.h.kind != HANDLE_DATA && v->u.h.kind != HANDLE_PART)) {
         err_code(e, ERR_USAGE, "data is a data set, one of its parts, a name or a path, not a %s", val_type_name(v));
         return NULL;
@@ -81,40 +80,6 @@ const struct part *pick_part(const struct dataset *d, int part, const char **nam
     }
     *name = part_names[part];
     return &d->part[part];
-}
-
-static struct val *layer(const char *kind, int64_t size) {
-    struct val *l = val_table();
-    val_set_str(l, "layer", kind);
-    if (size > 0) val_push(l, val_int(size));
-    return l;
-}
-
-static bool has_texts(const struct dataset *d) { return d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].type == COL_TOKENS; }
-
-struct val *pick_known(const char *name, const struct dataset *d) {
-    struct val *t = val_table();
-    int64_t out = d->n_class > 0 ? d->n_class : 1;
-    bool text = has_texts(d), image = !text && d->part[PART_TRAIN].n_col > 0 && d->part[PART_TRAIN].col[0].ndim > 1;
-    val_set_str(t, "name", name);
-    if (strcmp(name, "bag") == 0 && text) {
-        val_push(t, layer("embedding", 0));
-        struct val *e = val_at(t, 0);
-        val_push(e, val_int(d->part[PART_TRAIN].col[0].max_id));
-        val_push(e, val_int(128));
-        val_push(t, layer("mean_pool", 0));
-    } else if ((strcmp(name, "mlp") == 0 || strcmp(name, "linear") == 0) && !text) {
-        if (image) val_push(t, layer("flatten", 0));
-        if (strcmp(name, "mlp") == 0) {
-            val_push(t, layer("linear", 512));
-            val_push(t, layer("relu", 0));
-        }
-    } else {
-        val_free(t);
-        return NULL;
-    }
-    val_push(t, layer("linear", out));
-    return t;
 }
 
 static const char *runs_at;
@@ -174,7 +139,7 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     return m;
 }
 
-static bool pick_is_run(const char *name) {
+static bool is_run(const char *name) {
     char *dir = runs_at && !strchr(name, '/') ? io_join(runs_at, name) : NULL, *ckpt = dir ? io_join(dir, "ckpt") : NULL;
     bool is = ckpt && io_is_dir(ckpt);
     free(ckpt);
@@ -182,32 +147,26 @@ static bool pick_is_run(const char *name) {
     return is;
 }
 
-static struct model *make_known(const char *name, const struct dataset *d, struct err *e) {
-    struct val *user = d ? pick_known(name, d) : NULL;
-    if (!user) {
-        bool known = strcmp(name, "mlp") == 0 || strcmp(name, "linear") == 0 || strcmp(name, "bag") == 0;
-        if (d && known)
-            err_code(e, ERR_USAGE, "model \"%s\" takes %s and %.60s holds %s: %s, or nn.model{..} in a script", name,
-                strcmp(name, "bag") == 0 ? "texts" : "values or images", d->name, has_texts(d) ? "texts" : "values or images",
-                has_texts(d) ? "model=bag" : "model=mlp or model=linear");
-        else
-            err_code(e, ERR_USAGE, "there is no model \"%s\": give the path of a saved one%s", name, d ? ", or mlp, linear (values, images), bag (texts)" : "");
-        return NULL;
+bool pick_is_stored(const char *name, char **folder, struct err *e) {
+    const struct recipe *r = recipe_find(name);
+    *folder = NULL;
+    if (io_exists(name)) {
+        if (hf_is(name)) *folder = mem_str(name);
+        return true;
     }
-    struct settings s;
-    settings_get(&s);
-    struct val *desc = model_describe(user, d, e);
-    struct model *m = desc ? model_new(desc, (uint64_t)s.seed, e) : NULL;
-    args_release(&settings_kind, &s);
-    val_free(user);
-    return m;
+    if (is_run(name)) return true;
+    if (!r || !r->model) return false;
+    char **search = data_search();
+    *folder = source_model(name, (const char *const *)search, e);
+    data_search_free(search);
+    return *folder != NULL;
 }
 
-struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e) {
+struct model *pick_model(const struct val *v, struct err *e) {
     if (absent(v)) {
         struct handle h = newest(HANDLE_MODEL);
         if (h.id) return objects_model(h, e);
-        err_code(e, ERR_USAGE, "no model is given and none is there; give model=nn.model{...} or model=PATH");
+        err_code(e, ERR_USAGE, "no model is given and none is there; give model=nn.model{...}, model=PATH or a name (hone models)");
         return NULL;
     }
     if (v->type == VAL_HANDLE && v->u.h.kind == HANDLE_MODEL) return objects_model(v->u.h, e);
@@ -216,8 +175,11 @@ struct model *pick_model(const struct val *v, const struct dataset *d, struct er
         return NULL;
     }
     const struct recipe *r = recipe_find(v->u.s.p);
-    struct model *m = io_exists(v->u.s.p) || (r && r->model) || pick_is_run(v->u.s.p) ? pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e)
-                                                                                      : make_known(v->u.s.p, d, e);
+    if (!io_exists(v->u.s.p) && !is_run(v->u.s.p) && !(r && r->model)) {
+        err_code(e, ERR_USAGE, "there is no model \"%.100s\": give the path of a saved one, or a run", v->u.s.p);
+        return NULL;
+    }
+    struct model *m = pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e);
     if (m) objects_add_model(m);
     return m;
 }

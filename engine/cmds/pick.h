@@ -10,15 +10,26 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e);
 /* The same; what is loaded from a name or path is prepared as the model's training data was, with its classes. */
 struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e);
 const struct part *pick_part(const struct dataset *d, int part, const char **name, struct err *e); /* that part; below 0: test, else val, else train */
-struct dataset *pick_load_data(const struct val *args, struct err *e); /* of the table of hone.data */
-/* v: HANDLE_MODEL, a path, a known name (linear, mlp, bag) if d is given, or NULL/nil: the newest one. Borrowed from the table of objects. */
-struct model *pick_model(const struct val *v, const struct dataset *d, struct err *e);
+/* Of the table of hone.data; like: a model's description, as whose training data they are prepared, or NULL. */
+struct dataset *pick_load_data(const struct val *args, const struct val *like, struct err *e);
+/* v: HANDLE_MODEL, a path, the name of a run, or NULL/nil: the newest one. Borrowed from the table of objects. */
+struct model *pick_model(const struct val *v, struct err *e);
+/* The name means something that is stored: a file or folder, a run, a pretrained model of the recipe table. *folder: heap, where it is of transformers; else NULL.
+ * False with *e: a pretrained model that is not here. */
+bool pick_is_stored(const char *name, char **folder, struct err *e);
+/* pair.c: what model= and data= of a command mean together. model may also be a name of scripts/lib/hone/models.lua, or {NAME, ARG=..}; data that are named are then
+ * read as the model wants them. m is borrowed from the table of objects, d a reference; part -1: all of them. In a job: a name asks the script thread. */
+struct job;
+struct pair {
+    struct model *m;
+    struct dataset *d;
+    int part;
+};
+int pick_pair(struct job *j, const struct val *model, const struct val *data, struct pair *out, struct err *e);
 /* A saved model, a run (its best or last checkpoint), a folder of transformers, or a pretrained model of the recipe table by its name. o: zero, dropout below: as the folder says. A new model, or NULL. */
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e);
 /* Before any thread: where runs lie, whose names stand for their best or last checkpoint; borrowed, NULL: nowhere. */
 void pick_runs(const char *dir);
-/* A known whole model for a data set as a description, NULL if the name is not known. */
-struct val *pick_known(const char *name, const struct dataset *d);
 /* A part as the model wants it: texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. eval.c */
 struct fitted {
     const struct part *part;

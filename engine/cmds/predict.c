@@ -177,7 +177,7 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     const struct predict_args *a = args;
     bool handle = a->model.id != 0, many = true;
     if (!handle && val_len(a->rest) < 1) return err_code(e, ERR_USAGE, "predict needs a model and an input: hone predict MODEL TEXT..");
-    struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), NULL, e);
+    struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), e);
     const struct val *prep = m ? val_get(m->desc, "prep") : NULL;
     const char *kind = val_get_str(prep, "kind", "text");
     struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, strcmp(kind, "text") == 0, &many, e) : NULL;

@@ -53,10 +53,25 @@ static int same_content(const struct val *then, const struct val *now, struct er
     return 0;
 }
 
+/* What texts were cut with stands in the checkpoint's model: it may come from a model that was there before this run. NULL: nothing does. */
+static struct val *text_prep(const struct val *model) {
+    struct err none = {0};
+    char *file = model && model->type == VAL_STR ? io_join(model->u.s.p, "model.json") : NULL;
+    struct val *head = file && io_exists(file) ? json_read_file(file, RECORD_MAX, &none) : NULL;
+    const struct val *desc = val_get(head, "model");
+    bool text = strcmp(val_get_str(val_get(desc, "prep"), "kind", ""), "text") == 0;
+    struct val *own = text ? val_copy(desc) : NULL;
+    val_free(head);
+    free(file);
+    return own;
+}
+
 static int fill_data(struct val *args, const struct val *record, const char *path, struct err *e) {
     const struct val *identity = val_get(val_get(record, "start"), "identity"), *asked = val_get(identity, "asked");
     if (!asked || asked->type != VAL_TABLE) return err_code(e, ERR_USAGE, "nothing tells which data set %s was made with: give data=", path);
-    struct dataset *d = pick_load_data(asked, e);
+    struct val *like = text_prep(val_get(args, "model"));
+    struct dataset *d = pick_load_data(asked, like, e);
+    val_free(like);
     if (!d) return err_wrap(e, "the data set of %s cannot be loaded again", path);
     if (same_content(identity, d->identity, e) < 0) {
         dataset_unref(d);
@@ -97,8 +112,8 @@ struct val *resume_fill(struct hub *h, struct val *args_take, struct err *e) {
     if (!record)
         record = io_exists(path) ? find_record(path, e) : (err_set(e, "there is no run or checkpoint %s to resume; hone ls lists the runs", path), NULL);
     int rc = e->code ? -1 : 0;
-    if (rc == 0 && !val_get(args, "data")) rc = fill_data(args, record, path, e);
     if (rc == 0 && !val_get(args, "model")) rc = fill_model(args, path, e);
+    if (rc == 0 && !val_get(args, "data")) rc = fill_data(args, record, path, e);
     if (rc == 0) fill_rest(args, record);
     val_free(record);
     if (rc == 0) return args;

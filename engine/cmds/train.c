@@ -13,7 +13,11 @@ static const char *const keeps[] = {"last", "best", NULL};
 #define A(name, help, def, type, field, ...) \
     { name, help, NULL, def, type, offsetof(struct train_args, field), __VA_ARGS__ }
 static const struct arg table[] = {
-    A("model", "a model, the path of a saved one, or a known name; the newest if not given", NULL, ARG_VAL, model, 0),
+    A("model",
+        "a model, a name of the list that hone models shows, or {NAME, ARGUMENT=..}, a run, the path of a saved one or of a folder of transformers; the newest "
+        "if "
+        "not given",
+        NULL, ARG_VAL, model, 0, 0, 0, 0, NULL, SRC_MODEL),
     A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
     A("epochs", "passes over the training part; 3 if neither epochs nor steps is given", NULL, ARG_INT, epochs, ARG_LIVE, AT_STEP, 1, 1e9),
     A("steps", "steps instead of epochs", NULL, ARG_INT, steps, ARG_LIVE, AT_STEP, 1, 1e15),
@@ -89,10 +93,10 @@ int train_with(struct job *j, struct val *args_take, struct err *e) {
     if (parsed < 0) return -1;
     if (a.epochs == ARG_NONE_INT) a.epochs = 0;
     if (a.steps == ARG_NONE_INT) a.steps = 0;
-    struct dataset *d = pick_data(a.data, NULL, e);
-    struct model *m = d ? pick_model(a.model, d, e) : NULL;
-    int rc = m ? train_run(j, &a, m, d, e) : -1;
-    if (d) dataset_unref(d);
+    struct pair p;
+    int rc = pick_pair(j, a.model, a.data, &p, e);
+    if (rc == 0) rc = train_run(j, &a, p.m, p.d, e);
+    if (p.d) dataset_unref(p.d);
     args_release(&train_kind, &a);
     return rc;
 }

@@ -32,7 +32,7 @@ enum arg_flags {
     ARG_LOG = 16 /* edits of more than 10x ask once */
 };
 enum arg_when { AT_STEP, AT_EPOCH, AT_RUN, AT_REBUILD }; /* an edit takes effect there */
-enum arg_source { SRC_NONE, SRC_RUN, SRC_LAYER, SRC_METRIC, SRC_FILE, SRC_DATA, SRC_COMMAND, SRC_PROP }; /* what completes it */
+enum arg_source { SRC_NONE, SRC_RUN, SRC_LAYER, SRC_METRIC, SRC_FILE, SRC_DATA, SRC_COMMAND, SRC_PROP, SRC_MODEL }; /* what completes it */
 
 #define ARG_SHAPE_MAX 6
 struct arg_shape {

@@ -17,6 +17,7 @@ static const enum by by_of[] = {
     [TASK_LUA] = BY_SCRIPT,
     [TASK_CALLBACK] = BY_SCRIPT,
     [TASK_CONFIG] = BY_CONFIG,
+    [TASK_ASK] = BY_SCRIPT,
 };
 
 /* ---- calls ---- */

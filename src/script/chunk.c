@@ -251,7 +251,7 @@ void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct 
     else buf_adds(out, p);
     s->over_block = false;
     if (nearest_global(s, p, &near)) buf_addf(out, ": did you mean %s?", near.data);
-    trace(co, out, prompt);
+    if (t->kind != TASK_ASK) trace(co, out, prompt);
     buf_release(&text);
     buf_release(&near);
 }

@@ -152,6 +152,10 @@ static const struct kind *open_call(struct script *s, const char *line, size_t e
     return NULL;
 }
 
+/* Names in the Lua table at `chain` ("" is the globals). */
+static void ask_lua(struct completer *c, const char *chain, size_t n);
+#define MODEL_NAMES "=models" /* no chain: the names of scripts/lib/hone/models.lua */
+
 /* Inside a string that began at `quote`. */
 static void in_string(struct completer *c, size_t quote) {
     int commas;
@@ -180,13 +184,17 @@ static void in_string(struct completer *c, size_t quote) {
     case SRC_LAYER: offer_layers(c); break;
     case SRC_PROP: offer_props(c); break;
     case SRC_COMMAND: offer_commands(c, false); break;
+    case SRC_MODEL:
+        ask_lua(c, MODEL_NAMES, sizeof MODEL_NAMES - 1);
+        offer_runs(c);
+        offer_files(c, false);
+        break;
     default:
         if (method && quote >= 4 && strstr(c->line, ":series")) offer_metrics(c);
         else if (!a || a->type != ARG_ENUM) offer_files(c, k && a && (a->source == SRC_DATA || strcmp(k->name, "data") == 0));
     }
 }
 
-/* Names in the Lua table at `chain` ("" is the globals). */
 static void ask_lua(struct completer *c, const char *chain, size_t n) {
     struct complete_ask *a = X_NEW(struct complete_ask, 1);
     struct msg *m = X_NEW(struct msg, 1);
@@ -224,7 +232,13 @@ static int walk_protected(lua_State *L) {
     struct walk *w = lua_touserdata(L, 1);
     const char *p = w->chain;
     size_t looked = 0;
-    lua_pushglobaltable(L);
+    if (strcmp(p, MODEL_NAMES) == 0) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "hone.models");
+        lua_call(L, 1, 1);
+        lua_getfield(L, -1, "names");
+        p = "";
+    } else lua_pushglobaltable(L);
     while (*p) {
         size_t n = strcspn(p, ".:");
         if (!lua_istable(L, -1)) return 0;

@@ -20,7 +20,7 @@
 #define SCRIPT_BIG (1u << 20) /* bytes: an instruction on a larger string takes long enough to look at the interrupt more often */
 #define SCRIPT_BIG_STRINGS 256 /* more cannot be alive under the memory cap */
 
-enum task_kind { TASK_PROMPT, TASK_SCRIPT, TASK_LUA, TASK_CALLBACK, TASK_CONFIG };
+enum task_kind { TASK_PROMPT, TASK_SCRIPT, TASK_LUA, TASK_CALLBACK, TASK_CONFIG, TASK_ASK }; /* ASK: of another thread, whose call gets the value */
 
 /* A call that a task waits for. Outlives the task if that was interrupted: then the late reply frees it. */
 struct wait {
@@ -39,7 +39,7 @@ struct task {
     int ref; /* of co in the registry */
     struct queue *reply; /* TASK_PROMPT: a slot is reserved in it */
     void *tag;
-    struct call *call; /* TASK_SCRIPT, TASK_LUA: the deferred command */
+    struct call *call; /* TASK_SCRIPT, TASK_LUA, TASK_ASK: the deferred command */
     struct wait *wait;
     bool queued, running, unwind; /* unwind: interrupted, every instruction raises until the top is reached */
     bool show, draining; /* show: print the values; draining: ended, its jobs run on */
@@ -175,6 +175,9 @@ void script_replies(struct script *s);
 bool meta_line(const char *text, size_t n, struct buf *out);
 void meta_base(lua_State *L);
 extern const struct cmd cmd_who, cmd_reload;
+/* models.c */
+extern const struct cmd cmd_models, cmd_model_rows, cmd_model_layers;
+void models_answer(struct script *s, struct task *t, int idx); /* a TASK_ASK has ended with the value at idx of its stack; 0: nil */
 /* shell.c */
 extern const struct cmd cmd_sh;
 void shell_interrupt(void); /* any thread: ends the programs that run */

@@ -89,6 +89,7 @@ void task_end(struct script *s, struct task *t, int status, struct err *err, con
         break;
     case TASK_SCRIPT:
     case TASK_LUA:
+    case TASK_ASK:
         if (status) t->call->err = *err;
         else if (t->kind == TASK_LUA && text) call_result(t->call, val_str(text));
         call_done(t->call, status);
@@ -155,6 +156,10 @@ static void ended_well(struct script *s, struct task *t, int n) {
     if (t->kind == TASK_SCRIPT && t->n_jobs) {
         t->draining = true;
         drain(s, t);
+        return;
+    }
+    if (t->kind == TASK_ASK) {
+        models_answer(s, t, n ? first : 0);
         return;
     }
     if (n && (t->show || t->kind == TASK_LUA)) show_values(t->co, first, top, &b);

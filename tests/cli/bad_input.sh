@@ -65,7 +65,7 @@ script 0 '^done  *good-1 ' "print of an outcome shows it" <<'LUA'
 local d = hone.data{ "good.csv", y = "k" }
 print(hone.train{ model = nn.model{ input = d, nn.linear{2} }, data = d, epochs = 1 }:wait())
 LUA
-is 2 'model "bag" takes texts and good.csv holds values or images: model=mlp or model=linear' "a known model for other data" train data=good.csv model=bag
+is 2 'bag wants texts; good.csv has . numbers? a row: model=mlp, model=linear' "a named model for other data" train data=good.csv model=bag
 cp runs/good-1/journal.lua j.lua
 is 0 '' "a journal runs again" run --plain j.lua
 finish

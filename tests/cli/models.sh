@@ -30,4 +30,55 @@ count text_cnn 1434502 19661400
 count bilstm 1544706 33554944
 # two layers of 3 x 128 gates a direction: 128 and 256 inputs
 count bigru 1775106 62915072
+
+# by their names on the command line, for the data that are there
+is 0 'resnet20 .*pictures' "models lists them" models
+is 0 'widths .*\{3, 4, 5\}' "models NAME shows the arguments" models text_cnn
+is 1 'no model nope; hone models lists them$' "an unknown one" models nope
+bank='{banking77, train=154, val=77, test=0}'
+for m in bag text_cnn bilstm '{bilstm, pool=last, units=8}' '{bert, layers=1, dim=24, heads=2, pool=mean}'; do
+    is 0 'banking77-[0-9] done' "model=$m learns texts" train data="$bank" "model=$m" steps=2
+done
+mkdir -p pictures/black pictures/white
+for i in 1 2 3 4; do
+    printf 'P5 8 8 255\n%064d' $i >pictures/black/$i.pgm
+    printf 'P6 8 8 255\n%0192d' $i | tr 0 '~' >pictures/white/$i.ppm
+done
+is 0 ': resnet8, [0-9,]+ param' "model=resnet takes size and channels from the pictures" train data=pictures/ 'model={resnet, depth=8}' steps=2
+is 2 'resnet20 wants pictures; german-credit has [0-9]+ numbers a row: model=mlp, model=linear$' "pictures wanted, values there" train data=german-credit model=resnet20
+is 2 'gpt wants stream; banking77 has texts: model=bag' "a stream wanted, texts there" train data=banking77 model=gpt
+is 2 'no model "resnett20"; did you mean resnet20' "the nearest model" train data=german-credit model=resnett20
+is 2 'no model "all-minilm-l6-v"; did you mean all-minilm-l6-v2' "the nearest pretrained model" train data=banking77 model=all-minilm-l6-v
+is 2 'mlp has no argument hiden; it takes hidden, act, dropout' "an argument that the model does not have" train data=german-credit 'model={mlp, hiden={3}}'
+is 2 'layers are made into one with nn.model' "a list of layers is no model" train data=german-credit 'model={mlp, relu}'
+yes 'to be or not to be, that is the question' | head -c 20000 >book.txt
+is 0 'book-1 done' "model=gpt reads a text as a stream" train 'data={book.txt, len=16, val=20}' 'model={gpt, dim=16, heads=2, layers=1}' steps=3
+script() { # script CODE PATTERN NAME <lua
+    cat >s.lua
+    is "$1" "$2" "$3" run --plain s.lua
+}
+script 0 '^true done 2' "a script names models too, and waits for them in place" <<'LUA'
+local r = hone.train{ model = { "mlp", hidden = { 4 } }, data = "german-credit", steps = 2 }
+local t = setmetatable({}, { __index = function() return r:wait() end })
+print(t.x.state == "done", t.x.state, t.x.step)
+LUA
+mkdir -p conf/hone
+cat >conf/hone/config.lua <<'LUA'
+require("hone.models").add{ name = "wide", wants = { "values" }, help = "one wide layer", args = { { "width", 32, "units" } },
+    build = function(o) return { nn.linear{ o.width }, nn.tanh{}, nn.linear{ o.classes } } end }
+LUA
+export XDG_CONFIG_HOME="$work/conf"
+is 0 'wide .*one wide layer' "a model added in config.lua is in the list" models
+is 0 ': wide, 514 parameters' "and is trained by its name" train data=german-credit 'model={wide, width=8}' steps=2
+unset XDG_CONFIG_HOME
+
+# a saved model goes on with texts cut by its own vocabulary, and the run that did so is resumed with the same
+cat >save.lua <<'LUA'
+local d = hone.data{ "banking77", train = 77, val = 0, test = 0, vocab = 500, len = 12 }
+local m = nn.model{ input = d, nn.embedding{ 500, 8 }, nn.mean_pool{}, nn.linear{ 77 } }
+m:save("small")
+LUA
+is 0 '' "a model is saved" run --plain save.lua
+is 0 'onward-1 done' "and trained on by its path" train data="$bank" model=small steps=4 name=onward
+is 0 'onward-[0-9] done' "that run is resumed" train resume=onward-1 steps=6
 finish
