@@ -38,9 +38,13 @@ static int open_run(struct call *c, const void *args, struct err *e) {
     ui_open_screen(u, a->what);
     return 0;
 }
+struct move_args {
+    int to;
+    int64_t times;
+};
 static int move_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(pick_args);
-    if (views[u->screen]->move) views[u->screen]->move(u, (enum move)a->what);
+    BEGIN(move_args);
+    for (int64_t i = 0; i < a->times && views[u->screen]->move; i++) views[u->screen]->move(u, (enum move)a->to);
     return 0;
 }
 static int enter_run(struct call *c, const void *args, struct err *e) {
@@ -116,13 +120,15 @@ static int ask_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 PICK(screen, "which screen", screen_names, ARG_REQUIRED, NULL);
-PICK(to, "where", move_names, ARG_REQUIRED, NULL);
+static const struct arg move_table[] = {
+    {"to", "where", NULL, NULL, ARG_ENUM, offsetof(struct move_args, to), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, move_names, SRC_NONE},
+    {"times", "how often", NULL, "1", ARG_INT, offsetof(struct move_args, times), 0, 0, 1, 1000000, NULL, SRC_NONE}, {0}};
 PICK(set, "which set", glyph_picks, 0, "next");
 PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
 static const struct cmd screen_cmd = {{"screen", "The visible cells of the dashboard as text", "print(hone.screen{})", none_table, sizeof(struct none_args)},
     OWNER_UI, CMD_WHILE_RUNNING | CMD_LINE | CMD_WATCHER, screen_run, NULL};
 static ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
-static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\"}", to_table, pick_args);
+static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\", times=3}", move_table, move_args);
 static ROW(enter, "Opens what is selected", none_table, none_args);
 static ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);
 static ROW(zoom, "The selected pane alone, and back", none_table, none_args);

@@ -1,4 +1,4 @@
-/* What lies over a screen: palette and key list, stop menu, one-line forms with confirmation, the prompt's drawer. UI thread. */
+/* What lies over a screen: palette and key list, stop menu, one-line forms with confirmation. UI thread. */
 #include "config.h"
 
 #include <math.h>
@@ -14,12 +14,12 @@
 
 /* ---- the field ---- */
 
-static void field_set(struct field *f, const char *text) {
+void field_set(struct field *f, const char *text) {
     snprintf(f->text, sizeof f->text, "%s", text);
     f->len = f->cur = strlen(f->text);
 }
 
-static void field_insert(struct field *f, const char *s, size_t n) {
+void field_insert(struct field *f, const char *s, size_t n) {
     for (size_t i = 0; i < n;) { /* whole printable characters only */
         uint32_t cp;
         size_t used = utf8_next(s + i, n - i, &cp);
@@ -34,7 +34,7 @@ static void field_insert(struct field *f, const char *s, size_t n) {
     }
 }
 
-static bool field_key(struct field *f, const struct tkey *k) {
+bool field_key(struct field *f, const struct tkey *k) {
     const char *n = k->name;
     size_t from = f->cur;
     if (strcmp(n, "Left") == 0 || strcmp(n, "C-b") == 0 || strcmp(n, "Bsp") == 0) {
@@ -62,7 +62,7 @@ static bool field_key(struct field *f, const struct tkey *k) {
     return true;
 }
 
-static void field_draw(const struct ui *u, struct grid *g, int row, int col, int cols, const char *lead) {
+void field_draw(const struct ui *u, struct grid *g, int row, int col, int cols, const char *lead) {
     const struct field *f = &u->field;
     int x = col + grid_text(g, row, col, cols, (struct style){INK_DIM, 0}, lead), room = cols - (x - col) - 1;
     size_t from = 0;
@@ -245,78 +245,4 @@ void popup_draw(struct ui *u, struct grid *g) {
         buf_release(&b);
         if (more) edit_draw(u, g, (struct rect){r.row + 3, r.col + 2, more, cols - 4});
     }
-}
-
-/* One line of output above row y, in as many rows as it needs; the first row it took. Of what does not fit the end is shown. */
-static int output_draw(struct grid *g, int y, int top, const char *text) {
-    size_t start[64] = {0}, n = 1, len = strlen(text), used; /* start: where each row begins */
-    int col = 0;
-    for (size_t at = 0; at < len; at += used) {
-        uint32_t cp;
-        used = utf8_next(text + at, len - at, &cp);
-        if (!used) used = 1;
-        int w = utf8_columns(text + at, used);
-        if (col + w > g->cols && n < sizeof start / sizeof *start) {
-            start[n++] = at;
-            col = 0;
-        }
-        col += w;
-    }
-    for (size_t i = n; i-- > 0 && y - 1 > top;) {
-        size_t to = i + 1 < n ? start[i + 1] : len;
-        char row[1024];
-        snprintf(row, sizeof row, "%.*s", (int)(to - start[i] < 1000 ? to - start[i] : 1000), text + start[i]);
-        grid_text(g, --y, 0, g->cols, (struct style){INK_TEXT, 0}, row);
-    }
-    return y;
-}
-
-/* The prompt's last output, its line (wrapped), candidates; at the bottom, above the footer. */
-void drawer_draw(struct ui *u, struct grid *g) {
-    struct prompt_view v = {0};
-    int want = u->drawer < 0 || u->drawer + 2 > g->rows - 4 ? g->rows - 4 : u->drawer + 1, bottom = g->rows - 2, top = g->rows - 1 - want;
-    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
-    grid_clear(g, (struct rect){top, 0, want, g->cols});
-    draw_rule(g, top, 0, g->cols, u->glyphs);
-    grid_text(g, top, 2, 20, (struct style){INK_TITLE, AT_BOLD}, v.busy ? " Lua, running " : " Lua ");
-    const char *line = v.line ? v.line : "", *prompt = v.prompt ? v.prompt : "> ";
-    int lines = 1;
-    for (const char *p = line; *p; p++) lines += *p == '\n';
-    if (lines > want - 1) lines = want - 1;
-    int y = bottom - lines + 1, row = y;
-    const char *p = line;
-    for (int i = 0; i < lines; i++, row++) {
-        size_t n = strcspn(p, "\n");
-        char text[1024];
-        snprintf(text, sizeof text, "%.*s", (int)(n < 1000 ? n : 1000), p);
-        int x = grid_text(g, row, 0, g->cols, (struct style){INK_DIM, 0}, i ? ">> " : prompt);
-        grid_text(g, row, x, g->cols - x, (struct style){INK_TEXT, 0}, text);
-        size_t off = (size_t)(p - line);
-        if (v.cursor >= off && v.cursor <= off + n && !u->popup) {
-            g->cur_row = row;
-            g->cur_col = x + utf8_columns(p, v.cursor - off);
-            if (g->cur_col >= g->cols) g->cur_col = g->cols - 1;
-        }
-        p += n + (p[n] == '\n');
-    }
-    if (v.n_choices && y - 1 > top) {
-        int x = 0;
-        y--;
-        for (size_t i = 0; i < v.n_choices; i++) {
-            int w = utf8_columns(v.choices[i], strlen(v.choices[i])), rest = i + 1 < v.n_choices ? 7 : 0; /* room for what is left out */
-            if (x + w + rest > g->cols) {
-                grid_textf(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, "+%zu", v.n_choices - i);
-                break;
-            }
-            x += grid_text(g, y, x, g->cols - x, (struct style){INK_DIM, 0}, v.choices[i]) + 2;
-        }
-    }
-    if ((size_t)u->drawer_up >= v.n_out) u->drawer_up = v.n_out ? (int)v.n_out - 1 : 0;
-    size_t left = v.n_out - (size_t)u->drawer_up;
-    while (left > 0 && y - 1 > top) y = output_draw(g, y, top, v.out[--left]);
-    char more[64] = "";
-    if (left > 0 && u->drawer_up > 0) snprintf(more, sizeof more, " +%zu above PgUp, +%d below PgDn ", left, u->drawer_up);
-    else if (left > 0) snprintf(more, sizeof more, " +%zu above PgUp ", left);
-    else if (u->drawer_up > 0) snprintf(more, sizeof more, " +%d below PgDn ", u->drawer_up);
-    grid_right(g, top, g->cols - 1, 50, (struct style){INK_DIM, 0}, more);
 }

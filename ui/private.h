@@ -85,6 +85,30 @@ struct chart_look { /* how charts look: the settings chart_* as last seen; then 
     int64_t cursor_step; /* of the point that is read */
 };
 
+struct input { /* keys that came; input.c's alone */
+    size_t piece; /* bytes of what is being taken */
+    int n; /* keys served since the last pause, and the time they took */
+    double spent, last; /* last: when the last of them came */
+    char move[64]; /* the move that is gathered, and how often */
+    int times;
+    struct buf text; /* for the prompt */
+    long passed; /* keys of a flood that were not served; the last of them */
+    struct tkey kept;
+    char kept_bytes[64];
+};
+struct pager_place { /* a row of what was said at the prompt: lines are counted from the first that ever came */
+    size_t line;
+    int row;
+};
+struct pager {
+    bool open, full; /* full: over all rows of the screen that a drawer may have */
+    bool asking, missing; /* / was pressed; what was looked for is not there */
+    struct pager_place top;
+    size_t found; /* 1 + the line of the last match; 0: none, or it was scrolled away from */
+    int rows; /* it has on the screen */
+    char find[128];
+};
+
 struct ui {
     struct hub *hub; /* immutable, as are the next four */
     struct runs *runs;
@@ -102,13 +126,14 @@ struct ui {
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
     char complaint[200]; /* what the last key could not do; the footer says it until the next key */
-    size_t piece; /* bytes of the input that is being taken */
+    struct input input;
     bool list_old; /* what is typed is newer than item */
     bool refused; /* the last key would act, and this dashboard may only look: the footer says so */
     double drawn_t, read_t; /* the last frame by time; the last frame */
     double sized_t, sized_drawn_t; /* when the size changed, when a frame was drawn after that */
     uint64_t drawn_version;
-    double working_since; /* > 0: a script runs and there is no run of it yet */
+    enum working working; /* what runs while there is no run yet, and since when */
+    double working_since;
     char term[64]; /* of the attached terminal */
     struct pace pace; /* what it has read */
     bool probed, probe_counts, mouse; /* was asked for its widths; the answer decides about glyphs; it reports clicks */
@@ -165,7 +190,8 @@ struct ui {
     struct item *item;
     int n_item, item_sel, item_top;
     int list_row, list_rows; /* where they stand on the screen */
-    int drawer_up; /* newest lines of its output that lie below what is shown */
+    struct pager pager;
+    size_t evals; /* of the prompt that had ended when it was last looked at */
     int drawer; /* lines of the prompt; 0: closed, -1: all */
 };
 
@@ -177,8 +203,13 @@ typedef void ui_done(struct ui *u, void *ctx, const struct call *c);
 int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx);
 void ui_refresh(struct ui *u);
 void ui_compose(struct ui *u); /* draws everything into u->next */
-void ui_key(struct ui *u, const struct tkey *k);
 void ui_open_screen(struct ui *u, int screen);
+bool ui_works(const struct ui *u); /* what runs before there is a run is worth a line */
+/* input.c */
+void input_take(struct ui *u, const char *bytes, size_t n);
+void input_tick(struct ui *u, double now); /* what time brings: a lone Esc, the end of a flood */
+double input_wait(const struct ui *u, double now); /* seconds until then; < 0: nothing waits */
+void input_release(struct ui *u);
 /* says.c: what is said to the terminal besides cells, and what it answers */
 void says_attached(struct ui *u, bool glyphs_auto); /* glyphs_auto: nobody asked for a set */
 void says_reply(struct ui *u, const struct tkey *k);
@@ -202,7 +233,11 @@ void popup_mouse(struct ui *u, int row, int by); /* a click on that row, or -1 a
 void filter_open(struct ui *u);
 void filter_typed(struct ui *u, bool kept); /* kept: what was typed; else the text that held before comes back */
 void filter_submit(struct ui *u);
-void drawer_draw(struct ui *u, struct grid *g);
+/* a line of text that is edited, also by the pager */
+void field_set(struct field *f, const char *text);
+void field_insert(struct field *f, const char *s, size_t n);
+bool field_key(struct field *f, const struct tkey *k);
+void field_draw(const struct ui *u, struct grid *g, int row, int col, int cols, const char *lead);
 /* list.c: what the palette and help offer */
 void list_fill(struct ui *u);
 void list_ask(struct ui *u); /* what others have to be asked for */

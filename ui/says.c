@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/call/settings.h"
+#include "ui/drawer.h"
 #include "ui/rows.h"
 
 /* ---- glyphs: chosen by key before, else by what the terminal answers ---- */
@@ -109,9 +110,11 @@ static void click(struct ui *u, int row) {
 
 void says_mouse(struct ui *u, const struct tkey *k) {
     enum { LEFT = 0, WHEEL_UP = 64, WHEEL_DOWN = 65 };
-    if (!u->mouse || u->drawer) return;
+    if (!u->mouse) return;
     u->dirty = true;
-    if (u->popup) popup_mouse(u, k->button == LEFT ? k->row : -1, k->button == WHEEL_UP ? -1 : k->button == WHEEL_DOWN ? 1 : 0);
+    if (u->drawer && !u->popup) {
+        if (k->button == WHEEL_UP || k->button == WHEEL_DOWN) drawer_wheel(u, k->button == WHEEL_UP ? -3 : 3);
+    } else if (u->popup) popup_mouse(u, k->button == LEFT ? k->row : -1, k->button == WHEEL_UP ? -1 : k->button == WHEEL_DOWN ? 1 : 0);
     else if (k->button == LEFT) click(u, k->row);
     else if ((k->button == WHEEL_UP || k->button == WHEEL_DOWN) && views[u->screen]->move)
         views[u->screen]->move(u, k->button == WHEEL_UP ? MOVE_UP : MOVE_DOWN);

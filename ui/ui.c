@@ -14,19 +14,41 @@
 #include "src/call/settings.h"
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
+#include "ui/drawer.h"
 #include "ui/keymap.h"
-#include "ui/private.h"
 
 #define SCREEN_ROW(ID, name) &view_##name,
 const struct view *const views[SCR_N] = {SCREENS(SCREEN_ROW)};
 
 /* ---- calls ---- */
 
+enum { REPLIES = 64, OTHERS_MAX = 48 }; /* calls under way; those of other threads: the dashboard itself goes on under any number of them */
+
 static bool is_movement(const char *name) {
     static const char *const quiet[] = {"move", "enter", "back", "palette", "help_keys", "prompt", "redraw", "find_next"};
     for (size_t i = 0; i < LEN(quiet); i++)
         if (strcmp(name, quiet[i]) == 0) return true;
     return false;
+}
+
+struct ask { /* of ui_ask, until its answer comes */
+    ui_done *done;
+    void *ctx;
+};
+
+static void replies_take(struct ui *u) {
+    for (struct call *c; (c = queue_get(&u->replies, 0));) {
+        u->waiting--;
+        u->acting = true; /* what it says answers a key */
+        struct ask *ask = c->ctx;
+        if (ask) ask->done(u, ask->ctx, c);
+        else if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
+        else if (c->cmd->owner == OWNER_SCRIPT && c->result && c->result->type == VAL_STR) log_add(u, INK_TEXT, "%s", c->result->u.s.p);
+        free(ask);
+        call_free(c);
+        u->acting = false;
+        u->dirty = true;
+    }
 }
 
 void ui_call(struct ui *u, struct call *c_take) {
@@ -47,9 +69,16 @@ void ui_call(struct ui *u, struct call *c_take) {
         buf_release(&b);
     }
     bool own = owner == OWNER_UI || owner == OWNER_ANY;
+    if (!own && u->waiting >= OTHERS_MAX) {
+        log_add(u, INK_BAD, "%d calls are under way already: %s was not made", u->waiting, c_take->cmd->kind.name);
+        call_free(c_take);
+        return;
+    }
     if (call_submit(c_take, &u->replies, NULL, &e) != 0) log_add(u, INK_BAD, "%s", e.text);
     else u->waiting++;
-    if (own) hub_serve(u->hub, OWNER_UI, 0); /* what follows on the keyboard must meet its effect */
+    if (!own) return;
+    hub_serve(u->hub, OWNER_UI, 0); /* what follows on the keyboard must meet its effect */
+    replies_take(u);
 }
 
 void ui_command(struct ui *u, const char *line, enum by by) {
@@ -59,11 +88,6 @@ void ui_command(struct ui *u, const char *line, enum by by) {
     else log_add(u, INK_BAD, "%s", e.text);
     u->dirty = true;
 }
-
-struct ask { /* of ui_ask, until its answer comes */
-    ui_done *done;
-    void *ctx;
-};
 
 int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx) {
     struct err e = {0};
@@ -76,21 +100,6 @@ int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *do
     }
     free(ask);
     return -1;
-}
-
-static void replies_take(struct ui *u) {
-    for (struct call *c; (c = queue_get(&u->replies, 0));) {
-        u->waiting--;
-        u->acting = true; /* what it says answers a key */
-        struct ask *ask = c->ctx;
-        if (ask) ask->done(u, ask->ctx, c);
-        else if (c->status != 0) log_add(u, INK_BAD, "%s", c->err.text);
-        else if (c->cmd->owner == OWNER_SCRIPT && c->result && c->result->type == VAL_STR) log_add(u, INK_TEXT, "%s", c->result->u.s.p);
-        free(ask);
-        call_free(c);
-        u->acting = false;
-        u->dirty = true;
-    }
 }
 
 /* ---- record to copies ---- */
@@ -181,7 +190,8 @@ static void footer(struct ui *u, struct grid *g) {
         grid_text(g, row, 1, g->cols - 1, (struct style){INK_BAD, 0}, u->complaint);
         return;
     }
-    keys_footer(u, &b);
+    if (u->drawer && !u->popup) drawer_footer(u, &b);
+    else keys_footer(u, &b);
     footer_fit(&b, g->cols);
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
@@ -215,7 +225,7 @@ void ui_compose(struct ui *u) {
         return;
     }
     const struct view *v = views[u->screen];
-    int drawer = u->drawer ? (u->drawer < 0 || u->drawer + 2 > g->rows - 4 ? g->rows - 4 : u->drawer + 1) : 0;
+    int drawer = drawer_rows(u, g->rows);
     if (u->screen == SCR_OVERVIEW) {
         v->draw(u, g, (struct rect){0, 0, g->rows - 1 - drawer, g->cols});
     } else {
@@ -240,49 +250,6 @@ void ui_open_screen(struct ui *u, int screen) {
     popup_open(u, POP_NONE);
     if (views[screen]->refresh) views[screen]->refresh(u); /* keys that follow at once meet what it shows */
 }
-
-/* Nobody types so many bytes at once: it is a paste on a terminal that does not bracket it, whose tabs are text and complete nothing. */
-enum { BURST = 32 };
-
-static void drawer_key(struct ui *u, const struct tkey *k) {
-    int page = (u->drawer < 0 ? u->rows : u->drawer) / 2 + 1;
-    bool back = strcmp(k->name, "PgUp") == 0, on = strcmp(k->name, "PgDn") == 0;
-    if (back || on) { /* through what was said */
-        u->drawer_up += back ? page : -page;
-        if (u->drawer_up < 0) u->drawer_up = 0;
-        return;
-    }
-    u->drawer_up = 0;
-    if (strcmp(k->name, "F4") == 0) ui_command(u, "prompt", BY_KEY);
-    else if (strcmp(k->name, "Esc") == 0) u->drawer = 0;
-    else if (u->prompt && u->piece >= BURST && k->type == TKEY_KEY && strcmp(k->name, "Tab") == 0) u->prompt->paste(u->prompt->ctx, "\t", 1);
-    else if (u->prompt && k->type == TKEY_PASTE) u->prompt->paste(u->prompt->ctx, k->bytes, k->n);
-    else if (u->prompt) u->prompt->key(u->prompt->ctx, k->bytes, k->n);
-}
-
-void ui_key(struct ui *u, const struct tkey *k) {
-    if (k->type == TKEY_REPLY) {
-        says_reply(u, k);
-        return;
-    }
-    if (k->type == TKEY_MOUSE) {
-        says_mouse(u, k);
-        return;
-    }
-    u->dirty = u->acting = true;
-    u->refused = false;
-    u->complaint[0] = 0;
-    if (popup_key(u, k)) {
-    } else if (u->drawer) {
-        drawer_key(u, k);
-    } else if (k->type == TKEY_KEY) {
-        const struct key_row *r = keys_find(u, k->name);
-        if (r) ui_command(u, r->paused && u->now.state == RUN_PAUSED ? r->paused : r->command, BY_KEY);
-    }
-    u->acting = false;
-}
-
-static void on_key(void *ctx, const struct tkey *k) { ui_key(ctx, k); }
 
 /* ---- settings ---- */
 
@@ -361,12 +328,7 @@ static int port_attach(void *ctx, const struct term_info *t, struct err *e) {
     return 0;
 }
 
-static void port_input(void *ctx, const char *bytes, size_t n) {
-    struct ui *u = ctx;
-    u->piece = n;
-    decode_feed(&u->dec, bytes, n, u->clock(), on_key, u);
-    u->piece = 0;
-}
+static void port_input(void *ctx, const char *bytes, size_t n) { input_take(ctx, bytes, n); }
 
 static void port_resize(void *ctx, int rows, int cols) {
     struct ui *u = ctx;
@@ -378,17 +340,18 @@ static void port_resize(void *ctx, int rows, int cols) {
 
 static double interval(const struct ui *u) { return 1 / (u->refresh > 0 ? u->refresh : 2); }
 
+/* A script is shown from the start, a line or the start of Lua itself once it lasts: most end at once, and nothing should flash. */
+bool ui_works(const struct ui *u) { return u->working == WORKING_SCRIPT || (u->working == WORKING_LINE && u->clock() - u->working_since >= 1); }
+
 /* While something is prepared its seconds are shown: one frame a second, though nothing else changes. */
 static bool preparing(struct ui *u, double now) {
-    bool script = !u->run && u->prompt && u->prompt->working && u->prompt->working(u->prompt->ctx);
-    if (!script) {
-        if (u->working_since > 0 && !u->run) u->dirty = true;
-        u->working_since = 0;
-    } else if (u->working_since == 0) {
-        u->working_since = now;
-        u->dirty = true;
-    }
-    return script || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
+    enum working was = u->working;
+    bool shown = ui_works(u);
+    u->working = !u->run && u->prompt && u->prompt->working ? u->prompt->working(u->prompt->ctx) : WORKING_NONE;
+    if (u->working == WORKING_NONE) u->working_since = 0;
+    else if (was == WORKING_NONE) u->working_since = now;
+    if (ui_works(u) != shown && !u->run) u->dirty = true;
+    return u->working || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
 }
 
 /* Until the second that is shown passes. */
@@ -435,10 +398,10 @@ static int port_frame(void *ctx, struct buf *out) {
     struct ui *u = ctx;
     if (!u->scr) return 0;
     double now = u->clock();
-    decode_tick(&u->dec, now, on_key, u);
+    input_tick(u, now);
     replies_take(u);
     settings_follow(u);
-    if (u->prompt && u->prompt->poll(u->prompt->ctx)) u->dirty = true;
+    drawer_poll(u);
     says_title(u);
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
     bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && second_left(u, now) <= 0) ||
@@ -476,11 +439,11 @@ static int port_frame(void *ctx, struct buf *out) {
 static int port_timeout(void *ctx) {
     struct ui *u = ctx;
     if (!u->scr) return -1;
-    double now = u->clock(), wait = decode_wait(&u->dec, now), held = pace_wait(&u->pace, now, u->dirty);
+    double now = u->clock(), wait = input_wait(u, now), held = pace_wait(&u->pace, now, u->dirty);
     if (storm_wait(u, now) > held) held = storm_wait(u, now);
     if (u->dirty) return held > 0 && (wait < 0 || held < wait) ? (int)ceil(held * 1000) : held > 0 ? (int)ceil(wait * 1000) : 0;
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
-    if (changed(u) || u->rest || u->working_since > 0 || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
+    if (changed(u) || u->rest || u->working || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
         double left = u->rest ? 0 : changed(u) ? u->drawn_t + interval(u) - now : second_left(u, now);
         double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
         if (saved > left) left = saved;
@@ -530,7 +493,7 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     u->cols = 80;
     u->drawn_t = -1e9;
     settings_follow(u);
-    queue_init(&u->replies, 64);
+    queue_init(&u->replies, REPLIES);
     decode_init(&u->dec);
     u->port = (struct ui_port){
         u, port_attach, port_detach, port_input, port_resize, port_frame, port_timeout, port_wants_detach, port_wants_editor, port_edited, port_last_screen};
@@ -550,6 +513,7 @@ void ui_free(struct ui *u) {
     replies_take(u);
     queue_release(&u->replies);
     decode_release(&u->dec);
+    input_release(u);
     grid_release(&u->next);
     for (int i = 0; i < LOG_LINES; i++) free(u->log[i].text);
     free(u->item);

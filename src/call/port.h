@@ -29,10 +29,14 @@ struct prompt_view {
     size_t cursor; /* byte offset into line */
     const char *const *out; /* the last output lines, already through the text sink */
     size_t n_out;
+    size_t first; /* lines that came before out[0] and are kept no more: what counts lines counts from the first that ever came */
+    size_t since, ended; /* the line with which the last evaluation began; how many have ended */
     const char *const *choices; /* completion candidates to show, or NULL */
     size_t n_choices;
     bool busy; /* an evaluation is running */
+    bool searching; /* keys are those of a search in the history, not of the line */
 };
+enum working { WORKING_NONE, WORKING_LINE, WORKING_SCRIPT }; /* what is evaluated: nothing, a line or config.lua, a script */
 struct prompt_port { /* implemented by src/prompt, used by ui; UI thread only */
     void *ctx;
     void (*key)(void *ctx, const char *bytes, size_t n); /* one whole key or character */
@@ -40,7 +44,7 @@ struct prompt_port { /* implemented by src/prompt, used by ui; UI thread only */
     void (*size)(void *ctx, int rows, int cols);
     void (*view)(void *ctx, struct prompt_view *out);
     bool (*poll)(void *ctx); /* takes replies and output; true: redraw */
-    bool (*working)(void *ctx); /* a script or a line is being evaluated */
+    enum working (*working)(void *ctx);
     bool (*wants_editor)(void *ctx, struct buf *block); /* Ctrl-X Ctrl-E was pressed: the block goes to an editor */
     void (*edited)(void *ctx, const char *text, size_t n); /* and comes back; nothing runs */
 };
@@ -50,6 +54,7 @@ struct script_port { /* implemented by src/script, used by prompt, session, main
         struct err *e); /* reply: struct script_reply, freed by the getter with reply_free */
     void (*interrupt)(void *ctx);
     bool (*busy)(void *ctx);
+    bool (*scripted)(void *ctx); /* a script file is among what it is busy with */
     /* completion: candidates for the word that ends at `pos`; synchronous, bounded to 50 ms; result list of strings, or NULL */
     struct val *(*complete)(void *ctx, const char *line, size_t pos);
 };

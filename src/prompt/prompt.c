@@ -21,7 +21,7 @@
 #include "src/prompt/block.h"
 #include "src/prompt/history.h"
 
-#define OUT_LINES 500
+#define OUT_LINES 5000
 #define OUT_COLUMNS 1000
 #define CHOICES_MAX 200
 
@@ -37,6 +37,7 @@ static struct prompt {
     double sent_t;
     char *line[OUT_LINES]; /* a ring; oldest at n_line % OUT_LINES when full */
     size_t n_line;
+    size_t since, ended; /* the line with which the last evaluation began; how many have ended */
     const char *shown[OUT_LINES];
     char *choice[CHOICES_MAX];
     size_t n_choice;
@@ -140,8 +141,10 @@ static void feed(const char *bytes, size_t n) {
     P.dirty = true;
 }
 
+static bool searching(void) { return RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH); }
+
 static void leave_search(void) {
-    if (RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_MULTIKEY | RL_STATE_NUMERICARG | RL_STATE_METANEXT)) feed("\x07", 1);
+    if (searching() || RL_ISSTATE(RL_STATE_MULTIKEY | RL_STATE_NUMERICARG | RL_STATE_METANEXT)) feed("\x07", 1);
 }
 
 static void port_key(void *ctx, const char *bytes, size_t n) {
@@ -206,9 +209,13 @@ static void port_view(void *ctx, struct prompt_view *v) {
         .cursor = (size_t)rl_point,
         .out = P.shown,
         .n_out = n,
+        .first = first,
+        .since = P.since,
+        .ended = P.ended,
         .choices = P.n_choice ? (const char *const *)P.choice : NULL,
         .n_choices = P.n_choice,
         .busy = P.busy,
+        .searching = searching(),
     };
 }
 
@@ -234,6 +241,7 @@ static void took(void) {
         out_text(text, true);
     }
     P.busy = false;
+    P.ended++;
 }
 
 static bool port_poll(void *ctx) {
@@ -246,6 +254,7 @@ static bool port_poll(void *ctx) {
             go_on();
         } else {
             if (P.sent) { /* the first piece: it was whole */
+                P.since = P.n_line;
                 echo(P.sent);
                 block_remember(P.sent);
                 free(P.sent);
@@ -263,9 +272,10 @@ static bool port_poll(void *ctx) {
 }
 
 /* ---- making ---- */
-static bool port_working(void *ctx) {
+static enum working port_working(void *ctx) {
     (void)ctx;
-    return P.script->busy && P.script->busy(P.script->ctx);
+    if (!P.script->busy || !P.script->busy(P.script->ctx)) return WORKING_NONE;
+    return P.script->scripted(P.script->ctx) ? WORKING_SCRIPT : WORKING_LINE;
 }
 
 int prompt_new(const struct script_port *script, struct hub *h, const char *path, struct prompt_port *out, struct err *e) {

@@ -78,6 +78,7 @@ void script_interrupt(struct script *s) {
 
 static void port_interrupt(void *ctx) { script_interrupt(ctx); }
 static bool port_busy(void *ctx) { return atomic_load(&((struct script *)ctx)->live) > 0; }
+static bool port_scripted(void *ctx) { return atomic_load(&((struct script *)ctx)->scripts) > 0; }
 static struct val *port_complete(void *ctx, const char *line, size_t pos) { return complete_ask(ctx, line, pos); }
 
 /* ---- the thread ---- */
@@ -219,7 +220,8 @@ int script_start(struct hub *h, const struct catalog *catalogs, const char *lib_
     }
     s->config = script_config();
     atomic_store(&s->live, 1); /* busy until the configuration was run */
-    *out = (struct script_port){.ctx = s, .eval = port_eval, .interrupt = port_interrupt, .busy = port_busy, .complete = port_complete};
+    *out = (struct script_port){
+        .ctx = s, .eval = port_eval, .interrupt = port_interrupt, .busy = port_busy, .scripted = port_scripted, .complete = port_complete};
     cmds_bind(s);
     if (thread_start(&s->thread, "hone-script", loop, s, e) == 0) return 0;
     if (hub_runs(h)) runs_unwatch(hub_runs(h), s->wake[1]);

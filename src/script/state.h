@@ -94,7 +94,7 @@ struct script {
     _Atomic int intr; /* 1: an interrupt waits to be seen; 2: what ran has taken it */
     _Atomic uint64_t submitted, intr_upto; /* evaluations so far; those the interrupt means */
     _Atomic bool quit;
-    _Atomic int live; /* tasks that a user waits for */
+    _Atomic int live, scripts; /* tasks that a user waits for; those of them that run a script file */
     struct queue inbox; /* struct msg */
     struct queue replies; /* struct call, ctx = struct wait */
     int wake[2]; /* a byte: interrupt, quit, or news in the run record */

@@ -47,7 +47,9 @@ struct task *task_new(struct script *s, enum task_kind kind, const char *name) {
     }
     while (*end) end = &(*end)->next;
     *end = t;
-    if (kind != TASK_CALLBACK && atomic_fetch_add(&s->live, 1) == 0 && hub_runs(s->hub)) runs_wake(hub_runs(s->hub)); /* the dashboard shows its seconds */
+    bool first = kind != TASK_CALLBACK && atomic_fetch_add(&s->live, 1) == 0;
+    if (kind == TASK_SCRIPT && atomic_fetch_add(&s->scripts, 1) == 0) first = true;
+    if (first && hub_runs(s->hub)) runs_wake(hub_runs(s->hub)); /* the dashboard shows its seconds */
     return t;
 }
 
@@ -61,6 +63,7 @@ static void release(struct script *s, struct task *t) {
     while (*p && *p != t) p = &(*p)->next;
     if (*p) *p = t->next;
     if (t->kind != TASK_CALLBACK) atomic_fetch_sub(&s->live, 1);
+    if (t->kind == TASK_SCRIPT) atomic_fetch_sub(&s->scripts, 1);
     if (t->wait) task_abandon(t->wait);
     luaL_unref(s->L, LUA_REGISTRYINDEX, t->ref);
     buf_release(&t->out);

@@ -132,6 +132,37 @@ int grid_right(struct grid *g, int row, int end, int max, struct style s, const 
     return w;
 }
 
+static int columns_of(const struct grid *g, const char *p, size_t n, uint32_t cp) {
+    int w = cp == '\t' || cp == '\n' ? 1 : cp & UTF8_BAD ? -1 : utf8_width(cp);
+    if (w >= 0 && (cp < 0x7f || !g->ascii)) return w;
+    struct buf b = BUF_INIT; /* written as an escape */
+    w = utf8_show(&b, p, n, -1, g->ascii ? UTF8_ASCII : UTF8_FULL);
+    buf_release(&b);
+    return w;
+}
+
+size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols) {
+    size_t at = 0, used;
+    uint32_t cp;
+    for (int x = 0; at < n && (used = utf8_next(text + at, n - at, &cp)) > 0; at += used) {
+        x += columns_of(g, text + at, used, cp);
+        if (at > 0 && x > cols) break;
+    }
+    return at;
+}
+
+void grid_mark(struct grid *g, int row, int col, const char *text, const char *want) {
+    size_t len = strlen(want);
+    for (const char *p = text; len && (p = strstr(p, want)); p += len) {
+        int x = col + utf8_columns(text, (size_t)(p - text)), w = utf8_columns(p, len);
+        for (int k = x; k < x + w && k < g->cols; k++) {
+            struct style st = g->cell[row * g->cols + k].style;
+            st.at |= AT_REVERSE;
+            grid_style(g, row, k, 1, st);
+        }
+    }
+}
+
 void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp) {
     if (row < 0 || row >= g->rows || col < 0 || col >= g->cols) return;
     if (g->ascii && cp > 0x7e) cp = '?';

@@ -50,6 +50,9 @@ int grid_text(struct grid *g, int row, int col, int max, struct style s, const c
 int grid_middle(struct grid *g, int row, int col, int max, struct style s, const char *text);
 int grid_textf(struct grid *g, int row, int col, int max, struct style s, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 int grid_right(struct grid *g, int row, int end, int max, struct style s, const char *text); /* ends before column end */
+/* Bytes of a text that fill at most `cols` columns when it is written here; at least one character. */
+size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols);
+void grid_mark(struct grid *g, int row, int col, const char *text, const char *want); /* every place of want in the text that was written there */
 void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp); /* one narrow glyph of ours */
 void grid_fill(struct grid *g, int row, int col, int n, struct style s, uint32_t cp);
 void grid_style(struct grid *g, int row, int col, int n, struct style s);

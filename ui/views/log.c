@@ -34,43 +34,15 @@ static int64_t seek(const struct ui *u, int64_t i, int by) {
 
 /* ---- rows ---- */
 
-/* Bytes of `text` that fill at most `cols` columns; at least one character. */
-static size_t fill(const char *text, size_t n, int cols) {
-    size_t at = 0;
-    int x = 0;
-    while (at < n) {
-        uint32_t cp;
-        size_t used = utf8_next(text + at, n - at, &cp);
-        int w = used ? utf8_columns(text + at, used) : 1;
-        if (at > 0 && x + w > cols) break;
-        at += used ? used : 1;
-        x += w;
-    }
-    return at;
-}
-
 static int rows_of(const struct ui *u, const struct log_line *l) {
     const struct log_state *s = u->state[SCR_LOG];
     struct buf b = BUF_INIT;
     int rows = 0, cols = u->cols - 1;
     if (!s->wrap) return 1;
     utf8_show(&b, l->text, strlen(l->text), -1, u->next.ascii ? UTF8_ASCII : UTF8_FULL);
-    for (size_t at = 0; at < b.len || rows == 0; rows++) at += b.len ? fill(b.data + at, b.len - at, cols) : 1;
+    for (size_t at = 0; at < b.len || rows == 0; rows++) at += b.len ? grid_fit(&u->next, b.data + at, b.len - at, cols) : 1;
     buf_release(&b);
     return rows;
-}
-
-/* Marks every place of the search in a row of shown text. */
-static void mark(struct grid *g, int row, const char *text, size_t n, const char *want) {
-    size_t len = strlen(want);
-    for (const char *p = text; len && (p = strstr(p, want)) && (size_t)(p - text) < n; p += len) {
-        int x = 1 + utf8_columns(text, (size_t)(p - text)), w = utf8_columns(p, len);
-        for (int k = x; k < x + w && k < g->cols; k++) {
-            struct style st = g->cell[row * g->cols + k].style;
-            st.at |= AT_REVERSE;
-            grid_style(g, row, k, 1, st);
-        }
-    }
 }
 
 static int line_draw(const struct ui *u, struct grid *g, int row, int room, const struct log_line *l) {
@@ -79,11 +51,11 @@ static int line_draw(const struct ui *u, struct grid *g, int row, int room, cons
     int y = 0, cols = g->cols - 1;
     utf8_show(&b, l->text, strlen(l->text), s->wrap ? -1 : cols, g->ascii ? UTF8_ASCII : UTF8_FULL);
     for (size_t at = 0; y < room && (at < b.len || y == 0); y++) {
-        size_t n = b.len ? fill(b.data + at, b.len - at, cols) : 0;
+        size_t n = b.len ? grid_fit(g, b.data + at, b.len - at, cols) : 0;
         char text[2048];
         snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), b.data ? b.data + at : "");
         grid_text(g, row + y, 1, cols, (struct style){l->ink, 0}, text);
-        mark(g, row + y, text, strlen(text), u->find);
+        grid_mark(g, row + y, 1, text, u->find);
         at += n ? n : 1;
     }
     buf_release(&b);

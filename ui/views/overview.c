@@ -20,8 +20,9 @@ static void title_line(struct ui *u, struct grid *g) {
     char a[FMT_MAX], text[96], state[16];
     if (!u->run) {
         grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
-        if (u->working_since > 0)
-            grid_textf(g, 1, 1, g->cols - 1, plain, "A script runs, %.0f s; it has started no run yet.", floor(u->clock() - u->working_since));
+        if (ui_works(u))
+            grid_textf(g, 1, 1, g->cols - 1, plain, "%s, %.0f s; it has started no run yet.", u->working == WORKING_SCRIPT ? "A script runs" : "Lua works",
+                floor(u->clock() - u->working_since));
         else grid_text(g, 1, 1, g->cols - 1, plain, "No run yet.");
         return;
     }
@@ -110,7 +111,7 @@ static void welcome(struct ui *u, struct grid *g, struct rect r) {
     static const char *const lines[] = {"hone demo               a built-in example: Fashion-MNIST", "hone run SCRIPT.lua     an experiment of your own", "",
         "`  a line of Lua: hone.data{ 'banking77' }", ":  every command, by a few letters of its name", "?  the keys of this screen; 9 the log; 0 settings",
         "q  leaves; what runs goes on, hone attach comes back"};
-    if (u->working_since > 0) return;
+    if (ui_works(u)) return;
     for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, r.col + 2, r.cols - 2, (struct style){INK_TEXT, 0}, lines[i]);
 }
 
