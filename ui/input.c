@@ -10,7 +10,7 @@
 
 enum {
     BURST = 32, /* nobody types so many bytes at once */
-    AT_LEAST = 64 /* keys of a flood that are served whatever they cost */
+    AT_LEAST = 16 /* keys of a flood that are served whatever they cost */
 };
 static const double flood_s = 0.05; /* time that the keys of a flood may take */
 static const double pause_s = 0.02; /* without a key for so long: what comes is no part of what came */

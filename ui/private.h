@@ -125,7 +125,7 @@ struct ui {
     int rows, cols;
     enum glyphs glyphs;
     bool dirty, detach, acting; /* acting: a key is being served */
-    char complaint[200]; /* what the last key could not do; the footer says it until the next key */
+    char complaint[200]; /* what the last key could not do, or a warning that came while the drawer was open; the footer says it until the next key */
     struct input input;
     bool list_old; /* what is typed is newer than item */
     bool refused; /* the last key would act, and this dashboard may only look: the footer says so */

@@ -186,7 +186,7 @@ static void footer(struct ui *u, struct grid *g) {
         grid_textf(g, row, 0, g->cols, (struct style){INK_WARN, AT_REVERSE}, " %s ", hub_read_only(u->hub));
         return;
     }
-    if (u->complaint[0] && u->screen != SCR_OVERVIEW && u->screen != SCR_LOG) { /* those show it anyway */
+    if (u->complaint[0] && (u->drawer || (u->screen != SCR_OVERVIEW && u->screen != SCR_LOG))) { /* those show it anyway */
         grid_text(g, row, 1, g->cols - 1, (struct style){INK_BAD, 0}, u->complaint);
         return;
     }

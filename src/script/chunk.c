@@ -64,6 +64,7 @@ static ptrdiff_t error_offset(struct script *s, const struct compile *bad, int *
         char *after;
         *line = (int)strtol(msg + 7, &after, 10);
         *reason = *after == ':' ? after + 2 : msg;
+        if (strncmp(*reason, "syntax error near ", 18) == 0) *reason += 13; /* said already */
     }
     p = bad->text;
     for (int i = 1; i < *line && p < end; i++) {
@@ -109,12 +110,24 @@ static void syntax_message(const struct compile *bad, ptrdiff_t at, int skip, in
     buf_release(&out);
 }
 
+/* "= x" is x, as in the palette and in line mode. */
+void script_equals(const char **text, size_t *n) {
+    const char *p = *text, *end = p + *n;
+    while (p < end && isspace((unsigned char)*p)) p++;
+    if (p == end || *p != '=' || (p + 1 < end && p[1] == '=')) return;
+    *n = (size_t)(end - p) - 1;
+    *text = p + 1;
+}
+
 int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete) {
     struct buf expr = BUF_INIT;
     struct compile as_expr = {.t = t}, as_chunk = {.t = t, .text = text, .n = n};
-    size_t end = n;
+    size_t end;
     bool silent;
     int rc = -1, line_e, line_c;
+    script_equals(&text, &n);
+    end = n;
+    as_chunk.text = text, as_chunk.n = n;
     while (end && isspace((unsigned char)text[end - 1])) end--;
     silent = end && text[end - 1] == ';';
     while (end && (isspace((unsigned char)text[end - 1]) || text[end - 1] == ';')) end--;

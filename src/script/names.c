@@ -18,8 +18,9 @@ bool names_is_kept(const char *name) {
     return false;
 }
 
-/* Without the blanks around it and the semicolons behind it. */
+/* Without = before it, the blanks around it and the semicolons behind it. */
 static void bare(const char **text, size_t *n) {
+    script_equals(text, n);
     while (*n && isspace((unsigned char)**text)) ++*text, --*n;
     while (*n && (isspace((unsigned char)(*text)[*n - 1]) || (*text)[*n - 1] == ';')) --*n;
 }

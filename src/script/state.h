@@ -172,6 +172,7 @@ void script_serve(struct script *s, int timeout_ms);
 void script_replies(struct script *s);
 /* chunk.c */
 /* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first line */
+void script_equals(const char **text, size_t *n); /* without the = before an expression */
 bool meta_line(const char *text, size_t n, struct buf *out);
 void meta_base(lua_State *L);
 extern const struct cmd cmd_who, cmd_reload;

@@ -57,9 +57,9 @@ static int wait_end(const char *name, pid_t pid, bool (*over)(void), struct err 
         if (over && over() && !told) told = true, kill(pid, SIGHUP);
         clock_sleep(0.02);
     }
-    if (WIFSIGNALED(status)) return err_set(e, "the editor %s was ended by signal %d: the block is as it was", name, WTERMSIG(status));
-    if (WEXITSTATUS(status)) return err_set(e, "the editor %s ended with status %d: the block is as it was", name, WEXITSTATUS(status));
-    return 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0, sig = WIFSIGNALED(status) ? WTERMSIG(status) : code > 128 ? code - 128 : 0; /* sh: 128 + signal */
+    if (sig) return err_set(e, "the block is as it was: signal %d ended the editor %s", sig, name);
+    return code ? err_set(e, "the block is as it was: status %d of the editor %s", code, name) : 0;
 }
 
 static int on_file(const char *path, bool (*over)(void), struct err *e) {

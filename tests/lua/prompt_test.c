@@ -52,9 +52,22 @@ static void enter(const char *s) {
     settle(5);
 }
 
+static bool said(const char *what, int among) { /* in the newest lines */
+    struct prompt_view v = view();
+    for (int i = 0; i < among && (size_t)i < v.n_out; i++)
+        if (strstr(v.out[v.n_out - 1 - (size_t)i], what)) return true;
+    return false;
+}
+
 static void keys(void) {
     enter("1 + 1");
     tap_is(last(), "2", "an expression is printed");
+    enter("= 2 * 21");
+    tap_is(last(), "42", "also after =, as in line mode and in the palette");
+    enter(" =trian");
+    tap_ok(strstr(last(), "did you mean hone.train?") != NULL, "where it says as much: %s", last());
+    enter("= 1 2");
+    tap_ok(said("unexpected", 4) || said("near '2'", 4), "and a mistake behind it is shown");
     type("ab\x1b[D"
          "X");
     tap_is(view().line, "aXb", "an arrow key arrives whole");
@@ -96,13 +109,6 @@ static void keys(void) {
     tap_is(view().line, "typed meanwhile", "what was typed meanwhile stays");
     type("\x03");
     tap_is(last(), "> typed meanwhile", "a second Ctrl-C drops the line");
-}
-
-static bool said(const char *what, int among) { /* in the newest lines */
-    struct prompt_view v = view();
-    for (int i = 0; i < among && (size_t)i < v.n_out; i++)
-        if (strstr(v.out[v.n_out - 1 - (size_t)i], what)) return true;
-    return false;
 }
 
 static void lines_that_are_no_lua(void) {
