@@ -128,6 +128,53 @@ static void statistics(void) {
     dataset_unref(d);
 }
 
+/* batch_norm alone: its running statistics after two steps of training with the momentum given, from those of the batches (variances divided by n - 1), and what it gives
+ * in evaluation, where no row's output depends on the others'. A batch that is not finite leaves them as they are. */
+static void batch_norm(const char *net, double momentum) {
+    enum { ROWS = 6, C = 3 };
+    struct err e = {0};
+    struct fix f = {0};
+    double want[2][C] = {{0, 0, 0}, {1, 1, 1}}, worst = 0, off = 0;
+    float before[2 * C];
+    if (fix_open(&f, net, "{\"optim\":\"sgd\",\"lr\":0}", 2, (struct step_spec){.rows = ROWS}, &e) < 0) return (void)tap_ok(false, "%s", e.text);
+    const float *gain = of_param(f.m, f.m->data, 0), *bias = of_param(f.m, f.m->data, 1), *stat[2] = {of_param(f.m, f.m->data, 2), of_param(f.m, f.m->data, 3)};
+    for (int s = 0; s < 3; s++) {
+        struct extents x = put_rows(&f, s * ROWS, (s + 1) * ROWS, 0, C);
+        float *in = step_input(f.s, 0, NULL, NULL);
+        double h[CTL_N];
+        struct step_result r;
+        for (int c = 0; c < C && s < 2; c++) {
+            double m = 0, v = 0;
+            for (int i = 0; i < ROWS; i++) m += (double)in[i * C + c] / ROWS;
+            for (int i = 0; i < ROWS; i++) v += pow((double)in[i * C + c] - m, 2) / (ROWS - 1);
+            want[0][c] += momentum * (m - want[0][c]);
+            want[1][c] += momentum * (v - want[1][c]);
+        }
+        if (s == 2) in[4] = NAN, memcpy(before, stat[0], sizeof(float) * C), memcpy(before + C, stat[1], sizeof(float) * C);
+        optimiser_hyper(f.o, 0, 0, 0, h);
+        if (step_run(f.s, &x, (uint64_t)s, h, &r, &e) < 0) tap_ok(false, "%s", e.text);
+    }
+    for (int k = 0; k < 2; k++)
+        for (int c = 0; c < C; c++) worst = fmax(worst, fabs((double)stat[k][c] - want[k][c]));
+    tap_ok(worst < 1e-6, "momentum %g: running statistics of two batches within %.1e", momentum, worst);
+    tap_ok(!memcmp(before, stat[0], sizeof(float) * C) && !memcmp(before + C, stat[1], sizeof(float) * C), "a batch that is not finite leaves them alone");
+    struct step *s = step_new(&(struct step_spec){.model = f.m, .loss = &f.loss, .pool = f.pool, .rows = ROWS}, &e);
+    float *in = s ? step_input(s, 0, NULL, NULL) : NULL;
+    for (int i = 0; s && i < ROWS * C; i++) in[i] = (float)(made(3, i) * 4);
+    for (int i = 0; s && i < ROWS; i++) ((int32_t *)step_target(s))[i] = 0;
+    struct step_result r;
+    struct extents x = {{1, ROWS, ROWS + 1}};
+    int64_t rows = 0, width = 0;
+    const float *y = s && step_run(s, &x, 0, NULL, &r, &e) == 0 ? step_output(s, &x, &rows, &width) : NULL;
+    for (int i = 0; y && i < ROWS * C; i++) {
+        int c = i % C;
+        off = fmax(off, fabs((double)y[i] - (((double)in[i] - want[0][c]) / sqrt(want[1][c] + 1e-5) * (double)gain[c] + (double)bias[c])));
+    }
+    tap_ok(y && rows == ROWS && width == C && off < 1e-5, "and they, not the batch's, make its output in evaluation, within %.1e %s", off, e.text);
+    step_free(s);
+    fix_close(&f);
+}
+
 static struct val *args_of(struct handle m, struct handle d, const char *how, int64_t accum) {
     struct val *a = train_args(m, d, 4);
     val_set_int(a, "accum", accum);
@@ -210,6 +257,8 @@ int main(void) {
     formula("plain mean", 0);
     golden();
     statistics();
+    batch_norm("{\"input\":3,\"n_class\":3,\"layers\":[{\"layer\":\"batch_norm\"}]}", 0.1);
+    batch_norm("{\"input\":3,\"n_class\":3,\"layers\":[{\"layer\":\"batch_norm\",\"momentum\":0.3}]}", 0.3);
     open_hone();
     setting("threads", val_int(2));
     resumed("", 3);

@@ -262,6 +262,88 @@ static void sums_and_random(void) {
     graph_free(g);
 }
 
+/* One op on inputs of given values, in double by its reference or in float by the kernel; out: its first n outputs' first values, and those of the first input's gradient. */
+struct given {
+    struct dim dim[4];
+    int ndim;
+    const double *v;
+    bool ids;
+};
+static bool op_values(
+    const char *op, const char *attr, const struct given *in, int n_in, int64_t r, bool wide, double *y, int64_t n_y, int which, double *dx, int64_t n_dx) {
+    struct err e = {0};
+    enum dtype real = wide ? DT_F64 : DT_F32;
+    struct graph *g = graph_new(real, true, 1);
+    struct extents x = batch(r);
+    tid t[OP_IN], out[OP_OUT], grad = -1;
+    for (int i = 0; i < n_in; i++) t[i] = graph_input(g, "in", in[i].ids ? DT_I32 : real, in[i].dim, in[i].ndim, -1);
+    g->tensor[t[0]].needs_grad = dx != NULL;
+    bool ok = graph_attr(g, op, attr, t, n_in, out, &e) >= 0;
+    struct tensor o = ok ? *graph_tensor(g, out[0]) : (struct tensor){0};
+    tid seed = graph_input(g, "seed", real, o.dim, o.ndim, -1);
+    ok = ok && (!dx || grad_build(g, out[0], seed, t, 1, &grad, &e) == 0);
+    struct plan *p = ok ? plan_new(g, &x, &(struct plan_options){.reference = wide, .keep = (tid[]){out[which], grad}, .n_keep = dx ? 2 : 1}, &e) : NULL;
+    ok = p && plan_alloc(p, &e) == 0;
+    for (int i = 0; ok && i < n_in; i++)
+        for (int64_t j = 0, n = tensor_len(graph_tensor(g, t[i]), &x); j < n; j++) {
+            void *d = plan_data(p, t[i]);
+            if (in[i].ids) ((int32_t *)d)[j] = (int32_t)in[i].v[j];
+            else if (wide) ((double *)d)[j] = in[i].v[j];
+            else ((float *)d)[j] = (float)in[i].v[j];
+        }
+    for (int64_t j = 0, n = tensor_len(&o, &x); ok && dx && j < n; j++)
+        if (wide) ((double *)plan_data(p, seed))[j] = 1;
+        else ((float *)plan_data(p, seed))[j] = 1;
+    if (ok) plan_step(p, 3);
+    ok = ok && plan_run(p, &x, PHASE_FORWARD, PHASE_BACKWARD, &e) == 0;
+    for (int64_t j = 0; ok && j < n_y; j++) y[j] = wide ? ((double *)plan_data(p, out[which]))[j] : (double)((float *)plan_data(p, out[which]))[j];
+    for (int64_t j = 0; ok && j < n_dx; j++) dx[j] = wide ? ((double *)plan_data(p, grad))[j] : (double)((float *)plan_data(p, grad))[j];
+    if (!ok) printf("# %s: %s\n", op, e.text);
+    plan_free(p);
+    graph_free(g);
+    return ok;
+}
+
+/* What is kept grows by 1 / (1 - p), what is dropped is 0, about a share of p: of values, of whole examples, of attention weights (whose values are all 1 here). */
+static void dropped(bool wide) {
+    enum { R = 2000, W = 3 };
+    static double one[9 * R], y[R * W];
+    const double p = 0.25;
+    const char *how = wide ? "reference" : "kernel";
+    for (size_t i = 0; i < LEN(one); i++) one[i] = 1;
+    struct given v = {{rows(1), fixed(W)}, 2, one, false}, prob = {{{0}}, 0, &p, false};
+    for (int path = 0; path < 2; path++) {
+        int64_t zero = 0, other = 0, torn = 0;
+        bool ok = op_values(path ? "drop_path" : "dropout", NULL, (struct given[]){v, prob}, 2, R, wide, y, R * W, 0, NULL, 0);
+        for (int i = 0; i < R * W; i++) zero += y[i] == 0, other += y[i] != 0 && fabs(y[i] - 4.0 / 3) > 1e-6, torn += i % W && y[i] != y[i - 1];
+        tap_ok(ok && !other && fabs((double)zero / (R * W) - p) < 0.04 && (path ? torn == 0 : torn > 0),
+            "%s, %s: %.1f %% are dropped, the rest is 4/3 as large", path ? "drop_path" : "dropout", how, 100.0 * (double)zero / (R * W));
+    }
+    double off[R + 1], mean = 0;
+    for (int i = 0; i <= R; i++) off[i] = 3 * i;
+    struct given qkv = {{{1, AXIS_T0}, fixed(3)}, 2, one, false}, offsets = {{{1, AXIS_R1}}, 1, off, true};
+    bool ok = op_values("attention", NULL, (struct given[]){qkv, offsets, prob}, 3, R / 2, wide, y, 3 * R / 2, 0, NULL, 0);
+    for (int i = 0; i < 3 * R / 2; i++) mean += y[i] / (3 * R / 2);
+    tap_ok(ok && fabs(mean - 1) < 0.04, "attention, %s: dropped weights leave the mean at %.3f", how, mean);
+}
+
+/* Small sums by hand. */
+static void by_hand(bool wide) {
+    static const double a[] = {1, 0, 1, 0, 1, 0, 1, 0}, b[] = {0.6, 0.8, 0.6, 0.8, 0.1, 0.99498743710662, -1, 0}, mark[] = {1, -1, -1, -1}, none[16] = {0};
+    static const double z[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, label[] = {0, 2, 1, 3}, share[] = {0.5, 2, 1.5};
+    const char *how = wide ? "reference" : "kernel";
+    struct given x = {{rows(1), fixed(2)}, 2, a, false}, y = {{rows(1), fixed(2)}, 2, b, false}, m = {{rows(1)}, 1, mark, false};
+    double got[4] = {0}, dx[16] = {0};
+    bool ok = op_values("cosine_loss", "margin=0.2", (struct given[]){x, y, m}, 3, 4, wide, got, 1, 0, NULL, 0); /* 0.4, 0.6 - 0.2, nothing, nothing */
+    tap_ok(ok && fabs(got[0] - 0.8) < 1e-6, "cosine_loss, %s: pairs that belong together, and apart with a margin: %.6f", how, got[0]);
+    struct given zs = {{rows(1), fixed(3)}, 2, z, false}, ls = {{rows(1)}, 1, label, true}, ws = {{fixed(3)}, 1, share, false};
+    ok = op_values("softmax_ce", "ignore_index=3", (struct given[]){zs, ls, ws}, 3, 4, wide, got, 1, 1, NULL, 0);
+    tap_ok(ok && fabs(got[0] - 4) < 1e-6, "softmax_ce, %s: the weight is that of the classes of the rows that count, %g", how, got[0]);
+    struct given img = {{rows(1), fixed(1), fixed(4), fixed(4)}, 4, none, false};
+    ok = op_values("max_pool2d", NULL, &img, 1, 1, wide, got, 4, 0, dx, 16);
+    tap_ok(ok && dx[0] == 1 && dx[2] == 1 && dx[8] == 1 && dx[10] == 1, "max_pool2d, %s: the first of equal values gets the gradient", how);
+}
+
 static void memory(void) {
     struct err e = {0};
     struct graph *g = graph_new(DT_F32, false, 1);
@@ -306,6 +388,7 @@ int main(void) {
     fusion();
     product_act();
     sums_and_random();
+    for (int wide = 0; wide < 2; wide++) dropped(wide), by_hand(wide);
     memory();
     for (int t = 2; t <= 3; t++) pool_free(pools[t]);
     return tap_done();

@@ -107,6 +107,41 @@ static void wrong(void) {
     }
 }
 
+/* How many nodes of an op a model has when it trains, and when it does not. */
+static int count(const char *json, const char *op, bool training, struct err *e) {
+    struct model *m = model_of(json, e);
+    struct graph *g = graph_new(DT_F32, training, 1);
+    struct model_io *io = X_NEW(struct model_io, 1);
+    int n = m && model_build(m, g, io, e) == 0 ? 0 : -1;
+    for (int i = 0; n >= 0 && i < g->n_node; i++) n += strcmp(g->node[i].op->kind.name, op) == 0;
+    free(io);
+    graph_free(g);
+    model_free(m);
+    return n;
+}
+static void random_layers(void) {
+    static const struct {
+        const char *json, *op, *what;
+        int n;
+    } t[] = {{"{\"input\":8,\"layers\":[{\"layer\":\"residual\",\"drop\":0.2,\"layers\":[{\"layer\":\"linear\",\"out\":8}]},{\"layer\":\"linear\",\"out\":2}]}",
+                 "drop_path", "stochastic depth of a residual", 1},
+        {"{\"input\":8,\"layers\":[{\"layer\":\"residual\",\"layers\":[{\"layer\":\"linear\",\"out\":8}]},{\"layer\":\"linear\",\"out\":2}]}", "drop_path",
+            "a residual without it", 0},
+        {"{\"input\":{\"ids\":9},\"layers\":[{\"layer\":\"embedding\",\"dim\":4},{\"layer\":\"lstm\",\"units\":3,\"num_layers\":3,\"dropout\":0.2},{\"layer\":"
+         "\"mean_pool\"},"
+         "{\"layer\":\"linear\",\"out\":2}]}",
+            "dropout", "dropout between three recurrent layers", 2},
+        {"{\"input\":{\"ids\":9},\"layers\":[{\"layer\":\"text_embedding\",\"dim\":8,\"dropout\":0.1},{\"layer\":\"encoder_block\",\"heads\":2,\"dropout\":0.1}"
+         ","
+         "{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":2}]}",
+            "dropout", "dropout of an embedding and behind both parts of a block", 3}};
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct err e = {0};
+        int on = count(t[i].json, t[i].op, true, &e), off = count(t[i].json, t[i].op, false, &e);
+        tap_ok(on == t[i].n && off == 0, "%s: %d in training, %d in evaluation %s", t[i].what, on, off, e.text);
+    }
+}
+
 /* Plain descent on fixed data; the loss must fall well below its start. */
 static void learns(const char *what, const char *json, bool text) {
     struct err e = {0};
@@ -165,6 +200,7 @@ int main(void) {
     counts();
     wiring();
     wrong();
+    random_layers();
     learns("the bag", BAG, true);
     learns("the MLP with dropout", MLP, false);
     return tap_done();

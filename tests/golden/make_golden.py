@@ -66,15 +66,17 @@ def attend(h, p, n, causal, base):
         q, k = apply_rotary_pos_emb(q, k, angle.cos(), angle.sin())
     return F.linear(F.scaled_dot_product_attention(q, k, v, is_causal=causal)[0].transpose(0, 1).flatten(1), p[2], p[3])
 def gpt(p, _):  # a block that normalises first with gated SiLU, one that normalises behind with the tanh form of GELU
+    word, position, p = p[0], p[1], p[2:]
     norm = lambda h, at, eps=1e-12: F.layer_norm(h, (8,), p[at], p[at + 1], eps)
     def one(h):
-        h = h + attend(norm(h, 1), p[3:7], 2, True, 50)
-        a, b = F.linear(norm(h, 7), p[9], p[10]).chunk(2, -1)
-        h = h + F.linear(F.silu(a) * b, p[11], p[12])
-        h = norm(h + attend(h, p[13:17], 4, True, 0), 17)
-        h = norm(h + F.linear(F.gelu(F.linear(h, p[19], p[20]), approximate="tanh"), p[21], p[22]), 23)
-        return norm(h, 25, 1e-5).mean(0)
-    return F.linear(pooled(p[0], one, 8, p[0]), p[27], p[28])
+        h = norm(h + position[:len(h)], 0)
+        h = h + attend(norm(h, 2), p[4:8], 2, True, 50)
+        a, b = F.linear(norm(h, 8), p[10], p[11]).chunk(2, -1)
+        h = h + F.linear(F.silu(a) * b, p[12], p[13])
+        h = norm(h + attend(h, p[14:18], 4, True, 0), 18)
+        h = norm(h + F.linear(F.gelu(F.linear(h, p[20], p[21]), approximate="tanh"), p[22], p[23]), 24)
+        return norm(h, 26, 1e-5).mean(0)
+    return F.linear(pooled(word, one, 8, word), p[28], p[29])
 def bag_of(f):
     return lambda p, _: F.linear(pooled(p[0], f, 4, p[0]), p[1], p[2])
 def two(p, x): return F.linear(torch.tanh(F.linear(x, p[0], p[1])), p[2], p[3])
@@ -164,9 +166,9 @@ cases = [
      dict(input=[3, 9, 8], layers=[dict(layer="conv2d", out=6, k=[3, 2], stride=[2, 1], pad=[1, 2], dilation=[1, 2], groups=3), dict(layer="batch_norm"), dict(layer="leaky_relu"),
           dict(layer="max_pool2d", k=[3, 2], stride=[1, 2], pad=[1, 0]), dict(layer="conv2d", out=5, k=[1, 3], pad=[0, 1], bias=False),
           dict(layer="avg_pool2d", k=[2, 3], stride=[2, 1], pad=[1, 1]), dict(layer="max_pool2d"), dict(layer="global_max_pool"), L(3)])),
-    ("gpt", gpt, [(12, 8), (8,), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (12, 8), (12,), (8, 6), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (7, 8), (7,), (8, 7), (8,),
+    ("gpt", gpt, [(12, 8), (8, 8), (8,), (8,), (8,), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (12, 8), (12,), (8, 6), (8,), (24, 8), (24,), (8, 8), (8,), (8,), (8,), (7, 8), (7,), (8, 7), (8,),
           (8,), (8,), (8,), (8,), (3, 8), (3,)], 0.0, 0.05, 0,
-     dict(input=text, layers=[dict(layer="text_embedding", n=12, dim=8, positions=0, norm=False), dict(layer="encoder_block", heads=2, ffn=6, act="silu", gated=True, pre=True, causal=True, rope=50),
+     dict(input=text, layers=[dict(layer="text_embedding", n=12, dim=8, positions=8), dict(layer="encoder_block", heads=2, ffn=6, act="silu", gated=True, pre=True, causal=True, rope=50),
           dict(layer="encoder_block", heads=4, ffn=7, act="gelu_tanh", causal=True), dict(layer="layer_norm"), dict(layer="mean_pool"), L(3)])),
     ("bag_sum", bag_of(lambda h: h.sum(0)), [(12, 4), (3, 4), (3,)], 0.0, 0.02, 0, dict(input=text, layers=[dict(layer="embedding_bag", n=12, dim=4, mode="sum"), L(3)])),
     ("bag_max", bag_of(lambda h: h.amax(0)), [(12, 4), (3, 4), (3,)], 0.0, 0.1, 0, dict(input=text, layers=[dict(layer="embedding_bag", n=12, dim=4, mode="max"), L(3)])),
