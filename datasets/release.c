@@ -26,14 +26,33 @@ void part_free(struct part *p) {
     free(p);
 }
 
+/* What dataset_fit made: columns it shares with the set it came from stay. */
+static void fitted_release(struct dataset *d) {
+    for (int i = 0; i < PART_N; i++) {
+        struct part *p = &d->part[i];
+        for (int k = 0; k < p->n_col; k++) {
+            if (p->col[k].data == d->of->part[i].col[k].data) continue;
+            free(p->col[k].data);
+            free(p->col[k].offset);
+            free(p->col[k].weight);
+        }
+        free(p->col);
+    }
+    dataset_unref(d->of);
+}
+
 void dataset_ref(struct dataset *d) { atomic_fetch_add(&d->refs, 1); }
 
 void dataset_unref(struct dataset *d) {
     if (!d || atomic_fetch_sub(&d->refs, 1) > 1) return;
-    for (int i = 0; i < PART_N; i++) part_release(&d->part[i]);
-    for (int i = 0; d->class_name && i < d->n_class; i++) free(d->class_name[i]);
-    free(d->class_name);
-    vocab_free(d->vocab);
+    if (d->of) {
+        fitted_release(d);
+    } else {
+        for (int i = 0; i < PART_N; i++) part_release(&d->part[i]);
+        for (int i = 0; d->class_name && i < d->n_class; i++) free(d->class_name[i]);
+        free(d->class_name);
+        vocab_free(d->vocab);
+    }
     val_free(d->prep);
     val_free(d->identity);
     free(d->name);

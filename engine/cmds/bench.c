@@ -31,7 +31,7 @@ static bool stop_model(void *ctx) { return stopping(ctx) != 0; }
 static struct val *time_model(struct job *j, const struct bench_args *a, struct pool *pool, struct err *e) {
     const char *split = "";
     struct pair q = {.part = -1};
-    struct fitted f = {0};
+    struct dataset *fit = NULL;
     struct part *made = NULL;
     struct precision pr;
     struct buf say = BUF_INIT;
@@ -42,7 +42,7 @@ static struct val *time_model(struct job *j, const struct bench_args *a, struct 
     struct dataset *d = q.d;
     struct model *m = q.m;
     const struct part *p = m && d ? pick_part(d, q.part >= 0 ? q.part : a->part, &split, e) : NULL;
-    if (p) p = pick_fit(&f, m, d, p, e) == 0 ? f.part : NULL;
+    if (p) p = (fit = pick_fit(m, d, 1u << (p - d->part), e)) ? &fit->part[p - d->part] : NULL;
     else if (m && !d) p = made = bench_rows(m);
     int64_t rows, tokens[LOADER_COLS];
     if (p) loader_limits(p, SPEED_ROWS, 0, false, &rows, tokens);
@@ -53,7 +53,7 @@ static struct val *time_model(struct job *j, const struct bench_args *a, struct 
     }
     buf_release(&say);
     part_free(made);
-    if (f.made) part_free(f.made);
+    if (fit) dataset_unref(fit);
     if (d) dataset_unref(d);
     return out;
 }

@@ -197,7 +197,7 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
     const struct compress_args *a = args;
     struct work w = {.j = j};
     struct recipe recipe;
-    struct fitted f = {0};
+    struct dataset *fit = NULL;
     if (recipe_init(&recipe, a->recipe, e) < 0) return -1;
     struct dataset *d = pick_data(a->data, NULL, e);
     struct model *m = d ? pick_model(a->model, e) : NULL;
@@ -207,13 +207,13 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
             "data set %s has no validation part, on which compression is judged (never on the test part): load it with val=N, as in data = { \"%s\", val = "
             "1000 }",
             d->name, d->name);
-    if (rc == 0) rc = pick_fit(&f, m, d, &d->part[PART_VAL], e);
+    if (rc == 0 && !(fit = pick_fit(m, d, 1u << PART_VAL, e))) rc = -1;
     if (rc == 0) {
         w.run = run_new(hub_runs(j->hub), a->name ? a->name : "compress");
         j->run = w.run;
-        rc = run_it(&w, a, m, d, f.part, &recipe, e);
+        rc = run_it(&w, a, m, d, &fit->part[PART_VAL], &recipe, e);
     }
-    if (f.made) part_free(f.made);
+    if (fit) dataset_unref(fit);
     if (d) dataset_unref(d);
     recipe_release(&recipe);
     return rc;

@@ -42,39 +42,6 @@ static struct pool *make_pool(struct err *e) {
     return pool_new(threads, e);
 }
 
-static int same_classes(const struct model *m, const struct dataset *d, struct err *e) {
-    const struct val *names = val_get(m->desc, "classes");
-    for (size_t i = 0; i < val_len(names) && i < (size_t)d->n_class; i++) {
-        const struct val *v = val_at(names, i);
-        if (v->type == VAL_STR && strcmp(v->u.s.p, d->class_name[i]) != 0)
-            return err_set(
-                e, "class %zu of the model is \"%s\", of the data \"%s\": the model was trained on other classes", i + 1, v->u.s.p, d->class_name[i]);
-    }
-    return 0;
-}
-
-int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e) {
-    const struct val *prep = val_get(m->desc, "prep");
-    *f = (struct fitted){.part = p};
-    if (same_classes(m, d, e) < 0) return -1;
-    if (!prep || !d->prep || val_equal(prep, d->prep)) return 0;
-    if (!p->raw || p->n_col != 2) {
-        log_write(LOG_WARN, "the data was prepared in another way than the model's training data; its numbers may mean something else");
-        return 0;
-    }
-    struct val *texts = val_list();
-    for (int64_t i = 0; i < p->n; i++)
-        val_push(texts, val_strn((const char *)p->raw->data + p->raw->offset[i], (size_t)(p->raw->offset[i + 1] - p->raw->offset[i])));
-    f->made = dataset_prepare(prep, texts, e);
-    val_free(texts);
-    if (!f->made) return -1;
-    f->col[0] = f->made->col[0];
-    f->col[1] = p->col[1];
-    f->own = (struct part){.n = p->n, .n_col = 2, .col = f->col};
-    f->part = &f->own;
-    return 0;
-}
-
 static struct val *report_of(const struct eval *v, const struct model *m, const struct dataset *d, const char *split, const struct precision *pr) {
     const struct tally *t = eval_tally(v);
     struct val *r = tally_values_val(t);
@@ -150,10 +117,10 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
-    struct fitted f = {0};
     struct precision pr;
     struct err kept = {0};
-    struct eval *v = pool && pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, &pr, pool, e) : NULL;
+    struct dataset *fit = pool ? pick_fit(m, d, 1u << (p - d->part), e) : NULL;
+    struct eval *v = fit ? prepare(m, d, &fit->part[p - d->part], a, &loss, &pr, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split, &pr);
@@ -165,7 +132,7 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
         job_result(j, r);
     }
     eval_free(v);
-    if (f.made) part_free(f.made);
+    if (fit) dataset_unref(fit);
     loss_release(&loss);
     pool_free(pool);
     if (d) dataset_unref(d);
@@ -183,12 +150,12 @@ static void discordant(const struct part *p, const int32_t *a, const int32_t *b,
 }
 
 /* One row: report, size, milliseconds of the pass; against the first model the paired exact McNemar test and the rows that flipped. */
-static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct dataset *d, const struct part *p, const char *split,
-    struct pool *pool, struct val *rows, int32_t **first, struct err *e) {
+static int compare_one(struct job *j, const struct eval_args *a, struct model *m, struct dataset *d, const struct part *p, const char *split, struct pool *pool,
+    struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
-    struct fitted f = {0};
     struct precision pr;
-    struct eval *v = pick_fit(&f, m, d, p, e) == 0 ? prepare(m, d, f.part, a, &loss, &pr, pool, e) : NULL;
+    struct dataset *fit = pick_fit(m, d, 1u << (p - d->part), e);
+    struct eval *v = fit ? prepare(m, d, &fit->part[p - d->part], a, &loss, &pr, pool, e) : NULL;
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
@@ -212,7 +179,7 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
         val_push(rows, r);
     }
     eval_free(v);
-    if (f.made) part_free(f.made);
+    if (fit) dataset_unref(fit);
     loss_release(&loss);
     return rc;
 }

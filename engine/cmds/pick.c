@@ -130,7 +130,8 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
     const char *at = found ? found : path;
     bool foreign = hf_is(at);
     struct model *m = NULL;
-    if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0))
+    if (!io_exists(at)) m = model_load(at, e); /* says that there is none */
+    else if (!foreign && (o->pool || o->classes || o->len || o->dropout >= 0))
         err_code(e, ERR_USAGE, "pool, classes, len and dropout are for folders of transformers (config.json); %s is not one", at);
     else m = foreign ? hf_load(at, o, e) : model_load(at, e);
     if (m) m->stored = folder, m->stored_step = step;

@@ -30,12 +30,11 @@ int pick_pair(struct job *j, const struct val *model, const struct val *data, st
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e);
 /* Before any thread: where runs lie, whose names stand for their best or last checkpoint; borrowed, NULL: nowhere. */
 void pick_runs(const char *dir);
-/* A part as the model wants it: texts that were encoded with another vocabulary than the model's are encoded again from the raw texts. eval.c */
-struct fitted {
-    const struct part *part;
-    struct part own, *made;
-    struct column col[2];
-}; /* made: part_free it in the end */
-int pick_fit(struct fitted *f, const struct model *m, const struct dataset *d, const struct part *p, struct err *e);
+/* engine/cmds/fit.c: d as the model takes it, for `parts` (bits 1 << PART_..). A reference that the caller gives back; NULL: other classes, or ids beyond its table.
+ * pick_fit: texts encoded in another way than the model's training data were are encoded anew as those were. */
+struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned parts, struct err *e);
+/* For training, training and validation part: the same but where only the length of texts differs, which becomes the model's own (its preparation and input say so
+ * from then on); texts longer than its positions are cut. */
+struct dataset *pick_fit_training(struct model *m, struct dataset *d, struct err *e);
 
 #endif

@@ -331,6 +331,21 @@ void model_name_classes(struct model *m, const struct dataset *d) {
     val_set(m->desc, "classes", list);
 }
 
+static void positions_of(const struct val *list, int64_t *least) {
+    for (size_t i = 0; i < val_len(list); i++) {
+        const struct val *l = val_at(list, i), *inner = val_get(l, "layers");
+        int64_t n = val_get_int(l, "positions", 0) - val_get_int(l, "start", 0);
+        if (val_get_int(l, "positions", 0) > 0 && (*least == 0 || n < *least)) *least = n;
+        if (inner) positions_of(inner, least);
+    }
+}
+
+int64_t model_positions(const struct model *m) {
+    int64_t least = 0;
+    positions_of(val_get(m->desc, "layers"), &least);
+    return least;
+}
+
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e) {
     if (!user || user->type != VAL_TABLE) {
         err_code(e, ERR_USAGE, "a model is a table of layers, got %s", user ? val_type_name(user) : "nothing");

@@ -72,9 +72,12 @@ static int find_layout(struct hf *h, struct err *e) {
 
 static int whole(const struct hf *h, const char *key, int64_t lo, int64_t hi, int64_t *out, struct err *e) {
     const struct val *v = val_get(h->config, key);
-    if (!v || !val_as_int(v, out) || *out < lo || *out > hi)
-        return err_set(e, "%s/config.json: %s must be a whole number from %" PRId64 " to %" PRId64, h->path, key, lo, hi);
-    return 0;
+    double given;
+    char is[40] = "missing";
+    if (v && val_as_int(v, out) && *out >= lo && *out <= hi) return 0;
+    if (v && val_as_num(v, &given)) snprintf(is, sizeof is, "%.15g", given);
+    else if (v) snprintf(is, sizeof is, "a %s", val_type_name(v));
+    return err_set(e, "%s/config.json: %s is %s, it must be a whole number from %" PRId64 " to %" PRId64, h->path, key, is, lo, hi);
 }
 
 /* The tensor NAME.SUFFIX, with or without the encoder's prefix. */
@@ -135,6 +138,12 @@ static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
         (l->after_pad && whole(h, "pad_token_id", 0, 1000, &s->start, e) < 0))
         return -1;
     if (l->after_pad) s->start++;
+    if (s->width % s->heads)
+        return err_set(e, "%s/config.json: %s %" PRId64 " does not split into %s %" PRId64 ": the width must be a multiple of the heads", h->path, l->width,
+            s->width, l->heads, s->heads);
+    if (s->positions <= s->start)
+        return err_set(e, "%s/config.json: max_position_embeddings %" PRId64 " leaves no place for a text: the first %" PRId64 " are unused", h->path,
+            s->positions, s->start);
     s->dropout = h->o.dropout >= 0 ? h->o.dropout : val_get_num(h->config, l->dropout, 0.1);
     if (!(s->dropout >= 0 && s->dropout < 1)) return err_set(e, "%s/config.json: %s must be a number from 0 to below 1", h->path, l->dropout);
     s->len = h->o.len > 0 ? h->o.len : s->positions - s->start < 128 ? s->positions - s->start : 128;
@@ -143,7 +152,9 @@ static int read_sizes(const struct hf *h, struct sizes *s, struct err *e) {
         if (strcmp(acts[i][0], act) == 0) s->act = acts[i][1];
     struct buf b = BUF_INIT;
     int rc = 0;
-    if (!s->act) rc = err_set(e, "%s/config.json: the activation %s of %s is not known here", h->path, shown(&b, act), l->act);
+    if (!s->act)
+        rc = err_set(e, "%s/config.json: the activation %s of %s is not known here: gelu, gelu_new, gelu_pytorch_tanh, relu, silu and swish are", h->path,
+            shown(&b, act), l->act);
     else if (strcmp(kind, "absolute") != 0)
         rc = err_set(e, "%s/config.json: position_embedding_type %s is not known here, only absolute", h->path, shown(&b, kind));
     buf_release(&b);

@@ -49,6 +49,8 @@ int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of 
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e);
 /* A model without names of classes, with as many outputs as the data set has classes, gets the names of those: what it is trained on. */
 void model_name_classes(struct model *m, const struct dataset *d);
+/* Tokens of the longest text the model has learned positions for; 0: any length. */
+int64_t model_positions(const struct model *m);
 #define MODEL_INPUTS 4
 #define MODEL_PARAMS 512
 #define MODEL_LIVE 64

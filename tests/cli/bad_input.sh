@@ -66,6 +66,28 @@ local d = hone.data{ "good.csv", y = "k" }
 print(hone.train{ model = nn.model{ input = d, nn.linear{2} }, data = d, epochs = 1 }:wait())
 LUA
 is 2 'bag wants texts; good.csv has . numbers? a row: model=mlp, model=linear' "a named model for other data" train data=good.csv model=bag
+printf 'text,label\n' >long.csv
+for i in 1 2 3 4 5 6 7 8; do printf 'w%s a b c d e f g h i j k,x\nshort %s,y\n' $i $i; done >>long.csv
+script 0 '8 of 16 train texts are longer than the 6 tokens that the model has positions for and were cut' "texts longer than the positions: cut, counted" <<'LUA'
+local d = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }
+local m = nn.model{ input = { ids = 40, len = 6 }, nn.text_embedding{ dim = 4, positions = 6 }, nn.mean_pool{}, nn.linear{2} }
+hone.train{ model = m, data = d, steps = 2 }:wait()
+LUA
+script 0 '8 of 16 train texts are longer than the 6 tokens' "in an evaluation too" <<'LUA'
+local d = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }
+hone.eval{ model = nn.model{ input = { ids = 40, len = 6 }, nn.text_embedding{ dim = 4, positions = 6 }, nn.mean_pool{}, nn.linear{2} }, data = d.train }
+LUA
+script 1 'column "text" of data long.csv has 30 ids, the model.s input takes 10: load the data with vocab=10' "a vocabulary larger than the model's table" <<'LUA'
+local d = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }
+hone.train{ model = nn.model{ input = { ids = 10 }, nn.embedding_bag{ dim = 4 }, nn.linear{2} }, data = d, steps = 2 }:wait()
+LUA
+script 0 'its texts are encoded anew as the model takes them' "texts in other words than a trained model's: encoded anew, training and evaluation agree" <<'LUA'
+local a, b = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }, hone.data{ "long.csv", text = "text", y = "label", vocab = 12 }
+local m = nn.model{ input = a, nn.embedding_bag{ dim = 8 }, nn.linear{2} }
+hone.train{ model = m, data = b, epochs = 60, batch = 4, optim = optim.adam{ lr = 0.05 } }:wait()
+assert(hone.eval{ model = m, data = a.train }.acc == 1)
+assert(hone.eval{ model = m, data = b.train }.acc == 1)
+LUA
 cp runs/good-1/journal.lua j.lua
 is 0 '' "a journal runs again" run --plain j.lua
 finish

@@ -174,7 +174,7 @@ static void broken(void) {
     write_folder("{\"model_type\":\"t5\"}", t, f.n, 0);
     refused("model_type t5 is not known", "unknown model_type");
     write_folder("{\"model_type\":\"bert\",\"vocab_size\":-3}", t, f.n, 0);
-    refused("vocab_size must be a whole number", "a size that is none");
+    refused("vocab_size is -3, it must be a whole number from 1", "a size that is none");
     write_folder(config.data, t + 1, f.n - 1, 0);
     refused("1 tensors are missing: ", "a missing tensor is named");
     t[f.n] = t[0], t[f.n].name = "encoder.layer.9.what.weight";
