@@ -11,6 +11,8 @@
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
 
+static const double epoch_s = 10; /* a line that says more than the title does, but one that nobody could read at two a second */
+
 void log_add(struct ui *u, enum ink ink, const char *fmt, ...) {
     char text[2048];
     va_list ap;
@@ -130,6 +132,8 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
     char last[sizeof u->last]; /* frequent ones do not push an edit out of the Overview's line */
     memcpy(last, u->last, sizeof last);
     log_add(u, ink, "%s", b.data);
-    if (strcmp(event, "eval") == 0 || strcmp(event, "checkpoint") == 0) memcpy(u->last, last, sizeof last);
+    bool epoch = strcmp(event, "epoch") == 0, soon = epoch && u->clock() - u->epoch_t < epoch_s;
+    if (strcmp(event, "eval") == 0 || strcmp(event, "checkpoint") == 0 || soon) memcpy(u->last, last, sizeof last);
+    if (epoch && !soon) u->epoch_t = u->clock();
     buf_release(&b);
 }

@@ -157,6 +157,8 @@ struct ui {
     /* copies of the record */
     struct run *run;
     struct run_now now;
+    double trend[RUN_MAX_METRICS], trend_t; /* of the metrics, as shown, and since when */
+    double epoch_t; /* when an epoch last took the Overview's line */
     struct val *start;
     uint64_t next_event;
     struct log_line log[LOG_LINES];

@@ -84,7 +84,6 @@ void says_title(struct ui *u) {
     if (!u->title[0]) buf_adds(b, OSC_TITLE_KEEP);
     osc_title(b, text, screen_ascii(u->scr));
     memcpy(u->title, text, sizeof text);
-    u->dirty = true;
 }
 
 void says_ended(struct ui *u, const char *text) {

@@ -17,6 +17,8 @@
 #include "ui/drawer.h"
 #include "ui/keymap.h"
 
+static const double brief_s = 1, trend_s = 2;
+
 #define SCREEN_ROW(ID, name) &view_##name,
 const struct view *const views[SCR_N] = {SCREENS(SCREEN_ROW)};
 
@@ -104,6 +106,24 @@ int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *do
 
 /* ---- record to copies ---- */
 
+/* A run that evaluates for a moment after each epoch would change its state, its phase and the window's title twice a second: until it has taken a while it is
+ * training. The trends change every few seconds: at the pace of the frames nobody could read them. */
+static void now_read(struct ui *u, struct run *r) {
+    enum run_state state = u->now.state;
+    char phase[sizeof u->now.phase];
+    double now = u->clock();
+    bool all = !u->now.n || now - u->trend_t >= trend_s;
+    int n = u->now.n;
+    memcpy(phase, u->now.phase, sizeof phase);
+    run_now(r, &u->now);
+    if (state == RUN_TRAINING && u->now.state == RUN_EVALUATING && u->now.phase_t < brief_s) {
+        u->now.state = state;
+        memcpy(u->now.phase, phase, sizeof phase);
+    }
+    for (int i = all ? 0 : n; i < u->now.n; i++) u->trend[i] = u->now.metric[i].trend;
+    if (all) u->trend_t = now;
+}
+
 static void record_read(struct ui *u) {
     struct run *r = runs_current(u->runs);
     u->drawn_version = runs_version(u->runs);
@@ -114,6 +134,7 @@ static void record_read(struct ui *u) {
         u->cursor = u->main_sel = -1;
         chart_whole(u);
         u->ckpt[0] = u->edited[0] = 0;
+        u->trend_t = u->epoch_t = -1e9;
         memset(u->range, 0, sizeof u->range);
         memset(&u->main_range, 0, sizeof u->main_range);
         val_free(u->start);
@@ -127,7 +148,7 @@ static void record_read(struct ui *u) {
         return;
     }
     bool named = u->now.n > 0;
-    run_now(r, &u->now);
+    now_read(u, r);
     if (!u->start) u->start = run_start_info(r);
     if (!named)
         for (int i = 0; i < u->now.n; i++)
@@ -402,7 +423,6 @@ static int port_frame(void *ctx, struct buf *out) {
     replies_take(u);
     settings_follow(u);
     drawer_poll(u);
-    says_title(u);
     bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
     bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && second_left(u, now) <= 0) ||
                                ticks(u, now)); /* what was begun is finished as it was */
@@ -416,6 +436,7 @@ static int port_frame(void *ctx, struct buf *out) {
     }
     if (!by_key && !due && !u->rest) return 0;
     if (!u->frozen && (by_key || due)) ui_refresh(u);
+    says_title(u);
     if (now - u->drawn_t >= interval(u) - 1e-3 || due) u->drawn_t = now;
     u->read_t = now;
     u->dirty = false;
@@ -491,7 +512,7 @@ struct ui *ui_new(struct hub *h, const struct prompt_port *prompt) {
     u->cursor = -1;
     u->rows = 24;
     u->cols = 80;
-    u->drawn_t = -1e9;
+    u->drawn_t = u->trend_t = u->epoch_t = -1e9;
     settings_follow(u);
     queue_init(&u->replies, REPLIES);
     decode_init(&u->dec);

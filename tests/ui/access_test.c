@@ -188,6 +188,7 @@ static void test_storm(void) {
     pty_quiet(&p, 0.1, 1);
     size_t before = p.total, most = 0;
     long clears = p.vt.n_clear;
+    double began = clock_now();
     for (int i = 0; i < 200; i++) {
         int rows = i % 25 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2, 60), cols = i % 25 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2 + 1, 200);
         pty_size(&p, rows, cols);
@@ -195,6 +196,7 @@ static void test_storm(void) {
     }
     clears = p.vt.n_clear - clears;
     most = p.total - before;
+    double room = 20 * fmax(1, (clock_now() - began) / 4); /* a machine with other work sends the sizes more slowly */
     pty_size(&p, 24, 80);
     double t = clock_now(), right = -1;
     while (right < 0 && clock_now() - t < 3) {
@@ -204,8 +206,8 @@ static void test_storm(void) {
         if (shown.data && strstr(shown.data, "?help") && vt_shows(&p.vt, "TRAINING")) right = clock_now() - t;
         buf_release(&shown);
     }
-    tap_ok(right >= 0 && clears <= 20 && trains(), "t.A5: 200 sizes at 50 Hz, 1x1 among them: right %.0f ms after the last; %ld full frames, %zu bytes",
-        right * 1e3, clears, most);
+    tap_ok(right >= 0 && (double)clears <= room && trains(),
+        "t.A5: 200 sizes at 50 Hz, 1x1 among them: right %.0f ms after the last; %ld full frames of at most %.0f, %zu bytes", right * 1e3, clears, room, most);
     leave(&p);
     pty_close(&p);
 }

@@ -86,6 +86,14 @@ char *fmt_clock(char *out, double seconds) {
     return out;
 }
 
+char *fmt_left(char *out, double seconds) {
+    if (!(seconds >= 0) || seconds > 1e10 || seconds < 600) return fmt_clock(out, seconds);
+    int64_t s = (int64_t)seconds, unit = s < 3600 ? 10 : 60;
+    if (s < 100 * 3600) return fmt_clock(out, (double)(s / unit * unit));
+    snprintf(out, FMT_MAX, "%lldd%02dh", (long long)(s / 86400), (int)(s / 3600 % 24));
+    return out;
+}
+
 char *fmt_bytes(char *out, double n) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
     int i = 0;

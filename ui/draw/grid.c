@@ -41,7 +41,8 @@ void grid_clear(struct grid *g, struct rect r) {
 }
 
 static bool cell_equal(const struct gcell *a, const struct gcell *b) {
-    return a->width == b->width && a->style.ink == b->style.ink && a->style.at == b->style.at && strcmp(a->text, b->text) == 0;
+    return memcmp(a, b, sizeof *a) == 0 ||
+           (a->width == b->width && a->style.ink == b->style.ink && a->style.at == b->style.at && strcmp(a->text, b->text) == 0);
 }
 
 bool grid_equal(const struct grid *a, const struct grid *b) {

@@ -29,34 +29,43 @@ void plot_smooth(const double *x, double *y, size_t n, double w) {
     for (size_t i = 0; i < n; i++) y[i] = ema_next(&m, x[i], w);
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double to_axis(double v, bool log) { return !log ? v : v > 0 ? log10(v) : NAN; }
+
+/* The k least of what comes, in order. */
+struct least {
+    double *v;
+    size_t n, k;
+};
+
+static void least_add(struct least *l, double v) {
+    if (l->n == l->k && !(v < l->v[l->n - 1])) return;
+    size_t i = l->n < l->k ? l->n++ : l->n - 1;
+    for (; i > 0 && l->v[i - 1] > v; i--) l->v[i] = l->v[i - 1];
+    l->v[i] = v;
+}
 
 bool plot_limits(const struct plot_series *s, int n, bool log, bool outliers, double *lo, double *hi) {
     size_t cap = 0, m = 0;
     for (int i = 0; i < n; i++) cap += s[i].n;
-    double *low = X_NEW(double, 2 * cap + 2), *high = low + cap + 1;
+    size_t most = cap * 2 / 100 + 2;
+    double *room = X_NEW(double, 2 * most);
+    struct least low = {room, 0, most}, high = {room + most, 0, most}; /* high: negated */
     for (int i = 0; i < n; i++)
         for (size_t j = 0; j < s[i].n; j++) {
             const struct bucket *b = &s[i].b[j];
             double z = to_axis(b->max, log), a = to_axis(b->min, log);
             if (!b->count || !isfinite(z)) continue;
-            low[m] = isfinite(a) ? a : z;
-            high[m++] = z;
+            least_add(&low, isfinite(a) ? a : z);
+            least_add(&high, -z);
+            m++;
         }
     if (m) {
-        qsort(low, m, sizeof *low, by_value);
-        qsort(high, m, sizeof *high, by_value);
         size_t cut = m < 5 ? 0 : m * 2 / 100 < 1 ? 1 : m * 2 / 100; /* one extreme of few points may be an outlier too */
-        double p2 = low[cut], p98 = high[m - 1 - cut], far = 3 * (p98 - p2);
-        *lo = outliers || p2 - low[0] <= far ? low[0] : p2;
-        *hi = outliers || high[m - 1] - p98 <= far ? high[m - 1] : p98;
+        double p2 = low.v[cut], p98 = -high.v[cut], far = 3 * (p98 - p2);
+        *lo = outliers || p2 - low.v[0] <= far ? low.v[0] : p2;
+        *hi = outliers || -high.v[0] - p98 <= far ? -high.v[0] : p98;
     }
-    free(low);
+    free(room);
     return m > 0;
 }
 
@@ -91,14 +100,25 @@ void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks,
 
 /* ---- canvas ---- */
 
-struct canvas { /* dots of one chart; a cell is sx x sy dots */
-    int w, h, sx, sy;
-    struct dot {
-        uint8_t line, raw, band;
-    } * d; /* 1 + index of the series, 0: none; raw: the means below a smoothed line */
+struct canvas { /* w x h dots of one chart; a cell is sx x sy of them: 2 x 4, 1 x 2 or 1 x 1 */
+    int w, h, sx, sy, cols;
+    struct dots {
+        uint8_t line, raw, band; /* which dots are set, as braille numbers them; raw: the means below a smoothed line */
+        uint8_t of_line, of_raw, of_band; /* 1 + index of the series */
+    } * cell;
 };
 
-static struct dot *dot_at(struct canvas *c, int x, int y) { return x < 0 || y < 0 || x >= c->w || y >= c->h ? NULL : &c->d[y * c->w + x]; }
+static const uint8_t dot_bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
+
+static struct dots *cell_at(const struct canvas *c, int x, int y) { return &c->cell[y / c->sy * c->cols + x / c->sx]; }
+
+static void dot_set(struct canvas *c, int x, int y, bool raw, int at) {
+    if (x < 0 || y < 0 || x >= c->w || y >= c->h) return;
+    struct dots *d = cell_at(c, x, y);
+    uint8_t bit = dot_bit[y % c->sy][x % c->sx];
+    if (raw) d->raw |= bit, d->of_raw = (uint8_t)(at + 1);
+    else d->line |= bit, d->of_line = (uint8_t)(at + 1);
+}
 
 static int dot_row(const struct canvas *c, const struct plot_range *r, double v) {
     double f = (r->hi - v) / (r->hi - r->lo) * (c->h - 1);
@@ -114,8 +134,11 @@ static void series_band(struct canvas *c, const struct plot *p, const struct plo
         if (!s->b[i].count || !isfinite(hi)) continue;
         if (!isfinite(lo)) lo = r->lo;
         int y0 = clampi(dot_row(c, r, hi), 0, c->h - 1), y1 = clampi(dot_row(c, r, lo), 0, c->h - 1);
-        for (int y = y0; y <= y1 && y1 > y0; y++)
-            if (!dot_at(c, (int)i, y)->band) dot_at(c, (int)i, y)->band = (uint8_t)(at + 1);
+        for (int y = y0; y <= y1 && y1 > y0; y++) {
+            struct dots *d = cell_at(c, (int)i, y);
+            d->band |= dot_bit[y % c->sy][(int)i % c->sx];
+            if (!d->of_band) d->of_band = (uint8_t)(at + 1);
+        }
     }
 }
 
@@ -138,8 +161,7 @@ static void curve(struct canvas *c, const struct plot *p, const struct plot_rang
             int step = from < y ? 1 : -1;
             if (from != y) from += step; /* the dots between two columns stand in the later one */
             for (int yy = from;; yy += step) {
-                struct dot *d = dot_at(c, k, yy);
-                if (d && (marks || (dashes >> (k & 7) & 1) || k == (int)s->n - 1)) *(raw ? &d->raw : &d->line) = (uint8_t)(at + 1);
+                if (marks || (dashes >> (k & 7) & 1) || k == (int)s->n - 1) dot_set(c, k, yy, raw, at);
                 if (yy == y) break;
             }
         }
@@ -175,40 +197,23 @@ static uint32_t series_mark(const struct plot_series *s, enum glyphs set) {
     return s->flags & PLOT_GHOST ? (uint32_t)'-' : set == GLYPHS_LINE && !s->ink ? 0x2022 : (uint32_t)plot_marks[s->ink];
 }
 
-static void cell_braille(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
-    static const uint8_t bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
-    unsigned line = 0, raw = 0, band = 0;
-    int of = 0, of_raw = 0, of_band = 0;
-    for (int y = 0; y < 4; y++)
-        for (int x = 0; x < 2; x++) {
-            struct dot *d = dot_at(c, cx * 2 + x, cy * 4 + y);
-            if (d && d->line) line |= bit[y][x], of = !of || d->line < of ? d->line : of;
-            if (d && d->raw) raw |= bit[y][x], of_raw = d->raw;
-            if (d && d->band) band |= bit[y][x], of_band = d->band;
-        }
-    if (line) grid_put(g, row, col, series_style(&p->s[of - 1]), 0x2800 + line);
-    else if (raw) grid_put(g, row, col, raw_style(p, of_raw), 0x2800 + raw);
-    else if ((band & 0x47) == 0x47 || (band & 0xb8) == 0xb8) grid_put(g, row, col, series_style(&p->s[of_band - 1]), ':');
-    else if (band & 0xaa) grid_put(g, row, col, series_style(&p->s[of_band - 1]), 0x2800 + (band & 0xaa)); /* every other dot: not a line */
+static void cell_braille(struct grid *g, int row, int col, const struct plot *p, const struct dots *d) {
+    if (d->line) grid_put(g, row, col, series_style(&p->s[d->of_line - 1]), 0x2800u + d->line);
+    else if (d->raw) grid_put(g, row, col, raw_style(p, d->of_raw), 0x2800u + d->raw);
+    else if ((d->band & 0x47) == 0x47 || (d->band & 0xb8) == 0xb8) grid_put(g, row, col, series_style(&p->s[d->of_band - 1]), ':');
+    else if (d->band & 0xaa) grid_put(g, row, col, series_style(&p->s[d->of_band - 1]), 0x2800u + (d->band & 0xaa)); /* every other dot: not a line */
 }
 
-static void cell_half(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
-    struct dot none = {0}, *a = dot_at(c, cx, cy * 2), *b = dot_at(c, cx, cy * 2 + 1);
-    if (!a) a = &none;
-    if (!b) b = &none;
-    int raw = a->raw ? a->raw : b->raw, band = a->band ? a->band : b->band;
-    if (a->line || b->line)
-        grid_put(g, row, col, series_style(&p->s[(a->line ? a->line : b->line) - 1]), a->line && b->line ? 0x2588 : a->line ? 0x2580 : 0x2584);
-    else if (raw) grid_put(g, row, col, raw_style(p, raw), a->raw && b->raw ? 0x2593 : 0x2592);
-    else if (band) grid_put(g, row, col, series_style(&p->s[band - 1]), a->band && b->band ? ':' : a->band ? '\'' : '.');
+static void cell_half(struct grid *g, int row, int col, const struct plot *p, const struct dots *d) {
+    if (d->line) grid_put(g, row, col, series_style(&p->s[d->of_line - 1]), d->line == 3 ? 0x2588 : d->line == 1 ? 0x2580 : 0x2584);
+    else if (d->raw) grid_put(g, row, col, raw_style(p, d->of_raw), d->raw == 3 ? 0x2593 : 0x2592);
+    else if (d->band) grid_put(g, row, col, series_style(&p->s[d->of_band - 1]), d->band == 3 ? ':' : d->band == 1 ? '\'' : '.');
 }
 
-static void cell_plain(struct grid *g, int row, int col, const struct plot *p, struct canvas *c, int cx, int cy) {
-    struct dot *d = dot_at(c, cx, cy);
-    if (!d) return;
-    if (d->line) grid_put(g, row, col, series_style(&p->s[d->line - 1]), series_mark(&p->s[d->line - 1], p->set));
-    else if (d->raw) grid_put(g, row, col, raw_style(p, d->raw), ':');
-    else if (d->band) grid_put(g, row, col, series_style(&p->s[d->band - 1]), p->set == GLYPHS_LINE ? 0xb7 : '.');
+static void cell_plain(struct grid *g, int row, int col, const struct plot *p, const struct dots *d) {
+    if (d->line) grid_put(g, row, col, series_style(&p->s[d->of_line - 1]), series_mark(&p->s[d->of_line - 1], p->set));
+    else if (d->raw) grid_put(g, row, col, raw_style(p, d->of_raw), ':');
+    else if (d->band) grid_put(g, row, col, series_style(&p->s[d->of_band - 1]), p->set == GLYPHS_LINE ? 0xb7 : '.');
 }
 
 static void exponent_trim(char *s) { /* 6.0e-04 -> 6.0e-4 */
@@ -335,17 +340,19 @@ struct rect plot_data(const struct plot *p) {
 
 static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
     int sx = p->set == GLYPHS_BRAILLE ? 2 : 1, sy = p->set == GLYPHS_BRAILLE ? 4 : p->set == GLYPHS_HALF ? 2 : 1;
-    struct canvas c = {d.cols * sx, d.rows * sy, sx, sy, NULL};
-    c.d = X_NEW(struct dot, (size_t)c.w * (size_t)c.h);
+    struct canvas c = {d.cols * sx, d.rows * sy, sx, sy, d.cols, NULL};
+    c.cell = X_NEW(struct dots, (size_t)d.cols * (size_t)d.rows);
     for (int i = p->n; i-- > 0;) series_band(&c, p, r, i);
     for (int i = p->n; i-- > 0;) series_line(&c, p, r, i); /* the first on top */
     for (int y = 0; y < d.rows; y++)
         for (int x = 0; x < d.cols; x++) {
-            if (p->set == GLYPHS_BRAILLE) cell_braille(g, d.row + y, d.col + x, p, &c, x, y);
-            else if (p->set == GLYPHS_HALF) cell_half(g, d.row + y, d.col + x, p, &c, x, y);
-            else cell_plain(g, d.row + y, d.col + x, p, &c, x, y);
+            const struct dots *at = &c.cell[y * d.cols + x];
+            if (!at->line && !at->raw && !at->band) continue;
+            if (p->set == GLYPHS_BRAILLE) cell_braille(g, d.row + y, d.col + x, p, at);
+            else if (p->set == GLYPHS_HALF) cell_half(g, d.row + y, d.col + x, p, at);
+            else cell_plain(g, d.row + y, d.col + x, p, at);
         }
-    free(c.d);
+    free(c.cell);
 }
 
 void plot_draw(struct grid *g, const struct plot *p, struct plot_range *keep, double now) {

@@ -35,6 +35,9 @@ struct screen {
     enum glyphs glyphs;
     char note[160], term[64];
     struct grid shown;
+    struct squeeze squeeze;
+    struct buf raw; /* what curses wrote */
+    cchar_t *line; /* room for a row */
 };
 
 /* Distances of each pair >= 13 (CIEDE2000) for common, protan, deutan and tritan vision; contrast >= 3:1 on black and on white. */
@@ -134,6 +137,9 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
         goto fail;
     }
     set_term(s->scr);
+    endwin(); /* until then curses takes it for a screen not begun yet, and writes each movement by itself */
+    fflush(s->out);
+    lseek(s->fd, 0, SEEK_SET);
     nonl();
     noecho();
     leaveok(stdscr, FALSE);
@@ -151,6 +157,10 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     s->titles = tigetflag("XT") == 1 || (tsl && tsl != (char *)-1 && strncmp(tsl, "\033]", 2) == 0);
     if (s->note[0]) s->mouse = s->titles = false; /* drawn for as something else */
     s->first = true;
+    s->line = X_NEW(cchar_t, 1000 + 2); /* columns of a grid, and a wide character more */
+    const char *hpa = tigetstr("hpa"), *vpa = tigetstr("vpa");
+    squeeze_start(&s->squeeze, t->rows, t->cols, hpa && hpa != (char *)-1 && strcmp(hpa, "\033[%i%p1%dG") == 0,
+        vpa && vpa != (char *)-1 && strcmp(vpa, "\033[%i%p1%dd") == 0);
     grid_init(&s->shown, 1, 1, false);
     screen_resize(s, t->rows, t->cols);
     return s;
@@ -181,6 +191,8 @@ void screen_close(struct screen *s) {
     fclose(s->in);
     grid_release(&s->shown);
     buf_release(&s->more);
+    buf_release(&s->raw);
+    free(s->line);
     free(s);
 }
 
@@ -189,6 +201,7 @@ void screen_resize(struct screen *s, int rows, int cols) {
     cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
     set_term(s->scr);
     resizeterm(rows, cols);
+    squeeze_size(&s->squeeze, rows, cols);
     s->full = true;
 }
 
@@ -225,8 +238,18 @@ static attr_t attributes(struct style st, int colors) {
     return a;
 }
 
-/* ncurses places by wcwidth; where that differs from our table, question marks keep the columns. */
-static void cell_out(const struct screen *s, int y, int x, const struct gcell *c) {
+/* The columns curses takes a character for, kept for those that charts and boxes are made of. */
+static int width_of(wchar_t w) {
+    enum { FROM = 0x2500, TO = 0x2900 };
+    static signed char known[TO - FROM]; /* columns + 2 */
+    if (w >= 0x20 && w < 0x7f) return 1;
+    if (w < FROM || w >= TO) return wcwidth(w);
+    if (!known[w - FROM]) known[w - FROM] = (signed char)(wcwidth(w) + 2);
+    return known[w - FROM] - 2;
+}
+
+/* curses places by wcwidth; where that differs from our table, question marks keep the columns. Returns how many cells of `to` were filled. */
+static int cell_set(const struct gcell *c, const cchar_t *like, cchar_t *to) {
     wchar_t w[8] = {0};
     size_t n = 0, len = strlen(c->text);
     for (size_t i = 0; i < len && n < 5;) {
@@ -237,16 +260,24 @@ static void cell_out(const struct screen *s, int y, int x, const struct gcell *c
         i += used;
     }
     if (!n) w[0] = L' ', n = 1;
-    bool odd = wcwidth(w[0]) != c->width;
+    bool odd = width_of(w[0]) != c->width;
     for (size_t i = 1; i < n; i++)
         if (wcwidth(w[i]) != 0) w[i] = 0, n = i;
-    cchar_t cc;
-    attr_t a = attributes(c->style, s->colors);
-    short pair = s->colors && c->style.ink != INK_TEXT && c->style.ink != INK_TITLE ? (short)(c->style.ink + 1) : 0;
     for (int k = 0; k < (odd ? c->width : 1); k++) {
-        setcchar(&cc, odd ? L"?" : w, a, pair, NULL);
-        mvadd_wch(y, x + k, &cc);
+        to[k] = *like;
+        if (odd) to[k].chars[0] = L'?';
+        else
+            for (size_t i = 0; i < n && i < CCHARW_MAX; i++) to[k].chars[i] = w[i];
     }
+    return odd ? c->width : 1;
+}
+
+/* A blank in this style, to be copied. */
+static cchar_t style_cell(const struct screen *s, struct style st) {
+    cchar_t cc;
+    short pair = s->colors && st.ink != INK_TEXT && st.ink != INK_TITLE ? (short)(st.ink + 1) : 0;
+    setcchar(&cc, L" ", attributes(st, s->colors), pair, NULL);
+    return cc;
 }
 
 static bool is_blank(const struct gcell *c) { return c->width == 1 && c->text[0] == ' ' && !c->text[1] && !(c->style.at & (AT_REVERSE | AT_UNDER)); }
@@ -275,43 +306,62 @@ static char *clear_end(char *p, size_t n) {
     return NULL;
 }
 
+/* As curses enters the screen again it has the terminal put its palette back to what it was built with, which may not be what the user chose. */
+static void palette_keep(struct buf *b) {
+    const char *oc = tigetstr("oc");
+    char *at = oc && oc != (char *)-1 && *oc ? memmem(b->data, b->len, oc, strlen(oc)) : NULL;
+    if (!at) return;
+    size_t n = strlen(oc);
+    memmove(at, at + n, b->len - (size_t)(at - b->data) - n);
+    b->len -= n;
+}
+
+/* What curses wrote since, shorter, behind out. The file keeps its memory. */
 static size_t frame_take(struct screen *s, struct buf *out) {
     fflush(s->out);
-    off_t n = lseek(s->fd, 0, SEEK_END);
+    off_t n = lseek(s->fd, 0, SEEK_CUR);
     if (n <= 0) return 0;
     size_t from = out->len;
-    buf_reserve(out, (size_t)n);
+    buf_clear(&s->raw);
+    buf_reserve(&s->raw, (size_t)n);
     for (off_t at = 0; at < n;) {
-        ssize_t got = pread(s->fd, out->data + out->len, (size_t)(n - at), at);
+        ssize_t got = pread(s->fd, s->raw.data + s->raw.len, (size_t)(n - at), at);
         if (got <= 0) break;
-        out->len += (size_t)got;
+        s->raw.len += (size_t)got;
         at += got;
     }
-    char *clear = s->first ? clear_end(out->data + from, out->len - from) : NULL; /* what selects the charset comes before it */
-    size_t keep = clear ? (size_t)(clear - out->data) : s->first ? out->len : from;
-    out->len = keep + squeeze(out->data + keep, out->len - keep);
-    out->data[out->len] = 0;
-    if (s->first && s->probe && clear) { /* at the upper left corner of an empty screen */
-        struct buf rest = BUF_INIT;
-        buf_add(&rest, out->data + keep, out->len - keep);
-        out->len = keep;
+    if (s->first) palette_keep(&s->raw);
+    char *p = s->raw.data, *clear = s->first ? clear_end(p, s->raw.len) : NULL; /* what selects the charset comes before it */
+    size_t keep = clear ? (size_t)(clear - p) : s->first ? s->raw.len : 0;
+    buf_add(out, p, keep);
+    if (clear) squeeze_at(&s->squeeze, 0, 0);
+    if (clear && s->probe) { /* at the upper left corner of an empty screen */
         buf_adds(out, s->ascii ? PACE_ASK : SCREEN_PROBE "\033[6n\r\033[K");
-        buf_add(out, rest.data ? rest.data : "", rest.len);
-        buf_release(&rest);
         s->probe = false;
         s->asked = true;
     }
-    if (ftruncate(s->fd, 0) == 0) lseek(s->fd, 0, SEEK_SET);
+    squeeze(&s->squeeze, p + keep, s->raw.len - keep, out);
+    lseek(s->fd, 0, SEEK_SET);
     return out->len - from;
 }
 
+/* Cells that differ go to curses, those that stand together at once. */
 static void row_out(struct screen *s, const struct grid *g, int y, bool full) {
-    for (int x = 0; x < g->cols && x < COLS; x++) {
-        const struct gcell *c = &g->cell[y * g->cols + x];
-        struct gcell *o = &s->shown.cell[y * g->cols + x];
-        if (!full && memcmp(&c->style, &o->style, sizeof c->style) == 0 && c->width == o->width && strcmp(c->text, o->text) == 0) continue;
-        if (c->width) cell_out(s, y, x, c);
-        *o = *c;
+    const struct gcell *row = &g->cell[y * g->cols];
+    struct gcell *old = &s->shown.cell[y * g->cols];
+    int cols = g->cols < COLS ? g->cols : COLS;
+    cchar_t like = style_cell(s, row->style);
+    struct style of = row->style;
+    if (!full && memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
+    for (int x = 0; x < cols; x++) {
+        int from = x, n = 0;
+        for (; x < cols && (full || memcmp(&row[x], &old[x], sizeof *row) != 0); x++) {
+            if (row[x].style.ink != of.ink || row[x].style.at != of.at) like = style_cell(s, of = row[x].style);
+            if (row[x].width) n += cell_set(&row[x], &like, s->line + n);
+            old[x] = row[x];
+        }
+        while (n && from < x && !row[from].width) from++; /* the right half of a wide one */
+        if (n) mvadd_wchnstr(y, from, s->line, n);
     }
 }
 
@@ -346,7 +396,8 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     frame_take(s, out);
     s->shown.cur_row = g->cur_row;
     s->shown.cur_col = g->cur_col;
-    *whole = grid_equal(&s->shown, g);
+    *whole = !limit || grid_equal(&s->shown, g);
+    squeeze_end(&s->squeeze, on, out);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
     buf_add(out, s->more.data ? s->more.data : "", s->more.len);
     buf_clear(&s->more);

@@ -3,72 +3,287 @@
 
 #include "ui/term/squeeze.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-enum { JOIN_MAX = 200 };
-struct run {
-    char text[JOIN_MAX];
-    size_t n;
-    bool open, reset, plain;
-}; /* attribute changes since the last other byte, joined by ';'; plain: the last is 39 */
+#include "src/base/utf8.h"
 
-/* Length of ESC [ digits and ; m at p, 0: it is not one. */
-static size_t is_sgr(const char *p, size_t n) {
-    size_t i = 2;
-    if (n < 3 || p[0] != '\033' || p[1] != '[') return 0;
-    while (i < n && ((p[i] >= '0' && p[i] <= '9') || p[i] == ';')) i++;
-    return i < n && p[i] == 'm' ? i + 1 : 0;
+enum { PARAMS = 16, PLACE = 32 };
+
+void squeeze_start(struct squeeze *q, int rows, int cols, bool column, bool row) {
+    *q = (struct squeeze){.rows = rows, .cols = cols, .column = column, .row = row, .looks = true};
 }
 
-static void put(char *p, size_t *at, struct run *r) {
-    if (!r->open) return;
-    memcpy(p + *at, "\033[", 2);
-    *at += 2;
-    if (r->reset && r->n) memcpy(p + *at, "0;", 2), *at += 2;
-    memcpy(p + *at, r->text, r->n);
-    *at += r->n;
-    p[(*at)++] = 'm';
-    *r = (struct run){0};
+void squeeze_size(struct squeeze *q, int rows, int cols) {
+    q->rows = rows;
+    q->cols = cols;
+    q->there = q->wanted = false;
 }
 
-static void add(struct run *r, const char *params, size_t n) {
-    bool zero = n == 0 || (params[0] == '0' && (n == 1 || params[1] == ';'));
-    if (zero) { /* what came before has no effect */
-        *r = (struct run){.reset = true};
-        params += n < 2 ? n : 2;
-        n -= n < 2 ? n : 2;
-    }
-    if (n == 5 && memcmp(params, "39;49", 5) == 0) n = 2; /* no background is ever set */
-    bool color = n >= 2 && params[0] == '3';
-    if (color && r->plain) r->n -= r->n == 2 ? 2 : 3;
-    bool plain = n == 2 && memcmp(params, "39", 2) == 0;
-    if (color) r->plain = false;
-    r->open = true;
-    if (n == 0 || (plain && r->reset && r->n == 0)) return;
-    if (r->n) r->text[r->n++] = ';';
-    memcpy(r->text + r->n, params, n);
-    r->n += n;
-    r->plain = plain;
+void squeeze_at(struct squeeze *q, int y, int x) {
+    q->y = q->to_y = y;
+    q->x = q->to_x = x;
+    q->there = q->wanted = q->sure = true;
 }
 
-size_t squeeze(char *p, size_t n) {
-    struct run r = {0};
-    size_t at = 0;
-    for (size_t i = 0; i < n;) {
-        size_t len = is_sgr(p + i, n - i);
-        if (p[i] == '\017') {
-            i++;
-        } else if (n - i >= 3 && memcmp(p + i, "\033(B", 3) == 0) {
-            i += 3;
-        } else if (len && len < 64 && r.n + len < JOIN_MAX) {
-            add(&r, p + i + 2, len - 3);
-            i += len;
-        } else {
-            put(p, &at, &r);
-            p[at++] = p[i++];
+/* ---- cursor ---- */
+
+struct way {
+    char text[PLACE];
+    int n;
+};
+
+/* Written out: printf takes a detour in a process with libquadmath. */
+static int digits(char *out, int v) {
+    char d[12];
+    int n = 0, len = 0;
+    do d[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    while (n) out[len++] = d[--n];
+    return len;
+}
+
+/* CSI a ; b last, where numbers below 0 are left out. */
+static void shorter(struct way *best, int a, int b, char last) {
+    struct way w = {"\033[", 2};
+    if (a >= 0) w.n += digits(w.text + w.n, a);
+    if (b >= 0) w.text[w.n++] = ';', w.n += digits(w.text + w.n, b);
+    w.text[w.n++] = last;
+    if (!best->n || w.n < best->n) *best = w;
+}
+
+static void repeated(struct way *best, char c, int n) {
+    if (n >= PLACE || (best->n && n >= best->n)) return;
+    memset(best->text, c, (size_t)n);
+    best->n = n;
+}
+
+/* n cells on, or back below 0; forward and back: the last bytes of the sequences. */
+static void steps(struct way *best, int n, char forward, char back) {
+    int k = n < 0 ? -n : n;
+    shorter(best, k == 1 ? -1 : k, -1, n < 0 ? back : forward);
+}
+
+static struct way vertical(const struct squeeze *q) {
+    struct way w = {.n = 0};
+    int n = q->to_y - q->y;
+    if (n == 0) return w;
+    steps(&w, n, 'B', 'A');
+    if (n > 0) repeated(&w, '\n', n);
+    if (q->row) shorter(&w, q->to_y + 1, -1, 'd');
+    return w;
+}
+
+static struct way horizontal(const struct squeeze *q) {
+    struct way w = {.n = 0};
+    int n = q->to_x - q->x;
+    if (n == 0) return w;
+    steps(&w, n, 'C', 'D');
+    if (n < 0) repeated(&w, '\b', -n);
+    if (q->to_x == 0) repeated(&w, '\r', 1);
+    if (q->column) shorter(&w, q->to_x + 1, -1, 'G');
+    return w;
+}
+
+static void place(struct squeeze *q, struct buf *out) {
+    if (!q->wanted || (q->there && q->y == q->to_y && q->x == q->to_x)) return;
+    struct way there = {.n = 0};
+    shorter(&there, q->to_x || q->to_y ? q->to_y + 1 : -1, q->to_x ? q->to_x + 1 : -1, 'H');
+    if (q->there && q->sure && !q->region) {
+        struct way down = vertical(q), along = horizontal(q);
+        if (down.n + along.n <= there.n) {
+            memcpy(there.text, down.text, (size_t)down.n);
+            memcpy(there.text + down.n, along.text, (size_t)along.n);
+            there.n = down.n + along.n;
         }
     }
-    put(p, &at, &r);
-    return at;
+    if (there.text[there.n - 1] == 'H') q->sure = true;
+    buf_add(out, there.text, (size_t)there.n);
+    q->y = q->to_y;
+    q->x = q->to_x;
+    q->there = true;
+}
+
+static void lose(struct squeeze *q) { q->there = q->wanted = false; }
+
+static int clamp(int v, int hi) { return v < 0 ? 0 : v > hi ? hi : v; }
+
+static void want(struct squeeze *q, int y, int x) {
+    q->to_y = clamp(y, q->rows - 1);
+    q->to_x = clamp(x, q->cols - 1);
+    q->wanted = true;
+}
+
+/* After a glyph or a repetition. Behind the last column terminals differ. */
+static void advance(struct squeeze *q, int n) {
+    q->x = q->to_x += n;
+    if (q->x >= q->cols) lose(q);
+}
+
+/* ---- attributes ---- */
+
+static bool same(const struct squeeze_look *a, const struct squeeze_look *b) { return a->at == b->at && a->fg == b->fg && a->bg == b->bg; }
+
+struct list {
+    char text[80]; /* a reset, nine attributes and two colours fit */
+    int n;
+};
+static void param(struct list *l, int v) {
+    if (l->n) l->text[l->n++] = ';';
+    l->n += digits(l->text + l->n, v);
+}
+
+static void color(struct list *l, int v, int ground) { /* ground: 30 or 40 */
+    if (v >= SQUEEZE_256) param(l, ground + 8), param(l, 5), param(l, v - SQUEEZE_256);
+    else param(l, v ? v : ground + 9);
+}
+
+static void look(struct squeeze *q, struct buf *out) {
+    const struct squeeze_look *is = &q->is, *to = &q->want;
+    if (q->looks && same(is, to)) return;
+    bool plain = !to->at && !to->fg && !to->bg;
+    bool reset = !q->looks || plain || is->at & ~to->at || (is->bg && !to->bg);
+    struct list l = {.n = 0};
+    if (reset && !plain) param(&l, 0);
+    for (int i = 1; i < 10; i++)
+        if (to->at >> i & 1 && (reset || !(is->at >> i & 1))) param(&l, i);
+    if (reset ? to->fg : is->fg != to->fg) color(&l, to->fg, 30);
+    if (reset ? to->bg : is->bg != to->bg) color(&l, to->bg, 40);
+    buf_adds(out, "\033[");
+    buf_add(out, l.text, (size_t)l.n);
+    buf_addc(out, 'm');
+    q->is = *to;
+    q->looks = true;
+}
+
+/* False: a parameter is not one of those that are told apart here. */
+static bool attributes(struct squeeze_look *l, const int *p, int n) {
+    for (int i = 0; i < n; i++) {
+        int a = p[i];
+        bool many = (a == 38 || a == 48) && i + 2 < n && p[i + 1] == 5;
+        if (a == 0) *l = (struct squeeze_look){0};
+        else if (a < 10) l->at |= 1u << a;
+        else if (a == 10) continue; /* the usual charset */
+        else if (a == 39) l->fg = 0;
+        else if (a == 49) l->bg = 0;
+        else if (many) *(a == 38 ? &l->fg : &l->bg) = SQUEEZE_256 + (p[i + 2] & 255), i += 2;
+        else if ((a >= 30 && a < 38) || (a >= 90 && a < 98)) l->fg = a;
+        else if ((a >= 40 && a < 48) || (a >= 100 && a < 108)) l->bg = a;
+        else return false;
+    }
+    return true;
+}
+
+/* ---- the stream ---- */
+
+static void through(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    place(q, out);
+    look(q, out);
+    buf_add(out, p, n);
+}
+
+/* CSI, digits and semicolons, a last byte. */
+static void sequence(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    int v[PARAMS] = {0}, k = 1;
+    for (size_t i = 2; i + 1 < n; i++) {
+        if (p[i] == ';' && k < PARAMS) k++;
+        else if (p[i] != ';' && v[k - 1] < 10000) v[k - 1] = v[k - 1] * 10 + (p[i] - '0');
+    }
+    int a = v[0] ? v[0] : 1, b = v[1] ? v[1] : 1, y = q->to_y, x = q->to_x;
+    struct squeeze_look l = q->want;
+    switch (p[n - 1]) {
+    case 'H': want(q, a - 1, b - 1); return;
+    case 'd': y = a - 1; break;
+    case 'G': x = a - 1; break;
+    case 'A':
+    case 'B':
+        y += p[n - 1] == 'A' ? -a : a;
+        if (!q->region) break;
+        through(q, p, n, out); /* it may stop at the region's edge */
+        lose(q);
+        return;
+    case 'C': x += a; break;
+    case 'D': x -= a; break;
+    case 'm':
+        if (k < PARAMS && attributes(&l, v, k)) {
+            q->want = l;
+            return;
+        }
+        through(q, p, n, out);
+        q->looks = false;
+        return;
+    case 'b':
+        through(q, p, n, out);
+        if (q->wanted) advance(q, a);
+        return;
+    case 'X':
+    case 'K':
+    case 'J':
+    case 'P':
+    case '@': through(q, p, n, out); return;
+    case 'h':
+    case 'l': buf_add(out, p, n); return; /* inserting; a console's cursor */
+    default:
+        if (p[n - 1] == 'r') q->region = n > 3 && !(a == 1 && b == q->rows);
+        through(q, p, n, out);
+        lose(q);
+        return;
+    }
+    if (q->wanted) want(q, y, x);
+    else buf_add(out, p, n);
+}
+
+/* The length of the escape sequence at p. */
+static size_t escape(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    size_t len = 2;
+    if (n >= 3 && p[1] == '(' && p[2] == 'B') return 3;
+    if (n >= 2 && p[1] == '[') {
+        while (len < n && (p[len] < 0x40 || p[len] > 0x7e)) len++;
+        if (len < n) len++;
+        size_t k = 2;
+        while (k < len && ((p[k] >= '0' && p[k] <= '9') || p[k] == ';')) k++;
+        bool cursor = len > 5 && (memcmp(p + 2, "?25", 3) == 0 || memcmp(p + 2, "?12", 3) == 0); /* seen or not, it stays where it is */
+        if (k + 1 == len) sequence(q, p, len, out);
+        else if (cursor) buf_add(out, p, len);
+        else through(q, p, len, out), lose(q);
+        return len;
+    }
+    if (n < 2) len = n;
+    if (n >= 3 && p[1] == '(') len = 3;
+    through(q, p, len, out);
+    lose(q);
+    return len;
+}
+
+static size_t glyph(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    uint32_t cp = (unsigned char)*p;
+    size_t len = cp < 0x80 ? 1 : utf8_next(p, n, &cp);
+    bool sure = cp < 0x7f || (cp >= 0x2500 && cp < 0x25a0) || (cp >= 0x2800 && cp < 0x2900);
+    int width = sure ? 1 : cp & UTF8_BAD ? 0 : utf8_width(cp);
+    through(q, p, len, out);
+    if (!sure) q->sure = false;
+    if (q->wanted && width > 0) advance(q, width);
+    return len;
+}
+
+static void control(struct squeeze *q, char c, struct buf *out) {
+    bool move = c == '\r' || c == '\b' || c == '\t' || (c == '\n' && q->to_y + 1 < q->rows && !q->region);
+    if (c == '\017') return;
+    if (move && q->wanted) {
+        want(q, q->to_y + (c == '\n'), c == '\r' ? 0 : c == '\b' ? q->to_x - 1 : c == '\t' ? (q->to_x / 8 + 1) * 8 : q->to_x);
+        return;
+    }
+    if (c == '\n') place(q, out), lose(q);
+    buf_addc(out, c);
+}
+
+void squeeze(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    for (size_t i = 0; i < n;) {
+        if (p[i] == '\033') i += escape(q, p + i, n - i, out);
+        else if ((unsigned char)p[i] < 0x20) control(q, p[i++], out);
+        else i += glyph(q, p + i, n - i, out);
+    }
+}
+
+void squeeze_end(struct squeeze *q, bool cursor, struct buf *out) {
+    if (cursor) place(q, out);
 }

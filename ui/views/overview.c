@@ -41,7 +41,7 @@ static void title_line(struct ui *u, struct grid *g) {
         if (n->steps > 0 && !brief) snprintf(part[count++], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
         else snprintf(part[count++], 64, "step %lld", (long long)n->step);
         snprintf(part[count++], 64, "%s", fmt_clock(a, n->t));
-        if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count++], 64, "eta %s", fmt_clock(a, n->eta));
+        if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count++], 64, "eta %s", fmt_left(a, n->eta));
         for (int i = 0; i < count; i++) len += (int)strlen(part[i]) + 2;
     }
     int row = 0;
@@ -89,7 +89,7 @@ static void metric_list(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, row, r.col + 1, 11, (struct style){INK_TEXT, 0}, m->name);
         grid_text(g, row, r.col + 13, 8, (struct style){isfinite(m->value) ? INK_TEXT : INK_BAD, AT_BOLD}, fmt_value(a, m->value));
         bool edited = strcmp(u->edited, m->name) == 0 && u->now.step - u->edited_step <= u->now.step / 10;
-        grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_TEXT, 0}, edited ? "!edit" : fmt_trend(a, m->trend));
+        grid_text(g, row, r.col + 21, 5, (struct style){edited ? INK_WARN : INK_TEXT, 0}, edited ? "!edit" : fmt_trend(a, u->trend[i]));
     }
     if (all > room && room < r.rows)
         grid_textf(g, r.row + (room > 0 ? room : 0), r.col + 1, r.cols - 1, (struct style){INK_DIM, 0}, "+%d hidden, 2 shows all", all - room);
