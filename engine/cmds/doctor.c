@@ -159,8 +159,13 @@ static void lines(struct buf *b, const char *name, char *text) {
 static void devices(struct buf *b, struct val *v) {
     struct buf text = BUF_INIT, now = BUF_INIT;
     struct val *list = val_list();
+    struct settings s = {0};
+    settings_get(&s);
     backend_say("cuda", &text);
     tuned_say(&text);
+    buf_addf(&text, "fp32 products on a GPU: %s\n", s.tf32 ? "operands rounded to TF32 (tf32 = true)" : "exact (tf32 = true rounds to TF32)");
+    val_set_bool(v, "tf32", s.tf32);
+    args_release(&settings_kind, &s);
     nvml_say(&now, list);
     val_set_str(v, "gpu", text.data ? text.data : "");
     val_set(v, "gpus", list);

@@ -12,6 +12,7 @@
 enum direction { FORWARD, DATA, FILTER };
 struct conv_shape {
     int n, c, h, w, o, kh, kw, oh, ow, stride[2], pad[2], dilation[2], groups, type; /* type: enum dtype */
+    int tf32;
     enum direction dir;
 };
 struct plan_of_conv {
@@ -94,7 +95,7 @@ static struct plan_of_conv *conv_of(struct cuda *c, const struct conv_shape *s, 
         rc = cudnnSetConvolution2dDescriptor(
             p->conv, s->pad[0], s->pad[1], s->stride[0], s->stride[1], s->dilation[0], s->dilation[1], CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT);
     if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetConvolutionGroupCount(p->conv, s->groups);
-    if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetConvolutionMathType(p->conv, s->type == DT_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
+    if (rc == CUDNN_STATUS_SUCCESS) rc = cudnnSetConvolutionMathType(p->conv, s->type == DT_F32 && !s->tf32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
     if (rc == CUDNN_STATUS_SUCCESS) rc = choose(h, p);
     if (rc != CUDNN_STATUS_SUCCESS) {
         dnn_fail(c, rc, s, e);
@@ -112,6 +113,7 @@ static struct conv_shape shape_of(
     int64_t v[TENSOR_DIMS];
     static const char *const names[] = {"stride", "pad", "dilation"};
     memset(&s, 0, sizeof s);
+    s.tf32 = c->tf32;
     int *to[] = {s.stride, s.pad, s.dilation};
     s.n = (int)img->n[0], s.c = (int)img->n[1], s.h = (int)img->n[2], s.w = (int)img->n[3];
     s.o = (int)out->n[1], s.oh = (int)out->n[2], s.ow = (int)out->n[3], s.kh = (int)kh, s.kw = (int)kw;

@@ -30,6 +30,7 @@ struct cuda {
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
     struct plan_of_product **products; /* chains by shape */
     int n_products;
+    bool tf32; /* products and convolutions of fp32 may round their operands */
     bool lost; /* nothing more runs in this process */
     bool preparing; /* a kernel that prepares only measures its products */
     uint8_t bias[3]; /* product.cu: which biases the library adds to results of f32, bf16, f16 */
@@ -124,6 +125,7 @@ struct product_shape {
     int bias; /* enum product_bias */
     char rows; /* 'n' or 'k': what changes from batch to batch; 0: nothing */
     int align; /* set by product: of all operands, bytes */
+    bool tf32 = false; /* set by product */
 };
 /* Column-major y (m, n) = op(a) op(b) [+ bias (m) on every column], sums in float, of i8 in i32. */
 int product(struct cuda *c, const struct product_shape *s, const void *a, const void *b, const void *bias, void *y, struct err *e);

@@ -34,6 +34,9 @@ static int row_of(int dtype) {
     return i;
 }
 static cudaDataType_t type_of(int dtype) { return types[row_of(dtype)].lt; }
+static cublasComputeType_t compute_of(const struct product_shape *s) {
+    return s->type == DT_I8 ? CUBLAS_COMPUTE_32I : s->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
 static bool whole(const struct product_shape *s) { return s->type == DT_I8; } /* sums are exact 32-bit integers */
 
 static void product_release(struct plan_of_product *p) {
@@ -62,7 +65,7 @@ static int lt_fail(struct cuda *c, cublasStatus_t rc, const struct product_shape
 }
 static bool same(const struct product_shape *a, const struct product_shape *b) {
     return a->m == b->m && a->n == b->n && a->k == b->k && a->ta == b->ta && a->tb == b->tb && a->type == b->type && a->out == b->out && a->bias == b->bias &&
-           a->align == b->align;
+           a->align == b->align && a->tf32 == b->tf32;
 }
 static unsigned chain_of(const struct product_shape *s) {
     uint64_t h = (uint64_t)s->m * 0x9E3779B97F4A7C15u + (uint64_t)s->n * 0xC2B2AE3D27D4EB4Fu + (uint64_t)s->k * 0x165667B19E3779F9u + s->ta + 2 * s->tb;
@@ -80,11 +83,12 @@ static void key_of(const struct product_shape *s, int off, char *key, size_t n) 
     int bits = log2_up(rows) + off;
     int64_t round = (int64_t)1 << (bits < 0 ? 0 : bits);
     const char *type = types[row_of(s->type)].name, *out = types[row_of(s->out)].name;
-    snprintf(key, n, "%lld x %lld from %lld %c%c %s to %s%s, aligned %d", (long long)s->m, (long long)(s->rows == 'n' ? round : s->n),
+    snprintf(key, n, "%lld x %lld from %lld %c%c %s to %s%s%s, aligned %d", (long long)s->m, (long long)(s->rows == 'n' ? round : s->n),
         (long long)(s->rows == 'k' ? round : s->k), s->ta ? 'T' : 'N', s->tb ? 'T' : 'N', type, out,
         s->bias == BIAS_NONE  ? ""
         : s->bias == BIAS_F32 ? " and bias"
                               : " and bias of its type",
+        s->tf32 ? " by TF32" : "",
         s->align);
 }
 static void identity_of(const struct cuda *c, char *out, size_t n) {
@@ -129,7 +133,7 @@ static cublasStatus_t describe(const struct cuda *c, struct plan_of_product *p) 
     cublasOperation_t ta = s->ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb = s->tb ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     cudaDataType_t bias = s->bias == BIAS_F32 ? CUDA_R_32F : type_of(s->out);
-    cublasStatus_t rc = cublasLtMatmulDescCreate(&p->desc, whole(s) ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F, whole(s) ? CUDA_R_32I : CUDA_R_32F);
+    cublasStatus_t rc = cublasLtMatmulDescCreate(&p->desc, compute_of(s), whole(s) ? CUDA_R_32I : CUDA_R_32F);
     if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta);
     if (rc == CUBLAS_STATUS_SUCCESS) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &tb, sizeof tb);
     if (rc == CUBLAS_STATUS_SUCCESS && s->bias) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
@@ -275,6 +279,7 @@ int product(struct cuda *c, const struct product_shape *given, const void *a, co
     struct operands o = {a, b, bias, y};
     if (s.m == 0 || s.n == 0) return 0;
     s.align = align_of(a, align_of(b, align_of(y, 256)));
+    s.tf32 = c->tf32 && s.type == DT_F32;
     struct plan_of_product *p = product_of(c, &s, e);
     if (!p) return -1;
     if (c->preparing) {

@@ -1,6 +1,7 @@
 /* Optimisers that need more than one pass: lamb, adafactor, muon, and adam with moments of 8 bits, as engine/optims define them. Norms are partial sums in double by blocks,
  * in front of the workspace, joined in their order by one block; nothing is written where the gate says no. */
 #include "engine/cuda/update.cuh"
+#include "engine/optims/code8.h"
 
 #include <math.h>
 
@@ -257,49 +258,15 @@ static int muon_run(struct cuda *c, const struct exec *x, const uint64_t *, stru
 
 /* ---- adam with codes of 8 bits and a scale for each 256 elements (engine/optims/adam8.c): a block of threads a block of elements */
 enum { ADAM_SHRINK, ADAM_STEP, ADAM_STEP_G, ADAM_ROOT, ADAM_EPS, ADAM_B1, ADAM_N1, ADAM_B2, ADAM_N2 };
-enum { BLOCK = 256, DECADES = 7 };
-static __device__ double decade(int i) {
-    double v = 1;
-    for (; i < DECADES - 1; i++) v *= 10;
-    return 1 / v;
-}
-/* Value of a code between -1 and 1; shift 0: signed, 1: unsigned. */
-static __device__ double value_of(int k, int shift) {
-    int a = k < 0 ? -k : k, i = 0;
-    if (a == 0) return 0;
-    if (a == (shift ? 255 : 128)) return 1;
-    int j = shift ? a + 1 : a;
-    while (j >> (i + 1 + shift) > 0 && i < DECADES - 1) i++;
-    double v = decade(i) * (0.1 + 0.9 * (j - (1 << (i + shift)) + 0.5) / (1 << (i + shift)));
-    return k < 0 ? -v : v;
-}
-struct coder {
-    float n[DECADES], mul[DECADES], above[DECADES], zero;
-};
-static __device__ void coder_init(coder *c, int shift, int i) { /* decade i by one thread */
-    int n = 1 << (i + shift), last = 2 * n - 1 - shift;
-    c->n[i] = (float)n;
-    c->mul[i] = (float)(n / (0.9 * decade(i)));
-    c->above[i] = (float)((value_of(last, shift) + value_of(last + 1, shift)) / 2);
-    if (i == 0) c->zero = (float)(value_of(1, shift) / 2);
-}
-/* The nearest code of 0 <= x <= 1. */
-static __device__ int code_of(const coder &c, int shift, float x, int most) {
-    int i = 0;
-    while (i < DECADES - 1 && x > c.above[i]) i++;
-    float n = c.n[i], cell = (float)(int)(x * c.mul[i] - n * (float)(1 / 9.0));
-    cell = cell > 0 ? cell : 0.0f;
-    cell = cell < n - 1 ? cell : n - 1;
-    return x > c.above[DECADES - 1] ? most : x > c.zero ? (int)(n - (float)shift + cell) : 0;
-}
+enum { BLOCK = CODE8_BLOCK };
 __global__ void __launch_bounds__(BLOCK) adam8(float *p, uint8_t *qm, float *ms, uint8_t *qv, float *vs, const float *g, const float *ctl, int64_t len) {
     __shared__ float book[2][256];
-    __shared__ coder code[2];
+    __shared__ struct code8 code[2];
     int t = (int)threadIdx.x;
     const float *c = ctl + CTL_COEF;
     if (ctl[CTL_OK] == 0) return; /* the same for every thread */
-    book[0][t] = (float)value_of(t - 127, 0), book[1][t] = (float)value_of(t, 1);
-    if (t < 2 * DECADES) coder_init(&code[t / DECADES], t / DECADES, t % DECADES);
+    book[0][t] = (float)code8_value(t - 127, 0), book[1][t] = (float)code8_value(t, 1);
+    if (t < 2 * CODE8_DECADES) code8_init(&code[t / CODE8_DECADES], t / CODE8_DECADES, t % CODE8_DECADES);
     __syncthreads();
     for (int64_t b = blockIdx.x; b * BLOCK < len; b += gridDim.x) {
         int64_t i = b * BLOCK + t;
@@ -317,9 +284,9 @@ __global__ void __launch_bounds__(BLOCK) adam8(float *p, uint8_t *qm, float *ms,
         float vm = block_all<larger>(v);
         if (on) {
             float x = fabsf(m) * (mm > 0 ? 1 / mm : 0.0f);
-            int k = code_of(code[0], 0, x, m < 0 ? 127 : 128); /* there is no code for -1 */
+            int k = (int)code8_of(&code[0], x, m < 0 ? 127.0f : 128.0f); /* there is no code for -1 */
             qm[i] = (uint8_t)(127 + (m < 0 ? -k : k));
-            qv[i] = (uint8_t)code_of(code[1], 1, v * (vm > 0 ? 1 / vm : 0.0f), 255);
+            qv[i] = (uint8_t)(int)code8_of(&code[1], v * (vm > 0 ? 1 / vm : 0.0f), 255.0f);
         }
         __syncthreads(); /* all have read the scales */
         if (t == 0) ms[b] = mm, vs[b] = vm;

@@ -156,6 +156,7 @@ static int sync_device(void *b, struct err *e) {
     c->lost = true;
     return host->fail(e, "waiting for the device: it does not answer any more, and what ran on it is lost");
 }
+static void tf32_device(void *b, bool on) { ((struct cuda *)b)->tf32 = on; }
 static bool lost_device(void *b) { return ((struct cuda *)b)->lost; }
 
 /* ---- steps ---- */
@@ -230,6 +231,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .fill = fill,
     .sync = sync_device,
     .lost = lost_device,
+    .tf32 = tf32_device,
     .supports = supports,
     .run = run,
     .prepare = prepare,

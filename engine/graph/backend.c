@@ -193,6 +193,7 @@ int backend_of_setting(struct backend_device **out, struct err *e) {
     *out = NULL;
     int rc = 0;
     if (s.device && strcmp(s.device, "cpu") != 0) rc = (*out = backend_open(s.device, e)) ? 0 : -1;
+    if (*out) (*out)->tf32 = s.tf32, (*out)->b->tf32((*out)->self, s.tf32);
     args_release(&settings_kind, &s);
     return rc;
 }

@@ -49,6 +49,7 @@ struct backend {
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
     bool (*lost)(void *b); /* after an error: nothing more runs on it in this process */
+    void (*tf32)(void *b, bool on); /* from now on products and convolutions of fp32 may round their operands to 10 bits of fraction */
     bool (*supports)(void *b, const struct node *n, struct takes *t); /* can it run this node, and how under mixed precision? */
     /* Queues one node; the data pointers of x are device memory, at points to the step number there. */
     int (*run)(void *b, const struct exec *x, const uint64_t *at, struct err *e);
@@ -76,6 +77,7 @@ struct backend_device {
     struct device info;
     struct mirror *mirrors; /* host blocks that live on the device as well, see below */
     char name[16];
+    bool tf32; /* as the setting was when it was last asked for */
     bool lost; /* what it holds is gone; everything fails from here on */
 };
 /* After an error of the device's: if it is lost, says so in *e, with what the driver reported. */

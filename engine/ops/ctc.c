@@ -266,8 +266,8 @@ static const struct arg ctc_arg[] = {
 static const struct sample ctc_samples[] = {{NULL, "f(R,5,4)[-2,2] i(R,2)[1,3]"}, {"blank=4", "f(R,9,5)[-3,3] i(R,4)[-1,3]"},
     {"by_length=true", "f(R,13,33)[-3,3] i(R,6)[0,32]"}, {"zero_infinity=true", "f(T0,5)[-3,3] i(R,3)[0,4] o(T0)"},
     {"zero_infinity=true by_length=true blank=2", "f(T0,3)[-1,1] i(R,2)[-1,2] o(T0)"}, {NULL, "f(R,2,1) i(R,1)[0,0]"}, {0}};
-static const struct sample ctc_grad_samples[] = {
-    {"blank=4", "c(R,9,5)[-3,3] i(R,4)[-1,3] s(0.5)"}, {"zero_infinity=true by_length=true", "c(T0,7)[-3,3] i(R,3)[0,6] s(2) o(T0)"}, {0}};
+static const struct sample ctc_grad_samples[] = {{"blank=4", "c(R,9,5)[-3,3] i(R,4)[-1,3] s(0.5)"},
+    {"zero_infinity=true by_length=true", "c(T0,7)[-3,3] i(R,3)[0,6] s(2) o(T0)"}, {NULL, "c(R,150,5)[-3,3] i(R,70)[1,4] s(0.5)"}, {0}};
 
 const struct op ISA(op_ctc) = {
     .kind = {.name = "ctc", .help = "connectionist temporal classification: sum and rows", .args = ctc_arg, .size = sizeof(struct ctc_args)},

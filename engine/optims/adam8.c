@@ -1,72 +1,26 @@
-/* adam and adamw with moments of 8 bits: codes of a dynamic data type with a scale for each block of 256, decoded, updated and coded again in one pass.
- * Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", sections 2 and 3; the code book is that of its software (a number of
- * decades d = 10^-6 ... 1, each with twice the values of the one below; means of equal cells between 0.1 d and d; 0 and 1). Code -> value is monotone.
- * Signed, k = code - 127 (first moment): |k| = 2^i + j is 10^(i-6) (0.1 + 0.9 (j + 0.5) / 2^i), i = 0..6; k = 128 is 1; k = 0 is 0.
- * Unsigned (second moment): code + 1 = 2^(i+1) + j is 10^(i-6) (0.1 + 0.9 (j + 0.5) / 2^(i+1)); code 255 is 1; code 0 is 0. */
+/* adam and adamw with moments of 8 bits: codes of a dynamic data type (code8.h) with a scale for each block of 256, decoded, updated and coded again in one pass. The first
+ * moment has signed codes, the second one unsigned. Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", section 2. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/optims/adam.h"
+#include "engine/optims/code8.h"
 #include "engine/optims/optim.h"
 #include "engine/optims/update.h"
 
-#define BLOCK 256
+#define BLOCK CODE8_BLOCK
 #define TILE_BLOCKS (UPDATE_TILE / BLOCK)
-#define DECADES 7
 enum { IN_P, IN_M, IN_MS, IN_V, IN_VS, IN_G, IN_CTL };
 
-static double decade(int i) { return pow(10, i - (DECADES - 1)); }
-
-/* Value of a code between -1 and 1; shift 0: signed, 1: unsigned. */
-static double value_of(int k, int shift) {
-    int a = k < 0 ? -k : k, i = 0;
-    if (a == 0) return 0;
-    if (a == (shift ? 255 : 128)) return 1;
-    int j = shift ? a + 1 : a;
-    while (j >> (i + 1 + shift) > 0 && i < DECADES - 1) i++;
-    double v = decade(i) * (0.1 + 0.9 * (j - (1 << (i + shift)) + 0.5) / (1 << (i + shift)));
-    return k < 0 ? -v : v;
-}
-
-/* What coding needs. In decade i with n cells of 0.9 decade(i) / n the code is n - shift + floor(x mul - n / 9), at most 2 n - 1 - shift; the next decade
- * begins where its first value is the nearer one. */
-struct coder {
-    float n[DECADES], mul[DECADES], above[DECADES], zero, shift;
-};
 struct book {
     float value[256];
-    struct coder c;
+    struct code8 c;
 };
 
 static void book_init(struct book *b, int shift) {
-    for (int c = 0; c < 256; c++) b->value[c] = (float)value_of(shift ? c : c - 127, shift);
-    for (int i = 0; i < DECADES; i++) {
-        int n = 1 << (i + shift), last = 2 * n - 1 - shift;
-        b->c.n[i] = (float)n;
-        b->c.mul[i] = (float)(n / (0.9 * decade(i)));
-        b->c.above[i] = (float)((value_of(last, shift) + value_of(last + 1, shift)) / 2);
-    }
-    b->c.zero = (float)(value_of(1, shift) / 2);
-    b->c.shift = (float)shift;
-}
-
-static inline __attribute__((always_inline)) float pick(float x, float from, float above, float below) { return x > from ? above : below; }
-
-/* The nearest code of 0 <= x <= 1 as a whole number in a float. The decades are written out: loops inside a loop do not vectorise. */
-static inline __attribute__((always_inline)) float code_of(const struct coder *c, float x, float most) {
-    float n = pick(x, c->above[0], c->n[1], c->n[0]), mul = pick(x, c->above[0], c->mul[1], c->mul[0]);
-    n = pick(x, c->above[1], c->n[2], n), mul = pick(x, c->above[1], c->mul[2], mul);
-    n = pick(x, c->above[2], c->n[3], n), mul = pick(x, c->above[2], c->mul[3], mul);
-    n = pick(x, c->above[3], c->n[4], n), mul = pick(x, c->above[3], c->mul[4], mul);
-    n = pick(x, c->above[4], c->n[5], n), mul = pick(x, c->above[4], c->mul[5], mul);
-    n = pick(x, c->above[5], c->n[6], n), mul = pick(x, c->above[5], c->mul[6], mul);
-    float cell = (float)(int)(x * mul - n * (float)(1 / 9.0));
-    cell = cell > 0 ? cell : 0.0f;
-    cell = cell < n - 1 ? cell : n - 1;
-    float k = n - c->shift + cell;
-    k = x > c->zero ? k : 0.0f;
-    return x > c->above[6] ? most : k;
+    for (int c = 0; c < 256; c++) b->value[c] = (float)code8_value(shift ? c : c - 127, shift);
+    for (int i = 0; i < CODE8_DECADES; i++) code8_init(&b->c, shift, i);
 }
 
 /* One block of n <= 256: codes to floats and back. Signed codes are 127 + k. */
@@ -80,11 +34,11 @@ static void encode_signed(const struct book *b, const float *restrict x, uint8_t
 #pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     const float inv = most > 0 ? 1 / most : 0;
-    const struct coder c = b->c;
+    const struct code8 c = b->c;
     *scale = most;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        float k = code_of(&c, fabsf(x[i]) * inv, x[i] < 0 ? 127.0f : 128.0f); /* there is no code for -1 */
+        float k = code8_of(&c, fabsf(x[i]) * inv, x[i] < 0 ? 127.0f : 128.0f); /* there is no code for -1 */
         q[i] = (uint8_t)(int)(127.0f + (x[i] < 0 ? -k : k));
     }
 }
@@ -94,10 +48,10 @@ static void encode_unsigned(const struct book *b, const float *restrict x, uint8
 #pragma omp simd reduction(max : most)
     for (int64_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
     const float inv = most > 0 ? 1 / most : 0;
-    const struct coder c = b->c;
+    const struct code8 c = b->c;
     *scale = most;
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) q[i] = (uint8_t)(int)code_of(&c, x[i] * inv, 255.0f);
+    for (int64_t i = 0; i < n; i++) q[i] = (uint8_t)(int)code8_of(&c, x[i] * inv, 255.0f);
 }
 
 static void step(float *restrict p, float *restrict m, float *restrict v, const float *restrict g, int64_t n, struct update_grad h, const float *c) {
@@ -154,7 +108,7 @@ static void adam8_run(const struct exec *x, int64_t lo, int64_t hi) {
 static int nearest(double x, int shift) {
     int best = 0;
     for (int c = 1; c < 256; c++)
-        if (fabs(value_of(shift ? c : c - 127, shift) - x) < fabs(value_of(shift ? best : best - 127, shift) - x)) best = c;
+        if (fabs(code8_value(shift ? c : c - 127, shift) - x) < fabs(code8_value(shift ? best : best - 127, shift) - x)) best = c;
     return best;
 }
 
@@ -169,8 +123,8 @@ static void adam8_ref(const struct exec *x) {
         double ms = view_get(&x->in[IN_MS], b), vs = view_get(&x->in[IN_VS], b), mm = 0, vm = 0;
         for (int64_t i = 0; i < n; i++) {
             double p = view_get(&x->in[IN_P], at + i), g = update_ref_g(ctl, view_get(&x->in[IN_G], at + i), p);
-            m[i] = value_of((int)view_get(&x->in[IN_M], at + i) - 127, 0) * ms;
-            v[i] = value_of((int)view_get(&x->in[IN_V], at + i), 1) * vs;
+            m[i] = code8_value((int)view_get(&x->in[IN_M], at + i) - 127, 0) * ms;
+            v[i] = code8_value((int)view_get(&x->in[IN_V], at + i), 1) * vs;
             m[i] += c[C_N1] * (g - m[i]);
             v[i] = c[C_B2] * v[i] + c[C_N2] * g * g;
             mm = fmax(mm, fabs(m[i]));

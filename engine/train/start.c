@@ -42,6 +42,7 @@ void train_start_event(struct train *t) {
     val_set_str(v, "model", val_get_str(t->model->desc, "name", "model"));
     val_set_int(v, "params", model_params(t->model));
     val_set_str(v, "device", t->device ? t->device->name : "cpu");
+    if (t->device) val_set_bool(v, "tf32", t->device->tf32);
     val_set_int(v, "threads", pool_threads(t->pool));
     val_set_int(v, "seed", t->a.seed);
     val_set_str(v, "version", PACKAGE_VERSION);

@@ -82,6 +82,8 @@ static const struct arg settings_args[] = {
     {"seed", "where random numbers start", NULL, "1", ARG_INT, AT(seed), ARG_LIVE, AT_RUN, 0, 0x1p53, NULL, SRC_NONE},
     {"deterministic", "pin the choice of kernels, on a GPU also the order of sums", NULL, "false", ARG_BOOL, AT(deterministic), ARG_LIVE, AT_RUN, 0, 0, NULL,
         SRC_NONE},
+    {"tf32", "on a GPU products and convolutions of fp32 round their operands to 10 bits (TF32): faster, less exact", NULL, "false", ARG_BOOL, AT(tf32),
+        ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_NONE},
     {"nonfinite", "what a loss that is not finite does; where nobody can resume a run, pause becomes stop", NULL, "pause", ARG_ENUM, AT(nonfinite), ARG_LIVE,
         AT_STEP, 0, 0, nonfinite, SRC_NONE},
     {"device", "where runs compute: cpu, cuda or cuda:N", NULL, "cpu", ARG_STR, AT(device), ARG_LIVE, AT_RUN, 0, 0, NULL, SRC_NONE},

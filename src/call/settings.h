@@ -17,7 +17,7 @@ struct settings {
     int64_t threads; /* 0: all cores; takes effect with the next run */
     int64_t ranks; /* processes that share the work of a training step; takes effect with the next run */
     int64_t seed;
-    bool deterministic;
+    bool deterministic, tf32;
     int nonfinite; /* pause stop skip */
     char *device; /* cpu, cuda, cuda:N */
     char *data; /* colon list of folders searched first */

@@ -52,7 +52,11 @@ EOF
 result() { sed -n 's/.*"event":"result".*"values":{\([^}]*\)}.*/\1/p' "$1" | tail -1; }
 "$hone" --json --runs r1 run train.lua cpu.hone >cpu.json 2>err; ok $? "training on the CPU"
 "$hone" --json --runs r2 --device cuda run train.lua gpu.hone >gpu.json 2>>err; ok $? "training on the device"
-grep -q '"device":"cuda"' gpu.json; ok $? "the run says where it computes"
+grep -q '"device":"cuda","tf32":false' gpu.json; ok $? "the run says where it computes, and how exactly"
+(echo 'hone.prop.tf32 = true' && cat train.lua) >tf32.lua
+"$hone" --json --runs rt --device cuda run tf32.lua tf32.hone >tf32.json 2>>err && grep -q '"tf32": true' rt/small-1/run.json; ok $? "a run by TF32 has it in run.json"
+"$hone" -c 'set tf32 true' -c 'doctor fast=true' >out 2>>err; grep -q 'rounded to TF32 (tf32 = true)' out
+ok $? "doctor says how products of fp32 are computed"
 # the thread of the readings may come late on a busy machine
 for try in 1 2 3; do
     HONE_NVML=$top_builddir/tests/cuda/nvml.so "$hone" --json --runs rm --device cuda run train.lua m.hone >m.json 2>>err

@@ -35,6 +35,8 @@ static struct {
     long launches = 0;
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
+    long computes[128] = {0}; /* by type of computation */
+    long convs[4] = {0}; /* by type of computation */
     cudaError_t sticky = cudaSuccess;
     bool hangs = false;
 } fake;
@@ -419,6 +421,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
     result->workspaceSize = algorithms[algo->data[0]].workspace;
     return CUBLAS_STATUS_SUCCESS;
 }
+long fake_computes(int type) { return fake.computes[type & 127]; }
+long fake_convs(int math) { return fake.convs[math & 3]; }
 long fake_products(int algorithm) { return fake.products[algorithm]; }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,
     cublasLtMatrixLayout_t lb, const void *beta, const void *c, cublasLtMatrixLayout_t lc, void *y, cublasLtMatrixLayout_t ly, const cublasLtMatmulAlgo_t *algo,
@@ -436,6 +440,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     cudaError_t rc = submit(s, [=] {
         fake.clock += algorithms[id].time * ((double)m * (double)n * (double)k * 1e-9 + 1e-3);
         fake.products[id]++;
+        fake.computes[de.compute & 127]++;
         for (int q = 0; q < Y.batch; q++)
             for (uint64_t j = 0; j < n; j++)
                 for (uint64_t i = 0; i < m; i++) {
@@ -535,7 +540,7 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(
     return m == CUDNN_CROSS_CORRELATION && compute == CUDNN_DATA_FLOAT ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t c, int groups) { return c->groups = groups, CUDNN_STATUS_SUCCESS; }
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t) { return CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t m) { return fake.convs[m & 3]++, CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t,
     cudnnTensorDescriptor_t, int want, int *n, cudnnConvolutionFwdAlgoPerf_t *out) {
     return fake_choice(want, n, out);

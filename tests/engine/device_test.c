@@ -194,7 +194,7 @@ static void check_op(const struct op *op) {
         for (size_t i = half == DT_F32 ? 0 : half == DT_BF16 ? 3 : 2; i < (half == DT_F16 ? 3 : LEN(rows)); i++) check(op, s, rows[i], &w);
     if (half != DT_F32 && w.short_ones == 0) return; /* nothing of it is in 16 bits */
     if (w.here == 0 && w.error <= TOL) {
-        tap_skip(op->kind.name, "the device has no kernel for this op");
+        tap_skip(op->kind.name, strcmp(op->kind.name, "relayout") == 0 ? "images on a device stay row-major" : "the device has no kernel for this op");
         return;
     }
     tap_ok(!w.what[0], "%s: %s on the device as the reference, worst %.1e over %d runs, %d steps there", op->kind.name, dtypes[half].name, w.error, w.runs,

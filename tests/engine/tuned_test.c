@@ -18,7 +18,8 @@
 #include "tests/tap.h"
 
 enum { FIRST = 0, FAILS = 1, ABSENT = 3, FASTEST = 4, ALGORITHMS = 6 }; /* of the fake */
-static long (*products)(int algorithm);
+static long (*products)(int algorithm), (*computes)(int type);
+enum { EXACT = 68, TF32 = 77 }; /* CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32 */
 static char dir[4096];
 
 struct counts {
@@ -136,6 +137,34 @@ static void remembered(void) {
     free(path);
 }
 
+static bool set_device(const char *name) {
+    struct err e = {0};
+    struct val *v = val_str(name), *old = NULL;
+    struct backend_device *d = NULL;
+    settings_set("device", v, &old, &e);
+    val_free(old);
+    val_free(v);
+    return backend_of_setting(&d, &e) == 0;
+}
+
+static void rounded(void) {
+    static const int64_t rows[] = {200};
+    fresh();
+    long exact = computes(EXACT), tf32 = computes(TF32);
+    bool ok = set_device("cuda") && run(rows, 1, NULL);
+    tap_ok(ok && computes(EXACT) > exact && computes(TF32) == tf32, "products of fp32 are exact unless asked otherwise");
+    setting("tf32", true);
+    exact = computes(EXACT);
+    ok = set_device("cuda") && run(rows, 1, NULL);
+    tap_ok(ok && computes(EXACT) == exact && computes(TF32) > tf32, "tf32 = true: they are computed by TF32, by algorithms measured for it: %ld",
+        computes(TF32) - tf32);
+    setting("tf32", false);
+    tf32 = computes(TF32);
+    ok = set_device("cuda") && run(rows, 1, NULL);
+    tap_ok(ok && computes(EXACT) > exact && computes(TF32) == tf32, "and exact again");
+    set_device("cpu");
+}
+
 int main(void) {
     struct err e = {0};
     struct gemm_info info;
@@ -153,12 +182,14 @@ int main(void) {
     void *h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (h) *(void **)&products = dlsym(h, "fake_products");
     snprintf(dir, sizeof dir, "%s/hone-tuned-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!products || !mkdtemp(dir)) return 1;
+    if (h) *(void **)&computes = dlsym(h, "fake_computes");
+    if (!products || !computes || !mkdtemp(dir)) return 1;
     setenv("XDG_CACHE_HOME", dir, 1);
     unsetenv("HONE_CACHE");
     unsetenv("HONE_PRODUCTS");
     chosen();
     remembered();
+    rounded();
     backends_close();
     io_remove_tree(dir, &e);
     return tap_done();
