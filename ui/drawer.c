@@ -4,6 +4,7 @@
 
 #include "ui/drawer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,8 +119,10 @@ void drawer_draw(struct ui *u, struct grid *g) {
     draw_rule(g, top, 0, g->cols, u->glyphs);
     lay_out(g, v.line, strlen(v.line), v.cursor, g->cols - lead - 1, want - 1, &s);
     int y = bottom - cut(&s, u->pager.open ? 1 : want - 1) + 1;
-    grid_textf(g, top, 2, 50, (struct style){INK_TITLE, AT_BOLD}, " Lua%s%s%s%s ", v.busy ? ", running" : "", s.above || s.below ? ", the block goes on" : "",
-        s.above ? " above" : "", s.below ? (s.above ? " and below" : " below") : "");
+    char ahead[32] = "";
+    if (v.ahead) snprintf(ahead, sizeof ahead, ", %zu to come", v.ahead);
+    grid_textf(g, top, 2, 50, (struct style){INK_TITLE, AT_BOLD}, " Lua%s%s%s%s%s ", v.busy ? ", running" : "", ahead,
+        s.above || s.below ? ", the block goes on" : "", s.above ? " above" : "", s.below ? (s.above ? " and below" : " below") : "");
     if (u->pager.asking) {
         grid_clear(g, (struct rect){bottom, 0, 1, g->cols});
         field_draw(u, g, bottom, 0, g->cols, "/");

@@ -101,9 +101,8 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev) {
         if (bad) buf_addf(&b, "%s: ", strcmp(event, "alert") == 0 ? "alert" : level);
         buf_adds(&b, text ? text : "");
         ink = !bad ? INK_TEXT : strcmp(level, "warn") == 0 ? INK_WARN : INK_BAD;
-        if (bad && u->drawer)
-            snprintf(u->complaint, sizeof u->complaint, "%.199s", text ? text : ""); /* it covers where it would be seen */
-        if (bad) u->alerts++, snprintf(u->alert, sizeof u->alert, "%.159s", text ? text : "");
+        if (bad && u->drawer) snprintf(u->complaint, sizeof u->complaint, "%.199s", text ? text : ""); /* it covers where it would be seen */
+        if (bad) u->alerts++, snprintf(u->alert, sizeof u->alert, "%.599s", text ? text : "");
         if (strcmp(event, "alert") == 0)
             snprintf(u->banner, sizeof u->banner, "%s%s%.140s", ours || !run ? "" : run, ours || !run ? "" : ": ", text ? text : "");
         if (strcmp(event, "alert") == 0 && u->scr && u->bell && seq >= u->bell_from) screen_bell(u->scr);

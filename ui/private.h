@@ -166,10 +166,10 @@ struct ui {
     struct plot_mark mark[MARKS];
     char mark_text[MARKS][32];
     int n_marks;
-    char edited[32], alert[160], last[200], ckpt[64];
+    char edited[32], alert[600], last[200], ckpt[64];
     char banner[240]; /* the last alert that nobody has seen; "": none */
     int64_t edited_step;
-    int alerts;
+    int alerts; /* since the log was last looked at */
     /* what is shown */
     enum screen_id screen;
     bool zoom, frozen;

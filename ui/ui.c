@@ -169,7 +169,7 @@ static void header(struct ui *u, struct grid *g, const char *title) {
         x += 2 + grid_text(g, 0, x + 2, 30, (struct style){INK_TEXT, 0}, u->now.name);
         x += 2 + grid_text(g, 0, x + 2, 12, bold, run_state_names[u->now.state]);
         char a[FMT_MAX];
-        grid_textf(g, 0, x + 2, g->cols - x - 3, (struct style){INK_TEXT, 0}, "step %s", fmt_count(a, u->now.step));
+        if (x + 2 + 5 + (int)strlen(fmt_count(a, u->now.step)) < g->cols) grid_textf(g, 0, x + 2, -1, (struct style){INK_TEXT, 0}, "step %s", a);
     }
     draw_rule(g, 1, 0, g->cols, u->glyphs);
 }
@@ -264,8 +264,10 @@ void ui_compose(struct ui *u) {
 
 void ui_open_screen(struct ui *u, int screen) {
     if (u->scr && u->screen != (enum screen_id)screen) screen_clear(u->scr);
+    enum screen_id was = u->screen;
     u->screen = (enum screen_id)screen;
     if (screen == SCR_LOG) u->banner[0] = 0;
+    if (screen == SCR_LOG || was == SCR_LOG) u->alerts = 0; /* seen */
     u->zoom = u->frozen = false;
     u->cursor = -1;
     popup_open(u, POP_NONE);

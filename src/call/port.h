@@ -34,6 +34,7 @@ struct prompt_view {
     const char *const *choices; /* completion candidates to show, or NULL */
     size_t n_choices;
     bool busy; /* an evaluation is running */
+    size_t ahead; /* blocks that were entered meanwhile and wait for it */
     bool searching; /* keys are those of a search in the history, not of the line */
 };
 enum working { WORKING_NONE, WORKING_LINE, WORKING_SCRIPT }; /* what is evaluated: nothing, a line or config.lua, a script */

@@ -24,6 +24,7 @@
 #define OUT_LINES 5000
 #define OUT_COLUMNS 1000
 #define CHOICES_MAX 200
+#define AHEAD_MAX 32 /* blocks that wait for the evaluation before them */
 
 static struct prompt {
     const struct script_port *script;
@@ -39,6 +40,8 @@ static struct prompt {
     size_t n_line;
     size_t since, ended; /* the line with which the last evaluation began; how many have ended */
     const char *shown[OUT_LINES];
+    char *ahead[AHEAD_MAX]; /* entered while one was evaluated; the next first */
+    size_t n_ahead;
     char *choice[CHOICES_MAX];
     size_t n_choice;
     struct buf part;
@@ -122,11 +125,34 @@ static void face_choices(const struct val *names) {
     }
 }
 
+/* What is entered while something runs waits for its turn. */
 static bool face_enter(void) {
     forget_choices();
     if (!P.busy) return true;
-    out_text("an evaluation is running: Ctrl-C interrupts it", true);
+    if (P.n_ahead == AHEAD_MAX) {
+        out_text("an evaluation is running and many lines wait for it: Ctrl-C interrupts it", true);
+        return false;
+    }
+    if (!block_blank(rl_line_buffer)) P.ahead[P.n_ahead++] = mem_str(rl_line_buffer);
+    rl_replace_line("", 1);
+    rl_point = 0;
+    P.dirty = true;
     return false;
+}
+
+static char *ahead_take(void) {
+    char *text = P.ahead[0];
+    memmove(P.ahead, P.ahead + 1, --P.n_ahead * sizeof *P.ahead);
+    return text;
+}
+
+static void ahead_drop(void) {
+    char text[64];
+    if (P.n_ahead) {
+        snprintf(text, sizeof text, "%zu line%s that waited: dropped", P.n_ahead, P.n_ahead > 1 ? "s" : "");
+        out_text(text, true);
+    }
+    while (P.n_ahead) free(ahead_take());
 }
 
 static void face_editor(void) { P.edit = true; }
@@ -153,6 +179,7 @@ static void port_key(void *ctx, const char *bytes, size_t n) {
     if (n == 1 && bytes[0] == 3) { /* Ctrl-C */
         forget_choices();
         if (P.busy && P.script->interrupt) {
+            ahead_drop();
             P.script->interrupt(P.script->ctx);
             return;
         }
@@ -215,12 +242,23 @@ static void port_view(void *ctx, struct prompt_view *v) {
         .choices = P.n_choice ? (const char *const *)P.choice : NULL,
         .n_choices = P.n_choice,
         .busy = P.busy,
+        .ahead = P.n_ahead,
         .searching = searching(),
     };
 }
 
-/* The text was only the beginning: it comes back to be edited as one block, with what was typed meanwhile behind it. */
+/* The text was only the beginning: with what was entered behind it it is tried again, else it comes back to be edited as one block, with what was typed
+ * meanwhile behind it. */
 static void go_on(void) {
+    if (P.n_ahead) {
+        struct buf b = BUF_INIT;
+        char *more = ahead_take();
+        buf_addf(&b, "%s\n%s", P.sent, more);
+        free(more);
+        submit(b.data);
+        buf_release(&b);
+        return;
+    }
     char *typed = mem_str(rl_line_buffer);
     leave_search();
     P.again = true;
@@ -242,6 +280,10 @@ static void took(void) {
     }
     P.busy = false;
     P.ended++;
+    if (!P.n_ahead) return;
+    char *next = ahead_take();
+    submit(next);
+    free(next);
 }
 
 static bool port_poll(void *ctx) {
@@ -328,6 +370,7 @@ void prompt_close(struct prompt_port *p) {
     fclose(P.in);
     fclose(P.out);
     close(P.pipe[1]);
+    while (P.n_ahead) free(ahead_take());
     block_close();
     free(P.sent);
     buf_release(&P.part);

@@ -285,6 +285,18 @@ static const luaL_Reg handle_meta[] = {
     {NULL, NULL},
 };
 
+static int hone_tostring(lua_State *L) {
+    struct script *s = state_of(L);
+    const char **names = lua_newuserdatauv(L, (hub_count(s->hub) + 1) * sizeof *names, 0);
+    size_t n = 0;
+    for (size_t i = 0; i < hub_count(s->hub); i++)
+        if (!(hub_cmd(s->hub, i)->flags & (CMD_HIDDEN | CMD_SHELL))) names[n++] = hub_cmd(s->hub, i)->kind.name;
+    buf_clear(&s->text);
+    names_list(&s->text, "hone (?NAME helps)", names, n);
+    lua_pushlstring(L, s->text.data, s->text.len);
+    return 1;
+}
+
 void bind_open(lua_State *L) {
     luaL_newmetatable(L, HANDLE_META);
     luaL_setfuncs(L, handle_meta, 0);
@@ -305,9 +317,11 @@ void bind_open(lua_State *L) {
     lua_setfield(L, -2, "__newindex");
     lua_setmetatable(L, -2);
     lua_setfield(L, -2, "prop");
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_pushcfunction(L, hone_index);
     lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, hone_tostring);
+    lua_setfield(L, -2, "__tostring");
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_setglobal(L, "hone");

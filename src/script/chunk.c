@@ -221,6 +221,12 @@ static void trace(lua_State *co, struct buf *out, bool prompt) {
 
 static int to_text(lua_State *L) {
     struct buf *out = lua_touserdata(L, 2);
+    if (lua_istable(L, 1) && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL) {
+        buf_adds(out, "an error object: ");
+        show_values(L, 1, 1, out);
+        return 0;
+    }
+    lua_settop(L, 1);
     size_t n;
     const char *p = luaL_tolstring(L, 1, &n);
     buf_add(out, p, n < MESSAGE_MAX ? n : MESSAGE_MAX);

@@ -100,6 +100,25 @@ static int group_index(lua_State *L) { /* upvalue: group name */
     return luaL_error(L, "%s has no %s", group, name);
 }
 
+static int group_tostring(lua_State *L) { /* upvalue: group name */
+    struct script *s = state_of(L);
+    const char *group = lua_tostring(L, lua_upvalueindex(1)), **names;
+    char what[96];
+    size_t n = 0;
+    for (int fill = 0; fill < 2; fill++) {
+        if (fill) names = lua_newuserdatauv(L, (n + 1) * sizeof *names, 0);
+        n = 0;
+        for (const struct catalog *c = s->catalogs; c->group; c++)
+            for (const struct kind *const *k = c->kinds; strcmp(c->group, group) == 0 && *k; k++, n++)
+                if (fill) names[n] = (*k)->name;
+    }
+    snprintf(what, sizeof what, "%.30s (?%.30s.NAME helps)", group, group);
+    buf_clear(&s->text);
+    names_list(&s->text, what, names, n);
+    lua_pushlstring(L, s->text.data, s->text.len);
+    return 1;
+}
+
 static const struct catalog none[] = {{NULL, NULL, NULL}};
 
 void group_open(lua_State *L) {
@@ -116,10 +135,13 @@ void group_open(lua_State *L) {
         lua_settop(L, 0);
         if (there) continue;
         lua_newtable(L);
-        lua_createtable(L, 0, 1);
+        lua_createtable(L, 0, 2);
         lua_pushstring(L, c->group);
         lua_pushcclosure(L, group_index, 1);
         lua_setfield(L, -2, "__index");
+        lua_pushstring(L, c->group);
+        lua_pushcclosure(L, group_tostring, 1);
+        lua_setfield(L, -2, "__tostring");
         lua_setmetatable(L, -2);
         lua_setglobal(L, c->group);
     }

@@ -4,9 +4,11 @@
 #include "src/script/state.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMES_MAX 4096
+#define LIST_COLUMNS 76
 #define CHAIN_MAX 200 /* bytes of a.b.c */
 
 /* ---- _, _1, _2 ---- */
@@ -135,6 +137,21 @@ bool names_near(struct script *s, const char *chain, struct buf *out, bool *exis
     }
     if (exists) *exists = m.exists;
     return m.found;
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+void names_list(struct buf *out, const char *what, const char **names, size_t n) {
+    size_t line = out->len;
+    if (n) qsort(names, n, sizeof *names, by_text);
+    buf_addf(out, "%s:", what);
+    for (size_t i = 0; i < n; i++) {
+        if (out->len - line + strlen(names[i]) + 2 > LIST_COLUMNS) {
+            buf_adds(out, "\n ");
+            line = out->len - 1;
+        }
+        buf_addf(out, " %s%s", names[i], i + 1 < n ? "," : "");
+    }
 }
 
 /* A line that is only a name, of nothing: says so. */

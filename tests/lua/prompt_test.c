@@ -111,6 +111,23 @@ static void keys(void) {
     tap_is(last(), "> typed meanwhile", "a second Ctrl-C drops the line");
 }
 
+/* Typed without waiting for what came before. */
+static void typed_ahead(void) {
+    type("for i = 7, 8 do\rprint('ahead ' .. i)\rend\rx9 = 3\rx9 * 4\r");
+    for (int i = 0; i < 500 && strcmp(last(), "12") != 0; i++) p.poll(p.ctx), clock_sleep(0.01);
+    tap_is(last(), "12", "lines that are entered while one runs wait for their turn");
+    tap_ok(said("ahead 8", 6) && said(">> end", 6), "and those of a block that was not whole become part of it");
+    type("while true do end\r1\r2\r");
+    tap_ok(view().ahead == 2, "how many wait is known: %zu", view().ahead);
+    type("\x03");
+    settle(5);
+    tap_ok(view().ahead == 0 && !view().busy && said("2 lines that waited: dropped", 4), "Ctrl-C drops them too: %s", last());
+    enter("hone");
+    tap_ok(said("echo", 40) && said("?NAME helps", 40), "hone by itself lists its commands");
+    enter("error({ code = 3 })");
+    tap_is(last(), "an error object: {code = 3}", "an error that is a table is shown");
+}
+
 static void lines_that_are_no_lua(void) {
     enter("x7 = { 1, 2 }");
     enter(":who");
@@ -347,6 +364,7 @@ int main(void) {
     if (fake_open(&f, "") != 0) return 1;
     if (prompt_new(&f.script, f.hub, NULL, &p, &e) != 0) return 1;
     keys();
+    typed_ahead();
     lines_that_are_no_lua();
     changed_files();
     paste();

@@ -149,7 +149,7 @@ static void runs(void) {
 
 static void errors(void) {
     is("error('plain')", "plain");
-    has("error({})", "table: ");
+    has("error({})", "an error object: {}");
     is("error(setmetatable({}, {__tostring = function() return 'nice' end}))", "nice");
     has("error(setmetatable({}, {__tostring = function() while true do end end}))", "__tostring took too long");
     has("function a() b() end function b() c() end function c() d1() end function d1() e1() end function e1() error('deep') end a()", "deep");

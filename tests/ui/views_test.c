@@ -561,9 +561,49 @@ static void behind_drawer(void) {
     fx_close(&f);
 }
 
+/* At 40x12, and what is cut nowhere. */
+static void narrow(void) {
+    struct fx f;
+    fx_open(&f, 2000, 4000);
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 12, 40, false);
+    char *text = shown(&f, "5");
+    tap_ok(
+        has(text, "confused") && !has(text, "prec") && has(text, "Right: the classes"), "t.S1: Eval at 40x12 shows one of its tables, and where the other is");
+    free(text);
+    text = shown(&f, "\x1b[C");
+    tap_ok(has(text, "prec") && has(text, "recall") && !has(text, "confused:") && has(text, "Left: confused pairs"), "t.S1: Right shows the other");
+    free(text);
+    text = shown(&f, "6");
+    tap_ok(has(text, "max_drop=0.01") && has(text, "val = 1000"), "t.S1: the example on Compress is whole at 40x12");
+    free(text);
+    log_add(f.u, INK_BAD, "error: a.lua:3: train: unknown argument thread; did you mean threads?");
+    text = shown(&f, "9");
+    tap_ok(has(text, "did you mean"), "an error in the log is shown whole at 40x12");
+    free(text);
+    f.u->alerts = 1;
+    snprintf(f.u->alert, sizeof f.u->alert, "a.lua:3: train: unknown argument");
+    text = shown(&f, "1");
+    tap_ok(has(text, "alert: none new"), "what the log has shown is no new alert");
+    free(text);
+    fx_close(&f);
+    f.rs = runs_new(NULL);
+    f.hub = hub_new(fx_cmds, f.rs);
+    f.u = ui_new(f.hub, NULL);
+    f.u->clock = fx_clock;
+    f.u->alerts = 1;
+    snprintf(f.u->alert, sizeof f.u->alert, "/a/long/path/of/some/folder/script.lua:3: train: unknown argument thread; did you mean threads?");
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
+    text = shown(&f, "");
+    tap_ok(
+        has(text, "did you mean") && has(text, "threads?") && has(text, "hone demo"), "why a script failed stands whole on the Overview while there is no run");
+    free(text);
+    fx_close(&f);
+}
+
 int main(void) {
     footers();
     behind_drawer();
+    narrow();
     sizes_and_keys();
     compress();
     logs();

@@ -152,6 +152,25 @@ size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols) {
     return at;
 }
 
+int grid_wrap(struct grid *g, struct rect r, struct style s, const char *text) {
+    struct buf b = BUF_INIT;
+    int y = 0;
+    size_t n = strlen(text);
+    for (size_t at = 0; y < r.rows && r.cols > 2 && at < n; y++) {
+        bool last = y == r.rows - 1;
+        size_t fits = grid_fit(g, text + at, n - at, r.cols), cut = fits;
+        if (last && fits < n - at) cut = fits = grid_fit(g, text + at, n - at, r.cols - 3);
+        while (fits < n - at && cut > fits / 2 && text[at + cut] != ' ') cut--;
+        if (fits < n - at && text[at + cut] != ' ') cut = fits; /* one long word */
+        buf_clear(&b);
+        buf_addf(&b, "%.*s%s", (int)cut, text + at, last && at + cut < n ? " .." : "");
+        grid_text(g, r.row + y, r.col, r.cols, s, b.data);
+        at += cut + (text[at + cut] == ' ');
+    }
+    buf_release(&b);
+    return y;
+}
+
 void grid_mark(struct grid *g, int row, int col, const char *text, const char *want) {
     size_t len = strlen(want);
     for (const char *p = text; len && (p = strstr(p, want)); p += len) {

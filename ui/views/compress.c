@@ -191,8 +191,9 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     char right[40];
     if (!n) {
         static const char *const lines[] = {"Nothing was compressed yet. For example, in the prompt (`):", "",
-            "hone.compress{ model = m, data = d, recipe = { quant.int8{} }, max_drop = 0.01 }", "", "d needs a validation part: hone.data{ NAME, val = 1000 }"};
-        for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, 1, r.cols - 1, (struct style){INK_TEXT, 0}, lines[i]);
+            "hone.compress{ model=m, data=d, recipe={ quant.int8{} }, max_drop=0.01 }", "", "d needs a validation part: hone.data{ NAME, val = 1000 }"};
+        for (int i = 0, y = 0; i < (int)LEN(lines) && y < r.rows; i++)
+            y += *lines[i] ? grid_wrap(g, (struct rect){r.row + y, 1, r.rows - y, r.cols - 2}, (struct style){INK_TEXT, 0}, lines[i]) : 1;
         return;
     }
     grid_textf(g, r.row, 1, r.cols - 20, (struct style){INK_TEXT, 0}, "%.30s on the %.10s part of %.30s, %lld threads, %.20s",

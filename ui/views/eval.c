@@ -198,6 +198,16 @@ static void counts_draw(struct ui *u, struct grid *g, struct rect a) {
         return;
     }
     struct rect left = a, right = a;
+    if (!matrix && a.cols < 80 && a.rows < 8) { /* one of the two */
+        if (s->focus == FOCUS_CLASSES) {
+            class_seen(s, a.rows - 1);
+            classes_draw(s, g, a, true);
+        } else {
+            pairs_draw(s, g, a, true);
+        }
+        grid_right(g, 1, g->cols - 1, 40, (struct style){INK_TEXT, 0}, s->focus == FOCUS_CLASSES ? " Left: confused pairs " : " Right: the classes ");
+        return;
+    }
     if (!matrix && a.cols < 110 && a.rows >= 8) { /* names need the width: one above the other */
         left.rows = a.rows * 2 / 5;
         right.row += left.rows;

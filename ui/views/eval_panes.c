@@ -47,21 +47,6 @@ static void outcome(const struct eval_state *s, const struct val *x, char *out, 
     else snprintf(out, size, "%s -> %s", fmt_value(a, val_as_num(y, &v) ? v : NAN), fmt_value(b, val_get_num(x, "g", NAN)));
 }
 
-/* Text over several rows, broken at blanks; returns the rows used. */
-static int wrapped(struct grid *g, struct rect r, const char *text) {
-    int y = 0;
-    for (size_t n = strlen(text), at = 0; y < r.rows && at < n; y++) {
-        size_t len = n - at <= (size_t)r.cols ? n - at : (size_t)r.cols, cut = len;
-        if (len < n - at)
-            while (cut > len / 2 && text[at + cut] != ' ') cut--;
-        while (cut > 1 && ((unsigned char)text[at + cut] & 0xc0) == 0x80) cut--;
-        bool last = y == r.rows - 1 && at + cut < n;
-        grid_textf(g, r.row + y, r.col, r.cols, (struct style){INK_TEXT, 0}, "%.*s%s", (int)cut, text + at, last ? " .." : "");
-        at += cut + (text[at + cut] == ' ');
-    }
-    return y;
-}
-
 static int picture(struct ui *u, struct grid *g, struct rect r, const struct val *v) {
     int h = (int)val_get_int(v, "h", 0), w = (int)val_get_int(v, "w", 0);
     const char *hex = val_get_str(v, "pixels", "");
@@ -91,7 +76,7 @@ static void example_draw(struct ui *u, struct grid *g, struct rect r, const stru
     struct rect body = {r.row + 3, r.col, r.rows - 3, r.cols};
     if (body.rows < 1) return;
     if (val_get(x, "picture")) picture(u, g, body, val_get(x, "picture"));
-    else wrapped(g, body, val_get_str(x, "text", "(nothing of this row can be shown)"));
+    else grid_wrap(g, body, (struct style){INK_TEXT, 0}, val_get_str(x, "text", "(nothing of this row can be shown)"));
 }
 
 void examples_draw(struct ui *u, struct grid *g, struct rect r) {

@@ -34,11 +34,16 @@ static int64_t seek(const struct ui *u, int64_t i, int by) {
 
 /* ---- rows ---- */
 
-static int rows_of(const struct ui *u, const struct log_line *l) {
+/* What went wrong is always shown whole. */
+static bool wraps(const struct ui *u, const struct log_line *l) {
     const struct log_state *s = u->state[SCR_LOG];
+    return s->wrap || l->ink == INK_WARN || l->ink == INK_BAD;
+}
+
+static int rows_of(const struct ui *u, const struct log_line *l) {
     struct buf b = BUF_INIT;
     int rows = 0, cols = u->cols - 1;
-    if (!s->wrap) return 1;
+    if (!wraps(u, l)) return 1;
     utf8_show(&b, l->text, strlen(l->text), -1, u->next.ascii ? UTF8_ASCII : UTF8_FULL);
     for (size_t at = 0; at < b.len || rows == 0; rows++) at += b.len ? grid_fit(&u->next, b.data + at, b.len - at, cols) : 1;
     buf_release(&b);
@@ -46,10 +51,9 @@ static int rows_of(const struct ui *u, const struct log_line *l) {
 }
 
 static int line_draw(const struct ui *u, struct grid *g, int row, int room, const struct log_line *l) {
-    const struct log_state *s = u->state[SCR_LOG];
     struct buf b = BUF_INIT;
     int y = 0, cols = g->cols - 1;
-    utf8_show(&b, l->text, strlen(l->text), s->wrap ? -1 : cols, g->ascii ? UTF8_ASCII : UTF8_FULL);
+    utf8_show(&b, l->text, strlen(l->text), wraps(u, l) ? -1 : cols, g->ascii ? UTF8_ASCII : UTF8_FULL);
     for (size_t at = 0; y < room && (at < b.len || y == 0); y++) {
         size_t n = b.len ? grid_fit(g, b.data + at, b.len - at, cols) : 0;
         char text[2048];

@@ -112,6 +112,10 @@ static void welcome(struct ui *u, struct grid *g, struct rect r) {
         "`  a line of Lua: hone.data{ 'banking77' }", ":  every command, by a few letters of its name", "?  the keys of this screen; 9 the log; 0 settings",
         "q  leaves; what runs goes on, hone attach comes back"};
     if (ui_works(u)) return;
+    if (u->alerts && u->alert[0]) { /* what a script failed with matters more */
+        int y = grid_wrap(g, (struct rect){r.row, r.col + 2, r.rows < 6 ? r.rows : 6, r.cols - 4}, (struct style){INK_BAD, 0}, u->alert) + 1;
+        r.row += y, r.rows -= y;
+    }
     for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, r.col + 2, r.cols - 2, (struct style){INK_TEXT, 0}, lines[i]);
 }
 
@@ -133,11 +137,11 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         metric_list(u, g, list);
         if (wide) {
             if (u->alerts) grid_textf(g, bottom - 1, 1, left - 1, alert, "alerts: %d, see 9", u->alerts);
-            else grid_text(g, bottom - 1, 1, left - 1, alert, "alerts: none");
+            else grid_text(g, bottom - 1, 1, left - 1, alert, u->alert[0] ? "alerts: none new" : "alerts: none");
             for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_TEXT, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
             chart_draw(u, g, (struct rect){top, left + 1, bottom - top, g->cols - left - 1}, u->sel, &u->main_range, NULL, u->cursor);
         } else if (tall) {
-            grid_textf(g, bottom - 1, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : "none");
+            grid_textf(g, bottom - 1, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : u->alert[0] ? "none new" : "none");
         }
     }
     int y = bottom;
@@ -145,7 +149,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         draw_rule(g, y++, 0, g->cols, u->glyphs);
         info_line(u, g, y++);
     } else {
-        grid_textf(g, y++, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : "none");
+        grid_textf(g, y++, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : u->alert[0] ? "none new" : "none");
     }
     grid_text(g, y++, 1, g->cols - 1, (struct style){INK_TEXT, 0}, u->last);
     if (y < r.rows) draw_rule(g, y, 0, g->cols, u->glyphs);

@@ -288,8 +288,8 @@ static void columns_fit(const struct runs_state *s, int cols, size_t first, size
     *c = (struct columns){.name = 3, .name_cols = w.name, .state = 4 + w.name, .state_cols = w.state, .base = shelf_baseline(s->shelf) != NULL};
     int x = c->state + w.state;
     c->best = x += 9;
-    c->step = x += 1 + w.step;
-    if (c->base) c->delta = x += 9;
+    if (x + 1 + w.step <= cols) c->step = x += 1 + w.step;
+    if (c->base && x + 9 <= cols) c->delta = x += 9;
     int room = cols - x - (w.tags ? w.tags + 1 : 0);
     for (size_t k = 0; k < s->n_vary; k++) {
         int need = vary_width(s, s->vary[k], first, shown) + 2;
@@ -307,8 +307,8 @@ static void head_draw(const struct runs_state *s, struct grid *g, int row, const
     grid_text(g, row, c->name, c->name_cols, STYLE("run"), "run");
     grid_text(g, row, c->state, c->state_cols, STYLE("state"), "state");
     grid_right(g, row, c->best, 8, STYLE("best"), s->metric);
-    grid_right(g, row, c->step, 12, bold, "at step");
-    if (c->base) grid_right(g, row, c->delta, 9, bold, "delta");
+    if (c->step) grid_right(g, row, c->step, 12, bold, "at step");
+    if (c->delta) grid_right(g, row, c->delta, 9, bold, "delta");
     for (int k = 0; k < c->n_vary; k++) grid_right(g, row, c->vary[k], 12, STYLE(s->vary[k]), last_part(s->vary[k]));
     if (c->size) grid_right(g, row, c->size, 9, STYLE("size"), "size");
     if (c->tags) grid_text(g, row, c->tags, c->tags_cols, bold, "tags");
@@ -332,9 +332,9 @@ static void row_draw(const struct runs_state *s, struct grid *g, int row, const 
     grid_text(g, row, c->name, c->name_cols, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, r->name);
     grid_text(g, row, c->state, c->state_cols, (struct style){state_ink(r->state), 0}, run_state_names[r->state]);
     grid_right(g, row, c->best, 9, text, isnan(best) ? "-" : fmt_value(t, best));
-    if (step >= 0) grid_right(g, row, c->step, 12, text, fmt_count(t, step));
-    if (c->base && r == base) grid_right(g, row, c->delta, 9, text, "base");
-    else if (c->base && mb && mb->ends.count) runs_delta(g, row, c->delta, 9, s->metric, best, shelf_best(mb, NULL));
+    if (c->step && step >= 0) grid_right(g, row, c->step, 12, text, fmt_count(t, step));
+    if (c->delta && r == base) grid_right(g, row, c->delta, 9, text, "base");
+    else if (c->delta && mb && mb->ends.count) runs_delta(g, row, c->delta, 9, s->metric, best, shelf_best(mb, NULL));
     for (int k = 0; k < c->n_vary; k++) {
         char num[64];
         grid_right(g, row, c->vary[k], 12, text, value_text(num, value_named(r, s->vary[k])));

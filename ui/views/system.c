@@ -90,22 +90,16 @@ static int machine_facts(struct ui *u, struct grid *g, int row, int col, int col
     double rd = s->before.t > 0 && dt > 0 ? (m->read - s->before.read) / dt : 0, wr = s->before.t > 0 && dt > 0 ? (m->written - s->before.written) / dt : 0;
     bool apart = cols < 70;
     snprintf(moves, sizeof moves, "reads %s/s, writes %s/s", fmt_bytes(c, rd), fmt_bytes(a, wr));
-    fact(g, row++, col, cols, "disk", "%s of %s free for runs%s%s", m->disk_free < 0 ? "?" : fmt_bytes(a, m->disk_free), fmt_bytes(b, m->disk_total),
-        apart ? "" : "; ", apart ? "" : moves);
+    fact(g, row++, col, cols, "disk", "%s of %s free%s%s", m->disk_free < 0 ? "?" : fmt_bytes(a, m->disk_free), fmt_bytes(b, m->disk_total), apart ? "" : "; ",
+        apart ? "" : moves);
     if (apart) fact(g, row++, col, cols, "", "%s", moves);
     return row;
 }
 
 /* Text that may be long, in up to two rows. */
 static int fact_long(struct grid *g, int row, int col, int cols, const char *name, const char *text) {
-    int room = cols - 10, len = (int)strlen(text), cut = len;
-    if (len > room) {
-        cut = room;
-        while (cut > room / 2 && text[cut] != ' ') cut--;
-    }
-    fact(g, row++, col, cols, name, "%.*s", cut, text);
-    if (cut < len) fact(g, row++, col, cols, "", "%s", text + cut + (text[cut] == ' '));
-    return row;
+    grid_text(g, row, col, 9, (struct style){INK_DIM, 0}, name);
+    return row + grid_wrap(g, (struct rect){row, col + 10, 2, cols - 10}, (struct style){INK_TEXT, 0}, text);
 }
 
 static int engine_facts(struct ui *u, struct grid *g, int row, int col, int cols) {
@@ -117,9 +111,10 @@ static int engine_facts(struct ui *u, struct grid *g, int row, int col, int cols
         return row;
     }
     const char *blas = val_get_str(f, "blas", ""), *base = strrchr(blas, '/'), *core = val_get_str(f, "core", "");
-    fact(g, row++, col, cols, "kernels", "%s, pool of %lld threads; products by %s%s%s%s", val_get_str(f, "kernels", "?"),
+    snprintf(text, sizeof text, "%s, pool of %lld threads; products by %s%s%s%s", val_get_str(f, "kernels", "?"),
         (long long)val_get_int(u->start, "threads", val_get_int(f, "threads", 0)), *blas ? (base ? base + 1 : blas) : "the plain kernel", *core ? " (" : "",
         core, *core ? ")" : "");
+    row = fact_long(g, row, col, cols, "kernels", text);
     snprintf(text, sizeof text, "%s%s", val_get_bool(f, "gpu_there", false) ? "" : "no GPU: ", val_get_str(f, "gpu", "?"));
     row = fact_long(g, row, col, cols, "gpu", text);
     if (val_get(s->memory, "total"))
