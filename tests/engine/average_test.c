@@ -234,6 +234,46 @@ static void evaluated(const char *how) {
     val_free(rep);
 }
 
+/* Four epochs with swa=3 end in the mean of the weights after the third and the fourth, with running statistics of the training rows under them (of their inputs, as
+ * batch_norm comes first: the mean over batches). */
+static void averaged(void) {
+    struct err e = {0};
+    struct handle d = objects_add_data(make_data(200, 40, -1, 0)), h[3];
+    struct model *m[3];
+    double worst = 0, moved = 0, off = 0;
+    bool ok = true;
+    for (int k = 0; k < 3; k++) {
+        struct val *t = val_table(), *n = layer("batch_norm", 0), *v;
+        val_set(t, "input", val_handle(d));
+        val_set_str(n, "name", "n");
+        val_push(t, n);
+        val_push(t, layer("linear", 3));
+        v = call("model", t, &e);
+        h[k] = v ? v->u.h : (struct handle){0};
+        val_free(v);
+        struct val *a = train_args(h[k], d, k ? 4 : 3), *r;
+        val_set_str(a, "sched", "constant");
+        if (k == 2) val_set_num(a, "swa", 3);
+        r = train(a, &e);
+        ok = ok && r && (m[k] = objects_model(h[k], &e)) != NULL;
+        val_free(r);
+    }
+    const float *x = ok ? objects_data(d, &e)->part[0].col[0].data : NULL;
+    for (int i = 0; ok && i < m[2]->n_param; i++) {
+        const float *a = of_param(m[0], m[0]->data, i), *b = of_param(m[1], m[1]->data, i), *c = of_param(m[2], m[2]->data, i);
+        bool mean = strcmp(m[2]->param[i].name, "n.running_mean") == 0;
+        for (int64_t j = 0; j < m[2]->param[i].len; j++) {
+            if (m[2]->param[i].trainable)
+                worst = fmax(worst, fabs((double)c[j] - ((double)a[j] + (double)b[j]) / 2)), moved = fmax(moved, fabs((double)c[j] - (double)b[j]));
+            double want = 0;
+            for (int r = 0; mean && r < 200; r++) want += (double)x[r * 12 + j] / (r < 192 ? 16 : 8) / 13;
+            if (mean) off = fmax(off, fabs((double)c[j] - want));
+        }
+    }
+    tap_ok(ok && worst < 1e-6 && moved > 1e-4, "swa=3: the mean of what three and four epochs give, within %.1e %s", worst, e.text);
+    tap_ok(ok && off < 1e-5 && off > 0, "and its running means are those of the training rows, within %.1e", off);
+}
+
 static void refused(void) {
     struct err e;
     struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
@@ -266,6 +306,7 @@ int main(void) {
     resumed("swa", 2);
     evaluated("ema");
     evaluated("swa");
+    averaged();
     refused();
     close_hone();
     io_remove_tree(dir, &e);

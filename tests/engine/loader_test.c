@@ -67,6 +67,9 @@ static void orders(void) {
     for (int i = 0; i < 1000; i++) here[was[i]] = i / 320;
     for (int i = 0; i < 1000; i++) wrong += here[row[i]] != i / 320;
     tap_ok(wrong == 0, "buckets: every row stays in its run of 320");
+    int falls = 0;
+    for (int b = 16; b < 320; b += 16) falls += part_tokens(&p, row[b]) < part_tokens(&p, row[b - 16]);
+    tap_ok(falls > 4 && falls < 15, "and batches of short and of long texts take turns: the length falls %d times in 19", falls);
     tap_ok(
         sum * 8 < sum_was, "lengths in a batch differ by %.1f tokens, without buckets by %.1f (worst %d)", (double)sum / 62, (double)sum_was / 62, (int)worst);
     order_free(o);
@@ -82,7 +85,7 @@ static void orders(void) {
 }
 
 /* Every number of a changed picture is where some shift and mirroring puts it. */
-static bool explained(const float *x, const uint8_t *in, int64_t crop, bool flip, int *mirrored) {
+static bool explained(const float *x, const uint8_t *in, int64_t crop, bool flip, int *mirrored, int64_t shift[2]) {
     for (int m = 0; m <= flip; m++)
         for (int64_t dy = -crop; dy <= crop; dy++)
             for (int64_t dx = -crop; dx <= crop; dx++) {
@@ -92,7 +95,7 @@ static bool explained(const float *x, const uint8_t *in, int64_t crop, bool flip
                     float want = r < 0 || r > 4 || c < 0 || c > 5 ? -7 : (float)in[k * 30 + r * 6 + c] - 7;
                     ok = x[i] == want;
                 }
-                if (ok) return *mirrored += m, true;
+                if (ok) return *mirrored += m, shift[0] = dy, shift[1] = dx, true;
             }
     return false;
 }
@@ -103,16 +106,32 @@ static void pictures_move(void) {
     const struct part *p = &d->part[PART_TRAIN];
     struct loader_spec ls = {.part = p, .seed = 9, .shuffle = true, .batch = 30, .epochs = 2, .augment = {.crop = 2, .flip = true}};
     struct loader *l = loader_new(&ls, 0, 0, &e);
-    int good = 0, mirrored = 0, changed = 0, zeros = 0;
+    int good = 0, mirrored = 0, changed = 0, zeros = 0, seen[25] = {0}, kinds = 0;
+    int64_t shift[2], first[120] = {0};
     for (const struct batch *b; l && (b = loader_next(l));)
         for (int64_t i = 0; i < b->rows; i++) {
             const uint8_t *in = (const uint8_t *)p->col[0].data + b->index[i] * 60;
             const float *x = (const float *)b->col[0].data + i * 60;
-            good += explained(x, in, 2, true, &mirrored);
+            good += explained(x, in, 2, true, &mirrored, shift);
+            seen[(shift[0] + 2) * 5 + shift[1] + 2]++;
             changed += x[14] != (float)in[14] - 7;
         }
     tap_ok(good == 240, "crop and flip: all 240 pictures are a window of the padded one, mirrored or not (%d)", good);
     tap_ok(mirrored > 80 && mirrored < 160 && changed > 200, "%d of 240 are mirrored, %d moved", mirrored, changed);
+    for (int i = 0; i < 25; i++) kinds += seen[i] > 0;
+    tap_ok(kinds == 25, "all 25 shifts are there (%d)", kinds);
+    loader_free(l);
+    ls.shuffle = false; /* the same pictures in the same places */
+    l = loader_new(&ls, 0, 0, &e);
+    changed = 0;
+    for (const struct batch *b; l && (b = loader_next(l));)
+        for (int64_t i = 0; i < b->rows; i++) {
+            explained((const float *)b->col[0].data + i * 60, (const uint8_t *)p->col[0].data + b->index[i] * 60, 2, true, &mirrored, shift);
+            changed += b->epoch == 1 && first[b->index[i]] != shift[0] * 5 + shift[1];
+            first[b->index[i]] = shift[0] * 5 + shift[1];
+        }
+    tap_ok(changed > 100, "%d of 120 lie elsewhere in the next epoch", changed);
+    ls.shuffle = true;
     loader_free(l);
     ls.augment = (struct augment_spec){.cutout = 3};
     l = loader_new(&ls, 0, 0, &e);
@@ -191,6 +210,33 @@ static void shares(void) {
             var, want);
         augment_free(a);
     }
+    dataset_unref(d);
+}
+
+/* Every row of a mixed batch is share times its own and the rest times one other row, whose label is the other label. */
+static void mixed_rows(void) {
+    struct err e = {0};
+    struct dataset *d = make_data(64, 0, -1, 0);
+    const struct part *p = &d->part[PART_TRAIN];
+    const float *in = p->col[0].data;
+    const int32_t *label = p->col[1].data;
+    struct loader_spec ls = {.part = p, .seed = 2, .shuffle = true, .batch = 16, .epochs = 2, .augment = {.mixup = 1}};
+    struct loader *l = loader_new(&ls, 0, 0, &e);
+    int right = 0, rows = 0, apart = 0;
+    for (const struct batch *b; l && (b = loader_next(l));)
+        for (int64_t r = 0; r < b->rows; r++, rows++)
+            for (int64_t q = 0; q < b->rows; q++) {
+                double off = 0;
+                for (int j = 0; j < 12; j++) {
+                    double own = (double)in[b->index[r] * 12 + j], other = (double)in[b->index[q] * 12 + j];
+                    off = fmax(off, fabs((double)((const float *)b->col[0].data)[r * 12 + j] - ((double)b->share * own + (1 - (double)b->share) * other)));
+                }
+                if (off > 1e-5 || ((const int32_t *)b->col[1].data)[r] != label[b->index[r]] || b->other[r] != label[b->index[q]]) continue;
+                right++, apart += q != r;
+                break;
+            }
+    tap_ok(rows == 128 && right == rows && apart > 100, "mixup: %d of %d rows are mixed with one other, which gives the other label %s", right, rows, e.text);
+    loader_free(l);
     dataset_unref(d);
 }
 
@@ -278,6 +324,7 @@ int main(void) {
     pictures_move();
     resumes();
     shares();
+    mixed_rows();
     open_hone();
     mixed_loss();
     runs_resume();

@@ -262,6 +262,58 @@ static void patterns(void) {
     tap_ok(right == (int)LEN(t), "patterns of layers and parameters");
 }
 
+/* Numbers of parameters: the first group that matches counts; with layer_decay all parameters of a layer have one rate, the last layer its own. */
+static void numbers(void) {
+    static const char *const names[] = {"a.weight", "a.bias", "b.weight", "c.weight"};
+    static const char groups[] = "{\"optim\":\"adam\",\"groups\":[{\"match\":\"a.weight\",\"lr_scale\":2},{\"match\":\"[ab]\",\"lr_scale\":3}]}",
+                      decay[] = "{\"optim\":\"adam\",\"layer_decay\":0.5}";
+    static const double want[2][4] = {{2, 3, 3, 1}, {0.25, 0.25, 0.5, 1}};
+    struct optim_param p[4];
+    for (int i = 0; i < 4; i++) p[i] = (struct optim_param){.name = names[i], .dim = {3}, .ndim = 1, .len = 3, .trained = true};
+    for (int k = 0; k < 2; k++) {
+        struct err e = {0};
+        struct val *spec = parse(k ? decay : groups);
+        struct optimiser *o = optimiser_new(spec, &e);
+        double scale[4] = {0}, wd[4];
+        bool ok = o && optim_group_numbers(optimiser_common(o), p, 4, scale, wd, &e) == 0;
+        tap_ok(ok && memcmp(scale, want[k], sizeof scale) == 0, "%s: rates %g %g %g %g %s", k ? "layer_decay" : "groups", scale[0], scale[1], scale[2],
+            scale[3], e.text);
+        val_free(spec);
+        optimiser_free(o);
+    }
+}
+
+/* What AdamW trains beside muon follows the rate as the matrices do; 8 bits hold the moments of large parameters that are no tables. */
+static void rules(void) {
+    struct err e = {0};
+    struct val *spec = parse("{\"optim\":\"muon\",\"lr\":0.02,\"adam_lr\":0.004}");
+    struct optimiser *o = optimiser_new(spec, &e);
+    struct optim_param p[3] = {{.name = "w", .dim = {100, 100}, .ndim = 2, .len = 10000, .trained = true},
+        {.name = "b", .dim = {4095}, .ndim = 1, .len = 4095, .trained = true},
+        {.name = "t", .dim = {100, 100}, .ndim = 2, .len = 10000, .trained = true, .table = true}};
+    double full[3 * CTL_N], half[3 * CTL_N], h[CTL_N];
+    optimiser_layout(o, p, 3, DT_F32, &e);
+    int n = o->l.n_group, rest = o->l.slot[1].group * CTL_N + CTL_COEF, matrix = o->l.slot[0].group * CTL_N + CTL_COEF;
+    optimiser_hyper(o, 0.02, 0, 0, h);
+    memcpy(full, o->l.hyper, (size_t)n * CTL_N * sizeof *full);
+    optimiser_hyper(o, 0.01, 0, 0, h);
+    memcpy(half, o->l.hyper, (size_t)n * CTL_N * sizeof *half);
+    int step = -1; /* the coefficient that is 0.004 / (1 - beta1) in the first step */
+    for (int i = rest; i < rest + CTL_N - CTL_COEF; i++)
+        if (fabs(full[i] - 0.04) < 1e-9) step = i;
+    tap_ok(n == 2 && o->l.slot[1].group == o->l.slot[2].group && full[matrix] == 0.02 && half[matrix] == 0.01 && step >= 0 && fabs(half[step] - 0.02) < 1e-9,
+        "muon: with half the rate AdamW's is half too");
+    optimiser_free(o);
+    val_free(spec);
+    spec = parse("{\"optim\":\"adam\",\"bits\":8}");
+    o = optimiser_new(spec, &e);
+    optimiser_layout(o, p, 3, DT_F32, &e);
+    tap_ok(o->l.slot[0].state[0].dtype == DT_U8 && o->l.slot[1].state[0].dtype == DT_F32 && o->l.slot[2].state[0].dtype == DT_F32,
+        "8 bits for a large matrix, 32 for a vector of 4095 and for a table");
+    optimiser_free(o);
+    val_free(spec);
+}
+
 int main(void) {
     beside("{\"optim\":\"adam\",\"lr\":0.01}", 2e-6);
     beside("{\"optim\":\"rprop\",\"lr\":0.01}", 2e-6);
@@ -273,5 +325,7 @@ int main(void) {
     for (int i = 0; isa_all(i); i++) codes(isa_all(i)->name);
     relayout();
     patterns();
+    numbers();
+    rules();
     return tap_done();
 }

@@ -313,6 +313,11 @@ static void gate(void) {
     for (int i = 0; i < N; i++) d = fmax(d, fabs(before[i] - g[i] * 0.5 / (norm + 1e-6) - b.param[i]));
     tap_ok(d < 1e-12, "clip_norm scales the whole gradient");
     memcpy(b.param, before, sizeof before);
+    bench_step(&b, g, 32, 1.01 * norm, 0);
+    d = 0;
+    for (int i = 0; i < N; i++) d = fmax(d, fabs(before[i] - g[i] - b.param[i]));
+    tap_ok(d < 1e-12, "a mean gradient below clip_norm is left alone, though its sum is above");
+    memcpy(b.param, before, sizeof before);
     bench_step(&b, g, 32, 0, 0.25);
     d = 0;
     for (int i = 0; i < N; i++) d = fmax(d, fabs(before[i] - fmin(0.25, fmax(-0.25, g[i])) - b.param[i]));
@@ -372,6 +377,42 @@ static void rows(const char *isa, bool lazy) {
     optimiser_free(o);
 }
 
+/* Numbers of an optimiser that is named alone: torch.optim's; sgd, which had none there for long, and lamb and lion as their papers' code. */
+static void defaults(void) {
+    static const struct {
+        const char *name;
+        double lr, decay;
+        struct {
+            const char *arg;
+            double v;
+        } more[6];
+    } t[] = {{"sgd", 0.01, 0, {{"momentum", 0}, {"dampening", 0}}}, {"adagrad", 0.01, 0, {{"lr_decay", 0}, {"eps", 1e-10}}},
+        {"adadelta", 1, 0, {{"rho", 0.9}, {"eps", 1e-6}}}, {"rmsprop", 0.01, 0, {{"alpha", 0.99}, {"eps", 1e-8}, {"momentum", 0}}},
+        {"adam", 1e-3, 0, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"bits", 32}}},
+        {"adamw", 1e-3, 0.01, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}}}, {"adamax", 2e-3, 0, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}}},
+        {"nadam", 2e-3, 0, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"momentum_decay", 4e-3}}},
+        {"radam", 1e-3, 0, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}}},
+        {"rprop", 0.01, 0, {{"eta_minus", 0.5}, {"eta_plus", 1.2}, {"step_min", 1e-6}, {"step_max", 50}}},
+        {"asgd", 0.01, 0, {{"lambd", 1e-4}, {"alpha", 0.75}, {"t0", 1e6}}}, {"adafactor", 0.01, 0, {{"beta2_decay", -0.8}, {"eps2", 1e-3}, {"d", 1}}},
+        {"muon", 1e-3, 0.1, {{"momentum", 0.95}, {"ns_steps", 5}, {"adam_lr", 3e-4}, {"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}}},
+        {"lbfgs", 1, 0, {{"tolerance_grad", 1e-7}, {"tolerance_change", 1e-9}}}, {"lion", 1e-4, 0, {{"beta1", 0.9}, {"beta2", 0.99}}},
+        {"lamb", 1e-3, 0.01, {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-6}}}};
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct err e = {0};
+        struct val *name = val_str(t[i].name), *v;
+        struct optimiser *o = optimiser_new(name, &e);
+        bool ok = o != NULL;
+        v = o ? optimiser_val(o) : NULL;
+        ok = ok && val_get_num(v, "lr", NAN) == t[i].lr && val_get_num(v, "weight_decay", NAN) == t[i].decay;
+        for (int k = 0; ok && k < 6 && t[i].more[k].arg; k++)
+            if (!(ok = val_get_num(v, t[i].more[k].arg, NAN) == t[i].more[k].v)) printf("# %s: %g\n", t[i].more[k].arg, val_get_num(v, t[i].more[k].arg, NAN));
+        tap_ok(ok, "%s by name alone: lr %g, weight_decay %g %s", t[i].name, t[i].lr, t[i].decay, e.text);
+        val_free(v);
+        val_free(name);
+        optimiser_free(o);
+    }
+}
+
 static void refusals(void) {
     struct err e = {0};
     struct val *s = val_str("adamm");
@@ -396,6 +437,7 @@ int main(void) {
         trajectory(&tests[t], net, "a two-layer net");
     }
     gate();
+    defaults();
     refusals();
     return tap_done();
 }

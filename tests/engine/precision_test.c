@@ -28,11 +28,10 @@ struct rig {
     struct step *s;
     struct extents x;
 };
-static int rig_new(struct rig *r, enum dtype half, int threads, struct err *e) {
-    struct val *user = json_parse(ENCODER, strlen(ENCODER), "model", e), *desc = user ? model_describe(user, NULL, e) : NULL, *adam = val_str("adam");
-    *r = (struct rig){.m = desc ? model_new(desc, 1, e) : NULL, .o = optimiser_new(adam, e), .pool = pool_new(threads, e)};
+static int rig_new_with(struct rig *r, const struct val *optim, enum dtype half, int threads, struct err *e) {
+    struct val *user = json_parse(ENCODER, strlen(ENCODER), "model", e), *desc = user ? model_describe(user, NULL, e) : NULL;
+    *r = (struct rig){.m = desc ? model_new(desc, 1, e) : NULL, .o = optimiser_new(optim, e), .pool = pool_new(threads, e)};
     val_free(user);
-    val_free(adam);
     if (!r->m || loss_init(&r->loss, NULL, true, e) < 0) return -1;
     int64_t tokens = 0;
     for (int i = 0; i < ROWS; i++) tokens += 1 + i;
@@ -44,6 +43,12 @@ static int rig_new(struct rig *r, enum dtype half, int threads, struct err *e) {
     for (int64_t i = 0; i < tokens; i++) ids[i] = (int32_t)rng_below(4, 0, (uint64_t)i, 50);
     r->x = step_extents(r->s, ROWS, &tokens, 1);
     return 0;
+}
+static int rig_new(struct rig *r, enum dtype half, int threads, struct err *e) {
+    struct val *adam = val_str("adam");
+    int rc = rig_new_with(r, adam, half, threads, e);
+    val_free(adam);
+    return rc;
 }
 static void rig_free(struct rig *r) {
     step_free(r->s);
@@ -93,6 +98,33 @@ static void learning(void) {
             tol, loss[0], loss[STEPS - 1]);
         tap_ok(same, "%s: the same weights at 1, 2, 3 and 4 threads", dtypes[half].name);
     }
+}
+
+/* A step of plain descent in fp16, two groups, norm above clip_norm: gradients are divided by the scale again, whatever it is, before they are clipped. */
+static void unscaled(void) {
+    static const char sgd[] = "{\"optim\":\"sgd\",\"groups\":[{\"match\":\"encoder_block1\",\"lr_scale\":2}]}";
+    struct err e = {0};
+    struct val *spec = json_parse(sgd, strlen(sgd), "sgd", &e);
+    struct rig r[3] = {{0}};
+    struct step_result q[3];
+    for (int k = 0; k < 3; k++) { /* fp32, fp16 with a small and with a large scale */
+        double h[CTL_N];
+        if (rig_new_with(&r[k], spec, k ? DT_F16 : DT_F32, 1, &e) < 0) bail(e.text);
+        r[k].s->loss_scale = k == 2 ? 512 : k == 1 ? 8 : 1;
+        optimiser_hyper(r[k].o, 0.1, 0.5, 0, h);
+        if (step_run(r[k].s, &r[k].x, 1, h, &q[k], &e) < 0) bail(e.text);
+    }
+    double far[3] = {0}, moved = 0;
+    for (int i = 0; i < r[0].m->n_param; i++)
+        for (int64_t j = 0; j < r[0].m->param[i].len; j++) {
+            size_t at = r[0].m->param[i].offset / sizeof(float) + (size_t)j;
+            for (int k = 1; k < 3; k++) far[k] = fmax(far[k], fabs((double)((float *)r[k].m->data)[at] - (double)((float *)r[0].m->data)[at]));
+        }
+    for (int k = 1; k < 3; k++) moved = fmax(moved, fabs(q[k].grad_norm / q[0].grad_norm - 1));
+    tap_ok(q[0].grad_norm > 0.5 && moved < 0.01 && far[1] < 5e-4 && far[2] < 5e-4,
+        "fp16, scales 8 and 512: the norm is that of fp32, %.3f, and a clipped step ends within %.1e and %.1e of its", q[0].grad_norm, far[1], far[2]);
+    for (int k = 0; k < 3; k++) rig_free(&r[k]);
+    val_free(spec);
 }
 
 /* M11: at step 4 the scale is beyond the range of fp16. */
@@ -369,6 +401,7 @@ int main(void) {
     choice();
     remembered();
     learning();
+    unscaled();
     forced();
     open_hone();
     resumed("bf16");

@@ -106,6 +106,36 @@ static void plateau_state(void) {
     val_free(spec);
 }
 
+/* Progress below the threshold is none: with 1 % and no patience 0.995 after 1 cuts, 0.98 does not. A schedule by name alone has PyTorch's numbers. */
+static void plateau_threshold(void) {
+    struct err e = {0};
+    static const char text[] = "{\"sched\":\"plateau\",\"factor\":0.5,\"patience\":0,\"threshold\":0.01}";
+    static const double value[] = {1, 0.995, 0.98, 0.9702, 0.97}, want[] = {1, 0.5, 0.5, 0.25, 0.25};
+    struct val *spec = json_parse(text, strlen(text), "spec", &e);
+    struct sched *s = spec ? sched_new(spec, &e) : NULL;
+    bool ok = s != NULL;
+    for (size_t i = 0; ok && i < LEN(value); i++) {
+        sched_metric(s, value[i], false);
+        ok = lr_at(s, 3) == BASE * want[i];
+    }
+    tap_ok(ok, "plateau: what is within the threshold is no progress %s", e.text);
+    sched_free(s);
+    val_free(spec);
+    static const struct {
+        const char *name, *arg;
+        double want;
+    } d[] = {{"step", "gamma", 0.1}, {"multi_step", "gamma", 0.1}, {"cosine", "min", 0}, {"cosine", "mult", 1}, {"polynomial", "power", 1},
+        {"polynomial", "min", 0}, {"one_cycle", "rise", 0.3}, {"one_cycle", "div", 25}, {"one_cycle", "final_div", 1e4}, {"plateau", "factor", 0.1},
+        {"plateau", "patience", 10}, {"plateau", "threshold", 1e-4}, {"plateau", "cooldown", 0}, {"plateau", "min", 0}};
+    for (size_t i = 0; i < LEN(d); i++) {
+        const struct kind *k = NULL;
+        for (int j = 0; sched_kinds[j] && !k; j++)
+            if (strcmp(sched_kinds[j]->name, d[i].name) == 0) k = sched_kinds[j];
+        const struct arg *a = k ? args_find(k, d[i].arg) : NULL;
+        tap_ok(a && a->def && strtod(a->def, NULL) == d[i].want, "%s.%s is %g where it is not said", d[i].name, d[i].arg, d[i].want);
+    }
+}
+
 static void refusal(void) {
     struct err e = {0};
     static const char text[] = "{\"sched\":\"cosine\",\"restarts\":1000,\"mult\":2}";
@@ -125,6 +155,7 @@ int main(void) {
     for (size_t i = 0; i < val_len(all); i++) golden(val_at(all, i));
     for (size_t i = 0; i < LEN(forms); i++) closed_form(&forms[i]);
     plateau_state();
+    plateau_threshold();
     refusal();
     val_free(all);
     return tap_done();
