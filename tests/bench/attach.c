@@ -141,6 +141,81 @@ static void costs(const char *hz, int pairs, double seconds) {
     fflush(stdout);
 }
 
+/* ---- one per cent ----
+ * What a stretch of wall-clock time gives differs by more than that from one second to the next where other work shares the cores. So what counts is the
+ * engine thread's own time: what passed less what it stood ready to run and had no core. Waiting for a lock, a reader, its pool is in it. */
+
+struct engine_time {
+    double passed, run, ready; /* s; ready: without a core */
+    double steps;
+};
+
+static struct engine_time engine_time(void) {
+    struct engine_time e = {.steps = steps(), .passed = clock_now()};
+    char path[128], text[64];
+    snprintf(path, sizeof path, "/proc/%d/task", session);
+    DIR *d = opendir(path);
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", session, x->d_name);
+        FILE *f = x->d_name[0] != '.' ? fopen(path, "r") : NULL;
+        bool engine = f && fgets(text, sizeof text, f) && strcmp(text, "hone-engine\n") == 0;
+        if (f) fclose(f);
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", session, x->d_name);
+        f = engine ? fopen(path, "r") : NULL;
+        if (f && fscanf(f, "%lf %lf", &e.run, &e.ready) != 2) e.run = e.ready = NAN;
+        if (f) fclose(f);
+    }
+    if (d) closedir(d);
+    e.run *= 1e-9;
+    e.ready *= 1e-9;
+    return e;
+}
+
+enum state_of { DETACHED, READ, STALLED, STATES };
+
+/* Seconds a step: own time, and time on a core. */
+static void one_stretch(enum state_of state, double seconds, double *own, double *run) {
+    struct pty p;
+    if (state != DETACHED) attach(&p);
+    for (int i = 0; state == STALLED && i < 60; i++) { /* screens enough to fill what lies between; nobody reads them */
+        pty_keys(&p, i % 2 ? "9" : "1");
+        clock_sleep(0.003);
+    }
+    struct engine_time a = engine_time();
+    if (state == READ) pty_read(&p, seconds);
+    else clock_sleep(seconds);
+    struct engine_time b = engine_time();
+    *own = (b.passed - a.passed - (b.ready - a.ready)) / (b.steps - a.steps);
+    *run = (b.run - a.run) / (b.steps - a.steps);
+    if (state == READ) detach(&p);
+    if (state == STALLED) pty_close(&p); /* hangs up */
+}
+
+/* Steps a second in b over those in a, by the rounds, with the interval of the mean. */
+static void ratio(const char *what, const double *a, const double *b, int n) {
+    double sum = 0, squares = 0, r[PAIRS_MAX];
+    for (int i = 0; i < n; i++) r[i] = log(a[i] / b[i]), sum += r[i], squares += r[i] * r[i];
+    double mean = sum / n, var = n > 1 ? (squares - sum * mean) / (n - 1) : NAN, half = 2.1 * sqrt(var / n);
+    printf("    %s %.4f [%.4f, %.4f], median %.4f\n", what, exp(mean), exp(mean - half), exp(mean + half), exp(middle(r, n)));
+}
+
+static void stalls(int rounds, double seconds) {
+    static double own[STATES][PAIRS_MAX], run[STATES][PAIRS_MAX];
+    for (int i = 0; i < rounds; i++)
+        for (int k = 0; k < STATES; k++) { /* each state in each place */
+            int state = (i + k) % STATES;
+            one_stretch((enum state_of)state, seconds, &own[state][i], &run[state][i]);
+        }
+    printf("  steps in the engine's own time\n");
+    ratio("attached, read / detached", own[DETACHED], own[READ], rounds);
+    ratio("attached, not read / detached", own[DETACHED], own[STALLED], rounds);
+    ratio("attached, not read / read", own[READ], own[STALLED], rounds);
+    printf("  steps in the engine's time on a core\n");
+    ratio("attached, read / detached", run[DETACHED], run[READ], rounds);
+    ratio("attached, not read / detached", run[DETACHED], run[STALLED], rounds);
+    fflush(stdout);
+}
+
 /* The floor: a program that does nothing but echo, in the same minute on the same cores. */
 enum keys_of { SCREENS, PROMPT, FLOOR };
 static void keys(const char *what, enum keys_of of) {
@@ -197,6 +272,8 @@ static bool train(const struct work *w) {
 }
 
 int main(int argc, char **argv) {
+    bool stall = argc > 1 && strcmp(argv[1], "stall") == 0;
+    if (stall) argc--, argv++;
     int pairs = argc > 1 ? atoi(argv[1]) : 10;
     double seconds = argc > 2 ? strtod(argv[2], NULL) : 3;
     struct err e = {0};
@@ -215,13 +292,13 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < LEN(works); i++) {
         if (!train(&works[i])) return fprintf(stderr, "the run did not start\n"), 1;
         printf("%s, %d threads, %d pairs of %g s\n", works[i].name, thread_cores(), pairs, seconds);
-        costs("2", pairs, seconds);
-        costs("10", pairs, seconds);
-        for (int of = SCREENS; of <= FLOOR; of++) keys("all cores training", (enum keys_of)of);
+        if (stall) stalls(pairs, seconds);
+        else costs("2", pairs, seconds), costs("10", pairs, seconds);
+        for (int of = SCREENS; of <= FLOOR && !stall; of++) keys("all cores training", (enum keys_of)of);
         word("stop", "--after-step", NULL);
         word("wait", NULL, NULL);
     }
-    for (int of = SCREENS; of <= FLOOR; of++) keys("idle", (enum keys_of)of);
+    for (int of = SCREENS; of <= FLOOR && !stall; of++) keys("idle", (enum keys_of)of);
     word("shutdown", NULL, NULL);
     char *clean[] = {(char *)(uintptr_t) "/bin/rm", (char *)(uintptr_t) "-rf", dir, NULL};
     if (chdir("/") == 0) run_out(&out, clean);

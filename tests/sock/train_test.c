@@ -92,6 +92,34 @@ static void test_stall(struct pty *p) {
     tap_ok(steps() > before, "kill -9 of a client: the run goes on");
 }
 
+/* The echo of a key at the prompt while the engine trains. A time: here only a hang fails, tests/bench/attach measures. */
+static void test_echo(void) {
+    enum { N = 100 };
+    struct pty p;
+    char *argv[] = {hone, (char *)(uintptr_t) "attach", NULL};
+    double t[N];
+    int n = 0;
+    bool open = pty_dash(&p, 24, 80, "xterm-256color", argv, 10);
+    pty_keys(&p, "`");
+    open = open && pty_shows(&p, "Lua", 5) >= 0;
+    for (int i = 0; i < N; i++) {
+        if (i % 50 == 49) pty_keys(&p, "\003"), pty_quiet(&p, 0.05, 0.2); /* a new line */
+        double s = pty_answer(&p, i % 4 == 3 ? " " : "a", 5);
+        if (s >= 0) t[n++] = s * 1e3;
+        pty_quiet(&p, 0.01, 0.05);
+    }
+    qsort(t, (size_t)n, sizeof t[0], by_value);
+    tap_ok(open && n == N && t[n * 95 / 100] < 1000, "t.L2: echo of a key at the prompt while training: p50 %.2f ms, p95 %.2f ms, %d of %d", n ? t[n / 2] : -1,
+        n ? t[n * 95 / 100] : -1, n, N);
+    pty_keys(&p, "\003");
+    pty_quiet(&p, 0.05, 0.2);
+    pty_keys(&p, "\033");
+    pty_quiet(&p, 0.1, 0.3);
+    pty_keys(&p, "q");
+    pty_ended(&p, 5);
+    pty_close(&p);
+}
+
 static bool has_high(const struct buf *b) {
     for (size_t i = 0; i < b->len; i++)
         if ((unsigned char)b->data[i] >= 0x80) return true;
@@ -207,6 +235,7 @@ int main(void) {
     struct pty p;
     if (tap_ok(started(&p, "long.lua"), "hone run on a terminal trains in a session")) {
         test_stall(&p);
+        test_echo();
         test_settings();
         test_stop();
         pty_close(&p);
