@@ -109,6 +109,16 @@ static size_t join(uint32_t *cp, const char *s, size_t n) {
     return total;
 }
 
+/* All that is left is the beginning of a character: the text was cut to a number of bytes. */
+static bool is_cut(const char *s, size_t n) {
+    unsigned char c = (unsigned char)s[0];
+    size_t need = c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 0;
+    if (c >= 0xf5 || n >= need) return false;
+    for (size_t i = 1; i < n; i++)
+        if (((unsigned char)s[i] & 0xc0) != 0x80) return false;
+    return true;
+}
+
 static size_t next_piece(struct piece *p, const char *s, size_t n, enum utf8_set set) {
     uint32_t cp;
     size_t used = utf8_next(s, n, &cp);
@@ -116,8 +126,9 @@ static size_t next_piece(struct piece *p, const char *s, size_t n, enum utf8_set
     if (cp == '\r' && n > 1 && s[1] == '\n') used = 2, cp = '\n';
     if (cp == '\t' || cp == '\n') cp = ' ';
     if (cp & UTF8_BAD) {
-        escape(p, "\\x%02x", (unsigned char)s[0]);
-        return used;
+        bool cut = is_cut(s, n);
+        escape(p, cut ? "~" : "\\x%02x", (unsigned char)s[0]);
+        return cut ? n : used;
     }
     if (cp < 0x20 || cp == 0x7f) {
         escape(p, "\\x%02x", cp);

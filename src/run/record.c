@@ -13,6 +13,7 @@
 #include "src/base/err.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
+#include "src/base/utf8.h"
 #include "src/run/private.h"
 
 static void copy_text(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from ? from : ""); }
@@ -119,11 +120,19 @@ struct run *runs_find(struct runs *rs, const char *name) {
 
 /* ---- writing ---- */
 
+static bool is_space(uint32_t cp) {
+    return cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
+}
+
+/* What can be a folder's name, be typed without quotes and be seen: other characters become "_"; letters of any script stay. */
 static void prefix_clean(char *out, size_t size, const char *prefix) {
-    size_t n = 0;
-    for (const char *p = prefix ? prefix : ""; *p && n + 1 < size; p++) {
-        bool ok = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_' || (n && (*p == '.' || *p == '-'));
-        out[n++] = ok ? *p : '_';
+    size_t n = 0, used, left = prefix ? strlen(prefix) : 0;
+    uint32_t cp;
+    for (const char *p = prefix; left && (used = utf8_next(p, left, &cp)) > 0 && n + used < size; p += used, left -= used) {
+        bool ok = (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= '0' && cp <= '9') || cp == '_' || (n && (cp == '.' || cp == '-'));
+        int w = cp >= 0x80 && !(cp & UTF8_BAD) && !is_space(cp) ? utf8_width(cp) : -1;
+        if (ok || w > 0 || (w == 0 && n)) memcpy(out + n, p, used), n += used; /* w 0: a mark on the character before */
+        else out[n++] = '_';
     }
     out[n] = 0;
     if (!n) copy_text(out, size, "run");

@@ -138,6 +138,17 @@ static void test_scripts(void) {
         "t.A6: CJK, combining marks, emoji in names, notes and classes: the terminal shows the cells that were meant on %d screens %s", screens, bad);
     tap_ok(lines == 8, "t.A6: the line beside the list of metrics stands in one column (%d of 8 rows)", lines);
     tap_ok(escaped >= 3, "t.A6: broken UTF-8 is shown escaped");
+    static const char *const named[][2] = {{"\xe6\xbc\xa2\xe5\xad\x97\xe3\x81\xae-run", "\xe6\xbc\xa2\xe5\xad\x97\xe3\x81\xae-run-1"},
+        {"e\xcc\x81tude \xf0\x9f\x99\x82", "e\xcc\x81tude_\xf0\x9f\x99\x82-1"}, {"../a b\x1b[31m\xff", "_._a_b__31m_-1"}, {"\xe3\x80\x80\xe2\x80\xae", "__-1"},
+        {"", "run-1"},
+        {"\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6"
+         "\xbc\xa2"
+         "\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2",
+            "\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2"
+            "\xe6\xbc\xa2"
+            "\xe6\xbc\xa2\xe6\xbc\xa2-1"}};
+    for (size_t i = 0; i < LEN(named); i++)
+        tap_is(run_name(run_new(f.rs, named[i][0])), named[i][1], "t.A6: a run's name keeps letters of every script and nothing else");
     fx_close(&f);
 }
 

@@ -31,6 +31,14 @@ static void test_show(void) {
         -1, UTF8_FULL, "\\u{202e}evil", 12, "bidi override");
     SHOW("z\xe2\x80\x8bw", -1, UTF8_FULL, "z\\u{200b}w", 10, "zero width");
     SHOW("\xff\xc0\x80", -1, UTF8_FULL, "\\xff\\xc0\\x80", 12, "bad bytes");
+    SHOW("a\xe6\xbc", -1, UTF8_FULL, "a~", 2, "a text that was cut inside a character");
+    SHOW("\xf0\x9f\x99", -1, UTF8_ASCII, "~", 1, "also of four bytes");
+    SHOW("\xe6\xbc"
+         "a",
+        -1, UTF8_FULL,
+        "\\xe6\\xbc"
+        "a",
+        9, "not at the end it is bad bytes");
     SHOW("\xed\xa0\x80", -1, UTF8_FULL, "\\xed\\xa0\\x80", 12, "surrogate");
     SHOW("\xee\x80\x80", -1, UTF8_FULL, "\\u{e000}", 8, "private");
     SHOW("e\xcc\x81x", -1, UTF8_FULL, "\xc3\xa9x", 2, "a mark joins its letter");

@@ -70,10 +70,16 @@ static void points_take(struct curve *c, const struct val *points, int k, bool i
     }
 }
 
-/* run:set("lr", 0.001) becomes lr 0.001, hone.stop{after="epoch"} stop after=epoch */
+/* run:set("lr", 0.001) becomes lr 0.001, hone.stop{after="epoch"} stop after=epoch, hone.note{text="so"} note so */
 static void mark_text(char out[32], char run, const char *lua) {
     char what[28];
     size_t n = 0;
+    const char *note = strstr(lua, "note{text=\"");
+    if (note) {
+        snprintf(out, 32, "%c note %.24s", run, note + 11);
+        out[strcspn(out, "\"")] = 0;
+        return;
+    }
     if (strncmp(lua, "run:set", 7) == 0) lua += 8;
     else if (strncmp(lua, "hone.", 5) == 0) lua += 5;
     else if (strncmp(lua, "run:", 4) == 0) lua += 4;
