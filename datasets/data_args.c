@@ -44,6 +44,9 @@ const struct arg data_arg_table[] = {
         "a plain text as one stream of characters, or of tokenizer's tokens: examples are windows of len (128) tokens, the target is the token that follows",
         NULL, "false", ARG_BOOL, AT(stream)},
     {"size", "pictures: scaled so that the shorter side has so many pixels, then the middle is cut out", NULL, NULL, ARG_INT, AT(size), 0, AT_RUN, 1, 4096},
+    {"frames", "sounds: frames, 10 ms apart, that each gets: longer ones are cut, silence follows shorter ones; those of the longest if not given", NULL, NULL,
+        ARG_INT, AT(frames), 0, AT_RUN, 1, 60000},
+    {"mel", "sounds: bands of the mel scale whose energies a frame holds", NULL, "40", ARG_INT, AT(mel), 0, AT_RUN, 2, 512},
     {"normalize", "images: subtract the training mean, divide by the standard deviation (otherwise 0 to 1)", NULL, "false", ARG_BOOL, AT(normalize)},
     {"standardize", "tables: each number column to mean 0, standard deviation 1 of the training part", NULL, "true", ARG_BOOL, AT(standardize)}, {NULL}};
 

@@ -10,7 +10,7 @@
 
 #include "datasets/data_args.h"
 #include "datasets/formats/format.h"
-#include "datasets/formats/image.h"
+#include "datasets/formats/sound.h"
 #include "datasets/read.h"
 #include "datasets/sequence.h"
 #include "datasets/split.h"
@@ -40,6 +40,7 @@ struct loading {
     int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
     struct target target;
     bool has_y, stream;
+    int64_t rate; /* of sounds; 0: there are none */
     int32_t *cls[PART_N]; /* of every row of a table, or NULL */
     float *num[PART_N];
     int from[PART_N]; /* the table a part is drawn from */
@@ -53,6 +54,38 @@ struct loading {
 static bool prep_is(const struct loading *l, const char *kind) { return l->prep && strcmp(val_get_str(l->prep, "kind", ""), kind) == 0; }
 
 /* ---- reading ---- */
+/* Of sounds for a model: its frames, bands and rate. */
+static int sound_options(struct read_opts *o, const struct data_args *a, struct err *e) {
+    const struct val *prep = val_get(a->like, "prep"), *shape = val_get(prep, "shape");
+    int64_t bands = a->mel;
+    o->frames = a->frames != ARG_NONE_INT ? a->frames : 0;
+    if ((o->rate = val_get_int(prep, "rate", 0)) && (!val_as_int(val_at(shape, 0), &o->frames) || !val_as_int(val_at(shape, 1), &bands)))
+        return err_set(e, "the saved preparation of sounds is damaged: it has no shape");
+    if (o->rate < 0 || o->frames < 0 || o->frames > INT32_MAX || bands < 1 || bands > SOUND_MAX_MEL)
+        return err_set(e, "the saved preparation of sounds is damaged: %lld frames of %lld bands", (long long)o->frames, (long long)bands);
+    o->mel = (int)bands;
+    return 0;
+}
+
+/* Sounds of all parts get the frames of the longest. */
+static int even_sounds(struct loading *l, struct err *e) {
+    int64_t most = 0;
+    const struct table *first = NULL;
+    for (int p = 0; p < PART_N; p++) {
+        const struct table *t = &l->tab[p];
+        if (!t->n || !t->rate) continue;
+        if (!first) first = t;
+        if (t->rate != first->rate)
+            return err_set(e, "the sounds of %s have %lld samples a second, those of %s %lld: resample them to one rate", t->file, (long long)t->rate,
+                first->file, (long long)first->rate);
+        if (t->col[0].dim[0] > most) most = t->col[0].dim[0];
+    }
+    for (int p = 0; p < PART_N; p++)
+        if (l->tab[p].n && l->tab[p].rate && l->tab[p].col[0].dim[0] < most && sounds_widen(&l->tab[p], most, e)) return -1;
+    l->rate = first ? first->rate : 0;
+    return 0;
+}
+
 static int read_options(struct loading *l, struct err *e) {
     const struct data_args *a = l->a;
     const struct recipe *r = l->src.recipe;
@@ -64,6 +97,7 @@ static int read_options(struct loading *l, struct err *e) {
     o->stream = l->stream;
     o->size = a->size != ARG_NONE_INT ? (int)a->size : a->like ? (int)val_get_int(val_get(a->like, "prep"), "size", 0) : 0;
     if (o->size < 0 || o->size > IMAGE_MAX_SIDE) return err_set(e, "the saved preparation of pictures is damaged: size %d", o->size);
+    if (sound_options(o, a, e)) return -1;
     if (a->sep) {
         if (!strcmp(a->sep, "tab") || !strcmp(a->sep, "\\t")) o->sep = '\t';
         else if (strlen(a->sep) == 1 && !strchr("\n\r\"", a->sep[0])) o->sep = a->sep[0];
@@ -98,7 +132,8 @@ static int read_options(struct loading *l, struct err *e) {
 
 static int read_tables(struct loading *l, struct err *e) {
     const bool want[PART_N] = {true, l->a->val != 0, l->a->test != 0}; /* 0: nothing of it is wanted */
-    return read_files(&l->src, &l->opts, want, atomic_load(&threads), l->tab, val_get(l->d->identity, "files"), e);
+    int r = read_files(&l->src, &l->opts, want, atomic_load(&threads), l->tab, val_get(l->d->identity, "files"), e);
+    return r ? r : even_sounds(l, e);
 }
 
 /* ---- which columns ---- */
@@ -490,6 +525,7 @@ static void make_prep(struct loading *l) {
         val_set_num(d->prep, "scale", c->scale);
         val_set_num(d->prep, "shift", c->shift);
         if (l->opts.size) val_set_int(d->prep, "size", l->opts.size);
+        if (l->rate) val_set_int(d->prep, "rate", l->rate);
     }
     d->vocab = l->enc.vocab;
     l->enc.vocab = NULL;
@@ -550,7 +586,7 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
     for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {
         if (l->input == INPUT_ARRAY && prep_is(l, "array")) scale_as_prep(l);
-        else if (l->input == INPUT_ARRAY && a->normalize) normalise(d);
+        else if (l->input == INPUT_ARRAY && (a->normalize || l->rate)) normalise(d);
         make_prep(l);
     }
     loading_release(l);

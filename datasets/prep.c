@@ -6,7 +6,7 @@
 
 #include "datasets/dataset.h"
 #include "datasets/formats/format.h"
-#include "datasets/formats/image.h"
+#include "datasets/formats/sound.h"
 #include "datasets/tabular.h"
 #include "datasets/text/encoder.h"
 #include "src/base/buf.h"
@@ -77,9 +77,10 @@ static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, 
 }
 
 /* Appends the examples of a file. */
-static int array_file(const char *path, struct part *p, const struct column *like, int size, struct err *e) {
+static int array_file(const char *path, struct part *p, const struct column *like, int size, int64_t rate, struct err *e) {
     struct table t;
-    struct read_opts o = {.header = -1, .quote = -1, .size = size};
+    struct read_opts o = {.header = -1, .quote = -1, .size = size, .rate = rate};
+    if (rate) o.frames = like->dim[0], o.mel = (int)like->dim[1];
     if (format_read(path, &o, &t, e)) return -1;
     int r = 0, at = table_find(&t, "x");
     struct column *c = &t.col[at < 0 ? 0 : at];
@@ -126,11 +127,16 @@ static struct part *prepare_array(const struct val *prep, const struct val *in, 
         err_set(e, "the saved preparation of pictures is damaged: size %d", size);
         return part_free(p), NULL;
     }
+    int64_t rate = val_get_int(prep, "rate", 0);
+    if (rate && (rate < 0 || c->ndim != 2 || c->dim[1] > SOUND_MAX_MEL)) {
+        err_set(e, "the saved preparation of sounds is damaged: %d axes, %lld samples a second", c->ndim, (long long)rate);
+        return part_free(p), NULL;
+    }
     const struct val *one = val_len(in) ? val_at(in, 0) : in;
     if (one->type == VAL_STR) {
         for (size_t i = 0; i < (val_len(in) ? val_len(in) : 1); i++) {
             const struct val *v = val_len(in) ? val_at(in, i) : in;
-            int r = v->type == VAL_STR ? array_file(v->u.s.p, p, c, size, e) : err_set(e, "input %zu is no file, but the first is one", i + 1);
+            int r = v->type == VAL_STR ? array_file(v->u.s.p, p, c, size, rate, e) : err_set(e, "input %zu is no file, but the first is one", i + 1);
             if (r) return part_free(p), NULL;
         }
         return p;

@@ -34,16 +34,20 @@ struct table {
     bool named; /* the columns have names of their own, not "1", "2" .. */
     char **label_name; /* names of the labels 0, 1, .. where the format has them; else NULL */
     int n_label_name;
+    int64_t rate; /* sounds: samples a second; else 0 */
 };
 struct read_opts {
     int sep; /* byte; 0: guess */
     int header; /* 1, 0; -1: guess */
     int quote; /* 1: RFC 4180 quotes; 0: none; -1: by the file name and separator */
     bool latin1; /* text is ISO 8859-1 */
-    const char *pick; /* read these lists of a JSON object of lists, separated by blanks, or this folder of an archive; NULL: the file as its format says */
+    const char *pick; /* read these lists of a JSON object of lists, separated by blanks, or this folder of an archive or, with * in them, members whose path
+                         fits one of these patterns; NULL: the file as its format says */
     bool optional; /* a folder of an archive that may be missing: no rows then */
     bool stream; /* the file is one plain text */
     int size; /* side of pictures; 0: as they are */
+    int mel; /* bands of sounds; 0: the usual number */
+    int64_t frames, rate; /* of sounds: frames that each gets, 0: those of the longest; samples a second they must have, 0: any */
     const char *const *want; /* column names given by the user or recipe (help to recognise a header), NULL-terminated, or NULL */
     data_progress progress;
     void *ctx;
@@ -58,7 +62,7 @@ struct format {
 };
 extern const struct format *const formats[]; /* list.c; ends with NULL */
 extern const struct format format_idx, format_npy, format_npz, format_jsonl, format_jsonlists, format_csv, format_textdir;
-extern const struct format format_cifar, format_image, format_imagedir, format_tar, format_plain;
+extern const struct format format_cifar, format_image, format_imagedir, format_tar, format_plain, format_sound;
 
 const struct format *format_find(const char *path, const struct bytes *head); /* never NULL: csv is the last guess */
 bool format_has_ext(const struct format *f, const char *path); /* its endings, also packed */

@@ -248,5 +248,5 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     return r;
 }
 
-const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_tar, &format_csv,
-    &format_textdir, &format_imagedir, &format_plain, NULL};
+const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_sound, &format_tar,
+    &format_csv, &format_textdir, &format_imagedir, &format_plain, NULL};

@@ -1,13 +1,14 @@
-/* A tar archive of pictures, one folder a class: .../CLASS/FILE.png. Nothing is unpacked onto the disk: names only give classes, so no path leaves
+/* A tar archive of pictures or sounds, one folder a class: .../CLASS/FILE.png; sounds of one folder may begin with their class instead. Nothing is unpacked onto the disk: names only give classes, so no path leaves
  * anything, and links, devices and other special members are passed over. ustar, GNU long names and pax paths; a part is a folder above the classes. */
 #include "config.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "datasets/formats/image.h"
+#include "datasets/formats/sound.h"
 #include "src/base/buf.h"
 #include "src/base/mem.h"
 
@@ -107,7 +108,7 @@ static int one_member(struct archive *a, const struct bytes *in, const unsigned 
         free(name);
         return err_set(e, "%s: the name of the member at offset %zu is not UTF-8 or too long", in->name, (size_t)(h - in->p));
     }
-    if (!image_name(name)) {
+    if (!media_name(name)) {
         free(name);
         return 0;
     }
@@ -135,6 +136,29 @@ static int list(const struct bytes *in, struct archive *a, struct err *e) {
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(((const struct member *)a)->name, ((const struct member *)b)->name); }
+
+static bool is_pattern(const char *part) { return part && strchr(part, '*'); }
+
+/* Whether the path fits one of the patterns, separated by blanks. */
+static bool fits(const char *name, const char *patterns) {
+    char *all = mem_str(patterns), *save = NULL;
+    bool any = false;
+    for (char *one = strtok_r(all, " ", &save); one && !any; one = strtok_r(NULL, " ", &save)) any = fnmatch(one, name, 0) == 0;
+    free(all);
+    return any;
+}
+
+/* All members are sounds in one folder, each with its class at the begin of its name. */
+static bool is_flat(const struct archive *a) {
+    const char *label;
+    size_t n, dir = a->n && strrchr(a->m[0].name, '/') ? (size_t)(strrchr(a->m[0].name, '/') - a->m[0].name) : 0;
+    for (size_t i = 0; i < a->n; i++) {
+        const char *end = strrchr(a->m[i].name, '/');
+        bool same = (end ? (size_t)(end - a->m[i].name) : 0) == dir && strncmp(a->m[i].name, a->m[0].name, dir) == 0;
+        if (!same || !sound_name(a->m[i].name) || !sound_label(a->m[i].name, &label, &n)) return false;
+    }
+    return a->n > 0;
+}
 
 /* Whether the path has a folder `part` above its class. class gets the folder of the file; false: it has none. */
 static bool place(const char *name, const char *part, const char **cls, size_t *n) {
@@ -166,31 +190,35 @@ static const char *part_of(const struct archive *a, const struct read_opts *o) {
 
 static int tar_read(const struct bytes *in, const struct read_opts *o, struct table *out, struct err *e) {
     struct archive a = {0};
-    struct images s = {.t = out};
+    struct media s = {.t = out};
+    struct err none = {0};
     int r = list(in, &a, e);
     const char *part = part_of(&a, o);
-    if (!r && !a.n) r = err_set(e, "%s holds no pictures; .../CLASS/FILE with the ending png, jpg, ppm or pgm are expected", in->name);
+    if (!r && !a.n) r = err_set(e, "%s holds no pictures or sounds; .../CLASS/FILE with the ending png, jpg, ppm, pgm, wav or flac are expected", in->name);
+    bool flat = is_flat(&a);
     if (a.n) qsort(a.m, a.n, sizeof *a.m, by_name);
     for (size_t i = 0; i < a.n && !r; i++) {
         const char *cls;
         size_t n;
         struct buf b = BUF_INIT;
-        if (!place(a.m[i].name, part, &cls, &n)) {
+        if (is_pattern(part) && !fits(a.m[i].name, part)) continue;
+        bool placed = flat ? sound_label(a.m[i].name, &cls, &n) && (!part || is_pattern(part)) : place(a.m[i].name, is_pattern(part) ? NULL : part, &cls, &n);
+        if (!placed) {
             if (!part) r = err_set(e, "%s: %s lies in no folder; the folder's name is the class", in->name, a.m[i].name);
             continue;
         }
         char *label = mem_strn(cls, n);
         buf_addf(&b, "%s:%s", in->name, a.m[i].name);
         struct bytes one = {b.data, a.m[i].p, a.m[i].n};
-        r = a.m[i].n ? images_add(&s, &one, label, o, e) : err_set(e, "%s is empty", b.data);
+        r = a.m[i].n ? media_add(&s, &one, label, o, e) : err_set(e, "%s is empty", b.data);
         buf_release(&b);
         free(label);
         if (!r && !(i & 255) && o && o->progress && o->progress(o->ctx, in->name, (double)i / (double)a.n))
             r = err_code(e, ERR_STOPPED, "reading %s was stopped", in->name);
     }
     if (!r && !out->n && !(o && o->optional && part && strcmp(part, "train")))
-        r = err_set(e, "%s has no pictures in a folder %s", in->name, part ? part : "CLASS");
-    images_into(&s, true);
+        r = err_set(e, "%s has no pictures or sounds in a folder %s", in->name, part ? part : "CLASS");
+    if (media_into(&s, true, o, r ? &none : e)) r = -1;
     for (size_t i = 0; i < a.n; i++) free(a.m[i].name);
     free(a.m);
     free(a.next_name);
@@ -198,4 +226,4 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
 }
 
 static const char *const ext[] = {".tar", ".tgz", NULL};
-const struct format format_tar = {"tar", "a tar archive of pictures, one folder a class", ext, tar_probe, tar_read, NULL};
+const struct format format_tar = {"tar", "a tar archive of pictures or sounds, one folder a class", ext, tar_probe, tar_read, NULL};

@@ -59,6 +59,10 @@ static const struct recipe_file chnsenticorp[] = {
     {"train.tsv", "unseen", PART_TRAIN, ROLE_ALL, 3019974, "0b2653c23e5c79f539472e90cb10522f0ada4b80d3da95572d8b48fda47d5b33", NULL},
     {"dev.tsv", "unseen", PART_VAL, ROLE_ALL, 374230, "d129e443eac08ce7643013dad496a8edf282be39cac1a4f2ad080818b296b331", NULL},
     {"test_unseen.tsv", "unseen", PART_TEST, ROLE_ALL, 245046, "81c33fc9fbf2db882e8093952c639b28807a8e2c1bbb1494ce72acb547da1015", NULL}, {NULL}};
+/* The numbers 0 to 4 of each speaker and digit are the test part. */
+static const struct recipe_file fsdd[] = {{"fsdd.tar.gz", NULL, PART_TRAIN, ROLE_ALL, 15557848,
+                                              "03ca7bb614a57af3dd340c4abbff2ae90969867242e61ec83ecde880397bde70", NULL, "*_[5-9].wav *_[0-9][0-9].wav"},
+    {"fsdd.tar.gz", NULL, PART_TEST, ROLE_ALL, 15557848, "03ca7bb614a57af3dd340c4abbff2ae90969867242e61ec83ecde880397bde70", NULL, "*_[0-4].wav"}, {NULL}};
 static const struct recipe_file german_credit[] = {
     {"german.csv", NULL, PART_TRAIN, ROLE_ALL, 79793, "ec12a88b9fc14d74ba646ea0410cf7ff4533bec2eb61652f8ad76796bbfec017",
         "https://github.com/jbrownlee/Datasets/raw/d20fcb6f/german.csv"},
@@ -350,6 +354,17 @@ const struct recipe recipes[] = {{.name = "fashion-mnist",
             "snow or ice", "wild animals", "end of all limits", "turn right ahead", "turn left ahead", "straight ahead only", "straight or right",
             "straight or left", "keep right", "keep left", "roundabout", "end of no overtaking", "end of no overtaking for trucks"),
         .hint = "put pictures into folders CLASS/FILE.ppm and give the folder by its path"},
+    {.name = "fsdd",
+        .task = "spoken digits, 8 kHz, 6 speakers, 10 classes",
+        .licence = "CC BY-SA 4.0",
+        .attribution = "Jackson et al., Free Spoken Digit Dataset",
+        .file = fsdd,
+        .header = -1,
+        .quote = -1,
+        .y = "label",
+        .value = V("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+        .hint = "pack the folder recordings of https://github.com/Jakobovski/free-spoken-digit-dataset as fsdd.tar.gz into a folder fsdd, or give that folder "
+                "by its path"},
     {.name = "tinyshakespeare",
         .task = "character language model, 1.1 MB of plays",
         .licence = "public domain",

@@ -342,7 +342,7 @@ static void tar_cases(void) {
     struct err e = {0};
     char *path = io_join(tmp, "b.tar");
     if (io_write_file(path, b.data, b.len, &e)) BUG("%s", e.text);
-    check(path, &val, "has no pictures in a folder val");
+    check(path, &val, "has no pictures or sounds in a folder val");
     free(path);
     buf_release(&b);
     done("tar", 20);

@@ -1,0 +1,227 @@
+/* Sounds: frames of log-mel energies beside those of torch, folders and names that give classes, channels, rates, lengths, and broken files refused by one sentence each. */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "datasets/data_args.h"
+#include "datasets/formats/sound.h"
+#include "src/base/buf.h"
+#include "src/base/io.h"
+#include "src/base/mem.h"
+#include "tests/tap.h"
+
+static char tmp[64];
+static const char *top;
+
+static void le(struct buf *b, uint32_t v, int n) {
+    for (int i = 0; i < n; i++) buf_addc(b, (char)(v >> (8 * i) & 255));
+}
+/* 16 bits a sample, the sound of tests/golden/make_mel.py in every channel; format 3: floats that are all `value`. */
+static struct buf wav(int rate, int channels, int n, int format, float value) {
+    struct buf b = BUF_INIT;
+    uint32_t each = format == 3 ? 4 : 2, bytes = (uint32_t)(n * channels) * each;
+    buf_adds(&b, "RIFF");
+    le(&b, 36 + bytes, 4);
+    buf_adds(&b, "WAVEfmt ");
+    le(&b, 16, 4), le(&b, (uint32_t)format, 2), le(&b, (uint32_t)channels, 2), le(&b, (uint32_t)rate, 4), le(&b, (uint32_t)(rate * channels) * each, 4);
+    le(&b, (uint32_t)channels * each, 2), le(&b, 8 * each, 2);
+    buf_adds(&b, "data");
+    le(&b, bytes, 4);
+    for (int64_t i = 0; i < n; i++)
+        for (int c = 0; c < channels; c++) {
+            uint32_t bits;
+            memcpy(&bits, &value, 4);
+            le(&b, format == 3 ? bits : (uint32_t)(int32_t)((i * i * 7 + i * 13) % 2001 - 1000 + (i / 40 % 2 ? 3000 : -3000)), (int)each);
+        }
+    return b;
+}
+
+static void put(const char *name, const struct buf *b) {
+    struct err e = {0};
+    char *path = io_join(tmp, name), *end = strrchr(path, '/');
+    *end = 0;
+    if (io_mkdirs(path, 0777, &e)) BUG("%s", e.text);
+    *end = '/';
+    if (io_write_file(path, b->data ? b->data : "", b->len, &e)) BUG("%s", e.text);
+    free(path);
+}
+static void put_wav(const char *name, int rate, int channels, int n) {
+    struct buf b = wav(rate, channels, n, 1, 0);
+    put(name, &b);
+    buf_release(&b);
+}
+
+#ifdef HAVE_SNDFILE
+static void golden(void) {
+    struct buf b = BUF_INIT, path = BUF_INIT;
+    struct err e = {0};
+    double worst = 0;
+    int lines = 0;
+    buf_addf(&path, "%s/tests/golden/mel.txt", top);
+    if (io_read_file(path.data, 1 << 20, &b, &e)) BUG("%s", e.text);
+    buf_addc(&b, 0);
+    for (char *line = b.data, *p; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+        int rate, bands, n, k, at = 0;
+        if (sscanf(line, "%d %d %d %d%n", &rate, &bands, &n, &k, &at) != 4) BUG("line \"%.40s\"", line);
+        struct buf w = wav(rate, 1, n, 1, 0);
+        struct bytes in = {"x.wav", (unsigned char *)w.data, w.len};
+        struct read_opts o = {.mel = bands};
+        struct table t = {0};
+        if (format_sound.read(&in, &o, &t, &e)) BUG("%s", e.text);
+        const struct column *x = &t.col[0];
+        if (x->dim[1] != bands || k >= x->dim[0]) BUG("frame %d of %d", k, (int)x->dim[0]);
+        p = line + at;
+        for (int i = 0; i < bands; i++) worst = fmax(worst, fabs(strtod(p, &p) - (double)((float *)x->data)[k * bands + i]));
+        table_free(&t);
+        buf_release(&w);
+        lines++;
+    }
+    tap_ok(lines >= 10 && worst < 2e-5, "log-mel energies of %d frames at 8, 16 and 44.1 kHz: largest difference from torch %.2g", lines, worst);
+    buf_release(&b);
+    buf_release(&path);
+}
+
+static struct dataset *load(struct data_args *a, const char *name, struct err *e) {
+    struct val *v = val_table();
+    char *path = io_join(tmp, name);
+    memset(a, 0, sizeof *a);
+    val_set_str(v, "name", path);
+    if (args_parse(&data_kind, v, a, e)) BUG("%s", e->text);
+    const char *none[] = {NULL};
+    struct dataset *d = dataset_load(a, none, NULL, NULL, e);
+    args_release(&data_kind, a);
+    val_free(v);
+    free(path);
+    return d;
+}
+
+static void folders(void) {
+    struct data_args a;
+    struct err e = {0};
+    put_wav("classes/train/yes/1.wav", 8000, 1, 2000);
+    put_wav("classes/train/no/1.wav", 8000, 2, 1000);
+    put_wav("classes/test/no/2.wav", 8000, 1, 4000);
+    put_wav("classes/test/yes/2.wav", 8000, 1, 100);
+    struct dataset *d = load(&a, "classes", &e);
+    const struct part *tr = d ? &d->part[PART_TRAIN] : NULL, *te = d ? &d->part[PART_TEST] : NULL;
+    tap_ok(d && d->n_class == 2 && !strcmp(d->class_name[0], "no") && tr->n == 2 && te->n == 2, "folders are classes: %s", e.text);
+    tap_ok(d && tr->col[0].ndim == 2 && tr->col[0].dim[0] == 48 && te->col[0].dim[0] == 48 && tr->col[0].dim[1] == 40,
+        "all parts get the frames of the longest sound (%d)", d ? (int)tr->col[0].dim[0] : 0);
+    const float *no = d ? tr->col[0].data : NULL; /* "no" comes first: 11 frames */
+    tap_ok(d && no[11 * 40] == (float)log(SOUND_FLOOR) && no[10 * 40] != (float)log(SOUND_FLOOR), "silence follows a shorter one");
+    tap_ok(d && val_get_int(d->prep, "rate", 0) == 8000, "the preparation knows the rate");
+    if (d) {
+        struct val *in = val_list();
+        char *one = io_join(tmp, "classes/test/no/2.wav"), *other = io_join(tmp, "fast.wav");
+        val_push(in, val_str(one));
+        struct part *p = dataset_prepare(d->prep, in, &e);
+        tap_ok(p && p->n == 1 && !memcmp(p->col[0].data, te->col[0].data, 48 * 40 * 4), "a file to predict is prepared to the same numbers %s", e.text);
+        if (p) part_free(p);
+        put_wav("fast.wav", 16000, 1, 900);
+        val_free(in);
+        in = val_list();
+        val_push(in, val_str(other));
+        p = dataset_prepare(d->prep, in, &e);
+        tap_ok(!p && strstr(e.text, "16000 samples a second, the model learned from 8000"), "another rate is refused: %s", e.text);
+        val_free(in);
+        free(one);
+        free(other);
+        dataset_unref(d);
+    }
+    e = (struct err){0};
+    put_wav("flat/7_ann_1.wav", 8000, 1, 500);
+    put_wav("flat/12_bob_0.wav", 8000, 1, 500);
+    put_wav("flat/7_bob_2.wav", 8000, 1, 500);
+    d = load(&a, "flat", &e);
+    tap_ok(d && d->n_class == 2 && !strcmp(d->class_name[0], "7") && d->part[PART_TRAIN].n == 3, "names that begin with their class: %s", e.text);
+    if (d) dataset_unref(d);
+    struct table one, two;
+    char *mono = io_join(tmp, "mono.wav"), *four = io_join(tmp, "four.wav");
+    put_wav("mono.wav", 8000, 1, 700);
+    put_wav("four.wav", 8000, 4, 700);
+    int r = format_read(mono, NULL, &one, &e) || format_read(four, NULL, &two, &e);
+    tap_ok(!r && one.col[0].width == two.col[0].width && !memcmp(one.col[0].data, two.col[0].data, (size_t)one.col[0].width * 4),
+        "equal channels mix to what one of them is");
+    if (!r) table_free(&one), table_free(&two);
+    struct read_opts o = {.frames = 3};
+    r = format_read(mono, &o, &one, &e);
+    tap_ok(!r && one.col[0].dim[0] == 3, "frames=3 keeps the begin");
+    if (!r) table_free(&one);
+    free(mono);
+    free(four);
+}
+
+static int good, total;
+static void refused(const char *name, const struct buf *b, const char *want) {
+    struct err e = {0};
+    struct table t;
+    char *path = io_join(tmp, name);
+    if (b) put(name, b);
+    int r = format_read(path, NULL, &t, &e);
+    total++;
+    if (r && strstr(e.text, want) && strstr(e.text, tmp) && !strchr(e.text, '\n')) good++;
+    else tap_ok(false, "case %d: \"%s\", wanted \"%s\"", total, r ? e.text : "it was read", want);
+    if (!r) table_free(&t);
+    free(path);
+}
+
+static void broken(void) {
+    struct buf b = wav(8000, 1, 400, 1, 0);
+    b.len -= 100;
+    refused("cut.wav", &b, "is cut short");
+    b.len = 20;
+    refused("head.wav", &b, "is cut short");
+    buf_clear(&b);
+    buf_adds(&b, "not a sound at all, but text");
+    refused("text.wav", &b, "is no sound that can be read");
+    buf_release(&b);
+    b = wav(8000, 1, 0, 1, 0);
+    refused("empty.wav", &b, "");
+    buf_release(&b);
+    b = wav(10, 1, 300, 1, 0);
+    refused("slow.wav", &b, "10 samples a second; 1000 to 384000 are read");
+    buf_release(&b);
+    b = wav(8000, 100, 30, 1, 0);
+    refused("many.wav", &b, "has 100 channels; 1 to 64 are read");
+    buf_release(&b);
+    b = wav(8000, 1, 300, 3, NAN);
+    refused("nan.wav", &b, "sample 0 is no sound pressure");
+    buf_release(&b);
+    b = wav(1000, 1, 1000 * 601, 1, 0);
+    refused("long.wav", &b, "longer than 600 seconds");
+    buf_release(&b);
+    put_wav("rates/a/1.wav", 8000, 1, 300);
+    put_wav("rates/b/1.wav", 16000, 1, 300);
+    refused("rates", NULL, "16000 samples a second, but");
+    put_wav("mixed/a/1.wav", 8000, 1, 300);
+    buf_adds(&b, "P5 1 1 255\nx");
+    put("mixed/b/1.pgm", &b);
+    refused("mixed", NULL, "is a picture, but the files before it are sounds");
+    buf_release(&b);
+    tap_ok(good == total && total >= 10, "%d of %d broken sounds refused by the right sentence", good, total);
+}
+#endif
+
+int main(void) {
+    top = getenv("top_srcdir");
+    top = top ? top : ".";
+    snprintf(tmp, sizeof tmp, "%s/hone-sound-XXXXXX", getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 40 ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(tmp)) BUG("no folder %s", tmp);
+    struct err e = {0};
+#ifdef HAVE_SNDFILE
+    golden();
+    folders();
+    broken();
+#else
+    struct table t;
+    char *path = io_join(tmp, "x.wav");
+    put_wav("x.wav", 8000, 1, 300);
+    tap_ok(format_read(path, NULL, &t, &e) && strstr(e.text, "built without libsndfile"), "without the library a sentence says so: %s", e.text);
+    tap_skip("sounds", "built without libsndfile");
+    free(path);
+#endif
+    io_remove_tree(tmp, &e);
+    return tap_done();
+}
