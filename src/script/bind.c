@@ -285,6 +285,17 @@ static const luaL_Reg handle_meta[] = {
     {NULL, NULL},
 };
 
+/* At the prompt `run` is the run that goes on, as in the lines of log and journal, unless the user has a run of that name. */
+static int global_index(lua_State *L) {
+    struct script *s = state_of(L);
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    bool asked = s->cur && (s->cur->kind == TASK_PROMPT || s->cur->kind == TASK_LUA) && strcmp(name, "run") == 0;
+    const struct job *j = asked ? hub_job(s->hub, (struct handle){0}) : NULL;
+    if (j && j->h.kind == HANDLE_RUN) bind_handle(L, j->h);
+    else lua_pushnil(L);
+    return 1;
+}
+
 static int hone_tostring(lua_State *L) {
     struct script *s = state_of(L);
     const char **names = lua_newuserdatauv(L, (hub_count(s->hub) + 1) * sizeof *names, 0);
@@ -328,5 +339,10 @@ void bind_open(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_insert(L, -2);
     lua_setfield(L, -2, "hone");
+    lua_pushglobaltable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, global_index);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     lua_settop(L, 0);
 }

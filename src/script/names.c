@@ -68,7 +68,7 @@ static bool nearest(lua_State *L, struct script *s, const char *prefix, const ch
     if (found || *prefix) return found;
     for (m = n = 0; m < hub_count(s->hub) && n < NAMES_MAX; m++) {
         const struct cmd *c = hub_cmd(s->hub, m);
-        if (!(c->flags & CMD_HIDDEN)) names[n++] = c->kind.name;
+        if (!(c->flags & (CMD_HIDDEN | CMD_SHELL))) names[n++] = c->kind.name;
     }
     if ((found = args_nearest(wrong, names, n))) {
         buf_addf(out, "hone.%s", found);
@@ -86,7 +86,7 @@ static bool nearest(lua_State *L, struct script *s, const char *prefix, const ch
 /* An exact name that only lacks where it lives: train for hone.train, linear for nn.linear. */
 static bool elsewhere(struct script *s, const char *name, struct buf *out) {
     const struct cmd *c = hub_find(s->hub, name);
-    if (c && !(c->flags & CMD_HIDDEN)) {
+    if (c && !(c->flags & (CMD_HIDDEN | CMD_SHELL))) {
         buf_addf(out, "hone.%s", name);
         return true;
     }

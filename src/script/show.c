@@ -15,7 +15,7 @@
 #define LINES 15 /* with the line that asked, 80x24 holds it */
 #define STRING_MAX 16384 /* bytes of a string that is the value itself */
 #define QUOTED_MAX 64 /* bytes of a string inside a table */
-#define ENTRY_MAX 70
+#define ENTRY_MAX 58 /* bytes of a table inside one, before what is left out is counted: a row holds it */
 #define DEPTH 4
 #define WALK_MAX 100000 /* entries looked at while naming those of a table */
 #define SORT_MAX 256
@@ -115,7 +115,7 @@ static void key(struct shower *w, int idx) {
 struct layout {
     size_t start, line, limit; /* of the table's text, of the current line; limit: bytes */
     int lines;
-    bool top, first, full;
+    bool top, first, full, dropped; /* dropped: the last entry, which was too long */
 };
 
 /* Ends an entry that began at `at`: puts the comma and wraps. False: no room for more. */
@@ -137,10 +137,15 @@ static bool entry_end(struct shower *w, struct layout *l, size_t at) {
         l->lines++;
     }
     if (l->top ? l->lines >= LINES : w->b->len - l->start > l->limit) l->full = true;
+    if (!l->top && l->full && at > l->start + 1) {
+        w->b->len = at - 2; /* with the comma before it */
+        l->dropped = true;
+    }
     return !l->full && !w->s->late && clock_now() < w->s->deadline;
 }
 
 static void more(struct shower *w, struct layout *l, lua_Integer left) {
+    if (left >= 0) left += l->dropped;
     entry_begin(w, l);
     if (left > 0) buf_addf(w->b, "... %lld more", (long long)left);
     else buf_adds(w->b, "...");
@@ -171,7 +176,7 @@ static void other_keys(struct shower *w, int idx, lua_Integer n_item, struct lay
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
         if (++walked > WALK_MAX) {
             lua_pop(L, 2);
-            more(w, l, 0);
+            more(w, l, -1);
             return;
         }
         if (lua_type(L, -2) == LUA_TSTRING || (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= n_item)) continue;
@@ -181,7 +186,7 @@ static void other_keys(struct shower *w, int idx, lua_Integer n_item, struct lay
         value(w, lua_gettop(L), depth + 1, ENTRY_MAX);
         if (!entry_end(w, l, at)) {
             lua_pop(L, 2);
-            more(w, l, 0);
+            more(w, l, -1);
             return;
         }
     }
@@ -192,7 +197,7 @@ static void table(struct shower *w, int idx, int depth, size_t limit) {
     lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
     const char *names[SORT_MAX];
     bool others;
-    struct layout l = {w->b->len, w->b->len, limit, 1, depth == 0, true, false};
+    struct layout l = {w->b->len, w->b->len, limit, 1, depth == 0, true, false, false};
     buf_addc(w->b, '{');
     for (lua_Integer i = 1; i <= n; i++) {
         entry_begin(w, &l);
@@ -216,13 +221,13 @@ static void table(struct shower *w, int idx, int depth, size_t limit) {
         value(w, lua_gettop(L), depth + 1, ENTRY_MAX);
         lua_pop(L, 1);
         if (!entry_end(w, &l, at)) {
-            more(w, &l, others ? 0 : (lua_Integer)(n_name - i - 1));
+            more(w, &l, others ? -1 : (lua_Integer)(n_name - i - 1));
             buf_addc(w->b, '}');
             return;
         }
     }
     if (others && n_name < SORT_MAX) other_keys(w, idx, n, &l, depth);
-    else if (others) more(w, &l, 0);
+    else if (others) more(w, &l, -1);
     buf_addc(w->b, '}');
 }
 

@@ -124,6 +124,15 @@ static void typed_ahead(void) {
     tap_ok(view().ahead == 0 && !view().busy && said("2 lines that waited: dropped", 4), "Ctrl-C drops them too: %s", last());
     enter("hone");
     tap_ok(said("echo", 40) && said("?NAME helps", 40), "hone by itself lists its commands");
+    enter("run");
+    tap_is(last(), "nil (nothing is named run)", "there is no run");
+    enter("hone.train{ steps = 3 };");
+    enter("type(run) .. ' ' .. tostring(run == nil)");
+    tap_is(last(), "userdata false", "run is the run that goes on, as in the lines of log and journal");
+    enter("run = 7");
+    enter("run");
+    tap_is(last(), "7", "or the user's own");
+    enter("run = nil");
     enter("error({ code = 3 })");
     tap_is(last(), "an error object: {code = 3}", "an error that is a table is shown");
 }

@@ -580,6 +580,9 @@ static void narrow(void) {
     text = shown(&f, "9");
     tap_ok(has(text, "did you mean"), "an error in the log is shown whole at 40x12");
     free(text);
+    text = shown(&f, "/zzz\r");
+    tap_ok(has(text, "find zzz not found"), "a search in the log that finds nothing says so");
+    free(text);
     f.u->alerts = 1;
     snprintf(f.u->alert, sizeof f.u->alert, "a.lua:3: train: unknown argument");
     text = shown(&f, "1");

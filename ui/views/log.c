@@ -15,6 +15,7 @@ struct log_state {
     enum log_level_shown level;
     bool wrap;
     int64_t found; /* line of the last match; < 0: none */
+    bool missing; /* there is no (further) one */
 };
 
 static int64_t oldest(const struct ui *u) { return u->n_log > LOG_LINES ? u->n_log - LOG_LINES : 0; }
@@ -86,8 +87,8 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     char text[200];
     int64_t above = 0;
     for (int64_t i = top >= 0 ? seek(u, top - 1, -1) : -1; i >= 0; i = seek(u, i - 1, -1)) above++;
-    snprintf(text, sizeof text, " %lld above%s%s%s%.40s%s%s ", (long long)above, s->level ? ", " : "", s->level ? level_names[s->level] : "",
-        u->find[0] ? ", find " : "", u->find, s->wrap ? ", wrapped" : "", s->top < 0 ? ", following" : "");
+    snprintf(text, sizeof text, " %lld above%s%s%s%.40s%s%s%s ", (long long)above, s->level ? ", " : "", s->level ? level_names[s->level] : "",
+        u->find[0] ? ", find " : "", u->find, s->missing ? " not found" : "", s->wrap ? ", wrapped" : "", s->top < 0 ? ", following" : "");
     grid_right(g, 1, g->cols - 1, g->cols - 4, (struct style){INK_TEXT, 0}, text);
 }
 
@@ -109,15 +110,18 @@ static void move(struct ui *u, enum move m) {
 static void start(struct ui *u) {
     struct log_state *s = u->state[SCR_LOG];
     s->top = s->found = -1;
+    s->missing = false;
 }
 
 static void next(struct ui *u, bool back) {
     struct log_state *s = u->state[SCR_LOG];
     int by = back ? 1 : -1;
     int64_t from = s->found >= 0 && log_at(u, s->found) ? s->found : s->top < 0 ? u->n_log : s->top;
+    s->missing = u->find[0];
     for (int64_t i = seek(u, from + by, by); u->find[0] && i >= 0; i = seek(u, i + by, by))
         if (strstr(log_at(u, i)->text, u->find) && strncmp(log_at(u, i)->text, "> hone.find", 11) != 0) { /* not the search itself */
             s->top = s->found = i;
+            s->missing = false;
             break;
         }
 }
