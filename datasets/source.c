@@ -199,6 +199,7 @@ int source_find(const char *name, const char *variant, const char *const *search
             r = by_recipe(out, search, e);
         }
     } else {
+        if (!*name) return err_code(e, ERR_USAGE, "the name of the data set is empty; give a known one (hone data ls) or a path");
         if (io_exists(name)) out->path = mem_str(name);
         for (int i = 0; !out->path && name[0] != '/' && search && search[i]; i++) {
             char *p = io_join(search[i], name);

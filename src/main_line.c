@@ -5,6 +5,7 @@
 #include "src/main.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -152,10 +153,31 @@ int line_fail(struct line *l, const struct err *e) {
     return exit_of(e);
 }
 
+/* Of a data set that was only loaded: what is in it. */
+static void print_data(struct line *l, struct handle h) {
+    struct err e = {0};
+    struct val *args = val_table(), *id = NULL;
+    struct buf b = BUF_INIT;
+    val_push(args, val_handle(h));
+    val_push(args, val_str("identity"));
+    if (call_sync(l->app->hub, "field", args, BY_LINE, &id, &e) < 0) return;
+    const struct val *rows = val_get(id, "rows");
+    buf_addf(&b, "%s: %" PRId64 " training, %" PRId64 " validation, %" PRId64 " test rows; hone data show tells more", val_get_str(id, "name", "data"),
+        val_get_int(rows, "train", 0), val_get_int(rows, "val", 0), val_get_int(rows, "test", 0));
+    struct val *text = val_str(b.data);
+    plain_value(l->view, "data", text);
+    val_free(text);
+    val_free(id);
+    buf_release(&b);
+}
+
 /* Of an answer with a "text", people want the text. */
 static void print_result(struct line *l, const char *name, const struct val *v) {
     const struct val *text = l->app->o.json ? NULL : val_get(v, "text");
-    if (v && v->type == VAL_HANDLE && !l->app->o.json) return;
+    if (v && v->type == VAL_HANDLE && !l->app->o.json) {
+        if (v->u.h.kind == HANDLE_DATA) print_data(l, v->u.h);
+        return;
+    }
     plain_value(l->view, name, text && text->type == VAL_STR ? text : v);
 }
 

@@ -171,6 +171,35 @@ static const struct arg *arg_of_enum_value(const struct cmd *c, const char *valu
     return NULL;
 }
 
+static bool takes_position(const struct cmd *c) {
+    for (const struct arg *a = c->kind.args; a && a->name; a++)
+        if (a->flags & (ARG_POSITIONAL | ARG_REST)) return true;
+    return false;
+}
+
+/* y=risk of a command that takes a data set is an argument of the data set; device=cuda is an option. True: said. */
+static bool misplaced(const struct cmd *c, const char *word, size_t len, struct err *e) {
+    const struct arg *takes = NULL;
+    if (len == 0) return false;
+    for (const struct arg *a = c->kind.args; a && a->name; a++)
+        if (a->source == SRC_DATA && a->type == ARG_VAL) takes = a;
+    for (const struct cmd *const *const *list = app_cmds; takes && *list; list++)
+        for (const struct cmd *const *d = *list; *d; d++)
+            if (strcmp((*d)->kind.name, takes->name) == 0 && arg_named(*d, word, len)) {
+                err_code(e, ERR_USAGE, "%s has no argument \"%.*s\", but data sets have: write %s='{ \"NAME\", %.*s = ... }' (hone help data)", c->kind.name,
+                    (int)len, word, takes->name, (int)len, word);
+                return true;
+            }
+    if (!takes && takes_position(c)) return false; /* a text */
+    for (size_t i = 0; i < n_opts; i++)
+        if (opt_rows[i].help && opt_rows[i].value && same_name(opt_rows[i].name + 2, word, len)) {
+            err_code(
+                e, ERR_USAGE, "%s has no argument \"%.*s\", but there is the option %s %s", c->kind.name, (int)len, word, opt_rows[i].name, opt_rows[i].value);
+            return true;
+        }
+    return false;
+}
+
 static int unknown_arg(const struct cmd *c, const char *given, struct err *e) {
     const char *names[64];
     char text[64][48];
@@ -186,6 +215,7 @@ static int unknown_arg(const struct cmd *c, const char *given, struct err *e) {
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
     const char *near = args_nearest(name, names, n);
+    if (misplaced(c, name + 2, strlen(name + 2), e)) return -1;
     if (near) return err_code(e, ERR_USAGE, "%s has no option %s; did you mean %s?", c->kind.name, name, near);
     return err_code(e, ERR_USAGE, "%s has no option %s; hone help %s lists its arguments", c->kind.name, name, c->kind.name);
 }
@@ -195,6 +225,8 @@ static int long_word(const struct cmd *c, struct val *t, char *const *word, size
     size_t len = strcspn(name, "=");
     const struct arg *a = arg_named(c, name, len);
     if (!a && name[len] == 0 && (a = arg_of_enum_value(c, name, &own)) != NULL) {
+        const char *before = val_get_str(t, a->name, own);
+        if (strcmp(before, own) != 0) return err_code(e, ERR_USAGE, "%s takes either --%s or --%s, not both", c->kind.name, before, own);
         val_set_str(t, a->name, own);
         return 0;
     }
@@ -230,16 +262,13 @@ static int unknown_name(const struct cmd *c, const char *word, size_t len, struc
     char *name = mem_strn(word, len);
     for (const struct arg *a = c->kind.args; a && a->name && n < LEN(names); a++) names[n++] = a->name;
     const char *near = args_nearest(name, names, n);
+    bool said = misplaced(c, word, len, e);
+    if (said) free(name);
+    if (said) return -1;
     if (near) err_code(e, ERR_USAGE, "%s has no argument \"%s\"; did you mean %s?", c->kind.name, name, near);
     else err_code(e, ERR_USAGE, "%s has no argument \"%s\"; hone help %s lists them", c->kind.name, name, c->kind.name);
     free(name);
     return -1;
-}
-
-static bool takes_position(const struct cmd *c) {
-    for (const struct arg *a = c->kind.args; a && a->name; a++)
-        if (a->flags & (ARG_POSITIONAL | ARG_REST)) return true;
-    return false;
 }
 
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e) {
@@ -260,6 +289,7 @@ struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const st
             val_set(t, name, args_text(w + eq + 1));
             free(name);
         } else if (!plain && w[eq] == '=' && eq > 0 && !takes_position(c)) r = unknown_name(c, w, eq, e);
+        else if (!plain && w[eq] == '=' && eq > 0 && misplaced(c, w, eq, e)) r = -1;
         else val_push(t, args_text(w));
         if (r) {
             val_free(t);

@@ -33,6 +33,7 @@ struct plain {
     double progress_t;
     uint64_t version;
     struct buf line;
+    char failed[ERR_TEXT]; /* the newest error of a run that was shown */
 };
 
 struct plain *plain_new(struct runs *rs, enum plain_mode mode, FILE *out, FILE *notes, bool bar, bool ascii) {
@@ -169,7 +170,10 @@ static void ev_text(struct plain *p, const struct val *ev) {
     const char *level = val_get_str(ev, "level", "info");
     if (strcmp(level, "debug") == 0) return;
     if (strcmp(level, "warn") == 0) buf_adds(&p->line, "warning: ");
-    if (strcmp(level, "error") == 0) buf_adds(&p->line, "error: ");
+    if (strcmp(level, "error") == 0) {
+        buf_adds(&p->line, "error: ");
+        snprintf(p->failed, sizeof p->failed, "%s", val_get_str(ev, "text", ""));
+    }
     show(p, val_get_str(ev, "text", ""), -1);
     line_to(p, p->notes);
 }
@@ -432,6 +436,7 @@ void plain_value(struct plain *p, const char *cmd, const struct val *v) {
 
 void plain_error(struct plain *p, const struct err *e) {
     char text[ERR_TEXT];
+    if (*p->failed && strcmp(e->text, p->failed) == 0) return; /* the run said it */
     snprintf(text, sizeof text, "%s", e->text);
     buf_adds(&p->line, "hone: ");
     for (char *s = text, *nl; s; s = nl ? nl + 1 : NULL) { /* a traceback or a caret stands on lines of its own */

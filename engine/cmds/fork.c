@@ -53,7 +53,7 @@ static char *checkpoint(const struct folder *f, int64_t at, struct err *e) {
     } else if (!n) err_set(e, "fork: %s has no checkpoint", f->name);
     else {
         for (size_t i = 0; i < n && b.len < 200; i++) buf_addf(&b, "%s%" PRId64, i ? ", " : "", step[i]);
-        err_set(e, "fork: %s has no checkpoint of step %" PRId64 "; it has those of steps %s", f->name, at, b.data);
+        err_set(e, "fork: %s has no checkpoint of step %" PRId64 "; it has %s %s", f->name, at, n > 1 ? "those of steps" : "that of step", b.data);
     }
     buf_release(&b);
     free(ckpt);

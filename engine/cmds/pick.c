@@ -163,6 +163,14 @@ bool pick_is_stored(const char *name, char **folder, struct err *e) {
     return *folder != NULL;
 }
 
+static int no_model(const char *name, struct err *e) {
+    char *dir = runs_at && *name && !strchr(name, '/') ? io_join(runs_at, name) : NULL;
+    bool run = dir && io_is_dir(dir);
+    free(dir);
+    if (run) return err_code(e, ERR_USAGE, "run %.100s has no checkpoint to take a model from: it ended before the first was saved", name);
+    return err_code(e, ERR_USAGE, "there is no model \"%.100s\": give the path of a saved one, or a run (hone ls lists them)", name);
+}
+
 struct model *pick_model(const struct val *v, struct err *e) {
     if (absent(v)) {
         struct handle h = newest(HANDLE_MODEL);
@@ -177,7 +185,7 @@ struct model *pick_model(const struct val *v, struct err *e) {
     }
     const struct recipe *r = recipe_find(v->u.s.p);
     if (!io_exists(v->u.s.p) && !is_run(v->u.s.p) && !(r && r->model)) {
-        err_code(e, ERR_USAGE, "there is no model \"%.100s\": give the path of a saved one, or a run", v->u.s.p);
+        no_model(v->u.s.p, e);
         return NULL;
     }
     struct model *m = pick_load(v->u.s.p, &(struct hf_options){.dropout = -1}, e);

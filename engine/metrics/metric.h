@@ -37,8 +37,11 @@ void tally_guess(struct tally *t, int32_t label, int32_t guess);
 void tally_sequence(struct tally *t, bool right, int64_t edits, int64_t labels);
 void tally_values(struct tally *t, const float *guess, const float *y, int64_t n);
 
+/* What a metric is of. */
+enum { METRIC_CLASSES = 1, METRIC_VALUES = 2, METRIC_SEQUENCES = 4, METRIC_PROBABILITIES = 8 };
 struct metric {
     const char *name, *help;
+    int of; /* with METRIC_PROBABILITIES: a number only where the tally keeps them */
     bool higher; /* higher is better */
     double (*value)(const struct tally *t); /* NaN: does not exist here */
 };

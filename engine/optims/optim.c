@@ -51,6 +51,12 @@ struct optimiser *optimiser_new(const struct val *spec, struct err *e) {
         err_code(e, ERR_USAGE, "optim is a name or a table like optim.adam{lr=1e-3}, not a %s", val_type_name(spec));
         return NULL;
     }
+    static const char *const others[] = {"sched", "loss", "layer"};
+    for (size_t i = 0; i < LEN(others) && spec && spec->type == VAL_TABLE; i++)
+        if (val_get(spec, others[i]) && !val_get(spec, "optim")) {
+            err_code(e, ERR_USAGE, "optim is a name or a table like optim.adam{lr=1e-3}, not a table of a %s", others[i]);
+            return NULL;
+        }
     const struct optim *row = optim_find(name);
     if (!row) {
         unknown(name, e);

@@ -181,7 +181,7 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     const struct tensor *o = graph_tensor(v->step->g, v->step->io.out);
     bool labels = spec->loss && spec->loss->row->labels;
     int classes = labels ? (int)o->dim[o->ndim - 1].k : 0;
-    int64_t keep = spec->probabilities && labels && spec->part->n * classes <= (int64_t)64 << 20 ? spec->part->n : 0;
+    int64_t keep = spec->probabilities && labels && spec->part->n * classes <= EVAL_PROBABILITIES ? spec->part->n : 0;
     tally_init(&v->tally, classes, keep);
     if (spec->guesses && labels) v->guess = X_NEW(int32_t, (size_t)spec->part->n + 1);
     v->tally.sequence = spec->loss && spec->loss->row->sequence;

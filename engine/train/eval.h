@@ -30,6 +30,7 @@ typedef bool (*eval_stop)(void *ctx, int64_t done, int64_t total);
 int eval_run(struct eval *v, eval_stop stop, void *ctx, struct err *e);
 const struct tally *eval_tally(const struct eval *v);
 const int32_t *eval_guesses(const struct eval *v); /* (part->n), in the order of the part; NULL if not kept */
+enum { EVAL_PROBABILITIES = 64 << 20 }; /* numbers that are kept at most */
 struct examples *eval_examples(const struct eval *v); /* of the last run; NULL: not asked for */
 size_t eval_memory(const struct eval *v);
 /* Copies a batch to where a step reads it; its extents. */

@@ -139,6 +139,7 @@ int train_evaluate(struct train *t, struct val **values, struct err *e) {
         .pool = t->pool,
         .batch_tokens = t->a.batch_tokens,
         .half = t->precision.half,
+        .probabilities = t->metric->of & METRIC_PROBABILITIES,
         .examples = true};
     spec.products = &t->products;
     if (!t->eval && !(t->eval = eval_new(&spec, e))) return -1;
@@ -166,15 +167,8 @@ static void emit_eval(struct train *t, const struct val *values) {
     run_event(t->run, "eval", t->n_step, ev);
 }
 
-/* Best, plateau and patience look at the value. True: a new best. */
 static bool judge(struct train *t, const struct val *values) {
-    double v = val_get_num(values, t->metric->name, NAN), d = t->metric->higher ? v - t->best : t->best - v;
-    sched_metric(t->sched, v, t->metric->higher);
-    bool better = isfinite(v) && (t->best_step < 0 || d > t->a.min_delta);
-    t->waited = better ? 0 : t->waited + 1;
-    if (!better) return false;
-    t->best = v;
-    t->best_step = t->n_step;
+    if (!train_judge(t, values)) return false;
     mirror_read(train_weights(t));
     if (t->a.keep == 1 && t->best_data) memcpy(t->best_data, train_weights(t), t->model->bytes);
     return true;
@@ -372,8 +366,7 @@ static int after_step(struct train *t, struct err *e) {
     if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
         struct val *v = val_table();
         struct buf b = BUF_INIT;
-        buf_addf(&b, "stopped early: %s did not improve in %" PRId64 " evaluations; the best was %.6g at step %" PRId64, t->metric->name, t->waited, t->best,
-            t->best_step);
+        train_say_early(t, &b);
         val_set_str(v, "level", "info");
         val_set_str(v, "text", b.data);
         run_event(t->run, "notice", t->n_step, v);
@@ -438,8 +431,7 @@ static int setup(struct train *t, struct err *e) {
     if (!isnan(t->a.lr)) optimiser_common(t->optim)->lr = t->a.lr;
     if (!(t->pool = pool_new(threads, e)) || backend_of_setting(&t->device, e) < 0 || parallel_start(t, e) < 0) return -1;
     t->block = t->a.batch;
-    t->metric = metric_find(t->a.metric ? t->a.metric : t->loss.row->labels ? "acc" : "loss");
-    if (!t->metric) return err_code(e, ERR_USAGE, "there is no metric \"%s\"; see the metric names, such as acc, f1_macro, loss", t->a.metric);
+    if (train_metric(t, e) < 0) return -1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
     if (train_edits_start(t, e) < 0 || train_lr_start(t, e) < 0 || train_average_start(t, e) < 0 || train_freeze(t, t->a.freeze, e) < 0) return -1;
     if (t->a.keep == 1 && !(t->best_data = mem_try(t->model->bytes, 1, "the best weights", e))) return -1;
@@ -470,6 +462,7 @@ static int begin(struct train *t, struct err *e) {
     }
     t->products.pinned = true; /* evaluation and live edits take what there is: a resumed run does the same */
     train_start_event(t);
+    train_foresee(t);
     t->j->step = t->n_step;
     if (t->n_step > 0)
         run_progress(t->run, t->pos, t->part->n, t->n_step, train_total_steps(t), (double)t->epoch + (double)t->pos / (double)t->part->n, (double)t->a.epochs);

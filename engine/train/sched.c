@@ -4,6 +4,7 @@
 
 #include "engine/train/sched.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,14 @@ static int chain_init(struct sched *s, struct err *e) {
     return 0;
 }
 
+static int multi_init(struct sched *s, struct err *e) {
+    const struct multi_args *a = s->args;
+    double m;
+    for (size_t i = 0; i < val_len(a->at); i++)
+        if (!val_as_num(val_at(a->at, i), &m) || !(m >= 0)) return err_code(e, ERR_USAGE, "at[%zu] of sched.multi_step must be a number from 0 on", i + 1);
+    return 0;
+}
+
 static int plateau_init(struct sched *s, struct err *e) {
     (void)e;
     s->p.scale = 1;
@@ -305,6 +314,33 @@ double sched_lr(const struct sched *s, double base, const struct sched_at *at) {
 void sched_metric(struct sched *s, double value, bool higher_is_better) {
     if (s->row->lr == plateau_lr) plateau_see(s, value, higher_is_better);
     for (int i = 0; i < s->n_kid; i++) sched_metric(s->kid[i], value, higher_is_better);
+}
+
+static int64_t own_total(const struct sched *s) {
+    return s->row->lr == cosine_lr  ? ((const struct cosine_args *)s->args)->total
+           : s->row->lr == poly_lr  ? ((const struct poly_args *)s->args)->total
+           : s->row->lr == cycle_lr ? ((const struct cycle_args *)s->args)->total
+                                    : 0;
+}
+
+bool sched_beyond(const struct sched *s, double steps, double epochs, struct buf *say) {
+    const struct counted *c = s->args;
+    double n = c->by == BY_EPOCH ? epochs : steps, total = (double)own_total(s), last = 0;
+    const char *name = s->row->kind.name, *unit = c->by == BY_EPOCH ? "epochs" : "steps";
+    if (!(n > 0)) return false;
+    if (total > 0 && total < n) {
+        buf_addf(say, "sched.%s ends after %g %s of the run's %g: from there the learning rate stays at its end", name, total, unit, n);
+        return true;
+    }
+    if (s->row->lr == warmup_lr && (double)((const struct warmup_args *)s->args)->steps >= n) {
+        buf_addf(say, "sched.%s rises for %" PRId64 " %s, but the run ends after %g: the full learning rate is not reached", name,
+            ((const struct warmup_args *)s->args)->steps, unit, n);
+        return true;
+    }
+    const struct val *at = s->row->lr == chain_lr ? ((const struct chain_args *)s->args)->at : NULL;
+    if (!at || val_len(at) == 0 || !val_as_num(val_at(at, val_len(at) - 1), &last) || last < n) return false;
+    buf_addf(say, "schedule %d of sched.%s begins after %g %s, but the run ends after %g", s->n_kid, name, last, unit, n);
+    return true;
 }
 
 bool sched_wants_metric(const struct sched *s) {
@@ -414,7 +450,7 @@ static const struct arg chain_table[] = {
 static const struct row rows[] = {
     {{"constant", "the learning rate stays", "sched.constant{}", constant_table, sizeof(struct constant_args)}, constant_lr},
     {{"step", "a cut every so often", "sched.step{30, gamma=0.1}", step_table, sizeof(struct step_args)}, step_lr},
-    {{"multi_step", "cuts at given positions", "sched.multi_step{{80, 120}, gamma=0.1}", multi_table, sizeof(struct multi_args)}, multi_lr},
+    {{"multi_step", "cuts at given positions", "sched.multi_step{{80, 120}, gamma=0.1}", multi_table, sizeof(struct multi_args)}, multi_lr, multi_init},
     {{"exponential", "a factor each step or epoch", "sched.exponential{0.95}", exp_table, sizeof(struct exp_args)}, exp_lr},
     {{"cosine", "half a cosine down, with restarts if asked", "sched.cosine{min=1e-5}", cosine_table, sizeof(struct cosine_args)}, cosine_lr, cosine_init},
     {{"warmup", "a linear rise, then another schedule", "sched.warmup{500, sched.cosine{}}", warmup_table, sizeof(struct warmup_args)}, warmup_lr, warmup_init},

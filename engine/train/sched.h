@@ -17,6 +17,8 @@ void sched_free(struct sched *s);
 double sched_lr(const struct sched *s, double base, const struct sched_at *at);
 void sched_metric(struct sched *s, double value, bool higher_is_better); /* after each evaluation: plateau looks at it */
 bool sched_wants_metric(const struct sched *s);
+/* A part of it lies behind the end of a run of so many steps and epochs, or it ends long before: says so. */
+bool sched_beyond(const struct sched *s, double steps, double epochs, struct buf *say);
 struct val *sched_state(const struct sched *s); /* NULL: none */
 void sched_restore(struct sched *s, const struct val *state);
 struct val *sched_val(const struct sched *s); /* as written */

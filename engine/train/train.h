@@ -110,6 +110,11 @@ struct val *train_lr_back(const struct train *t, const char *name); /* as job_op
 struct val *train_lr_ahead(struct train *t, const char *name, const struct val *v, int n, struct err *e); /* as job_ops.ahead */
 struct val *train_lr_state(const struct train *t); /* a ramp that is going on, or NULL */
 void train_lr_restore(struct train *t, double scale, const struct val *ramp);
+/* judge.c */
+int train_metric(struct train *t, struct err *e); /* as the arguments and the data say */
+bool train_judge(struct train *t, const struct val *values); /* after an evaluation. True: a new best */
+void train_say_early(const struct train *t, struct buf *say); /* why patience is over */
+void train_foresee(struct train *t); /* warnings of what lies behind the end */
 /* edits.c: edits given with the run */
 int train_edits_start(struct train *t, struct err *e);
 void train_edits_due(struct train *t); /* before a boundary: those of this step */

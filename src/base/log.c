@@ -20,7 +20,7 @@ static void *sink_ctx;
 static void to_stderr(enum log_level level, const char *text) {
     struct buf b = BUF_INIT;
     if (level == LOG_DEBUG) return;
-    if (level >= LOG_WARN) buf_addf(&b, "%s: ", log_level_name(level));
+    if (level >= LOG_WARN) buf_addf(&b, "%s: ", level == LOG_WARN ? "warning" : log_level_name(level)); /* as ui/plain.c */
     utf8_show(&b, text, strlen(text), -1, UTF8_FULL);
     buf_addc(&b, '\n');
     for (size_t done = 0; done < b.len;) {

@@ -548,7 +548,8 @@ static const struct arg handle_args_[] = {
 ROW(help, "tells about commands, kinds, properties, keys", "hone.help{\"train\"}", help_args_, help_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(set, "sets a property of the run or of hone", "run:set(\"lr\", 0.0005)", set_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE);
 ROW(get, "gives the value of a property", "print(run:get(\"lr\"))", get_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
-ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args_, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
+ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args_, prop_args, OWNER_ENGINE,
+    CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
 ROW(ahead, "tells what the learning rate will be over the rest of the run, also after an edit that is not made", "hone.ahead{\"lr\", 0.001}", ahead_args_,
     ahead_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(undo, "takes the last edit back, which is an edit too", "hone.undo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);

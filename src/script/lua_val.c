@@ -98,7 +98,9 @@ static void read_value(struct reader *r, int idx, int depth, struct val **out) {
         lua_pop(L, 1);
         break;
     default:
-        if (!(h = bind_is_handle(L, idx))) luaL_error(L, "%s contains a %s, which hone cannot take", r->what, luaL_typename(L, idx));
+        if (!(h = bind_is_handle(L, idx)))
+            luaL_error(L, "%s contains a %s, which hone cannot take%s", r->what, luaL_typename(L, idx),
+                lua_isfunction(L, idx) ? ": a layer, optimiser or schedule has braces after its name, as in nn.relu{}" : "");
         *out = val_handle(*h);
     }
 }

@@ -100,8 +100,10 @@ void task_end(struct script *s, struct task *t, int status, struct err *err, con
     case TASK_CALLBACK:
     case TASK_CONFIG:
         if (!status) break;
-        buf_addf(&b, t->kind == TASK_CONFIG ? "%s: " : "run:on(\"%s\"): ", t->name);
-        buf_adds(&b, text ? text : err->text);
+        if (!text) text = err->text;
+        if (t->kind == TASK_CALLBACK) buf_addf(&b, "run:on(\"%s\"): ", t->name);
+        else if (!strstr(text, t->name)) buf_addf(&b, "%s: ", t->name); /* most say where they are */
+        buf_adds(&b, text);
         if (hub_runs(s->hub)) runs_notice(hub_runs(s->hub), "error", b.data);
         else log_write(LOG_ERROR, "%s", b.data);
         buf_release(&b);

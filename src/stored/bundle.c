@@ -123,6 +123,8 @@ static int bundle_run(struct call *c, const void *args, struct err *e) {
     }
     if (rc == 0 && (io_is_dir(out) || store_name_ok(out)) && !strchr(out, '.'))
         rc = err_code(e, ERR_USAGE, "bundle: the last word is the file to write, such as runs.tar.gz, not \"%.100s\"", out);
+    if (rc == 0 && io_exists(out) && !bundle_is(out))
+        rc = err_code(e, ERR_USAGE, "bundle: %.200s is there and is no bundle: choose another name for the file", out);
     if (rc == 0) rc = write_all(f, n, out, e);
     if (rc == 0) call_result(c, val_str(out));
     folders_close(f, n);
@@ -262,6 +264,7 @@ static int import_run(struct call *c, const void *args, struct err *e) {
     const char *dir = runs_dir(hub_runs(c->hub));
     struct val *names = val_list();
     int rc = !dir                  ? err_set(e, "Runs are not kept on disk here.")
+             : !io_exists(a->file) ? err_set(e, "there is no file %.200s", a->file)
              : !bundle_is(a->file) ? err_set(e, "%s is no bundle of runs (a .tar.gz that hone bundle wrote)", a->file)
                                    : io_mkdirs(dir, 0777, e);
     if (rc == 0) rc = bundle_unpack(a->file, dir, names, e);

@@ -158,7 +158,7 @@ static struct val *describe_all(struct runs *rs, const struct ls_args *a, struct
     shelf_unref(s);
     free(row);
     if (rc == 0 && a->run && !val_len(list))
-        rc = err_code(e, ERR_FAIL, "There is no run named \"%s\" in %s; hone ls lists them.", a->run, runs_dir(rs) ? runs_dir(rs) : "this session");
+        rc = err_code(e, ERR_FAIL, "there is no run named \"%s\" in %s; hone ls lists them", a->run, runs_dir(rs) ? runs_dir(rs) : "this session");
     if (rc == 0) return list;
     val_free(list);
     return NULL;

@@ -27,8 +27,8 @@ static int no_run(struct runs *rs, const char *name, struct err *e) {
     const char **names = X_NEW(const char *, n + 1);
     for (size_t i = 0; i < n; i++) names[i] = val_at(all, i)->u.s.p;
     const char *near = args_nearest(name, names, n);
-    if (near) err_set(e, "There is no run named \"%.100s\" in %s; did you mean %s?", name, runs_dir(rs), near);
-    else err_set(e, "There is no run named \"%.100s\" in %s; hone ls lists them.", name, runs_dir(rs));
+    if (near) err_set(e, "there is no run named \"%.100s\" in %s; did you mean %s?", name, runs_dir(rs), near);
+    else err_set(e, "there is no run named \"%.100s\" in %s; hone ls lists them", name, runs_dir(rs));
     free(names);
     val_free(all);
     return -1;

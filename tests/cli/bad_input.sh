@@ -90,4 +90,39 @@ assert(hone.eval{ model = m, data = b.train }.acc == 1)
 LUA
 cp runs/good-1/journal.lua j.lua
 is 0 '' "a journal runs again" run --plain j.lua
+for i in 1 2 3 4 5 6 7 8 9 10; do echo "$i,$((i * i % 7)),$([ $((i % 2)) = 1 ] && echo odd || echo even)"; done | sed '1i a,b,k' >ten.csv
+with() { # with CODE PATTERN NAME ARGS: a run of one epoch on ten rows, two of them for validation, with these arguments of hone.train
+    printf 'local d = hone.data{ "ten.csv", y = "k", val = 2 }\nlocal m = nn.model{ input = d, nn.linear{2} }\n%s\n' \
+        "hone.train{ model = m, data = d, epochs = 1, batch = 4, $4 }:wait()" >s.lua
+    is "$1" "$2" "$3" run --plain s.lua
+}
+with 0 'val_auroc (0|0.5|1)' "a metric of probabilities is a number while training" 'metric = "auroc", patience = 1'
+with 1 'metric="mae" is of numbers, but the targets here are classes: use acc' "a metric of other targets" 'metric = "mae"'
+with 1 'no metric "f1macro"; did you mean "f1_macro"' "an unknown metric names the nearest" 'metric = "f1macro"'
+with 0 'sched.cosine ends after 1 steps of the run.s 2' "a schedule that ends before the run" 'sched = sched.cosine{ total = 1 }'
+with 0 'sched.warmup rises for 9 steps, but the run ends after 2' "a rise that does not end" 'sched = sched.warmup{ 9 }'
+with 0 'schedule 2 of sched.chain begins after 50 steps, but the run ends after 2' "a part of a chain that never comes" \
+    'sched = sched.chain{ sched.warmup{ 1 }, sched.cosine{}, at = { 50 } }'
+with 0 'swa=5 begins after epoch 5, but the run ends after 1' "an average that never begins" 'swa = 5'
+with 1 'at\[2\] of sched.multi_step must be a number' "a schedule of words" 'sched = sched.multi_step{ { 1, "x" } }'
+with 1 'not a table of a sched' "a schedule in the place of an optimiser" 'optim = sched.cosine{}'
+with 1 'contains a function.*braces' "braces that are missing" 'optim = optim.adam'
+is 2 'metric="f1_macro" is taken on a validation part, and ten.csv has none: load it with val=N' "a metric without a validation part" \
+    train data=ten.csv model=mlp metric=f1_macro
+is 2 'no optimiser "foo"' "an unknown optimiser" train data=ten.csv model=mlp optim=foo name=bad
+[ "$(cat out err | grep -c 'no optimiser')" = 1 ]
+ok $? "is said once"
+is 2 'run bad-1 has no checkpoint' "a run that failed holds no model" eval bad-1 ten.csv
+is 2 'no model "nosuch": .*hone ls' "a model that is not there" eval nosuch ten.csv
+is 2 "data sets have: write data='\{ \"NAME\", y = ... \}'" "an argument of the data given to train" train data=ten.csv model=mlp y=a
+is 2 "data sets have: write data='" "and as an option" train data=ten.csv model=mlp --val 3
+is 2 "data sets have: write data='" "and to eval" eval nosuch ten.csv y=a
+is 2 'option --device' "an option given as an argument" train data=ten.csv model=mlp device=cuda
+is 0 'ten.csv: 8 training, 2 validation, 0 test rows' "a data set that was only loaded is told" data ten.csv val=2
+is 2 'name of the data set is empty' "an empty name" data ''
+is 2 'ten.csv is there and is no bundle' "a bundle does not replace another file" bundle good-1 ten.csv
+head -n 1 ten.csv | grep -q a,b,k
+ok $? "which is as it was"
+is 1 'no file nosuch.tar.gz' "a bundle that is not there" import nosuch.tar.gz
+is 2 'either --csv or --jsonl, not both' "two formats at once" export good-1 --csv --jsonl
 finish
