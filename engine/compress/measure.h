@@ -17,6 +17,7 @@ struct bed {
     void (*phase)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
     /* Seconds of one run of model a (which 0) or b (1) on `rows` rows from row `from`; NULL: the model is run and timed. For tests. */
     double (*timer)(void *ctx, int which, int64_t from, int64_t rows);
+    double (*layer_timer)(void *ctx, bool i8, int64_t rows, int64_t out, int64_t in); /* likewise of a product of layers; NULL: it is run and timed */
     void *ctx;
 };
 struct pair_speed { /* a is the model before, b the one after */

@@ -55,7 +55,7 @@ static struct plan *product_plan(const struct product *q, bool i8, int64_t rows,
 }
 
 /* Times two prepared plans in turns; ratio[s] and us[s] of q. */
-static int time_plans(struct product *q, int s, struct plan *p[2], const struct extents *x, struct err *e) {
+static int time_plans(struct product *q, int s, struct plan *p[2], const struct extents *x, const struct bed *bed, struct err *e) {
     double t[2][21];
     int rc = 0, n = 0, reps = 1;
     double until = clock_now() + 0.25;
@@ -63,8 +63,8 @@ static int time_plans(struct product *q, int s, struct plan *p[2], const struct 
         for (int j = 0; j < 2 && rc == 0; j++) {
             int k = (n & 1) ^ j;
             double from = clock_now();
-            for (int r = 0; r < reps && rc == 0; r++) rc = plan_run(p[k], x, PHASE_FORWARD, PHASE_FORWARD, e);
-            t[k][n] = (clock_now() - from) / reps;
+            for (int r = 0; r < reps && rc == 0 && !bed->layer_timer; r++) rc = plan_run(p[k], x, PHASE_FORWARD, PHASE_FORWARD, e);
+            t[k][n] = bed->layer_timer ? bed->layer_timer(bed->ctx, k, q->m[s], q->n, q->k) : (clock_now() - from) / reps;
             if (n == 0 && j == 1)
                 reps = (int)fmin(1e5, ceil(100e-6 / fmax(fmin(t[0][0], t[1][0]), 1e-8))); /* the first pair warms up and says how long one takes */
         }
@@ -83,7 +83,7 @@ static int time_product(struct product *q, int s, const struct bed *bed, struct 
     struct extents x = {{1, q->m[s], q->m[s] + 1}};
     int rc = 0;
     for (int k = 0; k < 2 && rc == 0; k++) rc = (p[k] = product_plan(q, k, q->m[s], bed->pool, &g[k], &mem[k], e)) ? 0 : -1;
-    if (rc == 0) rc = time_plans(q, s, p, &x, e);
+    if (rc == 0) rc = time_plans(q, s, p, &x, bed, e);
     for (int k = 0; k < 2; k++) {
         plan_free(p[k]);
         graph_free(g[k]);
@@ -180,7 +180,7 @@ static int time_attention(struct found *f, int s, const struct bed *bed, struct 
     struct extents x = {{1, rows, rows + 1, tokens}};
     int rc = 0;
     for (int k = 0; k < 2 && rc == 0; k++) rc = (p[k] = attention_plan(k, f->heads, f->width, rows, tokens, bed->pool, &g[k], e)) ? 0 : -1;
-    if (rc == 0) rc = time_plans(&f->q, s, p, &x, e);
+    if (rc == 0) rc = time_plans(&f->q, s, p, &x, bed, e);
     for (int k = 0; k < 2; k++) {
         plan_free(p[k]);
         graph_free(g[k]);

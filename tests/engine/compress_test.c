@@ -147,6 +147,132 @@ static void pruned(void) {
     model_free(m), model_free(none), model_free(z), model_free(k);
 }
 
+/* What goes is what weighs least, counted with the weights that read it: here the even units, whose own weights are the larger ones. */
+static void smallest(void) {
+    struct err e = {0};
+    struct index_map map = {0};
+    struct model *m = make(cuts[0].json, &e);
+    float *w1 = (float *)((char *)m->data + model_param(m, "linear1.weight")->offset),
+          *w2 = (float *)((char *)m->data + model_param(m, "linear2.weight")->offset);
+    for (int u = 0; u < 20; u++) {
+        for (int i = 0; i < 12; i++) w1[u * 12 + i] = u % 2 ? 0.1f : 1;
+        for (int o = 0; o < 16; o++) w2[o * 20 + u] = u % 2 ? 2 : 0.1f;
+    }
+    struct model *s = squeeze(m, "prune.magnitude{0.5}", NULL, &map, &e);
+    bool ok = s != NULL;
+    for (int k = 0; ok && k < map.n; k++)
+        if (strcmp(map.row[k].name, "linear1.weight") == 0)
+            for (int64_t i = 0; i < 10; i++) ok = ok && map.row[k].n[0] == 10 && map.row[k].keep[0][i] == 2 * i + 1;
+    tap_ok(ok, "the units with the smallest weights, in and out, go %s", e.text);
+    index_release(&map);
+    model_free(s);
+    s = squeeze(m, "prune.magnitude{0.3,what=weights}", NULL, NULL, &e);
+    for (int i = 0; ok && i < m->n_param; i++) {
+        const struct param *p = &m->param[i];
+        float most = 0, least = INFINITY;
+        for (int64_t j = 0; j < p->len && p->ndim > 1; j++) {
+            float was = fabsf(((float *)((char *)m->data + p->offset))[j]);
+            if (((float *)((char *)s->data + p->offset))[j] == 0) most = fmaxf(most, was);
+            else least = fminf(least, was);
+        }
+        ok = most <= least;
+    }
+    tap_ok(ok, "and the smallest single weights");
+    model_free(s), model_free(m);
+}
+
+/* what= leaves the other kind alone; so does a use beside the chain. */
+static void left_alone(void) {
+    static const struct {
+        const char *what, *json, *recipe, *param;
+        int64_t rows;
+    } t[] = {{"what=heads: feed-forward units", NULL, "prune.magnitude{0.5,what=heads}", "encoder_block1.up.weight", 40},
+        {"what=heads: heads", NULL, "prune.magnitude{0.5,what=heads}", "encoder_block1.attn.qkv.weight", 36},
+        {"what=units: heads", NULL, "prune.magnitude{0.5,what=units}", "encoder_block1.attn.qkv.weight", 72},
+        {"what=units: feed-forward units", NULL, "prune.magnitude{0.5,what=units}", "encoder_block1.up.weight", 20},
+        {"a layer that another one reads too",
+            "{\"input\":12,\"layers\":[{\"layer\":\"linear\",\"out\":20,\"name\":\"a\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":16,\"name\":\"b\"},"
+            "{\"layer\":\"concat\",\"from\":[\"a\",\"b\"]},{\"layer\":\"linear\",\"out\":8,\"name\":\"c\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":"
+            "3}]}",
+            "prune.magnitude{0.5}", "a.weight", 20},
+        {"a layer whose weights are used twice",
+            "{\"input\":12,\"layers\":[{\"layer\":\"linear\",\"out\":12,\"name\":\"a\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":12,\"share\":\"a\"},"
+            "{\"layer\":\"relu\"},"
+            "{\"layer\":\"linear\",\"out\":8,\"name\":\"c\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}",
+            "prune.magnitude{0.5}", "a.weight", 12}};
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct err e = {0};
+        struct index_map map = {0};
+        struct model *m = make(t[i].json ? t[i].json : cuts[2].json, &e), *s = m ? squeeze(m, t[i].recipe, NULL, &map, &e) : NULL;
+        const struct param *p = s ? model_param(s, t[i].param) : NULL;
+        tap_ok(p && p->dim[0] == t[i].rows, "%s: %lld rows %s", t[i].what, p ? (long long)p->dim[0] : -1LL, e.text);
+        index_release(&map);
+        model_free(m), model_free(s);
+    }
+}
+
+/* quant.int8 by a clock of ours: what is not faster for single rows and for batches stays in floats, as does what is to be kept. */
+static double layer_clock(void *ctx, bool i8, int64_t rows, int64_t out, int64_t in) {
+    (void)ctx, (void)in;
+    return 1e-5 * (!i8 ? 1 : out == 20 ? 0.5 : out == 16 ? (rows == 1 ? 0.5 : 1.2) : rows == 1 ? 1.2 : 0.5);
+}
+static enum dtype held(const struct model *m, const char *name) { return m && model_param(m, name) ? model_param(m, name)->dtype : DT_BOOL; }
+static struct model *int8(const char *json, const char *recipe, double (*clock)(void *, bool, int64_t, int64_t, int64_t), struct err *e) {
+    struct model *m = make(json, e), *s = NULL;
+    struct recipe r;
+    struct val *v = val_str(recipe);
+    struct dataset *d = make_data(40, 40, -1, 0);
+    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .layer_timer = clock};
+    struct squeeze q = {.bed = &bed, .note = val_table()};
+    if (m && recipe_init(&r, v, e) == 0) s = r.step[0].row->run(m, r.step[0].args, &q, e), recipe_release(&r);
+    val_free(q.note);
+    val_free(v);
+    dataset_unref(d);
+    model_free(m);
+    return s;
+}
+static void layers_chosen(void) {
+    struct err e = {0};
+    struct model *m = int8(cuts[0].json, "quant.int8", layer_clock, &e);
+    tap_ok(held(m, "linear1.weight") == DT_I8 && held(m, "linear2.weight") == DT_F32 && held(m, "linear3.weight") == DT_F32,
+        "8 bits where they are faster for single rows and for batches, floats where they are not for one of them %s", e.text);
+    model_free(m);
+    m = int8(cuts[0].json, "quant.int8{choose=false,keep=linear2}", NULL, &e);
+    tap_ok(held(m, "linear1.weight") == DT_I8 && held(m, "linear2.weight") == DT_F32 && held(m, "linear3.weight") == DT_I8,
+        "keep: that layer stays in floats %s", e.text);
+    model_free(m);
+    for (int k = 0; k < 2; k++) {
+        m = int8(cuts[2].json, k ? "quant.int8{choose=false,embeddings=false,attention=false}" : "quant.int8{choose=false}", NULL, &e);
+        const char *math = m ? val_get_str(val_at(val_get(m->desc, "layers"), 1), "math", "f32") : "?";
+        tap_ok(held(m, "text_embedding1.word.weight") == (k ? DT_F32 : DT_I8) && strcmp(math, k ? "f32" : "i8") == 0, "tables and attention %s: %s %s",
+            k ? "left in floats if asked" : "too", math, e.text);
+        model_free(m);
+    }
+    m = int8(cuts[3].json, "quant.int8{choose=false}", NULL, &e);
+    tap_ok(m && strcmp(val_get_str(val_at(val_get(m->desc, "layers"), 1), "math", "f32"), "f32") == 0, "causal attention stays in floats %s", e.text);
+    model_free(m);
+}
+
+/* quant.half: the model answers with what its file will hold, and refuses what 16 bits cannot hold. */
+static void halves(void) {
+    for (int k = 0; k < 2; k++) {
+        struct err e = {0};
+        struct model *m = make(cuts[0].json, &e), *s = squeeze(m, k ? "quant.half{bf16}" : "quant.half", NULL, NULL, &e);
+        bool ok = s && s->param[0].store == (k ? DT_BF16 : DT_F16);
+        for (int64_t i = 0; ok && i < m->param[0].len; i++) {
+            double a = (double)((float *)m->data)[i], b = (double)((float *)s->data)[i], ulp = ldexp(1, (int)floor(log2(fabs(a))) - (k ? 7 : 10));
+            ok = fabs(a - b) <= ulp / 2 && fmod(b, ulp) == 0;
+        }
+        tap_ok(ok, "%s: the nearest numbers of its bits are in memory already %s", k ? "bf16" : "f16", e.text);
+        model_free(s);
+        ((float *)m->data)[7] = 70000;
+        e = (struct err){0};
+        s = squeeze(m, k ? "quant.half{bf16}" : "quant.half", NULL, NULL, &e);
+        tap_ok(k ? s != NULL : !s && strstr(e.text, "1 weights are beyond 65504"), "70,000: %s", s ? "taken" : e.text);
+        model_free(s), model_free(m);
+    }
+}
+
 /* Moments follow their weights. */
 static void states(void) {
     struct err e = {0};
@@ -220,11 +346,12 @@ static void recipes(void) {
 /* ---- refusal, by a clock of ours ---- */
 struct fake {
     double after[SPEEDS], noise;
-    int calls;
+    int calls, first[2]; /* first: how often a pair began with the model before, with the one after */
 };
 static double fake_timer(void *ctx, int which, int64_t from, int64_t rows) {
     struct fake *f = ctx;
     (void)from;
+    f->first[which] += f->calls % 2 == 0;
     double base = rows == 1 ? 1e-3 : 1e-2, wobble = 1 + f->noise * (rng_unit(11, 0, (uint64_t)f->calls++) - 0.5);
     return base * (which ? f->after[rows > 1] : 1) * wobble;
 }
@@ -253,7 +380,7 @@ static void judged(void) {
     loss_init(&loss, NULL, true, &e);
     recipe_init(&r, v, &e);
     for (size_t i = 0; i < LEN(t); i++) {
-        struct fake f = {{t[i].one, t[i].many}, t[i].noise, 0};
+        struct fake f = {{t[i].one, t[i].many}, t[i].noise, 0, {0}};
         struct compress_result out;
         struct compress_spec s = {.model = m,
             .recipe = &r,
@@ -264,6 +391,7 @@ static void judged(void) {
             .force = t[i].force,
             .bed = {.part = &d->part[PART_VAL], .seconds = 0.02, .timer = fake_timer, .ctx = &f}};
         int rc = compress_run(&s, &out, &e);
+        if (i == 0) tap_ok(abs(f.first[0] - f.first[1]) <= 4 && f.first[0] > 4, "both models begin equally often: %d and %d", f.first[0], f.first[1]);
         const struct val *row = rc == 0 ? val_at(val_get(out.report, "steps"), 1) : NULL;
         bool ok = row && val_get_bool(row, "kept", !t[i].kept) == t[i].kept && out.met && (!t[i].why || strstr(val_get_str(row, "why", ""), t[i].why));
         tap_ok(ok, "%s: %s %s", t[i].name, t[i].kept ? "kept" : "refused:", row ? val_get_str(row, "why", "") : e.text);
@@ -290,7 +418,7 @@ static void judged(void) {
         ((float *)((char *)m->data + model_param(m, "linear2.weight")->offset))[o * 20 + o] = 1;
         ((float *)((char *)m->data + model_param(m, "linear3.weight")->offset))[o * 16 + o] = 1;
     }
-    struct fake f = {{1, 1}, 0.001, 0};
+    struct fake f = {{1, 1}, 0.001, 0, {0}};
     struct compress_result out;
     struct compress_spec s = {.model = m,
         .recipe = &two,
@@ -491,6 +619,10 @@ int main(void) {
     gemm_open(NULL, &info);
     settings_init();
     pruned();
+    smallest();
+    left_alone();
+    layers_chosen();
+    halves();
     states();
     recipes();
     judged();

@@ -208,6 +208,89 @@ static void broken(void) {
     io_remove_tree(dir, NULL);
 }
 
+/* The values of a folder as bf16, f16 and f64: numbers that each of them holds come back as they are. Files of 2018 name gain and bias of a normalisation gamma and beta. */
+static void other_types(void) {
+    static const enum dtype types[] = {DT_F32, DT_BF16, DT_F16, DT_F64};
+    struct err e = {0};
+    char *path = folder("bert"), *c = io_join(path, "config.json"), *w = io_join(path, "model.safetensors");
+    struct buf config = BUF_INIT;
+    struct st_file f;
+    struct model *first = NULL;
+    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    if (!tap_ok(mkdtemp(dir) && io_read_file(c, 1 << 20, &config, &e) == 0 && st_read(w, &f, &e) == 0, "the folder is there %s", e.text)) return;
+    buf_addc(&config, 0);
+    struct st_tensor *t = X_NEW(struct st_tensor, f.n + 1);
+    char **names = X_NEW(char *, f.n + 1);
+    for (size_t k = 0; k < LEN(types); k++) {
+        for (size_t i = 0; i < f.n; i++) {
+            size_t n = f.tensor[i].bytes / 4, each = dtypes[types[k]].bits / 8u;
+            struct view v = {.data = mem_new(n + 1, each), .len = (int64_t)n, .dtype = types[k]};
+            for (size_t j = 0; j < n; j++) view_put(&v, (int64_t)j, (double)((int)((j * 37 + i * 11) % 31) - 15) / 16); /* 5 bits */
+            t[i] = f.tensor[i], t[i].dtype = types[k], t[i].data = v.data, t[i].bytes = n * each;
+        }
+        write_folder(config.data, t, f.n, 0);
+        for (size_t i = 0; i < f.n; i++) free((void *)(uintptr_t)t[i].data);
+        struct model *m = model_load(dir, &e);
+        if (!first) first = m;
+        tap_ok(m && first && memcmp(m->data, first->data, first->bytes) == 0 && m->data[1] != m->data[2], "weights of %s %s", dtypes[types[k]].name, e.text);
+        if (m != first) model_free(m);
+    }
+    model_free(first);
+    struct model *now = model_load(path, &e), *old = NULL;
+    for (size_t i = 0; i < f.n; i++) {
+        const char *at = strstr(f.tensor[i].name, "LayerNorm.");
+        struct buf b = BUF_INIT;
+        t[i] = f.tensor[i];
+        if (at) buf_addf(&b, "%.*sLayerNorm.%s", (int)(at - t[i].name), t[i].name, strcmp(at + 10, "weight") == 0 ? "gamma" : "beta");
+        if (at) t[i].name = names[i] = buf_take(&b);
+    }
+    write_folder(config.data, t, f.n, 0);
+    old = model_load(dir, &e);
+    tap_ok(now && old && memcmp(now->data, old->data, now->bytes) == 0, "gamma and beta %s", e.text);
+    model_free(now), model_free(old);
+    for (size_t i = 0; i < f.n; i++) free(names[i]);
+    st_release(&f);
+    buf_release(&config);
+    free(t), free(names), free(path), free(c), free(w);
+    io_remove_tree(dir, NULL);
+}
+/* Keys of config.json that change the description. */
+static void settings_of(void) {
+    static const struct {
+        const char *key, *value, *says, *field;
+    } t[] = {{"hidden_act", "\"gelu_new\"", "gelu_tanh", "act"}, {"hidden_act", "\"relu\"", "relu", "act"}, {"hidden_dropout_prob", "0.25", "0.25", "dropout"},
+        {"layer_norm_eps", "0.001", "0.001", "eps"},
+        {"position_embedding_type", "\"relative_key\"", NULL, "position_embedding_type relative_key is not known"}};
+    char *path = folder("bert"), *c = io_join(path, "config.json"), *w = io_join(path, "model.safetensors");
+    struct err e = {0};
+    struct st_file f;
+    struct val *config = json_read_file(c, 1 << 20, &e);
+    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    if (!tap_ok(mkdtemp(dir) && config && st_read(w, &f, &e) == 0, "the folder is there %s", e.text)) return;
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct val *own = val_copy(config);
+        struct buf b = BUF_INIT, got = BUF_INIT;
+        val_set(own, t[i].key, json_parse(t[i].value, strlen(t[i].value), "value", &e));
+        json_write(&b, own);
+        write_folder(b.data, f.tensor, f.n, 0);
+        e = (struct err){0};
+        struct model *m = model_load(dir, &e);
+        const struct val *block = m ? val_at(val_get(m->desc, "layers"), 1) : NULL, *v = val_get(block, t[i].field);
+        if (v && v->type == VAL_STR) buf_adds(&got, v->u.s.p);
+        else if (v) buf_addf(&got, "%g", v->u.n);
+        tap_ok(t[i].says ? got.data && strcmp(got.data, t[i].says) == 0 : !m && strstr(e.text, t[i].field), "%s %s: %s", t[i].key, t[i].value,
+            m ? got.data : e.text);
+        model_free(m);
+        buf_release(&b);
+        buf_release(&got);
+        val_free(own);
+    }
+    st_release(&f);
+    val_free(config);
+    free(path), free(c), free(w);
+    io_remove_tree(dir, NULL);
+}
+
 int main(void) {
     struct err e = {0};
     struct buf path = BUF_INIT;
@@ -219,5 +302,7 @@ int main(void) {
         for (int k = 0; k < 2; k++) run(val_at(all, i), k == 0);
     val_free(all);
     broken();
+    other_types();
+    settings_of();
     return tap_done();
 }

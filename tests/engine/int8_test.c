@@ -113,6 +113,54 @@ static void products(struct pool *pool) {
 }
 
 /* One row with each kind of trouble. */
+/* An input value is at most half a step of its row from what stands for it, its row's zero is exact, and a weight at most half a step of its own row. The products here are
+ * those with the unit matrix. */
+static void steps(void) {
+    enum { M = 40, K = 64 };
+    static int8_t unit[K * K], q[K];
+    static float x[M * K], y[M * K];
+    struct err e = {0};
+    struct graph *g = graph_new(DT_F32, false, 1);
+    struct dim xd[] = {{1, AXIS_R}, {K, 0}}, wd[] = {{K, 0}, {K, 0}};
+    size_t w_bytes = (i8_bytes(K, K) + 63) / 64 * 64;
+    char *mem = mem_new(1, w_bytes + K * 4 + 64), *base = mem + (64 - (uintptr_t)mem % 64) % 64;
+    for (int i = 0; i < K; i++) unit[i * K + i] = 1, ((float *)(base + w_bytes))[i] = 1;
+    i8_pack(unit, K, K, base);
+    tid xt = graph_input(g, "x", DT_F32, xd, 2, -1),
+        out = graph_attr(
+            g, "linear_i8", NULL, (tid[]){xt, graph_param(g, "w", DT_I8, wd, 2, 0, false), graph_param(g, "s", DT_F32, wd, 1, w_bytes, false)}, 3, NULL, &e);
+    struct extents ex = {{1, M, M + 1}};
+    struct plan *p = out >= 0 ? plan_new(g, &ex, &(struct plan_options){.keep = &out, .n_keep = 1, .param = base}, &e) : NULL;
+    bool ok = p && plan_alloc(p, &e) == 0;
+    for (int i = 0; i < M * K; i++) x[i] = (float)(rng_normal(8, 0, (uint64_t)i) + (i / K % 4 == 0 ? 3 : 0)) * (i % K == 5 ? 0 : 1);
+    for (int i = 0; i < K; i++) x[K + i] = fabsf(x[K + i]) + 1; /* a row that is positive throughout */
+    if (ok) memcpy(plan_data(p, xt), x, sizeof x);
+    ok = ok && plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
+    if (ok) memcpy(y, plan_data(p, out), sizeof y);
+    double far = 0, zero = 0;
+    for (int r = 0; ok && r < M; r++) {
+        double lo = 0, hi = 0;
+        for (int i = 0; i < K; i++) lo = fmin(lo, (double)x[r * K + i]), hi = fmax(hi, (double)x[r * K + i]);
+        for (int i = 0; i < K; i++) far = fmax(far, fabs((double)y[r * K + i] - (double)x[r * K + i]) / ((hi - lo) / 255));
+        for (int i = 0; i < K; i++) zero = fmax(zero, x[r * K + i] == 0 ? fabs((double)y[r * K + i]) : 0);
+    }
+    tap_ok(ok && far < 0.502 && far > 0.4 && zero == 0, "inputs of 40 rows: within %.3f of a step, zero stays zero %s", far, e.text);
+    far = 0;
+    int least = 127;
+    for (int r = 0; r < M; r++) {
+        float scale;
+        int top = 0;
+        i8_rows(x + r * K, 1, K, q, &scale);
+        for (int i = 0; i < K; i++)
+            far = fmax(far, fabs((double)q[i] * (double)scale / (double)scale - (double)x[r * K + i] / (double)scale)), top = abs(q[i]) > top ? abs(q[i]) : top;
+        least = top < least ? top : least;
+    }
+    tap_ok(far < 0.5001 && far > 0.4 && least == 127, "weights: within %.3f of a step, the largest of each row is 127", far);
+    plan_free(p);
+    graph_free(g);
+    free(mem);
+}
+
 static void not_finite(void) {
     struct err e = {0};
     for (int s = 0; isa_all(s); s++) {
@@ -491,6 +539,7 @@ int main(void) {
     struct pool *pool = pool_new(3, &e);
     if (!mkdtemp(dir)) return 1;
     products(pool);
+    steps();
     not_finite();
     tables();
     attentions(pool);
