@@ -1,6 +1,6 @@
 /* Compression: a pruned model answers as the whole one with those units silenced; optimiser state is carried along; recipes are read and refused; a step that is slower,
  * by an injected clock, is refused unless forced, and noise is not taken for slowness; max_drop; the command with its run record, saved result and exit; a model timed
- * alone by the bench. */
+ * alone by the bench. Longer than 600 lines, as all of it shares models, made rows and clocks. */
 #include "config.h"
 
 #include <unistd.h>
@@ -445,6 +445,50 @@ static void judged(void) {
     dataset_unref(d);
 }
 
+/* max_drop is a limit on the whole recipe: two steps that stay below it one by one but not together. Each input is a unit of both layers, the last ones with the larger weights. */
+static void dropped(void) {
+    struct err e = {0};
+    struct dataset *d = make_data(40, 200, -1, 0);
+    struct model *m = make(cuts[0].json, &e);
+    struct loss_spec loss;
+    struct recipe r;
+    struct val *v = val_str("prune.magnitude{0.5},prune.magnitude{0.5}");
+    double acc[3] = {0}, limit = NAN;
+    bool kept[2] = {false, false};
+    loss_init(&loss, NULL, true, &e);
+    recipe_init(&r, v, &e);
+    for (int i = 0; i < m->n_param; i++) memset((char *)m->data + m->param[i].offset, 0, m->param[i].bytes);
+    for (int u = 0; u < 12; u++) {
+        m->data[u * 12 + u] = 1 + 0.05f * (float)u;
+        ((float *)((char *)m->data + model_param(m, "linear2.weight")->offset))[u * 20 + u] = 1 + 0.05f * (float)u;
+        ((float *)((char *)m->data + model_param(m, "linear3.weight")->offset))[u % 3 * 16 + u] = 1;
+    }
+    for (int round = 0; round < 2; round++) {
+        struct fake f = {{1, 1}, 0.001, 0, {0}};
+        struct compress_result out;
+        struct compress_spec s = {.model = m,
+            .recipe = &r,
+            .loss = &loss,
+            .data = "made",
+            .split = "val",
+            .max_drop = limit,
+            .bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .timer = fake_timer, .ctx = &f}};
+        if (compress_run(&s, &out, &e) < 0) break;
+        const struct val *steps = val_get(out.report, "steps");
+        for (size_t i = 0; i < 3 && !round; i++) acc[i] = val_get_num(val_at(steps, i), "acc", NAN);
+        for (size_t i = 0; i < 2; i++) kept[i] = val_get_bool(val_at(steps, i + 1), "kept", false);
+        limit = fmax(acc[0] - acc[1], acc[1] - acc[2]) + 1e-9;
+        model_free(out.model), val_free(out.report), val_free(out.before), val_free(out.after);
+    }
+    tap_ok(acc[0] > acc[1] && acc[1] > acc[2] && kept[0] && !kept[1], "max_drop %.3f counts from the model as given: accuracies %.3f, %.3f, %.3f %s", limit,
+        acc[0], acc[1], acc[2], e.text);
+    recipe_release(&r);
+    val_free(v);
+    loss_release(&loss);
+    model_free(m);
+    dataset_unref(d);
+}
+
 /* Binomial sums by hand, and what the ratio of pairs does with outliers. */
 static void statistics(void) {
     tap_near(metric_mcnemar(1, 9), 22.0 / 1024, 1e-15, "McNemar 1 to 9: 2 (1 + 10) / 2^10");
@@ -626,6 +670,7 @@ int main(void) {
     states();
     recipes();
     judged();
+    dropped();
     statistics();
     tables();
     alone();

@@ -177,6 +177,13 @@ static void broken(void) {
     refused("vocab_size is -3, it must be a whole number from 1", "a size that is none");
     write_folder(config.data, t + 1, f.n - 1, 0);
     refused("1 tensors are missing: ", "a missing tensor is named");
+    write_folder(config.data, t + 10, f.n - 10, 0);
+    refused("10 tensors are missing: ", "ten missing tensors");
+    struct model *none = model_load(dir, &e);
+    int named = 0;
+    for (size_t i = 0; i < 10; i++) named += strstr(e.text, strncmp(t[i].name, "bert.", 5) == 0 ? t[i].name + 5 : t[i].name) != NULL;
+    tap_ok(!none && named == 8 && strstr(e.text, " ..."), "eight of them are named (%d)", named);
+    e = (struct err){0};
     t[f.n] = t[0], t[f.n].name = "encoder.layer.9.what.weight";
     write_folder(config.data, t, f.n + 1, 0);
     refused("encoder.layer.9.what.weight", "an extra tensor is named");

@@ -43,6 +43,12 @@ static void counts(void) {
     tap_ok(m && model_params(m) == 407050, "784-512-10: 407,050 parameters%s%s", m ? "" : ": ", e.text);
     tap_ok(m && model_macs(m, 0, &e) == 784 * 512 + 5120, "products of 784-512-10");
     tap_ok(m && model_outputs(m, &e) == 10, "output width");
+    struct model *g = model_of("{\"input\":[6,9,8],\"layers\":[{\"layer\":\"conv2d\",\"out\":4,\"k\":[3,2],\"groups\":2,\"stride\":[2,1]},{\"layer\":"
+                               "\"flatten\"},{\"layer\":\"linear\",\"out\":3}]}",
+        &e);
+    tap_ok(g && model_params(g) == 4 * 3 * 6 + 4 + 3 * 112 + 3 && model_macs(g, 0, &e) == 4 * 28 * 3 * 6 + 3 * 112,
+        "a convolution in two groups: %lld products %s", g ? (long long)model_macs(g, 0, &e) : -1LL, e.text);
+    model_free(g);
     double big = 0, sum = 0;
     for (int64_t i = 0; m && i < m->param[0].len; i++) {
         big = fmax(big, fabs(m->data[i]));

@@ -377,6 +377,19 @@ static void rows(const char *isa, bool lazy) {
     optimiser_free(o);
 }
 
+/* lamb: weights of norm 0 have no rate of their own, they move by lr. */
+static void from_zero(void) {
+    struct bench b;
+    double g[N], off = 0;
+    bench_open(&b, "{optim='lamb', lr=0.1, weight_decay=0}", DT_F64);
+    memset(b.param, 0, sizeof b.param);
+    for (int i = 0; i < N; i++) g[i] = cos(i);
+    bench_step(&b, g, 1, 0, 0);
+    for (int i = 0; i < N; i++) off = fmax(off, fabs(b.param[i] + 0.1 * (g[i] > 0 ? 1 : -1)));
+    tap_ok(off < 1e-4, "lamb from zero: a step of the rate, within %.1e", off);
+    bench_close(&b);
+}
+
 /* Numbers of an optimiser that is named alone: torch.optim's; sgd, which had none there for long, and lamb and lion as their papers' code. */
 static void defaults(void) {
     static const struct {
@@ -437,6 +450,7 @@ int main(void) {
         trajectory(&tests[t], net, "a two-layer net");
     }
     gate();
+    from_zero();
     defaults();
     refusals();
     return tap_done();

@@ -149,6 +149,8 @@ static void forced(void) {
     }
     tap_ok(skipped == 1 && seen[3] == 65536 && seen[4] == 32768 && seen[7] == 32768 && good == 3,
         "a forced infinite gradient skips exactly one step, weights as before, and halves the scale: %g", scale);
+    const struct arg *begin = args_find(&train_kind, "loss_scale");
+    tap_ok(begin && strtod(begin->def, NULL) == 65536, "it begins at 65536");
     for (good = 0, scale = 8; good < 1999;) scaler_after(&scale, &good, true);
     tap_ok(scale == 8, "1999 applied steps in a row leave the scale");
     scaler_after(&scale, &good, true);

@@ -272,6 +272,40 @@ static void jpeg_cases(void) {
 #endif
 }
 
+static void rounding(void) {
+    struct err e = {0};
+    struct image m = {2, 2, 1, mem_new(4, 1)};
+    m.p[1] = m.p[3] = 255;
+    int r = image_fit(&m, 1, "half", &e);
+    tap_ok(!r && m.w == 1 && m.p[0] == 128, "0 and 255 meet at 128: %d %s", r ? -1 : m.p[0], e.text);
+    free(m.p);
+}
+
+/* Labels and pixels of records: of CIFAR-100 the fine label. */
+static void cifar_values(void) {
+    enum { PIXELS = 3072 };
+    for (int hundred = 0; hundred < 2; hundred++) {
+        size_t each = (size_t)PIXELS + 1 + (size_t)hundred;
+        unsigned char *b = mem_new(3, each);
+        struct err e = {0};
+        struct table t = {0};
+        for (size_t r = 0; r < 3; r++) {
+            b[r * each] = (unsigned char)(3 + r);
+            if (hundred) b[r * each + 1] = (unsigned char)(50 + r);
+            for (size_t i = 0; i < PIXELS; i++) b[(r + 1) * each - PIXELS + i] = (unsigned char)(i / 1024 * 80 + i % 61 + r);
+        }
+        struct bytes in = {"a.bin", b, 3 * each};
+        bool ok = format_cifar.read(&in, NULL, &t, &e) == 0 && t.n == 3 && t.n_col == 2;
+        for (size_t r = 0; ok && r < 3; r++) {
+            ok = ((uint8_t *)t.col[1].data)[r] == (hundred ? 50 : 3) + r;
+            for (size_t i = 0; ok && i < PIXELS; i++) ok = ((uint8_t *)t.col[0].data)[r * PIXELS + i] == (unsigned char)(i / 1024 * 80 + i % 61 + r);
+        }
+        tap_ok(ok, "CIFAR-%d: labels and pixels of three records %s", hundred ? 100 : 10, e.text);
+        table_free(&t);
+        free(b);
+    }
+}
+
 static void cifar_cases(void) {
     struct buf b = corpus("cifar/two"), h = corpus("cifar/hundred");
     refused("a.bin", "", 0, "is empty");
@@ -425,6 +459,8 @@ int main(void) {
     pnm_cases();
     png_cases();
     jpeg_cases();
+    rounding();
+    cifar_values();
     cifar_cases();
     tar_cases();
     folder_cases();

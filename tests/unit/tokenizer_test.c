@@ -7,6 +7,7 @@
 
 #include "datasets/dataset.h"
 #include "datasets/text/encoder.h"
+#include "datasets/text/subword.h"
 #include "datasets/text/unicode.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
@@ -166,6 +167,107 @@ static void test_cut(void) {
     free(path);
 }
 
+static void expect_ids(const struct tokenizer *t, const char *s, int64_t len, const int32_t *want, int64_t n, const char *what) {
+    struct tokenizer_work *w = tokenizer_work_new();
+    struct ids d = {0};
+    struct buf got = BUF_INIT;
+    if (t) tokenizer_encode(t, w, s, strlen(s), len, false, &d);
+    for (int64_t i = 0; i < d.n; i++) buf_addf(&got, " %d", (int)d.p[i]);
+    tap_ok(t && d.n == n && !memcmp(d.p, want, (size_t)n * sizeof *want), "%s:%s", what, got.data ? got.data : " none");
+    buf_release(&got);
+    free(d.p);
+    tokenizer_work_free(w);
+}
+
+/* Small vocabularies: what the 2,000 lines do not hold. */
+static void test_small(void) {
+    static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n\xc3\xa9\n##\xc3\xa9\nA\na\n\xe3\x90\x80\n\xe4\xb6\xb5\n";
+    static const char bpe[] =
+        "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"'\":0,\"r\":1,\"e\":2,\"x\":3,\"'r\":4,\"'re\":5,\"re\":6,\"\xc4\xa0\":7},"
+        "\"merges\":[\"' r\",\"'r e\",\"r e\"]},\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true},"
+        "\"decoder\":{\"type\":\"ByteLevel\"},\"added_tokens\":[{\"id\":8,\"content\":\"<m>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":true,"
+        "\"normalized\":false,\"special\":true}]}";
+    static const char config[] = "{\"do_lower_case\":false,\"model_max_length\":77}";
+    char dir[] = "/tmp/hone-tok-XXXXXX";
+    struct err e = {0};
+    if (!mkdtemp(dir)) BUG("no folder in /tmp");
+    char *v = io_join(dir, "vocab.txt"), *c = io_join(dir, "tokenizer_config.json"), *j = io_join(dir, "tokenizer.json");
+    io_write_file(v, words, sizeof words - 1, &e);
+    struct tokenizer *t = tokenizer_load(dir, true, &e);
+    expect_ids(t, "A a", 0, (int32_t[]){2, 8, 8, 3}, 4, "lower case where nothing else is said");
+    expect_ids(t,
+        "a\xe3\x90\x80"
+        "a\xe4\xb6\xb5"
+        "a",
+        0, (int32_t[]){2, 8, 9, 8, 10, 8, 3}, 7, "ideographs of extension A stand alone");
+    tokenizer_free(t);
+    io_write_file(c, config, sizeof config - 1, &e);
+    t = tokenizer_load(dir, true, &e);
+    expect_ids(t, "A a", 0, (int32_t[]){2, 7, 8, 3}, 4, "do_lower_case=false beside it");
+    tap_ok(t && tokenizer_len(t) == 77, "and model_max_length");
+    struct buf long_word = BUF_INIT;
+    int32_t want[104] = {2, 5};
+    for (int i = 0; i < 100; i++) buf_adds(&long_word, "\xc3\xa9"), want[i + 1] = i ? 6 : 5;
+    want[101] = 3;
+    expect_ids(t, long_word.data, 0, want, 102, "a word of 100 characters in 200 bytes has pieces");
+    buf_adds(&long_word, "\xc3\xa9");
+    expect_ids(t, long_word.data, 0, (int32_t[]){2, 1, 3}, 3, "one of 101 is unknown");
+    expect_ids(t, "a a a", 1, (int32_t[]){2}, 1, "a length that has no room for the special tokens");
+    int64_t offset[] = {0, 5, 6, 6};
+    char text[] = "a a aa";
+    struct column col = {.type = COL_TEXT, .data = text, .offset = offset}, out = {0};
+    struct encoder x = {.tokenizer = t, .len = 4};
+    tap_ok(t && encoder_encode(&x, &(struct texts){&col, NULL, 3, NULL, NULL, 1}, false, &out, &e) == 0 && x.cut == 1, "one of three texts is counted as cut");
+    free(out.data), free(out.offset);
+    tokenizer_free(t);
+    io_write_file(j, bpe, sizeof bpe - 1, &e);
+    t = tokenizer_load(dir, true, &e);
+    expect_ids(t, "x're", 0, (int32_t[]){3, 5}, 2, "'re is a piece of its own");
+    expect_ids(t, "<m> x", 0, (int32_t[]){8, 3}, 2, "rstrip: blanks behind an added token go with it");
+    expect_ids(t, "x x", 0, (int32_t[]){3, 7, 3}, 3, "other blanks stay");
+    x = (struct encoder){.tokenizer = t};
+    out = (struct column){0};
+    tap_ok(t && encoder_encode(&x, &(struct texts){&col, (int64_t[]){2}, 1, NULL, NULL, 1}, false, &out, &e) == 0 && out.offset[1] == 1 &&
+               *(int32_t *)out.data == 0,
+        "a text without ids is one padding id %s", e.text);
+    free(out.data), free(out.offset);
+    tokenizer_free(t);
+    buf_release(&long_word);
+    io_remove_tree(dir, &e);
+    free(v), free(c), free(j);
+}
+
+static void test_normal(void) {
+    static const struct {
+        unsigned flags;
+        const char *in, *out;
+    } t[] = {{NORMAL_LOWER, "\xc4\xb0", "i\xcc\x87"}, {NORMAL_LOWER, "\xc3\x89Z", "\xc3\xa9z"}, {NORMAL_LOWER | NORMAL_STRIP, "\xc3\x89", "e"},
+        {NORMAL_NFKC, "\xef\xac\x81\xe2\x91\xa0", "fi1"},
+        {NORMAL_NFC,
+            "\xef\xac\x81"
+            "e\xcc\x81",
+            "\xef\xac\x81\xc3\xa9"},
+        {NORMAL_NFKD, "\xc3\xa9\xef\xac\x81",
+            "e\xcc\x81"
+            "fi"},
+        {NORMAL_NFD, "\xc3\xa9\xef\xac\x81", "e\xcc\x81\xef\xac\x81"},
+        {NORMAL_CJK,
+            "a\xf0\xa0\x80\x80"
+            "b",
+            "a \xf0\xa0\x80\x80 b"},
+        {NORMAL_CLEAN, "a\x01\tb", "a b"}};
+    int right = 0;
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct buf b = BUF_INIT;
+        normal_pass(t[i].flags, t[i].in, strlen(t[i].in), &b);
+        bool ok = b.data && strcmp(b.data, t[i].out) == 0;
+        if (!ok) printf("# %u %s: %s\n", t[i].flags, t[i].in, b.data ? b.data : "");
+        right += ok;
+        buf_release(&b);
+    }
+    tap_ok(right == (int)LEN(t), "normal forms, lower case, marks, ideographs, controls");
+}
+
 static void refuse(const char *file, const char *text, size_t n, const char *part) {
     char dir[] = "/tmp/hone-tok-XXXXXX";
     struct err e = {0};
@@ -257,6 +359,8 @@ int main(void) {
         test_decode(&lines);
     }
     test_cut();
+    test_small();
+    test_normal();
     test_broken();
     test_mutated();
     buf_release(&lines);
