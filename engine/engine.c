@@ -109,6 +109,7 @@ static struct catalog catalogs[] = {
     {"loss", "loss", loss_kinds},
     {"quant", "quant", NULL},
     {"prune", "prune", NULL},
+    {"metric", NULL, NULL},
     {NULL, NULL, NULL},
 };
 const struct catalog *const engine_catalogs = catalogs;
@@ -121,7 +122,8 @@ int engine_init(struct err *e) {
     catalogs[0].kinds = layer_kinds();
     catalogs[1].kinds = optim_kinds();
     for (struct catalog *c = catalogs; c->group; c++)
-        if (strcmp(c->group, "quant") == 0 || strcmp(c->group, "prune") == 0) c->kinds = compressor_kinds(c->group);
+        if (strcmp(c->group, "metric") == 0) c->kinds = metric_kinds();
+        else if (strcmp(c->group, "quant") == 0 || strcmp(c->group, "prune") == 0) c->kinds = compressor_kinds(c->group);
     return 0;
 }
 

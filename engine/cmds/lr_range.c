@@ -13,7 +13,8 @@
 static const struct arg table[] = {
     A("model", "a model, its name or path, as hone.train takes it; the newest if not given. It is copied and stays as it is", NULL, ARG_VAL, model,
         ARG_POSITIONAL, 0, 0, 0, NULL, SRC_MODEL),
-    A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
+    A("data", "a data set, a name, a path, or {NAME, val=N, ..} with the arguments of hone.data; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0,
+        NULL, SRC_DATA),
     A("from", "first learning rate", "1e-7", ARG_NUM, from, 0, 0, 1e-30, 1e6),
     A("to", "last learning rate, if the loss does not diverge before", "1", ARG_NUM, to, 0, 0, 1e-30, 1e6),
     A("steps", "steps from the first to the last", "100", ARG_INT, steps, 0, 0, 4, 1e9),

@@ -18,7 +18,8 @@ static const struct arg table[] = {
         "if "
         "not given",
         NULL, ARG_VAL, model, 0, 0, 0, 0, NULL, SRC_MODEL),
-    A("data", "a data set, a name or a path; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0, NULL, SRC_DATA),
+    A("data", "a data set, a name, a path, or {NAME, val=N, ..} with the arguments of hone.data; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0,
+        NULL, SRC_DATA),
     A("epochs", "passes over the training part; 3 if neither epochs nor steps is given", NULL, ARG_INT, epochs, ARG_LIVE, AT_STEP, 1, 1e9),
     A("steps", "steps instead of epochs", NULL, ARG_INT, steps, ARG_LIVE, AT_STEP, 1, 1e15),
     A("batch", "rows of a step, of each of its parts with accum", "32", ARG_INT, batch, ARG_LIVE, AT_STEP, 1, 1e9),

@@ -9,6 +9,8 @@
 
 #include "src/base/mem.h"
 
+enum { METRICS = 64 };
+
 void tally_init(struct tally *t, int n_class, int64_t keep) {
     *t = (struct tally){.n_class = n_class, .keep = n_class ? keep : 0};
     if (n_class && n_class <= TALLY_TABLE) t->confusion = X_NEW(int64_t, (size_t)n_class * (size_t)n_class);
@@ -260,6 +262,19 @@ static double m_ece(const struct tally *t) {
     }
     for (int b = 0; b < 15; b++) e += fabs(acc[b] - conf[b]);
     return e / (double)t->kept;
+}
+
+const struct kind *const *metric_kinds(void) {
+    static struct kind kind[METRICS];
+    static const struct kind *list[METRICS + 1];
+    size_t n = 0;
+    for (; metrics[n].name; n++) {
+        if (n == METRICS) BUG("there are more than %d metrics", METRICS);
+        kind[n] = (struct kind){metrics[n].name, metrics[n].help, NULL, NULL, 0};
+        list[n] = &kind[n];
+    }
+    list[n] = NULL;
+    return list;
 }
 
 const struct metric *metric_find(const char *name) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "src/base/args.h"
 #include "src/base/val.h"
 
 #define TALLY_TABLE 2048
@@ -46,6 +47,7 @@ struct metric {
     double (*value)(const struct tally *t); /* NaN: does not exist here */
 };
 extern const struct metric metrics[]; /* ends with name == NULL */
+const struct kind *const *metric_kinds(void); /* their names and helps, NULL-terminated */
 const struct metric *metric_find(const char *name); /* also with a prefix: val_acc, test_loss */
 
 /* Wilson score interval of k successes in n at 95 % (Wilson 1927; z = 1.959963984540054). n = 0: 0 and 1. */

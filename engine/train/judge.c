@@ -15,8 +15,8 @@ static int unknown(const char *name, struct err *e) {
     size_t n = 0;
     for (; metrics[n].name && n < LEN(names); n++) names[n] = metrics[n].name;
     const char *near = args_nearest(name, names, n);
-    return err_code(e, ERR_USAGE, "there is no metric \"%.60s\"; %s%s%s", name, near ? "did you mean \"" : "there are ",
-        near ? near : "acc, f1_macro, auroc, loss, mae", near ? "\"?" : " and the others of man hone");
+    return err_code(e, ERR_USAGE, "there is no metric \"%.60s\"; %s%s%s", name, near ? "did you mean \"" : "hone help metric lists them", near ? near : "",
+        near ? "\"?" : "");
 }
 
 int train_metric(struct train *t, struct err *e) {

@@ -566,8 +566,8 @@ ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
-ROW(apropos, "finds commands, constructors and properties by a text in their name or help; ??TEXT at the prompt", "print(hone.apropos\"learning rate\")",
-    apropos_args_, apropos_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
+ROW(apropos, "finds commands, constructors, arguments, metrics and properties by a text in their name or help; ??TEXT at the prompt",
+    "print(hone.apropos\"learning rate\")", apropos_args_, apropos_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
 extern const struct cmd save_settings_cmd; /* settings_file.c */

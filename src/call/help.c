@@ -219,7 +219,7 @@ void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
             for (size_t i = 0; c->kinds[i]; i++) {
                 struct buf before = BUF_INIT;
                 buf_addf(&before, "%s.", c->group);
-                roff_kind(out, before.data, c->kinds[i], "{...}");
+                roff_kind(out, before.data, c->kinds[i], c->tag ? "{...}" : "");
                 buf_release(&before);
             }
         }
@@ -252,6 +252,17 @@ static void hit(struct buf *out, const char *group, const char *name, const char
     buf_release(&full);
 }
 
+/* The arguments of a kind that is no hit itself; one that many kinds share is told once. */
+static void find_args(const char *group, const struct kind *k, const char *text, struct buf *out) {
+    for (const struct arg *a = k->args; a && a->name; a++) {
+        if ((!holds(a->name, text) && !holds(a->help, text)) || (out->len && strstr(out->data, a->help))) continue;
+        struct buf name = BUF_INIT;
+        buf_addf(&name, "%s{%s=}", k->name, a->name);
+        hit(out, group, name.data, a->help);
+        buf_release(&name);
+    }
+}
+
 int help_find(struct hub *h, const char *text, struct buf *out, struct err *e) {
     for (size_t i = 0; i < hub_count(h); i++) {
         const struct cmd *c = hub_cmd(h, i);
@@ -262,5 +273,9 @@ int help_find(struct hub *h, const char *text, struct buf *out, struct err *e) {
             if (holds(c->kinds[i]->name, text) || holds(c->kinds[i]->help, text)) hit(out, c->group, c->kinds[i]->name, c->kinds[i]->help);
     for (const struct arg *a = settings_kind.args; a->name; a++)
         if (holds(a->name, text) || holds(a->help, text)) hit(out, "hone.prop", a->name, a->help);
+    for (size_t i = 0; i < hub_count(h); i++)
+        if (!(hub_cmd(h, i)->flags & CMD_HIDDEN)) find_args("hone", &hub_cmd(h, i)->kind, text, out);
+    for (const struct catalog *c = hub_catalogs(h); c->group; c++)
+        for (size_t i = 0; c->kinds[i]; i++) find_args(c->group, c->kinds[i], text, out);
     return out->len ? 0 : err_set(e, "nothing is called or described by \"%s\"; help lists the commands", text);
 }

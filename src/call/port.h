@@ -10,7 +10,7 @@
 #include "src/base/buf.h"
 #include "src/call/call.h"
 
-/* A Lua namespace of constructors: "nn", "optim", "sched", "loss" ... -> tables {nn="linear", out=10}. */
+/* A Lua namespace of constructors: "nn", "optim", "sched", "loss" ... -> tables {nn="linear", out=10}. Without a tag: names that help tells about, no more. */
 struct catalog {
     const char *group; /* "nn" */
     const char *tag; /* field that holds the kind's name in the value: "layer", "optim", "sched" */

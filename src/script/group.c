@@ -133,7 +133,7 @@ void group_open(lua_State *L) {
         lua_pushstring(L, c->group);
         bool there = lua_rawget(L, -2) != LUA_TNIL;
         lua_settop(L, 0);
-        if (there) continue;
+        if (there || !c->tag) continue;
         lua_newtable(L);
         lua_createtable(L, 0, 2);
         lua_pushstring(L, c->group);

@@ -75,7 +75,7 @@ static bool nearest(lua_State *L, struct script *s, const char *prefix, const ch
         return true;
     }
     for (const struct catalog *g = s->catalogs; g && g->group; g++) {
-        for (n = 0; g->kinds[n] && n < NAMES_MAX; n++) names[n] = g->kinds[n]->name;
+        for (n = 0; g->tag && g->kinds[n] && n < NAMES_MAX; n++) names[n] = g->kinds[n]->name;
         if (!(found = args_nearest(wrong, names, n))) continue;
         buf_addf(out, "%s.%s", g->group, found);
         return true;
@@ -91,7 +91,7 @@ static bool elsewhere(struct script *s, const char *name, struct buf *out) {
         return true;
     }
     for (const struct catalog *g = s->catalogs; g && g->group; g++)
-        for (const struct kind *const *k = g->kinds; *k; k++)
+        for (const struct kind *const *k = g->kinds; g->tag && *k; k++)
             if (strcmp((*k)->name, name) == 0) {
                 buf_addf(out, "%s.%s", g->group, name);
                 return true;

@@ -38,6 +38,10 @@ is 0 '' "and before it" --json ls
 is 0 'demo - a built-in example' "help of a word" demo --help
 is 0 'epochs' "help of a command" help train
 is 0 'epochs' "and the other way" train --help
+is 0 'metric.auroc' "help lists the metrics" help metric
+is 0 'metric.ece .*calibration' "apropos finds metrics by their help" apropos calibration
+is 0 'loss.cross_entropy\{class_weights=\}' "and arguments" apropos class_weights
+is 0 'refresh' "props is a word of the command line" props
 is 2 'no example "fashoin"' "an example that is not there" demo fashoin
 "$hone" help train >/dev/full 2>err </dev/null
 [ $? = 1 ] && grep -q 'standard output\|No space' err

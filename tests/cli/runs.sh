@@ -46,7 +46,7 @@ ok $? "t.E2: gives every number again, edits included"
 is 0 '' "fork" --quiet fork c-1 --epochs 3
 grep -q '"parent": "c-1"' runs/c-4/run.json
 ok $? "which names the run it came from"
-is 1 'has those of steps' "a step without a checkpoint" fork c-1 --at 3
+is 1 'has that of step' "a step without a checkpoint" fork c-1 --at 3
 is 0 'state done' "wait for a run that is over" wait c-1
 is 1 'no run named' "and for none" wait c-77
 "$hone" run --plain --quiet t.lua 100000 >/dev/null 2>&1 </dev/null &
