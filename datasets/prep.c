@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "datasets/dataset.h"
 #include "datasets/formats/format.h"
@@ -23,6 +24,48 @@ static struct part *new_part(int64_t n) {
     p->col[0].name = mem_str("x");
     p->col[0].scale = 1;
     return p;
+}
+
+bool dataset_is_rows(const char *path) {
+    static const char *const ends[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
+    size_t n = strlen(path);
+    if (n > 3 && (!strcasecmp(path + n - 3, ".gz") || !strcasecmp(path + n - 3, ".xz"))) n -= 3;
+    for (size_t i = 0; i < LEN(ends); i++) {
+        size_t k = strlen(ends[i]);
+        if (n > k && !strncasecmp(path + n - k, ends[i], k)) return true;
+    }
+    return false;
+}
+
+static int text_column(const struct table *t) {
+    int best = table_find(t, "text");
+    size_t most = 0;
+    if (best >= 0 && t->col[best].type == COL_TEXT) return best;
+    best = -1;
+    for (int c = 0; c < t->n_col; c++) {
+        size_t sum = 0, k;
+        if (t->col[c].type != COL_TEXT) continue;
+        for (int64_t i = 0; i < t->n && i < 200; i++) table_text(t, c, i, &k), sum += k;
+        if (best < 0 || sum > most) best = c, most = sum;
+    }
+    return best;
+}
+
+struct val *dataset_texts(const char *path, struct err *e) {
+    struct table t;
+    struct read_opts o = {.header = -1, .quote = -1};
+    struct val *list = NULL;
+    if (format_read(path, &o, &t, e)) return NULL;
+    int at = text_column(&t);
+    if (at < 0 || !t.n) err_set(e, "%s holds no texts", path);
+    else list = val_list();
+    for (int64_t i = 0; list && i < t.n; i++) {
+        size_t n;
+        const char *s = table_text(&t, at, i, &n);
+        val_push(list, val_strn(s, n));
+    }
+    table_free(&t);
+    return list;
 }
 
 static struct part *prepare_texts(const struct val *prep, const struct val *in, struct err *e) {

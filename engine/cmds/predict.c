@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/dataset.h"
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
 #include "engine/graph/backend.h"
@@ -25,8 +26,14 @@ struct predict_args {
 };
 #define FILE_MAX ((size_t)64 << 20)
 
-/* A string that names a readable file stands for its text; for a model of tables or arrays it stays a name. */
+/* A string that names a readable file stands for its text, a table (.csv ..) for the list of its texts; for a model of tables or arrays it stays a name. */
 static struct val *input_of(const struct val *v, bool texts, struct err *e) {
+    const char *name = texts && v->type == VAL_STR ? v->u.s.p : "";
+    if (dataset_is_rows(name) && !strpbrk(name, " \t\n")) {
+        if (io_exists(name)) return dataset_texts(name, e);
+        err_set(e, "there is no file %.200s", name);
+        return NULL;
+    }
     if (!texts || v->type != VAL_STR || strlen(v->u.s.p) > 4096 || strchr(v->u.s.p, '\n') || !io_exists(v->u.s.p) || io_is_dir(v->u.s.p)) return val_copy(v);
     struct buf b = BUF_INIT;
     struct val *out = io_read_file(v->u.s.p, FILE_MAX, &b, e) < 0 ? NULL : val_strn(b.data ? b.data : "", b.len);
@@ -54,7 +61,13 @@ static struct val *inputs_of(const struct val *rest, size_t from, bool texts, bo
             val_free(list);
             return NULL;
         }
-        val_push(list, v);
+        if (v->type != VAL_TABLE || val_at(rest, i)->type != VAL_STR) {
+            val_push(list, v);
+            continue;
+        }
+        *many = true;
+        for (size_t k = 0; k < val_len(v); k++) val_push(list, val_copy(val_at(v, k)));
+        val_free(v);
     }
     return list;
 }
@@ -196,8 +209,8 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
 
 static const struct arg table[] = {
     {"model", "the model", NULL, NULL, ARG_HANDLE, offsetof(struct predict_args, model), ARG_POSITIONAL},
-    {"inputs", "the path of a saved model where none is given before; then texts, files, or tables", NULL, NULL, ARG_TABLE, offsetof(struct predict_args, rest),
-        ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
+    {"inputs", "the path of a saved model where none is given before; then texts, files (a table gives an answer a row), or tables", NULL, NULL, ARG_TABLE,
+        offsetof(struct predict_args, rest), ARG_POSITIONAL | ARG_REST, 0, 0, 0, NULL, SRC_FILE},
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
     {"beam", "sequences of classes: prefixes that the search keeps; 1 takes the best class of each frame", NULL, "1", ARG_INT,
         offsetof(struct predict_args, beam), 0, 0, 1, 10000},

@@ -92,7 +92,11 @@ int step_fits(const struct step *s, const struct part *part, const struct loss_s
 }
 
 int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
-    if (part->n_col - 1 != s->io.n_in) return err_set(e, "the model has %d inputs, the data %d columns before the target", s->io.n_in, part->n_col - 1);
+    if (part->n_col - 1 != s->io.n_in)
+        return err_set(e,
+            part->n_col == 1 ? "the model has %d inputs, but the data has a target alone: is a column missing, or y= wrong?"
+                             : "the model has %d inputs, the data %d columns before the target",
+            s->io.n_in, part->n_col - 1);
     for (int i = 0; i < s->io.n_in; i++)
         if (check_input(s, i, &part->col[i], e) < 0) return -1;
     if (!loss) return 0;

@@ -43,6 +43,14 @@ EOF
 is 0 '' "texts are learned" --plain --runs r run text.lua
 printf 'label,text\npos,a fine thing\npos,good\n' >u.csv
 is 0 '^acc 1$' "other texts, by its words and classes" eval t.hone u.csv
+"$hone" --json predict t.hone u.csv >p.json 2>err
+[ "$(grep -c '"label":"pos"' p.json)" = 2 ]; ok $? "one answer a text of a file"
+printf 'dull and bad\n"fine, good"\n' >w.tsv
+"$hone" --json predict t.hone w.tsv "a fine film" >p.json 2>err
+[ "$(sed 's/.*"predict","label":"\([a-z]*\)".*/\1/' p.json | tr '\n' ' ')" = "neg pos pos " ]; ok $? "of one column without a header, and a text beside it"
+is 1 'no file v.csv' "a file of texts that is not there" predict t.hone v.csv
+printf 'text\na fine thing\n' >only.csv
+is 1 'the data has a target alone' "an evaluation of texts without labels" eval t.hone only.csv
 mkdir -p pics/dark pics/light
 for i in 1 2 3 4 5 6; do
     printf 'P6 2 2 255\n%s\001\002\001\003\002\001\002\001\003\001\002' $i >pics/dark/$i.ppm
