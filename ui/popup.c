@@ -230,19 +230,32 @@ void popup_draw(struct ui *u, struct grid *g) {
         return;
     }
     int cols = g->cols - 4 > 76 ? 76 : g->cols - 4;
-    int more = u->popup == POP_FORM ? edit_rows(u, g->rows) : 0;
-    struct rect r = {(g->rows - more) / 2 - 3, (g->cols - cols) / 2, 4 + more, cols};
+    struct buf b = BUF_INIT;
+    const struct val *p = u->popup == POP_FORM && u->form == FORM_SET && !u->form_info[0] ? edit_prop(u, u->form_name) : NULL;
+    if (p) buf_adds(&b, "now "), edit_about(p, &b);
+    else buf_adds(&b, u->popup == POP_CONFIRM ? u->confirm : u->form_info);
+    int info = grid_wrap_rows(g, cols - 4, b.data), more = u->popup == POP_FORM ? edit_rows(u, g->rows) : 0;
+    info = info < 1 ? 1 : info > 3 ? 3 : info;
+    struct rect r = {(g->rows - more - info + 1) / 2 - 3, (g->cols - cols) / 2, 3 + info + more, cols};
+    if (r.row < 0) r.row = 0;
     draw_box(g, r, u->glyphs, u->popup == POP_CONFIRM ? "Sure?" : u->form_title);
     if (u->popup == POP_CONFIRM) {
-        grid_text(g, r.row + 1, r.col + 2, cols - 4, (struct style){INK_TEXT, 0}, u->confirm);
-        grid_text(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_TEXT, AT_BOLD}, "y does it, any other key does not");
+        grid_wrap(g, (struct rect){r.row + 1, r.col + 2, info, cols - 4}, (struct style){INK_TEXT, 0}, b.data);
+        grid_text(g, r.row + 1 + info, r.col + 2, cols - 4, (struct style){INK_TEXT, AT_BOLD},
+            cols < 40 ? "y: yes, any other key: no" : "y does it, any other key does not");
     } else {
         field_draw(u, g, r.row + 1, r.col + 2, cols - 4, "> ");
-        struct buf b = BUF_INIT;
-        const struct val *p = u->form == FORM_SET && !u->form_info[0] ? edit_prop(u, u->form_name) : NULL;
-        if (p) edit_about(p, &b);
-        grid_textf(g, r.row + 2, r.col + 2, cols - 4, (struct style){INK_DIM, 0}, "%s%s", p ? "now " : "", p ? b.data : u->form_info);
-        buf_release(&b);
-        if (more) edit_draw(u, g, (struct rect){r.row + 3, r.col + 2, more, cols - 4});
+        grid_wrap(g, (struct rect){r.row + 2, r.col + 2, info, cols - 4}, (struct style){INK_DIM, 0}, b.data);
+        if (more) edit_draw(u, g, (struct rect){r.row + 2 + info, r.col + 2, more, cols - 4});
     }
+    buf_release(&b);
+}
+
+void popup_footer(const struct ui *u, int cols, struct buf *out) {
+    const struct item *it = u->item_sel < u->n_item ? &u->item[u->item_sel] : NULL;
+    if (u->popup == POP_FORM) buf_adds(out, " Enter takes it  Esc leaves it as it was");
+    else if (u->popup == POP_CONFIRM) buf_adds(out, " y does it  Esc does not");
+    else if (u->popup == POP_STOP) buf_adds(out, " Up Down choose  Enter takes it  Esc cancels");
+    else if (it && cols < 60 && it->detail[0]) buf_addf(out, " %s", it->detail); /* beside its name it is cut */
+    else buf_adds(out, " typing filters  Up Down choose  Enter runs  Esc closes");
 }

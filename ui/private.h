@@ -228,6 +228,7 @@ void event_seen(void *ctx, uint64_t seq, const struct val *ev);
 void popup_open(struct ui *u, enum popup p);
 void popup_form(struct ui *u, enum form f, const char *name);
 void popup_draw(struct ui *u, struct grid *g);
+void popup_footer(const struct ui *u, int cols, struct buf *out); /* the keys while one is open */
 bool popup_key(struct ui *u, const struct tkey *k); /* true: taken */
 void popup_paste(struct ui *u, const char *text, size_t n);
 void popup_mouse(struct ui *u, int row, int by); /* a click on that row, or -1 and the wheel */

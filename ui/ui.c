@@ -211,9 +211,10 @@ static void footer(struct ui *u, struct grid *g) {
         grid_text(g, row, 1, g->cols - 1, (struct style){INK_BAD, 0}, u->complaint);
         return;
     }
-    if (u->drawer && !u->popup) drawer_footer(u, &b);
+    if (u->popup) popup_footer(u, g->cols, &b);
+    else if (u->drawer) drawer_footer(u, &b);
     else keys_footer(u, &b);
-    footer_fit(&b, g->cols);
+    if (!u->popup) footer_fit(&b, g->cols);
     grid_text(g, row, 0, g->cols, (struct style){INK_TEXT, 0}, b.data);
     buf_release(&b);
     if (u->frozen) grid_right(g, row, g->cols, 12, (struct style){INK_WARN, AT_REVERSE}, " FROZEN: f ");

@@ -152,22 +152,32 @@ size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols) {
     return at;
 }
 
+/* Bytes of the next row of a text that is broken at blanks. */
+static size_t row_cut(const struct grid *g, const char *text, size_t n, int cols) {
+    size_t fits = grid_fit(g, text, n, cols), cut = fits;
+    while (fits < n && cut > fits / 2 && text[cut] != ' ') cut--;
+    return fits < n && text[cut] != ' ' ? fits : cut; /* one long word */
+}
+
 int grid_wrap(struct grid *g, struct rect r, struct style s, const char *text) {
     struct buf b = BUF_INIT;
     int y = 0;
     size_t n = strlen(text);
-    for (size_t at = 0; y < r.rows && r.cols > 2 && at < n; y++) {
-        bool last = y == r.rows - 1;
-        size_t fits = grid_fit(g, text + at, n - at, r.cols), cut = fits;
-        if (last && fits < n - at) cut = fits = grid_fit(g, text + at, n - at, r.cols - 3);
-        while (fits < n - at && cut > fits / 2 && text[at + cut] != ' ') cut--;
-        if (fits < n - at && text[at + cut] != ' ') cut = fits; /* one long word */
+    for (size_t at = 0, cut; y < r.rows && r.cols > 2 && at < n; y++, at += cut + (text[at + cut] == ' ')) {
+        bool last = y == r.rows - 1 && row_cut(g, text + at, n - at, r.cols) < n - at;
+        cut = row_cut(g, text + at, n - at, last ? r.cols - 3 : r.cols);
         buf_clear(&b);
-        buf_addf(&b, "%.*s%s", (int)cut, text + at, last && at + cut < n ? " .." : "");
+        buf_addf(&b, "%.*s%s", (int)cut, text + at, last ? " .." : "");
         grid_text(g, r.row + y, r.col, r.cols, s, b.data);
-        at += cut + (text[at + cut] == ' ');
     }
     buf_release(&b);
+    return y;
+}
+
+int grid_wrap_rows(const struct grid *g, int cols, const char *text) {
+    int y = 0;
+    size_t n = strlen(text);
+    for (size_t at = 0, cut; cols > 2 && at < n; y++, at += cut + (text[at + cut] == ' ')) cut = row_cut(g, text + at, n - at, cols);
     return y;
 }
 

@@ -73,7 +73,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     }
     args_release(&settings_kind, &s);
     int hidden = count() - r.rows;
-    if (hidden > 0) grid_textf(g, 1, g->cols - 34, 33, (struct style){INK_TEXT, 0}, " +%d settings hidden, arrows move ", hidden);
+    if (hidden > 0) grid_textf(g, 1, g->cols - 26, 25, (struct style){INK_TEXT, 0}, " +%d hidden, arrows move ", hidden);
 }
 
 static void move(struct ui *u, enum move m) {
