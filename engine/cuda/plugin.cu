@@ -144,6 +144,8 @@ static int fill(void *b, void *p, int byte, size_t n, struct err *e) {
     struct cuda *c = (struct cuda *)b;
     return cuda_fail(c, cudaMemsetAsync(p, byte, n, c->stream), "clearing memory of the device", e);
 }
+int mix_weights(struct cuda *c, float *y, const float *x, int64_t n, float share, struct err *e); /* update.cu */
+static int mix_device(void *b, float *y, const float *x, int64_t n, float share, struct err *e) { return mix_weights((struct cuda *)b, y, x, n, share, e); }
 /* Asks instead of cudaStreamSynchronize, which would wait for ever for a device that has fallen off the bus. */
 static int sync_device(void *b, struct err *e) {
     struct cuda *c = (struct cuda *)b;
@@ -229,6 +231,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .upload = upload,
     .download = download,
     .fill = fill,
+    .mix = mix_device,
     .sync = sync_device,
     .lost = lost_device,
     .tf32 = tf32_device,

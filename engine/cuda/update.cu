@@ -29,6 +29,13 @@ static int grad_norm_run(struct cuda *c, const struct exec *x, const uint64_t *,
     return 0;
 }
 
+/* ---- averaged weights (engine/train/average.c) */
+__global__ void mix(float *y, const float *x, int64_t n, float share) { EACH(i, n) y[i] += share * (x[i] - y[i]); }
+int mix_weights(struct cuda *c, float *y, const float *x, int64_t n, float share, struct err *e) {
+    if (n > 0) LAUNCH(mix, grid_for(c, n), 256, c->stream, y, x, n, share);
+    return cuda_launched(c, e);
+}
+
 /* ---- gate */
 __global__ void gate(const float *hyper, const float *loss_sum, const float *weight_sum, const float *norm_of, float *ctl, int64_t n) {
     double loss = *loss_sum, weight = *weight_sum, norm = *norm_of, h[CTL_COEF];

@@ -47,6 +47,7 @@ struct backend {
     int (*upload)(void *b, void *device, const void *host, size_t n, struct err *e); /* queued */
     int (*download)(void *b, void *host, const void *device, size_t n, struct err *e); /* queued; host is there after sync */
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
+    int (*mix)(void *b, float *y, const float *x, int64_t n, float share, struct err *e); /* queued: y += share (x - y), of device memory */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
     bool (*lost)(void *b); /* after an error: nothing more runs on it in this process */
     void (*tf32)(void *b, bool on); /* from now on products and convolutions of fp32 may round their operands to 10 bits of fraction */

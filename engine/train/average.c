@@ -24,6 +24,7 @@ struct average *average_new(const struct model *m, double decay, struct err *e) 
 
 void average_free(struct average *a) {
     if (!a) return;
+    mirror_drop(a->data);
     free(a->data);
     free(a);
 }
@@ -45,9 +46,44 @@ static void add_tiles(void *ctx, int64_t lo, int64_t hi) {
     for (; i < to; i++) a[i] += share * (p[i] - a[i]);
 }
 
+static double share_of_next(const struct average *a) {
+    double n = (double)a->n;
+    return a->decay > 0 ? 1 - fmin(a->decay, (1 + n) / (10 + n)) : 1 / (n + 1);
+}
+
+const float *average_read(const struct average *a) {
+    mirror_read(a->data);
+    return a->data;
+}
+
+int average_add_on(struct average *a, const struct model *m, struct backend_device *d, struct err *e) {
+    float share = (float)share_of_next(a);
+    if (a->n == 0) {
+        mirror_read(m->data);
+        memcpy(a->data, m->data, m->bytes);
+        mirror_wrote(a->data);
+    }
+    char *to = mirror_device(d, a->data, m->bytes, e), *from = to ? mirror_device(d, m->data, m->bytes, e) : NULL;
+    if (!from) return -1;
+    for (int i = 0, k; i < m->n_param && a->n > 0; i = k) { /* neighbours in one pass, with the gaps between them */
+        size_t at = m->param[i].offset, end = at;
+        for (k = i; k < m->n_param && (m->param[k].dtype == DT_F32) == (m->param[i].dtype == DT_F32) && m->param[k].offset >= end; k++)
+            end = m->param[k].offset + (size_t)m->param[k].len * sizeof(float);
+        if (k == i) k++;
+        if (m->param[i].dtype != DT_F32) continue;
+        if (d->b->mix(d->self, (float *)(void *)(to + at), (const float *)(const void *)(from + at), (int64_t)((end - at) / sizeof(float)), share, e) < 0)
+            return -1;
+    }
+    a->n++;
+    a->stale = true;
+    mirror_device_wrote(d, a->data);
+    return 0;
+}
+
 void average_add(struct average *a, const struct model *m, struct pool *pool) {
+    int64_t n = a->n;
+    double share = share_of_next(a);
     mirror_read(m->data);
-    double n = (double)a->n, share = a->decay > 0 ? 1 - fmin(a->decay, (1 + n) / (10 + n)) : 1 / (n + 1);
     if (a->n++ == 0) memcpy(a->data, m->data, m->bytes);
     for (int i = 0; i < m->n_param && n > 0; i++) {
         const struct param *p = &m->param[i];
@@ -108,6 +144,7 @@ int average_statistics(struct average *a, const struct model *m, const struct pa
     a->stale = false;
     if (!any) return 0;
     loader_limits(part, batch, batch_tokens, false, &rows, tokens);
+    mirror_read(a->data);
     struct step *s = statistics_step(a, m, pool, tokens, rows, e);
     if (!s) return -1;
     struct statistic *st;
@@ -130,6 +167,7 @@ int average_statistics(struct average *a, const struct model *m, const struct pa
         for (int64_t i = 0; rc == 0 && batches && i < st[k].n; i++) st[k].to[i] = (float)(st[k].sum[i] / (double)batches);
         free(st[k].sum);
     }
+    mirror_wrote(a->data);
     a->stale = rc < 0;
     free(st);
     loader_free(l);
@@ -147,12 +185,14 @@ int train_average_start(struct train *t, struct err *e) {
     return (t->average = average_new(t->model, t->a.ema, e)) ? 0 : -1;
 }
 
-void train_average_step(struct train *t, bool epoch_end) {
+int train_average_step(struct train *t, bool epoch_end, struct err *e) {
     struct average *a = t->average;
     double epochs = (double)t->epoch + (double)t->pos / (double)t->part->n;
-    if (!a) return;
+    if (!a) return 0;
     bool now = a->decay > 0 || (epochs >= t->a.swa && (t->a.swa_every > 0 ? t->n_step % t->a.swa_every == 0 : epoch_end));
+    if (now && t->device) return average_add_on(a, t->model, t->device, e);
     if (now) average_add(a, t->model, t->pool);
+    return 0;
 }
 
 int train_average_ready(struct train *t, eval_stop stop, struct err *e) {

@@ -254,7 +254,8 @@ int train_checkpoint(struct train *t, bool best, struct err *e) {
     report_saves(t, false);
     t->last_ckpt = t->n_step;
     double from = clock_now();
-    int rc = ckpt_writer_put(t->writer, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, train_state(t), t->n_step, best, e);
+    int rc = ckpt_writer_put(
+        t->writer, t->model, t->optim, t->average && t->average->n > 0 ? average_read(t->average) : NULL, train_state(t), t->n_step, best, e);
     t->spent.save += clock_now() - from;
     return rc;
 }
@@ -343,8 +344,7 @@ static int one_step(struct train *t, struct err *e) {
         t->epoch++;
         t->pos = 0;
     }
-    if (r.ok) train_average_step(t, g.last);
-    return 0;
+    return r.ok ? train_average_step(t, g.last, e) : 0;
 }
 
 /* Evaluation and checkpoints that are due after a step. What is due is part of the state, so a run that is cut off in an evaluation does it again. */
@@ -477,12 +477,13 @@ static void finish(struct train *t, int rc, const struct err *e) {
     int stop = atomic_load(&t->j->stop);
     t->j->ops = NULL;
     struct err why = {0};
-    if (t->step && train_average_ready(t, NULL, &why) < 0) log_write(LOG_ERROR, "%s", why.text);
+    bool lost = t->device && t->device->lost;
+    if (t->step && !lost && train_average_ready(t, NULL, &why) < 0) log_write(LOG_ERROR, "%s", why.text);
     if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) save_last(t);
     else if (t->writer) ckpt_writer_wait(t->writer), report_saves(t, true); /* what was begun, such as the state before a step that was refused */
     bool best = rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0;
     if (t->average && t->average->n > 0 && !best && t->step) {
-        memcpy(t->model->data, t->average->data, t->model->bytes);
+        memcpy(t->model->data, average_read(t->average), t->model->bytes);
         mirror_wrote(t->model->data);
         t->model->version++;
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/train/train.h"
 #include "src/base/json.h"
 #include "src/base/log.h"
@@ -180,6 +181,7 @@ int train_resume(struct train *t, const char *path, struct err *e) {
     int rc = train_state_take(t, meta, e);
     if (rc == 0) rc = train_build_step(t, e); /* again: optimiser, loss, batch and position are those of the checkpoint */
     if (rc == 0) rc = ckpt_load(folder, t->model, t->optim, t->average && t->average->n > 0 ? t->average->data : NULL, e);
+    if (t->average) mirror_wrote(t->average->data);
     if (rc == 0) {
         take_best(t, folder);
         take_live(t, folder);

@@ -135,7 +135,7 @@ int train_not_finite(
 int train_overflow(struct train *t, struct err *e); /* fp16: the step was not applied, the loss scale is halved already */
 /* average.c */
 int train_average_start(struct train *t, struct err *e); /* as the arguments say */
-void train_average_step(struct train *t, bool epoch_end); /* after a step that was applied */
+int train_average_step(struct train *t, bool epoch_end, struct err *e); /* after a step that was applied */
 int train_average_ready(struct train *t, eval_stop stop, struct err *e); /* before the averaged weights are used */
 const float *train_weights(const struct train *t); /* what is evaluated and kept: the averaged weights where there are any */
 /* state.c: the state as a value, and back */

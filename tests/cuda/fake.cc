@@ -36,6 +36,7 @@ static struct {
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
     long computes[128] = {0}; /* by type of computation */
+    long copied[8] = {0}; /* bytes, by kind */
     long convs[4] = {0}; /* by type of computation */
     cudaError_t sticky = cudaSuccess;
     bool hangs = false;
@@ -109,7 +110,8 @@ cudaError_t cudaFree(void *p) {
 }
 cudaError_t cudaHostAlloc(void **p, size_t n, unsigned) { return (*p = calloc(1, n ? n : 1)) ? cudaSuccess : cudaErrorMemoryAllocation; }
 cudaError_t cudaFreeHost(void *p) { return free(p), cudaSuccess; }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind, cudaStream_t s) {
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s) {
+    fake.copied[kind & 7] += (long)n;
     return submit(s, [=] { memmove(to, from, n); });
 }
 cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s) {
@@ -422,6 +424,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
     return CUBLAS_STATUS_SUCCESS;
 }
 long fake_computes(int type) { return fake.computes[type & 127]; }
+long fake_copied(int kind) { return fake.copied[kind & 7]; }
 long fake_convs(int math) { return fake.convs[math & 3]; }
 long fake_products(int algorithm) { return fake.products[algorithm]; }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,

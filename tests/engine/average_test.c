@@ -2,10 +2,13 @@
  * the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it gives the same bits; no allocation in steps. */
 #include "config.h"
 
+#include <dlfcn.h>
+
 #include "tests/engine/allocations.h"
 #include "tests/engine/step_fix.h"
 #include "tests/engine/train_fix.h"
 
+#include "engine/graph/backend.h"
 #include "engine/train/average.h"
 
 static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":32},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}";
@@ -274,6 +277,51 @@ static void averaged(void) {
     tap_ok(ok && off < 1e-5 && off > 0, "and its running means are those of the training rows, within %.1e", off);
 }
 
+/* On the fake device (tests/cuda): the weights stay there, and the average is the CPU's. */
+static void on_device(double decay) {
+    const char *build = getenv("top_builddir");
+    char path[4096];
+    struct err e = {0};
+    snprintf(path, sizeof path, "%s/tests/cuda/hone_cuda.so", build ? build : ".");
+    setenv("HONE_CUDA", path, 1);
+    struct backend_device *d = backend_open("cuda", &e);
+    void *h = d ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    long (*copied)(int kind) = NULL;
+    if (h) *(void **)&copied = dlsym(h, "fake_copied");
+    if (!copied) {
+        tap_skip("an average on a device", "the fake device is not built");
+        return;
+    }
+    static const char net[] =
+        "{\"input\":5,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":17},{\"layer\":\"batch_norm\"},{\"layer\":\"linear\",\"out\":3}]}";
+    struct val *user = from_json(net, &e), *desc = user ? model_describe(user, NULL, &e) : NULL;
+    struct model *m = desc ? model_new(desc, 3, &e) : NULL;
+    struct average *a = m ? average_new(m, decay, &e) : NULL, *b = m ? average_new(m, decay, &e) : NULL;
+    bool ok = a && b;
+    long down = 0;
+    for (int k = 0; ok && k < 5; k++) {
+        for (size_t i = 0; i < m->bytes / sizeof(float); i++) ((float *)m->data)[i] += (float)((int)(i * 7 + (size_t)k * 3) % 11 - 5) / 16;
+        mirror_wrote(m->data); /* as if training had gone on */
+        average_add(a, m, NULL);
+        if (k == 1) down = copied(2);
+        ok = average_add_on(b, m, d, &e) == 0;
+    }
+    tap_ok(ok && copied(2) == down, "decay %g: an average on a device copies nothing to the host: %ld bytes", decay, ok ? copied(2) - down : -1);
+    const float *y = ok ? average_read(b) : NULL;
+    double worst = ok ? 0 : INFINITY;
+    for (int i = 0; ok && i < m->n_param; i++)
+        for (int64_t j = 0; j < m->param[i].len && m->param[i].dtype == DT_F32; j++) {
+            size_t at = m->param[i].offset / sizeof(float) + (size_t)j;
+            worst = fmax(worst, fabs((double)y[at] - (double)a->data[at]));
+        }
+    tap_ok(worst < 1e-6 && ok && b->n == 5 && copied(2) == down + (long)m->bytes, "and is that of the CPU: %.1e%s%s", worst, ok ? "" : ": ", ok ? "" : e.text);
+    average_free(a);
+    average_free(b);
+    model_free(m);
+    val_free(user);
+    backends_close();
+}
+
 static void refused(void) {
     struct err e;
     struct handle d = objects_add_data(make_data(200, 40, -1, 0)), m = make_model(d, false);
@@ -295,6 +343,8 @@ int main(void) {
     formula("moving average", 0.8);
     formula("moving average, slow", 0.999);
     formula("plain mean", 0);
+    on_device(0.9);
+    on_device(0);
     golden();
     statistics();
     batch_norm("{\"input\":3,\"n_class\":3,\"layers\":[{\"layer\":\"batch_norm\"}]}", 0.1);
