@@ -21,6 +21,7 @@ static const int64_t WORKSPACE = (int64_t)64 << 20, PRODUCT_SPACE = (int64_t)32 
 
 struct plan_of_product; /* lt.cu */
 struct plan_of_conv; /* conv.cu */
+struct nccl;
 struct cuda {
     const struct host *host;
     struct device info;
@@ -30,6 +31,7 @@ struct cuda {
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
     struct plan_of_product **products; /* chains by shape */
     int n_products;
+    struct nccl *nccl; /* nccl.cu; NULL: not opened */
     bool tf32; /* products and convolutions of fp32 may round their operands */
     bool lost; /* nothing more runs in this process */
     bool preparing; /* a kernel that prepares only measures its products */
@@ -48,6 +50,13 @@ struct kernel {
     bool prepares = false; /* its products are chosen before the first run: run is called with c->preparing, and then writes to the workspace alone */
 };
 extern const struct kernel *const kernel_lists[]; /* each ended by a row without op */
+
+/* ---- several devices (nccl.cu) */
+int comm_id(struct cuda *c, char *out, struct err *e);
+int comm_open(struct cuda *c, const char *id, int rank, int size, struct err *e);
+int comm_sum(struct cuda *c, float *const *p, const int64_t *len, int count, struct err *e);
+void comm_close(struct cuda *c, bool broken);
+int comm_look(struct cuda *c, struct err *e);
 
 int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e); /* 0 if rc is success */
 int cuda_launched(struct cuda *c, struct err *e);

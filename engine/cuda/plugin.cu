@@ -94,6 +94,8 @@ void convs_free(struct cuda *c);
 static void close_device(void *b) {
     struct cuda *c = (struct cuda *)b;
     if (c->lost) return; /* the library may wait for the device for ever; the process ends anyway */
+    comm_close(c, false);
+    free(c->nccl);
     products_free(c);
     convs_free(c);
     if (c->lt) cublasLtDestroy(c->lt);
@@ -153,11 +155,16 @@ static int sync_device(void *b, struct err *e) {
         cudaError_t rc = cudaStreamQuery(c->stream);
         if (rc != cudaErrorNotReady) return cuda_fail(c, rc, "waiting for the device", e);
         if (n % 1024 == 0 && host->gone(&c->info)) break;
+        if (n % 16384 == 0 && comm_look(c, e) < 0) return -1;
         if (n > 4096) sched_yield();
     }
     c->lost = true;
     return host->fail(e, "waiting for the device: it does not answer any more, and what ran on it is lost");
 }
+static int comm_id_device(void *b, char *id, struct err *e) { return comm_id((struct cuda *)b, id, e); }
+static int comm_open_device(void *b, const char *id, int rank, int size, struct err *e) { return comm_open((struct cuda *)b, id, rank, size, e); }
+static int comm_sum_device(void *b, float *const *p, const int64_t *n, int count, struct err *e) { return comm_sum((struct cuda *)b, p, n, count, e); }
+static void comm_close_device(void *b, bool broken) { comm_close((struct cuda *)b, broken); }
 static void tf32_device(void *b, bool on) { ((struct cuda *)b)->tf32 = on; }
 static bool lost_device(void *b) { return ((struct cuda *)b)->lost; }
 
@@ -233,6 +240,10 @@ static const struct backend cuda_backend = {.name = "cuda",
     .fill = fill,
     .mix = mix_device,
     .sync = sync_device,
+    .comm_id = comm_id_device,
+    .comm_open = comm_open_device,
+    .comm_sum = comm_sum_device,
+    .comm_close = comm_close_device,
     .lost = lost_device,
     .tf32 = tf32_device,
     .supports = supports,

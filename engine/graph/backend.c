@@ -55,9 +55,14 @@ static int host_shape(const struct node *n, const char *name, int64_t *out, int 
     return count;
 }
 
+static bool (*on_wait)(void *ctx); /* engine thread only */
+static void *on_wait_ctx;
+void backend_on_wait(bool (*parted)(void *ctx), void *ctx) { on_wait = parted, on_wait_ctx = ctx; }
+static bool host_parted(void) { return on_wait && on_wait(on_wait_ctx); }
+
 static bool host_gone(const struct device *d) { return gpus_gone(d->bus, GONE_S); }
 
-static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape, choose_measures, tuned_recall, tuned_keep, host_gone};
+static const struct host host = {BACKEND_ABI, err_set, host_number, host_shape, choose_measures, tuned_recall, tuned_keep, host_parted, host_gone};
 
 /* ---- plugins ---- */
 

@@ -21,6 +21,7 @@ struct host { /* what a backend may ask of hone */
     bool (*measuring)(void); /* may anything be measured? Not where the same kernels are asked for always */
     int (*recall)(const char *identity, const char *key, char *value, size_t n); /* -1: nothing is known */
     void (*keep)(const char *identity, const char *key, const char *value);
+    bool (*parted)(void); /* asked while a device of several is waited for: has another process of them ended? */
     bool (*gone)(const struct device *d); /* the driver reported, a while ago, an error that ended what ran there: what is waited for will not come */
 };
 /* Changes with the structs that pass between hone and a plugin; a plugin of another one is refused. */
@@ -28,6 +29,7 @@ struct host { /* what a backend may ask of hone */
     ((((((uint64_t)1 * 1021 + sizeof(struct backend)) * 1021 + sizeof(struct exec)) * 1021 + sizeof(struct node)) * 1021 + sizeof(struct op)) * 1021 + \
         sizeof(struct tensor) + sizeof(struct device) + sizeof(struct host))
 
+#define COMM_ID 128
 struct takes {
     uint8_t half_in, half_out; /* as node.half_in, half_out: what may be kept in 16 bits */
     bool rounds; /* as node.half: its products take operands rounded to 16 bits */
@@ -49,6 +51,11 @@ struct backend {
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
     int (*mix)(void *b, float *y, const float *x, int64_t n, float share, struct err *e); /* queued: y += share (x - y), of device memory */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
+    /* Several devices, a process each. One of them makes the id, all open with it at once. Sums are queued; when a wait fails for want of the others, the devices are parted. */
+    int (*comm_id)(void *b, char *id, struct err *e); /* COMM_ID bytes */
+    int (*comm_open)(void *b, const char *id, int rank, int size, struct err *e);
+    int (*comm_sum)(void *b, float *const *p, const int64_t *n, int count, struct err *e); /* of every process, in place */
+    void (*comm_close)(void *b, bool broken); /* broken: the others may be gone */
     bool (*lost)(void *b); /* after an error: nothing more runs on it in this process */
     void (*tf32)(void *b, bool on); /* from now on products and convolutions of fp32 may round their operands to 10 bits of fraction */
     bool (*supports)(void *b, const struct node *n, struct takes *t); /* can it run this node, and how under mixed precision? */
@@ -83,6 +90,8 @@ struct backend_device {
 };
 /* After an error of the device's: if it is lost, says so in *e, with what the driver reported. */
 void backend_failed(struct backend_device *d, struct err *e);
+/* Asked about twenty times a second while several devices are waited for; true: there is nothing to wait for. NULL: nobody. */
+void backend_on_wait(bool (*parted)(void *ctx), void *ctx);
 /* Before half_store and the plan: what is rounded and kept in 16 bits goes by the device instead of the CPU's kernels. */
 void backend_half(struct backend_device *d, struct graph *g);
 /* One line of words on every device there is, or why there is none; rows for `hone doctor`. */

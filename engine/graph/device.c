@@ -337,6 +337,28 @@ int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
     return rc;
 }
 
+int plan_sum_devices(struct plan *p, const tid *t, int n, bool zero, struct err *e) {
+    struct backend_device *d = p->away->d;
+    float **at = X_NEW(float *, (size_t)n + 1);
+    int64_t *len = X_NEW(int64_t, (size_t)n + 1);
+    int k = 0, rc = 0;
+    for (int i = 0; i < n; i++) {
+        float *from = t[i] < 0 ? NULL : device_at(p, t[i]);
+        int64_t cells = t[i] < 0 ? 0 : tensor_len(&p->g->tensor[t[i]], &p->max);
+        if (!from || !cells) continue;
+        int64_t gap = k ? from - (at[k - 1] + len[k - 1]) : -1;
+        if (gap >= 0 && gap < ALIGN / (int64_t)sizeof(float)) len[k - 1] += gap + cells; /* neighbours in one piece, whatever lies between them */
+        else at[k] = from, len[k++] = cells;
+    }
+    for (int i = 0; i < k && zero && rc == 0; i++) rc = d->b->fill(d->self, at[i], 0, (size_t)len[i] * sizeof(float), e);
+    if (rc == 0) rc = d->b->comm_sum(d->self, at, len, k, e);
+    if (rc == 0) rc = d->b->sync(d->self, e);
+    if (rc < 0) backend_failed(d, e);
+    free(at);
+    free(len);
+    return rc;
+}
+
 int device_fetch(struct plan *p, struct err *e) {
     struct away *a = p->away;
     for (size_t i = 0; i < LEN(down); i++)

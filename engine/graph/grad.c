@@ -22,7 +22,7 @@ bool grad_rows(const struct graph *g, tid t, tid rows[3]) {
 }
 
 /* The row-sparse gradient t of a table as a dense one. */
-static tid spread(struct graph *g, tid t, struct err *e) {
+tid grad_dense(struct graph *g, tid t, struct err *e) {
     tid rows[3];
     if (!grad_rows(g, t, rows)) return t;
     return graph_attr(g, "rows_dense", NULL, (tid[]){t, rows[0], rows[1], rows[2]}, 4, NULL, e);
@@ -33,7 +33,7 @@ static int meet(struct graph *g, tid *sum, tid d, struct err *e) {
         *sum = d;
         return 0;
     }
-    tid a = spread(g, *sum, e), b = a < 0 ? -1 : spread(g, d, e);
+    tid a = grad_dense(g, *sum, e), b = a < 0 ? -1 : grad_dense(g, d, e);
     if (b < 0) return -1;
     *sum = graph_add2(g, "add", a, b, e);
     return *sum < 0 ? -1 : 0;

@@ -115,6 +115,11 @@ static int look(struct ranks *r, struct err *e) {
     return 0;
 }
 
+bool ranks_look(struct ranks *r) {
+    struct err e = {0};
+    return ranks_broken(r) || look(r, &e) < 0;
+}
+
 /* Another rank saw first that one is missing: rank 0, which says why, looks for itself. */
 static int parted(struct ranks *r, struct err *e) {
     for (double end = clock_now() + 1; r->rank == 0 && !r->why.text[0] && clock_now() < end && look(r, e) == 0;) clock_sleep(LOOK_S);

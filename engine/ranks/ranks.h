@@ -28,6 +28,7 @@ void ranks_stop(struct ranks *r); /* rank 0: ends the others; any rank: frees */
 /* Rank 0, after a failure: ends what is left of the others and starts all of them anew. */
 int ranks_again(struct ranks *r, struct err *e);
 bool ranks_broken(const struct ranks *r); /* a rank has ended or does not answer */
+bool ranks_look(struct ranks *r); /* while something else is waited for: true if a rank has ended or does not answer */
 int ranks_rank(const struct ranks *r);
 int ranks_size(const struct ranks *r);
 

@@ -57,6 +57,7 @@ int train_build_step(struct train *t, struct err *e) {
         .pool = t->pool,
         .seed = (uint64_t)t->a.seed,
         .accum = t->a.accum > 1 || t->par,
+        .dense = t->par && t->device,
         .recompute = (enum recompute)t->a.recompute,
         .mixed = t->a.mixup > 0,
         .half = t->precision.half,

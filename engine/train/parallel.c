@@ -1,11 +1,14 @@
 /* What the ranks tell each other. An order goes from rank 0 to all: STATE (everything a checkpoint would hold, and at first the training rows) or STEP (learning rate).
  * A rank that got STATE is a run resumed from a checkpoint that came by memory; an edit sends STATE anew, a step costs one small message and a sum for each turn of the
- * ranks. Sums are made in the order of the batches, so a run has the same bits with any number of ranks, and with accum in one process. */
+ * ranks. Sums are made in the order of the batches, so a run has the same bits with any number of ranks, and with accum in one process.
+ * With a device each rank has one of its own, counted on from rank 0's, and adds up its batches there; behind the last batch the devices sum what they have among themselves
+ * (backend.comm_sum), so the order of the sums is theirs. Gradients of tables are dense then. */
 #include "config.h"
 
 #include "engine/train/parallel.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +36,7 @@ struct rows_sum { /* a row-sparse gradient over the batches so far */
 struct parallel {
     struct ranks *ranks;
     bool told, rows_told; /* the others know the state as it stands, the training rows */
+    bool joined; /* the devices of all ranks are */
     int restarts; /* of the others */
     bool onto; /* the sums of earlier turns of this step are in carry */
     struct piece *piece;
@@ -219,9 +223,24 @@ static int sum_rows(struct train *t, int param, const tid rows[3], uint64_t has,
     return 0;
 }
 
+/* Every rank has added up its own batches; one that had none in this step has zeros. */
+static int sum_devices(struct train *t, struct err *e) {
+    const struct step *s = t->step;
+    tid *all = X_NEW(tid, (size_t)s->n_grad + 3);
+    const tid number[] = {s->sum_loss, s->sum_weight, s->sum_hits};
+    double from = clock_now();
+    memcpy(all, s->grad, (size_t)s->n_grad * sizeof *all);
+    memcpy(all + s->n_grad, number, sizeof number);
+    int rc = plan_sum_devices(s->plan, all, s->n_grad + 3, !s->begun, e);
+    free(all);
+    t->spent.ranks += clock_now() - from;
+    return rc;
+}
+
 int parallel_sum(struct train *t, int64_t i, bool more, struct err *e) {
     struct parallel *p = t->par;
     if (!p) return 0;
+    if (t->device) return more ? 0 : sum_devices(t, e);
     const struct step *s = t->step;
     int size = ranks_size(p->ranks), k = 0, turn = (int)(i % size) + 1;
     if (more && turn < size) return 0;
@@ -259,7 +278,41 @@ static int share_weights(struct train *t, struct err *e) {
     return ranks_share(t->par->ranks, 0, t->optim->l.state, t->optim->l.bytes, e);
 }
 
+static bool waited(void *ctx) { return ranks_look(ctx); }
+
+/* All ranks at once: their devices become one group. */
+static int join_devices(struct train *t, const char *id, struct err *e) {
+    struct ranks *r = t->par->ranks;
+    const struct backend *b = t->device->b;
+    backend_on_wait(waited, r);
+    b->comm_close(t->device->self, true);
+    int rc = ranks_agree(r, b->comm_open(t->device->self, id, ranks_rank(r), ranks_size(r), e), e);
+    t->par->joined = rc == 0;
+    return rc;
+}
+static void part_devices(struct train *t) {
+    if (!t->device || !t->par) return;
+    t->device->b->comm_close(t->device->self, true);
+    t->par->joined = false;
+    backend_on_wait(NULL, NULL);
+}
+
+static void hex_of(const char *id, char *text) {
+    for (int i = 0; i < COMM_ID; i++) snprintf(text + 2 * i, 3, "%02x", (unsigned char)id[i]);
+}
+static bool hex_to(const char *text, char *id) {
+    unsigned v;
+    for (int i = 0; i < COMM_ID; i++) {
+        if (sscanf(text + 2 * i, "%2x", &v) != 1) return false;
+        id[i] = (char)v;
+    }
+    return true;
+}
+
 static int tell(struct train *t, struct err *e) {
+    char id[COMM_ID], hex[2 * COMM_ID + 1];
+    bool join = t->device && !t->par->joined;
+    if (join && t->device->b->comm_id(t->device->self, id, e) < 0) return -1;
     struct val *v = val_table(), *state = train_state(t);
     struct buf text = BUF_INIT;
     static const char *const own[] = {"edits", "ema", "swa", "swa_every", "averaged"}; /* of rank 0 alone */
@@ -269,6 +322,8 @@ static int tell(struct train *t, struct err *e) {
     val_set_int(v, "recompute", t->a.recompute);
     val_set_int(v, "threads", pool_threads(t->pool));
     val_set_num(v, "loss_unit", t->loss_unit);
+    if (t->device) val_set_str(v, "kind", t->device->b->name), val_set_int(v, "device", t->device->info.index), val_set_bool(v, "tf32", t->device->tf32);
+    if (join) hex_of(id, hex), val_set_str(v, "join", hex);
     struct val *rows = part_meta(t->data, t->part);
     val_set(v, "rows", rows);
     json_write(&text, v);
@@ -277,12 +332,23 @@ static int tell(struct train *t, struct err *e) {
     if (rc == 0) rc = ranks_share(t->par->ranks, 0, text.data, text.len, e);
     if (rc == 0 && o.rows) rc = share_rows(t->par->ranks, (struct part *)(uintptr_t)t->part, rows, e); /* only read here */
     if (rc == 0) rc = ranks_agree(t->par->ranks, 0, e);
+    if (rc == 0 && join) rc = join_devices(t, id, e);
     if (rc == 0) rc = share_weights(t, e);
     buf_release(&text);
     val_free(v);
     if (rc < 0) return -1;
     t->par->rows_told = t->par->told = true;
-    prepare(t->par, t->step);
+    if (!t->device) prepare(t->par, t->step);
+    return 0;
+}
+
+/* A device for each rank, from that of this one on. */
+static int check_devices(const struct train *t, int64_t n, struct err *e) {
+    char last[32];
+    snprintf(last, sizeof last, "%s:%" PRId64, t->device->b->name, t->device->info.index + n - 1);
+    if (backend_there(last, e) < 0) return err_wrap(e, "%" PRId64 " ranks from device %s on want a GPU each", n, t->device->name);
+    if (optimiser_common(t->optim)->lazy)
+        return err_code(e, ERR_USAGE, "several GPUs sum whole gradients, so rows of tables cannot be left alone: leave out lazy, or ranks at 1");
     return 0;
 }
 
@@ -292,7 +358,7 @@ int parallel_start(struct train *t, struct err *e) {
     int64_t n = set.ranks;
     args_release(&settings_kind, &set);
     if (n < 2) return 0;
-    if (t->device) return err_code(e, ERR_USAGE, "ranks=%" PRId64 " is for the CPU; with device=%s leave ranks at 1", n, t->device->name);
+    if (t->device && check_devices(t, n, e) < 0) return -1;
     if (optimiser_searches(t->optim)) return err_code(e, ERR_USAGE, "a line search computes its batch again, which ranks cannot share: leave ranks at 1");
     bool again = t->a.resume && t->a.resume->type != VAL_NIL; /* what a step is then comes from the checkpoint */
     if (!again && t->a.accum == 1) {
@@ -313,6 +379,7 @@ int parallel_start(struct train *t, struct err *e) {
 void parallel_stop(struct train *t) {
     struct parallel *p = t->par;
     if (!p) return;
+    part_devices(t);
     ranks_stop(p->ranks);
     for (int i = 0; i < p->n_rows; i++) free(p->rows[i].sum), free(p->rows[i].id), free(p->rows[i].slot);
     free(p->rows);
@@ -342,6 +409,7 @@ bool parallel_broken(const struct train *t) { return ranks_broken(t->par->ranks)
 int parallel_again(struct train *t, const char *why, struct err *e) {
     if (++t->par->restarts > AGAIN_MAX) return err_set(e, "%s; the ranks were started anew %d times in this run, which is enough", why, AGAIN_MAX);
     double from = clock_now();
+    part_devices(t);
     if (ranks_again(t->par->ranks, e) < 0) return -1;
     t->par->told = t->par->rows_told = false;
     struct val *v = val_table();
@@ -372,6 +440,13 @@ static int take(struct train *t, const struct val *v, struct err *e) {
     t->a.loss_scale = 1;
     for (int i = 0; i < t->part->n_col; i++) t->ragged |= t->part->col[i].type == COL_TOKENS;
     if (!(t->pool = pool_new((int)val_get_int(v, "threads", 1), e))) return -1;
+    if (val_get(v, "device")) {
+        char name[32];
+        snprintf(name, sizeof name, "%.12s:%d", val_get_str(v, "kind", ""), (int)val_get_int(v, "device", 0) + ranks_rank(t->par->ranks));
+        if (!(t->device = backend_open(name, e))) return -1;
+        t->device->tf32 = val_get_bool(v, "tf32", false);
+        t->device->b->tf32(t->device->self, t->device->tf32);
+    }
     if (!(t->model = model_new(val_copy(val_get(v, "model")), 0, e))) return -1;
     model_ready_training(t->model);
     if (train_state_take(t, state, e) < 0) return -1;
@@ -392,9 +467,14 @@ static int take_state(struct train *t, const struct order *o, struct err *e) {
         if (!t->data) rc = -1;
     }
     if (rc == 0) rc = take(t, v, e);
+    const char *join = rc == 0 ? val_get_str(v, "join", NULL) : NULL;
+    char id[COMM_ID];
     rc = ranks_agree(r, rc, e);
+    if (rc == 0 && join && (strlen(join) != 2 * COMM_ID || !hex_to(join, id))) rc = err_set(e, "rank 0 does not say how the GPUs are joined");
+    if (rc == 0 && join) rc = join_devices(t, id, e);
     if (rc == 0) rc = share_weights(t, e);
-    if (rc == 0) mirror_wrote(t->model->data), step_live(t->step, t->model), prepare(t->par, t->step);
+    if (rc == 0) mirror_wrote(t->model->data), mirror_wrote(t->optim->l.state), step_live(t->step, t->model);
+    if (rc == 0 && !t->device) prepare(t->par, t->step);
     val_free(v);
     free(text);
     return rc;

@@ -56,7 +56,9 @@ static int build_again(struct step *s, enum recompute how, const tid *grad, int 
     return s->recomputed < 0 ? -1 : 0;
 }
 
-static int build_sums(struct step *s, tid *grad, int n, struct err *e) {
+static int build_sums(struct step *s, tid *grad, int n, bool dense, struct err *e) {
+    for (int i = 0; i < n && dense; i++)
+        if (grad[i] >= 0 && (grad[i] = grad_dense(s->g, grad[i], e)) < 0) return -1;
     s->first = graph_scalar(s->g, "first");
     if (grad_accumulate(s->g, grad, n, s->first, e) < 0) return -1;
     s->grad = X_NEW(tid, (size_t)n + 1);
@@ -81,7 +83,7 @@ static int build_update(struct step *s, const struct step_spec *spec, struct err
     if (rc == 0) rc = build_again(s, spec->recompute, grad, m->n_param, e);
     if (rc == 0 && spec->accum && optimiser_searches(spec->optim))
         rc = err_code(e, ERR_USAGE, "a line search computes its batch again, so a step is one batch: leave out accum");
-    if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, e);
+    if (rc == 0 && spec->accum) rc = build_sums(s, grad, m->n_param, spec->dense, e);
     if (rc == 0) rc = optimiser_layout(spec->optim, p, m->n_param, s->g->real, e);
     struct dim n = {CTL_N * (rc == 0 ? spec->optim->l.n_group : 1), AXIS_ONE};
     s->g->phase = PHASE_UPDATE;

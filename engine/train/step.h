@@ -23,6 +23,7 @@ struct step_spec {
     enum dtype half; /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
     struct products *products; /* borrowed: routes of its products, measured by step_new unless they are pinned; NULL: by shape */
     bool accum; /* gradients are sums over micro-batches: see step_micro */
+    bool dense; /* accum: those of tables too are kept dense */
     bool reference, profile, scan; /* scan: every tensor stays valid and nothing is updated, to find a non-finite one */
 };
 struct step {

@@ -118,6 +118,40 @@ for p in fp32 bf16; do
         split(a, x, ":"); split(b, y, ":"); d = x[2] - y[2]; exit !(x[2] > 0 && d < tol && d > -tol) }'
     ok $? "an encoder in $p, with dropout and sums over micro-batches, as on the CPU: $(result cpu.json) $(result gpu.json)"
 done
+# several devices, a rank each, joined by a fake NCCL (tests/cuda/nccl.cc)
+sed 's/batch = 16/batch = tonumber(arg[2]), accum = tonumber(arg[3]), ema = 0.9/' train.lua >many.lua
+HONE_FAKE_CUDA=count=2 HONE_NCCL=$top_builddir/tests/cuda/nccl.so
+export HONE_FAKE_CUDA HONE_NCCL HONE_FAKE_NCCL
+HONE_FAKE_NCCL=none
+"$hone" --json --runs rn --device cuda run many.lua one.hone 8 2 >one.json 2>err && "$hone" --json --runs rn --device cuda --ranks 2 run many.lua two.hone 16 1 >two.json 2>>err
+[ -n "$(result one.json)" ] && [ "$(result one.json)" = "$(result two.json)" ] && cmp -s one.hone two.hone
+ok $? "two ranks on two devices: the bits of one that adds up two batches: $(result two.json) $(cat err)"
+HONE_FAKE_CUDA=count=1
+is 1 '2 ranks from device cuda on want a GPU each: device cuda:1 is not there: this machine has 1' "more ranks than devices" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+HONE_FAKE_CUDA=count=2 HONE_NCCL=$work/none.so
+is 1 'several GPUs need NCCL: .*none.so cannot be opened; install it, or leave ranks at 1' "no NCCL" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+HONE_NCCL=$top_builddir/tests/cuda/nvml.so
+is 1 'several GPUs need NCCL: .*has no ncclGetUniqueId' "a library that is not NCCL" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+HONE_NCCL=$top_builddir/tests/cuda/nccl.so HONE_FAKE_NCCL=init
+is 1 'the GPUs cannot be joined: NCCL says unhandled system error: made up by the fake' "devices that cannot be joined" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+HONE_FAKE_NCCL=reduce=3
+is 1 'gradients cannot be summed over the GPUs: NCCL says internal error' "a sum that fails" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+# a rank that is killed leaves the others with a sum that never ends: they give it up, and new ranks do the step again
+HONE_FAKE_NCCL=none
+if command -v pgrep >/dev/null; then
+    "$hone" --json --runs rk --device cuda --ranks 2 run many.lua k.hone 16 1 </dev/null >k.json 2>err &
+    run=$! times=0 hit=0
+    while [ $times -lt 600 ] && [ $hit = 0 ] && kill -0 $run 2>/dev/null; do
+        times=$((times + 1))
+        if grep -q '"event":"metric"' k.json; then for p in $(pgrep -P $run); do kill -s KILL "$p" 2>/dev/null && hit=1; done; fi
+        sleep 0.05
+    done
+    wait $run; rc=$?
+    [ $rc = 0 ] && { [ $hit = 0 ] || grep -q 'is done again with new ranks' k.json; } && cmp -s one.hone k.hone
+    ok $? "r.F7: a rank that is killed is replaced, its device joined again, the bits are the same (hit $hit)"
+else skip "a rank on a device that is killed" "pgrep is missing"
+fi
+unset HONE_NCCL HONE_FAKE_NCCL
 HONE_FAKE_CUDA=memory=66; export HONE_FAKE_CUDA
 cat >large.lua <<'EOF'
 local d = hone.data{ "small.csv", y = "y" }

@@ -23,9 +23,6 @@ thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 struct fake_graph {
     std::vector<std::function<void()>> work;
 };
-struct fake_stream {
-    fake_graph *capturing = nullptr;
-};
 struct fake_event {
     double at = 0;
 };
@@ -54,6 +51,7 @@ static size_t memory_total() { return (size_t)setting_n("memory=", 4096) << 20; 
 
 static cudaError_t submit(cudaStream_t s, std::function<void()> work) {
     if (fake.sticky) return fake.sticky;
+    while (s && s->pending) usleep(100);
     if (s && s->capturing) s->capturing->work.push_back(work);
     else work();
     return fake.sticky;
@@ -125,7 +123,7 @@ static cudaError_t answer(void) {
     return fake.sticky;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return answer(); }
-cudaError_t cudaStreamQuery(cudaStream_t) { return fake.hangs ? cudaErrorNotReady : fake.sticky; }
+cudaError_t cudaStreamQuery(cudaStream_t s) { return fake.hangs || s->pending ? cudaErrorNotReady : fake.sticky; }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode) { return s->capturing = new fake_graph, cudaSuccess; }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
     *g = s->capturing;

@@ -83,8 +83,14 @@ const char *cudaGetErrorString(cudaError_t e);
 }
 
 /* ---- for kernels ---- */
+#include <atomic>
 #include <cmath>
 #include <functional>
+
+struct fake_stream {
+    struct fake_graph *capturing = nullptr;
+    std::atomic<int> pending{0}; /* sums of tests/cuda/nccl.cc that are going on */
+};
 
 struct dim3 {
     unsigned x, y, z;
