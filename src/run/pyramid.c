@@ -15,7 +15,10 @@
 #include "src/base/mem.h"
 #include "src/run/store.h"
 
-enum { WORTH = 256 << 10, READ_ALL = 1 << 20 }; /* bytes of metrics.bin: more is not read a second time; more than that is read for all metrics at once */
+enum {
+    WORTH = 32 << 10,
+    READ_ALL = 128 << 10
+}; /* bytes of metrics.bin, in which points are packed: more is not read a second time; more than that is read for all metrics at once */
 
 static const char magic[8] = "HONESER2";
 struct head {

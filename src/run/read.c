@@ -20,52 +20,16 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
+#include "src/run/points.h"
 
-enum { RECORD_MAX = 64 << 20, META_MAX = 16 << 20 };
-
-struct cursor {
-    const unsigned char *p, *end;
-};
-static bool take(struct cursor *c, void *out, size_t n) {
-    if ((size_t)(c->end - c->p) < n) return false;
-    memcpy(out, c->p, n);
-    c->p += n;
-    return true;
-}
-
-/* 1: go on, 0: fn had enough, -1: not a payload. */
-static int payload_rows(const unsigned char *p, size_t n, bool (*fn)(void *ctx, const struct point *p), void *ctx) {
-    struct cursor c = {p, p + n};
-    uint8_t format;
-    uint16_t n_names;
-    char name[RUN_MAX_METRICS][32];
-    if (!take(&c, &format, 1) || format != 1 || !take(&c, &n_names, 2) || n_names > RUN_MAX_METRICS) return -1;
-    for (int i = 0; i < n_names; i++) {
-        uint8_t len;
-        if (!take(&c, &len, 1) || len > 31 || !take(&c, name[i], len)) return -1;
-        name[i][len] = 0;
-    }
-    while (c.p < c.end) {
-        const char *names[RUN_MAX_METRICS];
-        double values[RUN_MAX_METRICS];
-        uint16_t m, id;
-        struct point pt = {.names = names, .values = values};
-        if (!take(&c, &pt.step, 8) || !take(&c, &pt.t, 8) || !take(&c, &pt.epoch, 8) || !take(&c, &m, 2) || m > RUN_MAX_METRICS) return -1;
-        for (pt.n = 0; pt.n < m; pt.n++) {
-            if (!take(&c, &id, 2) || id >= n_names || !take(&c, &values[pt.n], 8)) return -1;
-            names[pt.n] = name[id];
-        }
-        if (!fn(ctx, &pt)) return 0;
-    }
-    return 1;
-}
+enum { META_MAX = 16 << 20 };
 
 /* The record at offset; *len: its payload. 1, 0 (not whole), -1 (read error). */
 static int record_at(int fd, int64_t at, int64_t size, unsigned char **buf, size_t *cap, uint32_t *len) {
     uint32_t head[2], tail;
     if (size - at < 12 || pread(fd, head, 8, at) != 8) return 0;
     *len = head[0];
-    if (*len > RECORD_MAX || (int64_t)*len > size - at - 12) return 0;
+    if (*len > POINTS_MAX || (int64_t)*len > size - at - 12) return 0;
     if (*len > *cap) {
         *cap = *len;
         *buf = X_GROW(*buf, unsigned char, *cap ? *cap : 1);
@@ -97,7 +61,7 @@ int store_points_from(const char *path, int64_t from, bool (*fn)(void *ctx, cons
     uint32_t len = 0;
     int rc = 1;
     while (at < size && (rc = record_at(fd, at, size, &buf, &cap, &len)) == 1) {
-        int more = payload_rows(buf, len, fn, ctx);
+        int more = points_each(buf, len, fn, ctx);
         if (more < 0) break;
         at += (int64_t)len + 12;
         if (more == 0) {
@@ -135,7 +99,7 @@ int store_tail(const char *path, bool (*fn)(void *ctx, const struct point *p), v
     size_t cap = 0;
     uint32_t len = 0, back = 0;
     bool done = size >= 12 && pread(fd, &back, 4, size - 4) == 4 && (int64_t)back <= size - 12 &&
-                record_at(fd, size - 12 - back, size, &buf, &cap, &len) == 1 && len == back && payload_rows(buf, len, fn, ctx) >= 0;
+                record_at(fd, size - 12 - back, size, &buf, &cap, &len) == 1 && len == back && points_each(buf, len, fn, ctx) >= 0;
     free(buf);
     close(fd);
     return done || !size ? 0 : store_points(path, fn, ctx, &cut, e); /* torn end: from the start */

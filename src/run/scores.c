@@ -10,6 +10,7 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/run/points.h"
 #include "src/run/private.h"
 #include "src/run/store.h"
 
@@ -20,35 +21,24 @@ bool score_kept(const char *name) {
     return false;
 }
 
-/* The numbers of a report that are series, into `metrics` and as one row of a record. */
-static uint16_t scores_put(
+/* The numbers of a report that are series, into `metrics` and as one row of a record. How many. */
+static size_t scores_put(
     const char *split, int64_t step, double t, double epoch, const struct val *report, struct val *metrics, struct buf *names, struct buf *rows) {
-    uint8_t format = 1;
-    uint16_t n = 0;
-    struct buf pairs = BUF_INIT, list = BUF_INIT;
-    for (size_t i = 0; i < report->u.t.n_field; i++) {
-        const char *name = report->u.t.field[i].name;
-        char full[40];
-        double v;
-        if (!score_kept(name) || !val_as_num(report->u.t.field[i].v, &v)) continue;
-        uint8_t len = (uint8_t)snprintf(full, sizeof full, "%.8s_%.24s", split, name);
-        buf_add(&list, &len, 1);
-        buf_add(&list, full, len);
-        buf_add(&pairs, &n, 2);
-        buf_add(&pairs, &v, 8);
-        val_set_num(metrics, full, v);
+    char full[RUN_MAX_METRICS][40];
+    const char *name[RUN_MAX_METRICS];
+    double v[RUN_MAX_METRICS];
+    int id[RUN_MAX_METRICS];
+    size_t n = 0;
+    for (size_t i = 0; i < report->u.t.n_field && n < RUN_MAX_METRICS; i++) {
+        if (!score_kept(report->u.t.field[i].name) || !val_as_num(report->u.t.field[i].v, &v[n])) continue;
+        snprintf(full[n], sizeof full[n], "%.6s_%.24s", split, report->u.t.field[i].name);
+        val_set_num(metrics, full[n], v[n]);
+        name[n] = full[n];
+        id[n] = (int)n;
         n++;
     }
-    buf_add(names, &format, 1);
-    buf_add(names, &n, 2);
-    if (n) buf_add(names, list.data, list.len);
-    buf_add(rows, &step, 8);
-    buf_add(rows, &t, 8);
-    buf_add(rows, &epoch, 8);
-    buf_add(rows, &n, 2);
-    if (n) buf_add(rows, pairs.data, pairs.len);
-    buf_release(&list);
-    buf_release(&pairs);
+    points_names(names, name, n);
+    points_row(rows, step, t, epoch, id, v, n);
     return n;
 }
 
@@ -75,7 +65,7 @@ int store_scores(const char *dir, const char *split, int64_t step, const struct 
     if (!meta) rc = -1;
     else {
         struct val *all = metrics && metrics->type == VAL_TABLE ? val_copy(metrics) : val_table();
-        uint16_t n = scores_put(split, step, val_get_num(meta, "seconds", 0), val_get_num(meta, "epoch", 0), report, all, &names, &rows);
+        size_t n = scores_put(split, step, val_get_num(meta, "seconds", 0), val_get_num(meta, "epoch", 0), report, all, &names, &rows);
         if (n) rc = row_append(dir, &names, &rows, e);
         val_set(meta, "metrics", all);
         if (had && had->type == VAL_TABLE) val_free(reports), reports = val_copy(had);

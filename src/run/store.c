@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -24,6 +23,7 @@
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/run/code.h"
+#include "src/run/points.h"
 #include "src/run/private.h"
 #include "src/run/pyramid.h"
 
@@ -40,18 +40,7 @@ void store_row(struct run *r, int64_t step, double t, double epoch, const int *i
         r->st.dropped++;
         return;
     }
-    uint16_t m = 0;
-    for (size_t i = 0; i < n; i++) m = (uint16_t)(m + (ids[i] >= 0));
-    put(b, &step, 8);
-    put(b, &t, 8);
-    put(b, &epoch, 8);
-    put(b, &m, 2);
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0) continue;
-        uint16_t id = (uint16_t)ids[i];
-        put(b, &id, 2);
-        put(b, &values[i], 8);
-    }
+    points_row(b, step, t, epoch, ids, values, n);
     store_dirty(r->rs);
 }
 
@@ -182,31 +171,25 @@ static int text_out(struct run *r, int *fd, const char *name, struct buf *b) {
     return 0;
 }
 
-/* Length and CRC of a record's payload. */
-static void record_head(uint32_t head[2], const struct buf *names, const struct buf *rows) {
-    head[0] = (uint32_t)(names->len + rows->len);
-    head[1] = (uint32_t)crc32(0, (const unsigned char *)names->data, (unsigned)names->len);
-    head[1] = (uint32_t)crc32(head[1], (const unsigned char *)rows->data, (unsigned)rows->len);
-}
-
 void store_record_put(struct buf *rec, const struct buf *names, const struct buf *rows) {
-    uint32_t head[2];
-    record_head(head, names, rows);
-    buf_reserve(rec, head[0] + 16);
+    uint32_t head[2] = {0, 0};
+    size_t at = rec->len;
     put(rec, head, sizeof head);
-    put(rec, names->data, names->len);
-    put(rec, rows->data, rows->len);
+    points_pack(rec, names, rows);
+    const char *payload = rec->data + at + sizeof head;
+    head[0] = (uint32_t)(rec->len - at - sizeof head);
+    head[1] = (uint32_t)crc32(0, (const unsigned char *)payload, head[0]);
+    memcpy(rec->data + at, head, sizeof head);
     put(rec, head, sizeof head[0]);
 }
 
-/* The pieces of a record in one call, so that a death leaves all of it or a torn end. 0, or errno. */
-static int pieces_out(int fd, struct iovec *v, int n) {
+/* A record in one call, so that a death leaves all of it or a torn end. 0, or errno. */
+static int record_out(int fd, const char *p, size_t n) {
     while (n > 0) {
-        ssize_t w = io_fault("write.write") == 0 ? writev(fd, v, n) : -1;
+        ssize_t w = io_fault("write.write") == 0 ? write(fd, p, n) : -1;
         if (w < 0 && errno == EINTR) continue;
         if (w < 0) return errno ? errno : EIO;
-        for (; n > 0 && (size_t)w >= v->iov_len; v++, n--) w -= (ssize_t)v->iov_len;
-        if (n > 0) v->iov_base = (char *)v->iov_base + w, v->iov_len -= (size_t)w;
+        p += w, n -= (size_t)w;
     }
     return 0;
 }
@@ -220,20 +203,19 @@ static int rows_out(struct run *r, struct job_out *o) {
         off_t end = lseek(st->metrics_fd, 0, SEEK_END);
         st->metrics_good = end < 0 ? 0 : end;
     }
-    uint32_t head[2];
-    record_head(head, &o->names, &o->rows);
-    struct iovec piece[] = {{head, sizeof head}, {o->names.data, o->names.len}, {o->rows.data, o->rows.len}, {head, sizeof head[0]}};
-    int64_t size = (int64_t)sizeof head + head[0] + (int64_t)sizeof head[0];
+    struct buf rec = BUF_INIT;
+    store_record_put(&rec, &o->names, &o->rows);
     int rc = io_fault("run.metrics") ? errno : 0;
     errno = 0;
-    if (!rc) rc = pieces_out(st->metrics_fd, piece, LEN(piece));
+    if (!rc) rc = record_out(st->metrics_fd, rec.data, rec.len);
     if (rc) {
         if (ftruncate(st->metrics_fd, st->metrics_good) != 0) rc = errno;
     } else {
-        st->metrics_good += size;
-        memcpy(st->record, head, sizeof st->record);
+        st->metrics_good += (int64_t)rec.len;
+        memcpy(st->record, rec.data, sizeof st->record);
         buf_clear(&o->rows);
     }
+    buf_release(&rec);
     return rc;
 }
 
@@ -257,15 +239,9 @@ static int meta_out(struct run *r, struct job_out *o) {
 }
 
 static void names_put(struct buf *b, const struct run *r) {
-    uint8_t format = 1;
-    uint16_t n = (uint16_t)r->n_series;
-    put(b, &format, 1);
-    put(b, &n, 2);
-    for (int i = 0; i < r->n_series; i++) {
-        uint8_t len = (uint8_t)strlen(series_name(r->series[i]));
-        put(b, &len, 1);
-        put(b, series_name(r->series[i]), len);
-    }
+    const char *names[RUN_MAX_METRICS];
+    for (int i = 0; i < r->n_series; i++) names[i] = series_name(r->series[i]);
+    points_names(b, names, (size_t)r->n_series);
 }
 
 /* Of a run that has ended the next reader finds its curves made. A disk that is full costs only that. */

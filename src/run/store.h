@@ -1,8 +1,9 @@
 /* Reading what runs left on disk: points of metrics.bin, the description in run.json, and whether a run is alive.
  *
  * metrics.bin is a sequence of records: u32 length, u32 crc32 of the payload, payload, u32 length again (so that the end can be
- * read without the rest). Payload: u8 format (1), u16 number of names, {u8 length, bytes}.., then rows of i64 step, f64 t,
- * f64 epoch, u16 n, n x {u16 name, f64 value}. Little-endian. A record needs no other; a torn last record is not read. */
+ * read without the rest). Payload: u8 format, u16 number of names, {u8 length, bytes}.., then with format 1 rows of i64 step, f64 t,
+ * f64 epoch, u16 n, n x {u16 name, f64 value}; with format 2 u32 bytes of those rows, u32 bytes of blocks, and zlib data of the blocks
+ * that points.c makes of the rows, to the same bits. Little-endian. A record needs no other; a torn last record is not read. */
 #ifndef HONE_RUN_STORE_H
 #define HONE_RUN_STORE_H
 
