@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "src/base/io.h"
@@ -40,8 +42,11 @@ static int word(const char *a, const char *b, const char *c) {
 }
 
 static double steps(void) {
-    const char *p = word("status", "--json", NULL) == 0 && out.len ? out.data : NULL, *last = NULL;
-    while (p && (p = strstr(p, "\"step\":"))) last = p += 7; /* the newest run comes last */
+    const char *last = NULL;
+    for (int i = 0; i < 5 && !last; i++) { /* a machine with much other work may keep it from answering in time */
+        const char *p = word("status", "--json", NULL) == 0 && out.len ? out.data : NULL;
+        while (p && (p = strstr(p, "\"step\":"))) last = p += 7; /* the newest run comes last */
+    }
     return last ? strtod(last, NULL) : 0;
 }
 
@@ -150,8 +155,39 @@ struct engine_time {
     double steps;
 };
 
+static int control = -1; /* a connection to the session: starting a program to ask takes longer than one per cent of a stretch */
+
+static void control_open(void) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *folder = getenv("HONE_SOCKET_DIR");
+    DIR *d = opendir(folder);
+    for (struct dirent *x; d && (x = readdir(d)) != NULL;)
+        if (strstr(x->d_name, ".sock")) snprintf(a.sun_path, sizeof a.sun_path, "%.80s/%.24s", folder, x->d_name);
+    if (d) closedir(d);
+    control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(control, (struct sockaddr *)&a, sizeof a)) close(control), control = -1;
+}
+
+/* And the middle of the moment in which it was told. */
+static double steps_at(double *t) {
+    static const char ask[] = "{\"id\":1,\"cmd\":\"progress\"}\n";
+    char text[4096] = "";
+    size_t n = 0;
+    double t0 = clock_now();
+    if (control < 0 || write(control, ask, sizeof ask - 1) < 0) return NAN;
+    while (n < sizeof text - 1 && !memchr(text, '\n', n)) {
+        ssize_t got = read(control, text + n, sizeof text - 1 - n);
+        if (got <= 0) return NAN;
+        n += (size_t)got;
+    }
+    *t = (t0 + clock_now()) / 2;
+    const char *p = strstr(text, "\"step\":");
+    return p ? strtod(p + 7, NULL) : NAN;
+}
+
 static struct engine_time engine_time(void) {
-    struct engine_time e = {.steps = steps(), .passed = clock_now()};
+    struct engine_time e = {.run = NAN};
+    e.steps = steps_at(&e.passed);
     char path[128], text[64];
     snprintf(path, sizeof path, "/proc/%d/task", session);
     DIR *d = opendir(path);
@@ -173,8 +209,9 @@ static struct engine_time engine_time(void) {
 
 enum state_of { DETACHED, READ, STALLED, STATES };
 
-/* Seconds a step: own time, and time on a core. */
-static void one_stretch(enum state_of state, double seconds, double *own, double *run) {
+/* Seconds a step: own time, and time on a core. What the threads that are not the engine's and the client take, in per cent of a core. */
+static void one_stretch(enum state_of state, double seconds, double *own, double *run, double *others) {
+    double share[WHO] = {0};
     struct pty p;
     if (state != DETACHED) attach(&p);
     for (int i = 0; state == STALLED && i < 60; i++) { /* screens enough to fill what lies between; nobody reads them */
@@ -182,9 +219,15 @@ static void one_stretch(enum state_of state, double seconds, double *own, double
         clock_sleep(0.003);
     }
     struct engine_time a = engine_time();
-    if (state == READ) pty_read(&p, seconds);
-    else clock_sleep(seconds);
+    for (int end = 0; end < 2; end++) {
+        cpu(session, false, end ? 1 : -1, share);
+        if (state != DETACHED) cpu(p.pid, true, end ? 1 : -1, share);
+        if (end) break;
+        if (state == READ) pty_read(&p, seconds);
+        else clock_sleep(seconds);
+    }
     struct engine_time b = engine_time();
+    *others = 100 * (share[UI] + share[SCRIPT] + share[CLIENT]) / (b.passed - a.passed);
     *own = (b.passed - a.passed - (b.ready - a.ready)) / (b.steps - a.steps);
     *run = (b.run - a.run) / (b.steps - a.steps);
     if (state == READ) detach(&p);
@@ -194,18 +237,23 @@ static void one_stretch(enum state_of state, double seconds, double *own, double
 /* Steps a second in b over those in a, by the rounds, with the interval of the mean. */
 static void ratio(const char *what, const double *a, const double *b, int n) {
     double sum = 0, squares = 0, r[PAIRS_MAX];
-    for (int i = 0; i < n; i++) r[i] = log(a[i] / b[i]), sum += r[i], squares += r[i] * r[i];
+    int all = n;
+    n = 0;
+    for (int i = 0; i < all; i++)
+        if (isfinite(a[i] / b[i]) && a[i] / b[i] > 0) r[n] = log(a[i] / b[i]), sum += r[n], squares += r[n] * r[n], n++; /* else no answer came */
     double mean = sum / n, var = n > 1 ? (squares - sum * mean) / (n - 1) : NAN, half = 2.1 * sqrt(var / n);
-    printf("    %s %.4f [%.4f, %.4f], median %.4f\n", what, exp(mean), exp(mean - half), exp(mean + half), exp(middle(r, n)));
+    printf("    %s %.4f [%.4f, %.4f], median %.4f, %d rounds\n", what, exp(mean), exp(mean - half), exp(mean + half), n ? exp(middle(r, n)) : NAN, n);
 }
 
 static void stalls(int rounds, double seconds) {
-    static double own[STATES][PAIRS_MAX], run[STATES][PAIRS_MAX];
+    static double own[STATES][PAIRS_MAX], run[STATES][PAIRS_MAX], others[STATES][PAIRS_MAX];
     for (int i = 0; i < rounds; i++)
         for (int k = 0; k < STATES; k++) { /* each state in each place */
             int state = (i + k) % STATES;
-            one_stretch((enum state_of)state, seconds, &own[state][i], &run[state][i]);
+            one_stretch((enum state_of)state, seconds, &own[state][i], &run[state][i], &others[state][i]);
         }
+    printf("  UI, script and client take of a core: detached %.3f %%, read %.3f %%, not read %.3f %% (median)\n", middle(others[DETACHED], rounds),
+        middle(others[READ], rounds), middle(others[STALLED], rounds));
     printf("  steps in the engine's own time\n");
     ratio("attached, read / detached", own[DETACHED], own[READ], rounds);
     ratio("attached, not read / detached", own[DETACHED], own[STALLED], rounds);
@@ -290,8 +338,10 @@ int main(int argc, char **argv) {
     unsetenv("CI");
     if (io_write_file("bench.lua", script, sizeof script - 1, &e) || table(&e)) return 1;
     for (size_t i = 0; i < LEN(works); i++) {
+        if (argc > 3 && strncmp(works[i].name, argv[3], strlen(argv[3])) != 0) continue;
         if (!train(&works[i])) return fprintf(stderr, "the run did not start\n"), 1;
         printf("%s, %d threads, %d pairs of %g s\n", works[i].name, thread_cores(), pairs, seconds);
+        if (control < 0) control_open();
         if (stall) stalls(pairs, seconds);
         else costs("2", pairs, seconds), costs("10", pairs, seconds);
         for (int of = SCREENS; of <= FLOOR && !stall; of++) keys("all cores training", (enum keys_of)of);
