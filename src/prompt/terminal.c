@@ -20,12 +20,14 @@
 #include "src/prompt/block.h"
 
 #define CHOICE_ROWS 12
+#define CTRL_C 3
 #define PASTE_MS 2000 /* a paste whose next byte takes longer has no end */
 
 static struct terminal {
     struct terminal_ways ways;
     bool asking, hidden; /* a line is edited; it is not on the screen */
     bool end, edit;
+    bool interrupted; /* Ctrl-C was read */
     bool no_eof; /* see eof_is_key */
     cc_t eof;
     char *taken; /* the block that Enter took */
@@ -45,6 +47,15 @@ static void eof_is_key(bool on) {
     if (on) T.eof = t.c_cc[VEOF];
     t.c_cc[VEOF] = on ? (cc_t)_POSIX_VDISABLE : T.eof;
     T.no_eof = tcsetattr(0, TCSANOW, &t) == 0 ? on : T.no_eof;
+}
+
+/* While a line is edited Ctrl-C is read like any key: as a signal it overtakes what was typed before it, and the terminal drops what it has not yet been
+ * sent, rows of the block among them. readline puts the old settings back. */
+static void interrupt_is_key(void) {
+    struct termios t;
+    if (tcgetattr(0, &t) != 0) return;
+    t.c_cc[VINTR] = _POSIX_VDISABLE;
+    tcsetattr(0, TCSANOW, &t);
 }
 
 static void stop_reading(void) {
@@ -95,6 +106,12 @@ static bool face_enter(void) {
 
 static void face_editor(void) { T.edit = true; }
 
+static int key_interrupt(int count, int key) {
+    (void)count, (void)key;
+    T.interrupted = true;
+    return 0;
+}
+
 static const struct block_face face = {face_changed, face_choices, face_enter, face_editor};
 
 /* Between the bracket markers: taken whole, nothing in it is a key. */
@@ -121,6 +138,7 @@ void terminal_open(const struct script_port *script, const char *history, const 
     T = (struct terminal){.ways = *ways};
     block_open(script, history, &face, true, stdin, stdout);
     rl_bind_keyseq("\\e[200~", key_paste);
+    rl_bind_key(CTRL_C, key_interrupt);
     memset(&a, 0, sizeof a);
     a.sa_handler = on_continue;
     sigaction(SIGCONT, &a, NULL);
@@ -130,6 +148,7 @@ void terminal_ask(void) {
     if (T.asking && continued) { /* others had the terminal meanwhile */
         rl_deprep_terminal();
         rl_prep_terminal(1);
+        interrupt_is_key();
         T.hidden = true;
     }
     continued = 0;
@@ -142,6 +161,7 @@ void terminal_ask(void) {
     T.asking = true;
     eof_is_key(false);
     rl_callback_handler_install("> ", line_done);
+    interrupt_is_key();
     if (!T.begin) return;
     rl_insert_text(T.begin);
     rl_redisplay();
@@ -154,6 +174,7 @@ char *terminal_read(bool *end) {
     if (T.asking && !T.edit && poll(&p, 1, 0) > 0) rl_callback_read_char(); /* one: an interrupt is taken before what was typed after it */
     char *text = T.taken;
     T.taken = NULL;
+    if (T.interrupted) terminal_interrupt();
     *end = T.end;
     return text;
 }
@@ -186,6 +207,7 @@ static void stop_asking(void) {
 
 /* In the same line settings: what is typed at once behind it are keys already. */
 void terminal_interrupt(void) {
+    T.interrupted = false;
     if (!T.asking) return;
     leave_line("^C");
     using_history();

@@ -17,7 +17,7 @@ void terminal_ask(void); /* shows the prompt, unless it is shown */
 /* Standard input is readable: the block if Enter took it, a new string, else NULL; *end: there will be no more. */
 char *terminal_read(bool *end);
 void terminal_hide(void); /* before something else is printed; shown again by terminal_ask */
-void terminal_interrupt(void); /* Ctrl-C: drops the block */
+void terminal_interrupt(void); /* a signal: drops the block, as Ctrl-C does, which is a key here */
 bool terminal_wants_editor(struct buf *block); /* Ctrl-X Ctrl-E was pressed: the terminal is the editor's until the next terminal_ask */
 void terminal_edited(const char *text, size_t n); /* what the next terminal_ask begins with */
 void terminal_remember(const char *text);

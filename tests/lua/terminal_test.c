@@ -90,6 +90,25 @@ static void lines(void) {
     tap_ok(pty_same(&before, &now), "in the same line settings");
 }
 
+/* Typed at once, and the terminal reads it a little later: nothing of the block is lost, and Ctrl-C comes after it, not before. */
+static void interrupted_block(void) {
+    int whole = 0, searched = 0;
+    for (int i = 0; i < 10; i++) {
+        pty_forget(&p);
+        pty_keys(&p, "if first then\rprint('second')\rprint('third row'");
+        clock_sleep(0.002 * i); /* it writes; nobody reads */
+        pty_keys(&p, "\003'next ' .. 'line'\r");
+        bool next = pty_expect(&p, "next line", 10 * TAP_SLOW);
+        pty_expect(&p, "2004h> ", 5 * TAP_SLOW);
+        whole += next && vt_shows(&p.vt, "> if first then") && vt_shows(&p.vt, "print('second')") && vt_shows(&p.vt, "print('third row'^C");
+        pty_keys(&p, "\022row\003'found ' .. 'out'\r");
+        searched += pty_expect(&p, "found out", 10 * TAP_SLOW);
+        pty_expect(&p, "2004h> ", 5 * TAP_SLOW);
+    }
+    tap_ok(whole == 10, "Ctrl-C behind a block that was typed at once leaves all its rows on the screen: %d of 10", whole);
+    tap_ok(searched == 10, "and behind a search in the history leaves both: %d of 10", searched);
+}
+
 static void paste(void) {
     struct buf b = BUF_INIT;
     buf_adds(&b, "\033[200~n = 0\r");
@@ -223,6 +242,7 @@ int main(void) {
     snprintf(ed, sizeof ed, "sh %s/ed.sh 77", dir);
     pty_env("EDITOR", ed);
     lines();
+    interrupted_block();
     paste();
     editor();
     runs_meanwhile();
