@@ -52,7 +52,7 @@ void model_name_classes(struct model *m, const struct dataset *d);
 /* Tokens of the longest text the model has learned positions for; 0: any length. */
 int64_t model_positions(const struct model *m);
 #define MODEL_INPUTS 4
-#define MODEL_PARAMS 512
+#define MODEL_PARAMS 1024
 #define MODEL_LIVE 64
 /* Inputs of a built graph, in the order of desc.input: data tid, offsets tid or -1, weights tid or -1; `axis` is its ragged axis (AXIS_T0 ..) or AXIS_R.
  * Live scalars (only in a training graph): set each with plan_scalar; name "dropout1.p". */

@@ -7,6 +7,7 @@ local make = {
     article = function() return nn.model{ input = text, nn.embedding{ 10000, 128 }, nn.mean_pool{}, nn.linear{ 2 } } end,
     resnet20conv = function() return models.resnet20{ shortcut = "conv" } end,
     bert_base = function() return models.bert_base{ head = false } end,
+    minilm_l6 = function() return models.minilm_l6{ head = false } end,
     text_cnn = function() return models.text_cnn{ input = text, vocab = 10000, classes = 2 } end,
     bilstm = function() return models.bilstm{ input = text, vocab = 10000, classes = 2 } end,
     bigru = function() return models.bilstm{ input = text, vocab = 10000, classes = 2, cell = "gru", layers = 2, pool = "last" } end,
@@ -14,6 +15,18 @@ local make = {
 local m = (make[arg[1]] or models[arg[1]])()
 print(string.format("%d %d", m:params(), m:macs()))
 END
+cat >parts.lua <<'END'
+local models = require "hone.models"
+local rest = { gpt_rope = function() return models.gpt{ rope = 10000, gated = true } end, bert_base = function() return models.bert_base{ head = false } end }
+(rest[arg[1]] or models[arg[1]])():save("saved-" .. arg[1])
+END
+# parts MODEL TIMES PATTERN: how often its description says something
+parts() {
+    [ -d "saved-$1" ] || timeout 60 "$hone" run --plain parts.lua "$1" >out 2>&1 || cat out
+    got=$(tr -d ' \n' <"saved-$1/model.json" | grep -oE -e "$3" | wc -l)
+    [ "$got" = "$2" ]
+    ok $? "$1: $3 $got times"
+}
 count() { is 0 "^$2 $3\$" "$1: $2 parameters, $3 multiply-adds" run count.lua "$1"; }
 count article 1280258 256
 count resnet20 269722 40551040
@@ -22,8 +35,25 @@ count resnet32 464154 68862592
 count resnet56 853018 125485696
 count resnet18 11689512 1814073344
 count resnet50 25557032 4089184256
+count resnet34 21797672 '[0-9]+'
+count resnet101 44549160 '[0-9]+'
+count resnet152 60192808 '[0-9]+'
+# without the pooler of all-MiniLM-L6-v2; 6 layers x 128 tokens x (4 x 384^2 + 2 x 384 x 1536 + 2 x 128 x 384)
+count minilm_l6 22565376 1434451968
+# (256 + 256) 128 + 4 (512 + 128 x 384 + 384 + 128^2 + 128 + 2 x 128 x 512 + 640) + 256 + 128 x 256; 256 tokens x (4 x 196,608 + 32,768 + 4 x 2 x 256 x 128)
+count gpt 891648 276824064
 # 12 layers x 128 tokens x (4 x 768^2 + 2 x 768 x 3072 + 2 x 128 x 768) + pooler
 count bert_base 109482240 11174215680
+parts gpt 4 '"causal":true'
+parts gpt 4 '"pre":true'
+parts gpt 1 '"layer":"layer_norm"'
+parts gpt 1 '"positions":256'
+parts gpt_rope 4 '"rope":10000'
+parts gpt_rope 4 '"gated":true'
+parts gpt_rope 1 '"positions":0'
+parts bert_base 1 '"act":"tanh"'
+parts resnet20 19 '"layer":"relu"'
+parts resnet20 9 '"layer":"add"'
 # text_cnn: 10000 x 128 + 100 (3 + 4 + 5) 128 + 300 + 602; 128 tokens x 153,600 + 600
 count text_cnn 1434502 19661400
 # bilstm: 10000 x 128 + 2 x (4 x 128 (128 + 128) + 2 x 512) + 514; 128 tokens x 262,144 + 512
