@@ -198,7 +198,7 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
     struct work w = {.j = j};
     struct recipe recipe;
     struct dataset *fit = NULL;
-    if (recipe_init(&recipe, a->recipe, e) < 0) return -1;
+    if ((a->save && *a->save && model_may_save(a->save, e) < 0) || recipe_init(&recipe, a->recipe, e) < 0) return -1;
     struct dataset *d = pick_data(a->data, NULL, e);
     struct model *m = d ? pick_model(a->model, e) : NULL;
     int rc = m ? 0 : -1;

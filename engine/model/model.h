@@ -92,6 +92,7 @@ void model_ready_training(struct model *m); /* says what stays as it is; what wa
 
 /* engine/model/save.c: a folder (model.json + model.safetensors) or one file PATH.hone; durable. */
 int model_save(const struct model *m, const char *path, struct err *e);
+int model_may_save(const char *path, struct err *e); /* before long work: what can be seen of the path beforehand */
 int model_disk_bytes(const struct model *m, int64_t *bytes, struct err *e); /* of the folder that model_save would write */
 struct model *model_load(const char *path, struct err *e);
 

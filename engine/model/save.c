@@ -113,6 +113,19 @@ static int save_folder(const struct model *m, const struct st_tensor *t, const s
     return rc;
 }
 
+int model_may_save(const char *path, struct err *e) {
+    char *json = io_join(path, "model.json"), *dir = mem_str(path), *slash = strrchr(dir, '/');
+    int rc = 0;
+    if (!one_file(path) && io_exists(path) && (!io_is_dir(path) || !io_exists(json)) && !io_is_empty_dir(path))
+        rc = err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
+    else if (one_file(path) && io_is_dir(path)) rc = err_set(e, "cannot save to %s: it is a folder: choose another name", path);
+    if (slash) slash[slash == dir] = 0;
+    if (rc == 0 && one_file(path) && access(slash ? dir : ".", W_OK) < 0) rc = err_sys(e, "write", path);
+    free(json);
+    free(dir);
+    return rc;
+}
+
 int model_save(const struct model *m, const char *path, struct err *e) {
     struct val *head = head_of(m);
     char *own = NULL;

@@ -232,6 +232,14 @@ int io_remove_tree(const char *path, struct err *e) { return remove_at(AT_FDCWD,
 
 bool io_exists(const char *path) { return access(path, F_OK) == 0; }
 
+bool io_is_empty_dir(const char *path) {
+    DIR *d = opendir(path);
+    bool empty = d != NULL;
+    for (struct dirent *f; d && (f = readdir(d));) empty = empty && (strcmp(f->d_name, ".") == 0 || strcmp(f->d_name, "..") == 0);
+    if (d) closedir(d);
+    return empty;
+}
+
 bool io_is_dir(const char *path) {
     struct stat st;
     int saved = errno;

@@ -23,6 +23,7 @@ int io_write_all(int fd, const void *data, size_t n, const char *path, struct er
 int io_sync_dir(const char *path, struct err *e);
 bool io_exists(const char *path);
 bool io_is_dir(const char *path);
+bool io_is_empty_dir(const char *path);
 char *io_join(const char *dir, const char *name); /* new string */
 char *io_exe_dir(void); /* folder of the running program, new string */
 /* Streaming reader of plain, gzip or (if built with it) xz files; kind found from the magic bytes. */

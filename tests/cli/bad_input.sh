@@ -125,4 +125,8 @@ head -n 1 ten.csv | grep -q a,b,k
 ok $? "which is as it was"
 is 1 'no file nosuch.tar.gz' "a bundle that is not there" import nosuch.tar.gz
 is 2 'either --csv or --jsonl, not both' "two formats at once" export good-1 --csv --jsonl
+printf 'local d = hone.data{ "ten.csv", y = "k", val = 2 }\nlocal m = nn.model{ input = d, nn.linear{2} }\nhone.compress{ model = m, data = d, save = "ten.csv" }\n' >s.lua
+is 1 'cannot save to ten.csv' "compress looks at the place of its result first" run --plain s.lua
+! grep -q 'as given' out err
+ok $? "and not after its work"
 finish
