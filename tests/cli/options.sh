@@ -38,6 +38,16 @@ is 0 '' "and before it" --json ls
 is 0 'demo - a built-in example' "help of a word" demo --help
 is 0 'epochs' "help of a command" help train
 is 0 'epochs' "and the other way" train --help
+left=$("$hone" --help | sed -n '/^Options:/,/^Commands:/s/^  \(-[^ ]*\).*/\1/p' | while read -r o; do
+    sed 's/\\//g' "$top_builddir/man/hone.1" | grep -qE -e "^\.B $o( |\$)" || echo "$o"
+done)
+[ -z "$left" ]
+ok $? "the manual has every option $left"
+left=$("$hone" --help | sed -n '/^Commands:/,/^Exit:/s/^  \([a-z_]*\) .*/\1/p' | while read -r c; do
+    sed 's/\\//g' "$top_builddir/man/hone.1" | grep -q "^\.SS hone $c\$" || echo "$c"
+done)
+[ -z "$left" ]
+ok $? "and every command $left"
 is 0 'metric.auroc' "help lists the metrics" help metric
 is 0 'metric.ece .*calibration' "apropos finds metrics by their help" apropos calibration
 is 0 'loss.cross_entropy\{class_weights=\}' "and arguments" apropos class_weights
