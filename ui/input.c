@@ -12,7 +12,7 @@ enum {
     BURST = 32, /* nobody types so many bytes at once */
     AT_LEAST = 16 /* keys of a flood that are served whatever they cost */
 };
-static const double flood_s = 0.05; /* time that the keys of a flood may take */
+static const double flood_s = 0.05, share = 0.25; /* time that the keys of a flood may take: so much, and that part of how long it lasts */
 static const double pause_s = 0.02; /* without a key for so long: what comes is no part of what came */
 
 static void key_do(struct ui *u, const struct tkey *k) {
@@ -107,7 +107,7 @@ static void on_key(void *ctx, const struct tkey *k) {
         move = move_of(u, k);
     }
     if (in->text.len && !text) text_do(u);
-    bool flood = in->n >= AT_LEAST && in->spent > flood_s, typed = prompt_has_keys(u) && is_text(k);
+    bool flood = in->n >= AT_LEAST && in->spent > flood_s + share * in->lasts, typed = prompt_has_keys(u) && is_text(k);
     if (text) {
         if (k->bytes[0] == '\r') buf_addc(&in->text, '\n');
         else buf_add(&in->text, k->bytes, k->n);
@@ -146,7 +146,11 @@ static void flood_end(struct ui *u) {
 void input_take(struct ui *u, const char *bytes, size_t n) {
     struct input *in = &u->input;
     double now = u->clock();
-    if (now - in->last >= pause_s) flood_end(u);
+    if (now - in->last >= pause_s) {
+        flood_end(u);
+        in->since = now;
+    }
+    in->lasts = now - in->since;
     in->piece = n;
     decode_feed(&u->dec, bytes, n, now, on_key, u);
     gathered_do(u);

@@ -88,7 +88,7 @@ struct chart_look { /* how charts look: the settings chart_* as last seen; then 
 struct input { /* keys that came; input.c's alone */
     size_t piece; /* bytes of what is being taken */
     int n; /* keys served since the last pause, and the time they took */
-    double spent, last; /* last: when the last of them came */
+    double spent, since, lasts, last; /* when the first of them came, how long they have been coming, when the last came */
     char move[64]; /* the move that is gathered, and how often */
     int times;
     struct buf text; /* for the prompt */

@@ -109,8 +109,8 @@ static void end(struct fx *f) {
 
 /* ---- floods ---- */
 
-static double costly_t = 5000;
-static double costly_clock(void) { return costly_t += 0.0002; } /* every look at it costs */
+static double costly_t = 5000, look_s;
+static double costly_clock(void) { return costly_t += look_s; } /* every look at it costs */
 
 static void floods(void) {
     struct fx f;
@@ -130,13 +130,19 @@ static void floods(void) {
     ui_port(f.u)->input(f.u, many, 1000);
     ui_port(f.u)->input(f.u, "9", 1);
     tap_ok(f.u->screen == SCR_LOG && on_screen(&f, "> hone.zoom{}"), "a thousand keys at once are all answered: the next one is served");
+    look_s = 1e-5;
     f.u->clock = costly_clock;
+    for (int i = 0; i < 20000; i++) costly_t += 0.016, ui_port(f.u)->input(f.u, "j", 1);
+    tap_ok(f.u->input.passed == 0, "a key that is held down for minutes is no flood: %ld passed over", f.u->input.passed);
+    look_s = 0.0002;
     ui_port(f.u)->input(f.u, "1", 1);
     costly_t += 1;
     memset(many, 'f', sizeof many);
     double t = costly_t;
-    for (int i = 0; i < 64; i++) ui_port(f.u)->input(f.u, many, sizeof many);
-    ui_port(f.u)->input(f.u, "9", 1);
+    for (int i = 0; i < 64; i++) {
+        if (i == 63) many[sizeof many - 1] = '9';
+        ui_port(f.u)->input(f.u, many, sizeof many);
+    }
     tap_ok(f.u->input.passed > 200000 && costly_t - t < 0.3, "of a flood only some keys are served: %ld were passed over", f.u->input.passed);
     double wait = ui_port(f.u)->timeout(f.u) / 1000.0;
     tap_ok(f.u->screen != SCR_LOG && wait >= 0 && wait <= 0.021, "its end is waited for, at most %.0f ms", wait * 1000);
