@@ -14,7 +14,10 @@
 bool tabular_missing(const char *s, size_t n) {
     while (n && (*s == ' ' || *s == '\t')) s++, n--;
     while (n && (s[n - 1] == ' ' || s[n - 1] == '\t')) n--;
-    return !n || (n == 1 && *s == '?') || (n == 2 && !memcmp(s, "NA", 2));
+    static const char *const words[] = {"?", "NA", "N/A", "NaN", "nan", "null", "NULL"};
+    for (size_t i = 0; i < LEN(words); i++)
+        if (n == strlen(words[i]) && !memcmp(s, words[i], n)) return true;
+    return !n;
 }
 
 bool tabular_number(const char *s, size_t n, double *out, const char **why) {

@@ -8,6 +8,7 @@
 
 #include "datasets/sequence.h"
 #include "datasets/tabular.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 
 #define MAX_CLASSES 100000
@@ -52,6 +53,7 @@ static int by_label(const void *pa, const void *pb) {
 
 static int learn_labels(struct target *t, const struct table *tab, int col, bool *all_int, bool *all_number, struct err *e) {
     char tmp[32], where[512];
+    int64_t miss = -1, numbers = 0;
     *all_int = *all_number = true;
     t->label = vocab_new();
     for (int64_t i = 0; i < tab->n; i++) {
@@ -62,9 +64,19 @@ static int learn_labels(struct target *t, const struct table *tab, int col, bool
             return err_set(
                 e, "%s: the label in column \"%.100s\" is empty; remove the row or fill it in", table_where(tab, i, where, sizeof where), tab->col[col].name);
         if (*all_int && !is_int(s, n)) *all_int = false;
-        if (*all_number && !tabular_number(s, n, &d, &why)) *all_number = false;
+        bool number = *all_number && tabular_number(s, n, &d, &why);
+        if (number) numbers++;
+        else if (tab->col[col].type == COL_TEXT && tabular_missing(s, n)) miss = miss < 0 ? i : miss;
+        else *all_number = false;
         vocab_count(t->label, s, n);
     }
+    if (miss >= 0 && *all_number && numbers > 0) {
+        size_t n;
+        const char *s = target_label(tab, col, miss, tmp, &n);
+        return err_set(e, "%s: the target in column \"%.100s\" is missing (%.*s), all others are numbers; remove the row or fill it in",
+            table_where(tab, miss, where, sizeof where), tab->col[col].name, (int)n, s);
+    }
+    if (miss >= 0) *all_number = false;
     vocab_finish(t->label, 0);
     return 0;
 }
@@ -176,7 +188,11 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
         t->number = !whole || vocab_size(t->label) > 1000;
         if (t->number) return 0;
     }
-    return sorted_order(t, tab, all_int, e);
+    if (sorted_order(t, tab, all_int, e)) return -1;
+    if (t->n_class == 1 && !val_len(classes) && tab->n > 1)
+        log_write(LOG_WARN, "%s: all %lld targets in column \"%.100s\" are \"%.60s\": with one class there is nothing to learn", tab->file, (long long)tab->n,
+            tab->col[col].name, t->name[0]);
+    return 0;
 }
 
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "datasets/tabular.h"
 #include "src/base/mem.h"
 
 struct field {
@@ -85,9 +86,22 @@ static int scan_row(struct scan *s, struct err *e) {
 
 static bool field_is(const struct field *f, const char *s) { return f->n == strlen(s) && !strncasecmp(f->p, s, f->n); }
 
-static bool field_number(const struct field *f) {
+/* "1,5" where columns are separated by semicolons: the comma of the decimals, as spreadsheets write it where those are the habit. NULL: it is none. */
+static const char *decimal_comma(const struct scan *s, const struct field *f) {
+    const char *p = f->p, *end = f->p + f->n, *comma = NULL;
+    if (s->sep != ';' || f->doubled) return NULL;
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    for (const char *first = p; p < end; p++) {
+        if (*p == ',' && !comma && p > first) comma = p;
+        else if (*p < '0' || *p > '9') return NULL;
+    }
+    return comma && comma + 1 < end ? comma : NULL;
+}
+
+static bool field_number(const struct scan *s, const struct field *f) {
     char tmp[64], *end;
     if (!f->n || f->n >= sizeof tmp) return false;
+    if (decimal_comma(s, f)) return true;
     memcpy(tmp, f->p, f->n);
     tmp[f->n] = 0;
     strtod(tmp, &end);
@@ -113,7 +127,7 @@ static int guess_sep(const struct bytes *t, const char *name) {
     return seps[best];
 }
 
-/* A header is a first row with a known name, a name that was asked for, or words over a column of numbers. */
+/* A header is a first row with a known name, a name that was asked for, or words over a column of numbers, of which some may be missing. */
 static bool guess_header(struct scan s, const struct read_opts *o) {
     static const char *const known[] = {
         "text", "label", "category", "class", "sentence", "target", "review", "id", "y", "intent", "query", "title", "text_a", NULL};
@@ -125,17 +139,23 @@ static bool guess_header(struct scan s, const struct read_opts *o) {
         for (int i = 0; i < n; i++) {
             for (const char *const *k = known; *k; k++) yes |= field_is(&s.f[i], *k);
             for (const char *const *k = o ? o->want : NULL; k && *k; k++) yes |= field_is(&s.f[i], *k);
-            any_number |= field_number(&s.f[i]);
-            word[i] = s.f[i].n && !field_number(&s.f[i]);
+            any_number |= field_number(&s, &s.f[i]);
+            word[i] = s.f[i].n && !field_number(&s, &s.f[i]);
         }
         int rows = 0;
         bool *numbers = X_NEW(bool, (size_t)n);
+        int *seen = X_NEW(int, (size_t)n);
         memset(numbers, 1, (size_t)n);
         while (rows < 20 && scan_row(&s, NULL) == 1 && s.n == n) {
             rows++;
-            for (int i = 0; i < n; i++) numbers[i] &= field_number(&s.f[i]);
+            for (int i = 0; i < n; i++) {
+                bool is = field_number(&s, &s.f[i]);
+                numbers[i] &= is || tabular_missing(s.f[i].p, s.f[i].n);
+                seen[i] += is;
+            }
         }
-        for (int i = 0; i < n && rows && !any_number; i++) yes |= word[i] && numbers[i];
+        for (int i = 0; i < n && rows && !any_number; i++) yes |= word[i] && numbers[i] && seen[i];
+        free(seen);
         free(word);
         free(numbers);
     }
@@ -160,8 +180,13 @@ static int header_row(struct scan *s, struct table *out, struct err *e) {
     return 0;
 }
 
-static void add_cell(struct cells *c, const struct field *f) {
-    if (f->doubled)
+static void add_cell(const struct scan *s, struct cells *c, const struct field *f) {
+    const char *comma = decimal_comma(s, f);
+    if (comma) {
+        cells_add(c, f->p, (size_t)(comma - f->p));
+        cells_add(c, ".", 1);
+        cells_add(c, comma + 1, (size_t)(f->p + f->n - comma - 1));
+    } else if (f->doubled)
         for (const char *p = f->p, *end = p + f->n; p < end;) {
             const char *q = memchr(p, '"', (size_t)(end - p));
             size_t n = q ? (size_t)(q - p) + 1 : (size_t)(end - p);
@@ -184,7 +209,7 @@ static int read_rows(struct scan *s, struct table *out, struct cells *cells, con
             out->line = X_GROW(out->line, int32_t, cap);
         }
         out->line[out->n++] = s->line > INT32_MAX ? INT32_MAX : (int32_t)s->line;
-        for (int i = 0; i < s->n; i++) add_cell(&cells[i], &s->f[i]);
+        for (int i = 0; i < s->n; i++) add_cell(s, &cells[i], &s->f[i]);
         if (!(out->n & 4095) && o && o->progress && o->progress(o->ctx, s->name, -1)) return err_code(e, ERR_STOPPED, "reading %s was stopped", s->name);
     }
     return r;
@@ -194,6 +219,12 @@ static int csv_read(const struct bytes *in, const struct read_opts *o, struct ta
     struct bytes t;
     char *own;
     if (text_open(in, o && o->latin1, &t, &own, e)) return -1;
+    if (memchr(t.p, '\r', t.n) && !memchr(t.p, '\n', t.n)) { /* line ends of old Macs */
+        char *lf = mem_strn((const char *)t.p, t.n);
+        for (char *p = lf; (p = memchr(p, '\r', (size_t)(lf + t.n - p)));) *p++ = '\n';
+        free(own);
+        t.p = (const unsigned char *)(own = lf);
+    }
     struct scan s = {.p = (const char *)t.p, .end = (const char *)t.p + t.n, .name = in->name, .next_line = 1};
     s.sep = o && o->sep ? o->sep : guess_sep(&t, in->name);
     s.quote = o && o->quote >= 0 ? o->quote : s.sep != '\t';

@@ -337,6 +337,17 @@ static void folders_of_files(void) {
     d = made("plain.csv", "\"x\":[1,2],\"y\":4,\"missing\":\"mean\"", &e);
     tap_ok(d && d->part[0].col[0].width == 2 && ((float *)d->part[0].col[0].data)[3] == 0, "columns by number; a missing value becomes the mean %s", e.text);
     dataset_unref(d);
+    file("semi.csv", "\xef\xbb\xbf"
+                     "age;width;kind\n34;1,5;b\n;-2,5;a\n29;3;b\n");
+    d = made("semi.csv", "\"missing\":\"drop\"", &e);
+    const struct val *wide = d ? val_at(val_get(d->prep, "columns"), 1) : NULL;
+    tap_ok(d && d->part[0].n == 2 && !strcmp(val_get_str(wide, "name", ""), "width") && val_get_num(wide, "mean", 0) == 2.25,
+        "semicolons, a byte order mark, decimal commas, a header over a column that misses a cell: %s", e.text);
+    if (d) dataset_unref(d);
+    file("mac.csv", "a,b,y\r1,2,0\r3,4,1\r");
+    d = made("mac.csv", "\"y\":\"y\"", &e);
+    tap_ok(d && d->part[0].n == 2 && d->n_class == 2, "rows that end in carriage returns only: %s", e.text);
+    if (d) dataset_unref(d);
     file("latin.csv", "text,label\nun caf\xe9 noir,a\n");
     d = made("latin.csv", "\"encoding\":\"latin1\"", &e);
     tap_ok(d && d->part[0].raw->offset[1] == 13, "latin1 is converted %s", e.text);
