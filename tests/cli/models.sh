@@ -17,7 +17,8 @@ print(string.format("%d %d", m:params(), m:macs()))
 END
 cat >parts.lua <<'END'
 local models = require "hone.models"
-local rest = { gpt_rope = function() return models.gpt{ rope = 10000, gated = true } end, bert_base = function() return models.bert_base{ head = false } end }
+local rest = { mlp = function() return models.mlp{ input = { 1, 8, 8 }, hidden = { 9, 7 }, act = "tanh", classes = 3 } end,
+    gpt_rope = function() return models.gpt{ rope = 10000, gated = true } end, bert_base = function() return models.bert_base{ head = false } end }
 (rest[arg[1]] or models[arg[1]])():save("saved-" .. arg[1])
 END
 # parts MODEL TIMES PATTERN: how often its description says something
@@ -44,6 +45,7 @@ count minilm_l6 22565376 1434451968
 count gpt 891648 276824064
 # 12 layers x 128 tokens x (4 x 768^2 + 2 x 768 x 3072 + 2 x 128 x 768) + pooler
 count bert_base 109482240 11174215680
+parts mlp 2 '"layer":"tanh"'
 parts gpt 4 '"causal":true'
 parts gpt 4 '"pre":true'
 parts gpt 1 '"layer":"layer_norm"'
