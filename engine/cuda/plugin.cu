@@ -91,8 +91,18 @@ static void *open_device(int index, struct err *e) {
 void products_free(struct cuda *c);
 void convs_free(struct cuda *c);
 
+/* How often memory was asked for and the device waited for, into the file that HONE_CUDA_COUNTS of the environment names: what a step costs besides its work. */
+static void counts(const struct cuda *c) {
+    const char *file = getenv("HONE_CUDA_COUNTS");
+    FILE *f = file && *file ? fopen(file, "w") : NULL;
+    if (!f) return;
+    fprintf(f, "allocations %ld waits %ld\n", c->n_allocations, c->n_waits);
+    fclose(f);
+}
+
 static void close_device(void *b) {
     struct cuda *c = (struct cuda *)b;
+    counts(c);
     if (c->lost) return; /* the library may wait for the device for ever; the process ends anyway */
     comm_close(c, false);
     free(c->nccl);
@@ -114,6 +124,7 @@ static size_t available(void *b) {
 static void *device_memory(void *b, size_t n, struct err *e) {
     struct cuda *c = (struct cuda *)b;
     void *p = NULL;
+    c->n_allocations++;
     cudaError_t rc = cudaMalloc(&p, n ? n : 1);
     if (rc == cudaErrorMemoryAllocation) {
         cudaGetLastError();
@@ -151,6 +162,7 @@ static int mix_device(void *b, float *y, const float *x, int64_t n, float share,
 /* Asks instead of cudaStreamSynchronize, which would wait for ever for a device that has fallen off the bus. */
 static int sync_device(void *b, struct err *e) {
     struct cuda *c = (struct cuda *)b;
+    c->n_waits++;
     for (long n = 1; !c->lost; n++) {
         cudaError_t rc = cudaStreamQuery(c->stream);
         if (rc != cudaErrorNotReady) return cuda_fail(c, rc, "waiting for the device", e);
