@@ -1,5 +1,5 @@
 /* Replays the corpus of a fuzz target where there is no libFuzzer: every file of tests/fuzz/corpus/NAME as it is, cut at every
- * place and with seeded changes of bytes (FUZZ_RUNS: how many a file, 2000 unless set). FUZZ_NAME names the corpus. Arguments
+ * place and with seeded changes of bytes (FUZZ_RUNS: how many a file, 2000 unless set; FUZZ_SEED: others). FUZZ_NAME names the corpus. Arguments
  * are files to run instead. A finding is an abort. */
 #include "config.h"
 
@@ -15,14 +15,14 @@
 static int64_t run_file(const char *path, const char *name) {
     struct buf b = BUF_INIT;
     struct err e = {0};
-    const char *runs = getenv("FUZZ_RUNS");
+    const char *runs = getenv("FUZZ_RUNS"), *seed = getenv("FUZZ_SEED");
     int changes = runs ? atoi(runs) : 2000;
     if (io_read_file(path, 1 << 20, &b, &e)) BUG("%s", e.text);
     int64_t n = 1;
     LLVMFuzzerTestOneInput((uint8_t *)b.data, b.len);
     for (size_t i = 0; i < b.len && i < 4096; i++, n++) LLVMFuzzerTestOneInput((uint8_t *)b.data, i);
     uint8_t *copy = malloc(b.len + 1);
-    uint64_t stream = rng_stream(1, name, 0);
+    uint64_t stream = rng_stream(seed ? strtoull(seed, NULL, 10) : 1, name, 0);
     static const uint8_t special[] = {0, 1, 0x7f, 0x80, 0xff, '"', '\n', ',', '{', '9'};
     for (int k = 0; k < changes && b.len; k++, n++) {
         memcpy(copy, b.data, b.len);
