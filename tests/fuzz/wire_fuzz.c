@@ -80,7 +80,7 @@ static struct server *server(void) {
     if (s.cfg) { /* notes of the clients so far would be told to each that subscribes */
         hub_free(cfg.hub);
         runs_free(cfg.runs);
-        queue_close(&s.replies);
+        queue_release(&s.replies);
         s = (struct server){0};
     }
     cfg.runs = runs_new(NULL);
