@@ -12,6 +12,7 @@
 #include "src/base/mem.h"
 
 #define MAX_CLASSES 100000
+#define MANY 100 /* different whole numbers, above which they may be no classes */
 
 const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
     const struct column *c = &tab->col[col];
@@ -187,6 +188,14 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
         for (int64_t i = 0; whole && i < tab->n; i++) whole = rintf(((float *)tab->col[col].data)[i]) == ((float *)tab->col[col].data)[i];
         t->number = !whole || vocab_size(t->label) > 1000;
         if (t->number) return 0;
+    }
+    int64_t n = vocab_size(t->label) - 2;
+    if (want == TARGET_AUTO && all_int && tab->col[col].type == COL_TEXT && n > MANY && n > tab->n / 2) { /* prices, years: a class would have one row or two */
+        log_write(LOG_INFO,
+            "%s: column \"%.100s\" has %lld different whole numbers in %lld rows: they are taken as numbers, not as classes (target=\"class\" for those)",
+            tab->file, tab->col[col].name, (long long)n, (long long)tab->n);
+        t->number = true;
+        return 0;
     }
     if (sorted_order(t, tab, all_int, e)) return -1;
     if (t->n_class == 1 && !val_len(classes) && tab->n > 1)

@@ -344,6 +344,17 @@ static void folders_of_files(void) {
     tap_ok(d && d->part[0].n == 2 && !strcmp(val_get_str(wide, "name", ""), "width") && val_get_num(wide, "mean", 0) == 2.25,
         "semicolons, a byte order mark, decimal commas, a header over a column that misses a cell: %s", e.text);
     if (d) dataset_unref(d);
+    struct buf prices = BUF_INIT;
+    buf_adds(&prices, "rooms,price\n");
+    for (int i = 0; i < 150; i++) buf_addf(&prices, "%d,%d\n", i % 7, 100000 + 137 * i);
+    file("prices.csv", prices.data);
+    buf_release(&prices);
+    d = made("prices.csv", "\"y\":\"price\"", &e);
+    tap_ok(d && d->n_class == 0 && d->part[0].col[1].type == COL_F32, "whole numbers that hardly repeat are a target to predict, not classes: %s", e.text);
+    if (d) dataset_unref(d);
+    d = made("prices.csv", "\"y\":\"price\",\"target\":\"class\"", &e);
+    tap_ok(d && d->n_class == 150, "unless classes are asked for: %s", e.text);
+    if (d) dataset_unref(d);
     file("mac.csv", "a,b,y\r1,2,0\r3,4,1\r");
     d = made("mac.csv", "\"y\":\"y\"", &e);
     tap_ok(d && d->part[0].n == 2 && d->n_class == 2, "rows that end in carriage returns only: %s", e.text);
