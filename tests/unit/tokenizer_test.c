@@ -183,8 +183,9 @@ static void expect_ids(const struct tokenizer *t, const char *s, int64_t len, co
 static void test_small(void) {
     static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n\xc3\xa9\n##\xc3\xa9\nA\na\n\xe3\x90\x80\n\xe4\xb6\xb5\n";
     static const char bpe[] =
-        "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"'\":0,\"r\":1,\"e\":2,\"x\":3,\"'r\":4,\"'re\":5,\"re\":6,\"\xc4\xa0\":7},"
-        "\"merges\":[\"' r\",\"'r e\",\"r e\"]},\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true},"
+        "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"'\":0,\"r\":1,\"e\":2,\"x\":3,\"'r\":4,\"'re\":5,\"re\":6,\"\xc4\xa0\":7,\"\xc3\x82\":9,\"\xc2\xb2\":10,"
+        "\"x\xc3\x82\":11},"
+        "\"merges\":[\"' r\",\"'r e\",\"r e\",\"x \xc3\x82\"]},\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true},"
         "\"decoder\":{\"type\":\"ByteLevel\"},\"added_tokens\":[{\"id\":8,\"content\":\"<m>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":true,"
         "\"normalized\":false,\"special\":true}]}";
     static const char config[] = "{\"do_lower_case\":false,\"model_max_length\":77}";
@@ -224,6 +225,7 @@ static void test_small(void) {
     t = tokenizer_load(dir, true, &e);
     expect_ids(t, "x're", 0, (int32_t[]){3, 5}, 2, "'re is a piece of its own");
     expect_ids(t, "<m> x", 0, (int32_t[]){8, 3}, 2, "rstrip: blanks behind an added token go with it");
+    expect_ids(t, "x\xc2\xb2", 0, (int32_t[]){3, 9, 10}, 3, "a superscript two is a number, not of the letters' piece");
     expect_ids(t, "x x", 0, (int32_t[]){3, 7, 3}, 3, "other blanks stay");
     x = (struct encoder){.tokenizer = t};
     out = (struct column){0};
