@@ -195,6 +195,12 @@ static void left_alone(void) {
             "{\"layer\":\"concat\",\"from\":[\"a\",\"b\"]},{\"layer\":\"linear\",\"out\":8,\"name\":\"c\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":"
             "3}]}",
             "prune.magnitude{0.5}", "a.weight", 20},
+        {"a block whose weights are used twice",
+            "{\"input\":{\"ids\":20,\"len\":8},\"layers\":[{\"layer\":\"text_embedding\",\"n\":20,\"dim\":24,\"positions\":8},{\"layer\":\"encoder_block\","
+            "\"heads\":4,\"ffn\":40,\"name\":\"a\"},"
+            "{\"layer\":\"encoder_block\",\"heads\":4,\"ffn\":40,\"share\":\"a\"},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":8,\"name\":\"c\"},{"
+            "\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":3}]}",
+            "prune.magnitude{0.5}", "a.up.weight", 40},
         {"a layer whose weights are used twice",
             "{\"input\":12,\"layers\":[{\"layer\":\"linear\",\"out\":12,\"name\":\"a\"},{\"layer\":\"relu\"},{\"layer\":\"linear\",\"out\":12,\"share\":\"a\"},"
             "{\"layer\":\"relu\"},"
