@@ -9,6 +9,7 @@
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
 #include "tests/ui/vt.h"
+#include "ui/term/pace.h"
 #include "ui/term/squeeze.h"
 
 static const struct {
@@ -166,6 +167,25 @@ static void squeezed(void) {
     tap_ok(bad == 0 && shorter > 11000, "12,000 squeezed frames leave the cells and the cursor of the given ones: %d differ, %d are shorter", bad, shorter);
     buf_release(&from);
     buf_release(&to);
+}
+
+static void paced(void) {
+    struct pace p;
+    pace_init(&p);
+    pace_sent(&p, 0, 500);
+    pace_answer(&p, 0.6);
+    pace_sent(&p, 1, 500);
+    bool waits = p.answers && pace_wait(&p, 1.2, false) > 0;
+    bool gone = pace_wait(&p, 1.1 + PACE_LOST_S, false) == 0 && !p.answers;
+    pace_answer(&p, 60);
+    bool back = p.answers && pace_wait(&p, 60, false) == 0;
+    pace_sent(&p, 60, 500);
+    back = back && pace_wait(&p, 60.5, false) > 0;
+    pace_answer(&p, 61);
+    tap_ok(waits && gone && back && pace_wait(&p, 61, false) == 0, "t.W6: a link that was away for a minute is paced by its answers again");
+    pace_init(&p);
+    pace_sent(&p, 0, 500);
+    tap_ok(pace_wait(&p, 1 + PACE_LOST_S, false) == 0 && p.lost == 0 && !p.answers, "a terminal that never answers is not waited for");
 }
 
 /* Only these leave a frame: printable text, CR LF BS TAB SI SO, CSI sequences, charset choice, keypad and cursor saves, bell, title. */
@@ -461,5 +481,6 @@ int main(void) {
     settings_apply();
     hostile();
     squeezed();
+    paced();
     return tap_done();
 }

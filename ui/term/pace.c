@@ -19,7 +19,13 @@ void pace_sent(struct pace *p, double now, size_t bytes) {
 }
 
 void pace_answer(struct pace *p, double now) {
-    if (p->n == 0) return; /* nobody asked, or it was given up */
+    if (p->lost > 0) { /* the link was away for a while: it is back, and what it still holds is answered first */
+        p->lost--;
+        p->answers = true;
+        p->clear = now;
+        return;
+    }
+    if (p->n == 0) return; /* nobody asked */
     struct pace_sent s = p->sent[0];
     memmove(p->sent, p->sent + 1, sizeof p->sent - sizeof p->sent[0]);
     p->n--;
@@ -35,6 +41,7 @@ void pace_answer(struct pace *p, double now) {
 
 double pace_wait(struct pace *p, double now, bool by_key) {
     if (p->n && now - p->sent[0].t >= PACE_LOST_S) {
+        p->lost += p->answers ? p->n : 0;
         p->n = 0;
         p->answers = false;
     }

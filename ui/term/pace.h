@@ -18,6 +18,7 @@ struct pace {
         bool alone; /* nothing was on its way before it */
     } sent[PACE_SENT]; /* not answered yet, oldest first */
     int n;
+    int lost; /* questions given up of a terminal that had answered; their answers come if the link was only away */
 };
 #define PACE_LOST_S 10.0 /* an answer that takes longer does not come */
 #define PACE_ASK "\033[5n"
