@@ -189,14 +189,17 @@ static void test_storm(void) {
     size_t before = p.total, most = 0;
     long clears = p.vt.n_clear;
     double began = clock_now();
+    int rests = 0; /* longer than between sizes at 50 Hz, where it may be drawn */
     for (int i = 0; i < 200; i++) {
         int rows = i % 25 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2, 60), cols = i % 25 == 0 ? 1 : 1 + (int)rng_below(s, 0, (uint64_t)i * 2 + 1, 200);
+        double from = clock_now();
         pty_size(&p, rows, cols);
         pty_read(&p, 0.02);
+        rests += clock_now() - from > 0.025;
     }
     clears = p.vt.n_clear - clears;
     most = p.total - before;
-    double room = 20 * fmax(1, (clock_now() - began) / 4); /* a machine with other work sends the sizes more slowly */
+    double room = 20 * fmax(1, (clock_now() - began) / 4) + rests; /* a machine with other work sends the sizes more slowly */
     pty_size(&p, 24, 80);
     double t = clock_now(), right = -1;
     while (right < 0 && clock_now() - t < 3) {
@@ -239,12 +242,14 @@ static void test_escape(void) {
         pty_keys(&p, ":");
         pty_shows(&p, "Find", 2);
         pty_quiet(&p, 0.03, 1);
+        double longest = 0;
         for (int k = 0; k < 3; k++) {
+            double from = clock_now();
             pty_keys(&p, piece[k]);
-            if (k < 2) pty_read(&p, 0.001 * i);
+            if (k < 2) pty_read(&p, 0.001 * i), longest = fmax(longest, clock_now() - from);
         }
         pty_read(&p, 0.06);
-        split += vt_shows(&p.vt, " Find ");
+        split += vt_shows(&p.vt, " Find ") || longest > 0.02; /* it grew beyond what is asked for: a busy machine */
         pty_keys(&p, "\033");
         pty_read(&p, 0.06);
     }
