@@ -144,8 +144,7 @@ __global__ void __launch_bounds__(THREADS) ctc_back(ctc c, const float *dout, fl
         if (!isfinite(loss))
             for (int64_t i = threadIdx.x; i < w.frames * c.classes; i += THREADS) o[i] = isinf(loss) && c.zero_infinity ? 0.0f : NAN;
         else
-            for (int64_t t = w.frames - 1; t >= 0; t--)
-                frame_back(c, w, t, alpha + t * c.width, alpha + (w.frames - 1) * c.width, loss, d, o + t * c.classes);
+            for (int64_t t = w.frames - 1; t >= 0; t--) frame_back(c, w, t, alpha + t * c.width, alpha + (w.frames - 1) * c.width, loss, d, o + t * c.classes);
     }
 }
 

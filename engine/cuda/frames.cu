@@ -55,7 +55,8 @@ __global__ void cast(const void *x, int from, void *y, int to, int64_t n) {
 }
 static int cast_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
     if (x->in[0].len > 0)
-        LAUNCH(cast, grid_for(c, x->in[0].len), 256, c->stream, (const void *)x->in[0].data, (int)x->in[0].dtype, x->out[0].data, (int)x->out[0].dtype, x->in[0].len);
+        LAUNCH(cast, grid_for(c, x->in[0].len), 256, c->stream, (const void *)x->in[0].data, (int)x->in[0].dtype, x->out[0].data, (int)x->out[0].dtype,
+            x->in[0].len);
     return 0;
 }
 

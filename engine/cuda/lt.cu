@@ -88,8 +88,7 @@ static void key_of(const struct product_shape *s, int off, char *key, size_t n) 
         s->bias == BIAS_NONE  ? ""
         : s->bias == BIAS_F32 ? " and bias"
                               : " and bias of its type",
-        s->tf32 ? " by TF32" : "",
-        s->align);
+        s->tf32 ? " by TF32" : "", s->align);
 }
 static void identity_of(const struct cuda *c, char *out, size_t n) {
     snprintf(out, n, "%s; compute capability %s; driver for CUDA %s, runtime %s; cuBLASLt %zu", c->info.name, c->info.capability, c->info.driver,

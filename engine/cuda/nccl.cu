@@ -32,10 +32,10 @@ static const struct {
     size_t offset;
     bool must;
 } entries[] = {{"ncclGetUniqueId", offsetof(struct nccl, id), true}, {"ncclCommInitRank", offsetof(struct nccl, init), true},
-    {"ncclAllReduce", offsetof(struct nccl, sum), true}, {"ncclGroupStart", offsetof(struct nccl, begin), true}, {"ncclGroupEnd", offsetof(struct nccl, end), true},
-    {"ncclCommGetAsyncError", offsetof(struct nccl, state), true}, {"ncclCommDestroy", offsetof(struct nccl, destroy), true},
-    {"ncclCommAbort", offsetof(struct nccl, abort), true}, {"ncclGetErrorString", offsetof(struct nccl, words), true},
-    {"ncclGetLastError", offsetof(struct nccl, last), false}};
+    {"ncclAllReduce", offsetof(struct nccl, sum), true}, {"ncclGroupStart", offsetof(struct nccl, begin), true},
+    {"ncclGroupEnd", offsetof(struct nccl, end), true}, {"ncclCommGetAsyncError", offsetof(struct nccl, state), true},
+    {"ncclCommDestroy", offsetof(struct nccl, destroy), true}, {"ncclCommAbort", offsetof(struct nccl, abort), true},
+    {"ncclGetErrorString", offsetof(struct nccl, words), true}, {"ncclGetLastError", offsetof(struct nccl, last), false}};
 
 static struct nccl *library(struct cuda *c, struct err *e) {
     const char *env = getenv("HONE_NCCL"), *file = env && *env ? env : "libnccl.so.2";

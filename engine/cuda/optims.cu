@@ -129,7 +129,8 @@ static int moments_run(struct cuda *c, const struct exec *x, const uint64_t *, s
     const float *p = (const float *)x->in[2].data, *g = (const float *)x->in[3].data, *ctl = ctl_of(c, x, 4);
     float *row = (float *)x->in[0].data, *col = (float *)x->in[1].data, *part = (float *)c->workspace;
     if (m.len == 0) return 0;
-    if (groups * n * (int64_t)sizeof(float) > WORKSPACE) return c->host->fail(e, "matrices of %lld columns in all are too wide for the workspace", (long long)n);
+    if (groups * n * (int64_t)sizeof(float) > WORKSPACE)
+        return c->host->fail(e, "matrices of %lld columns in all are too wide for the workspace", (long long)n);
     int64_t rows = m.batch * m.rows;
     LAUNCH(factor_rows, (unsigned)(rows < 65535 ? rows : 65535), threads_for(m.cols), c->stream, row, p, g, ctl, m);
     LAUNCH(factor_columns, dim3(grid_for(c, n), (unsigned)groups), 256, c->stream, part, p, g, ctl, m, per);
@@ -147,8 +148,8 @@ __global__ void factor_scale(const float *row, float *scale, const float *ctl, m
     }
 }
 /* The step of an element before the rate: g / sqrt(max(v, eps^2)), v = row scale col, or the whole second moment of a vector (col NULL). */
-static __device__ __forceinline__ float factor_step(const float *ctl, const matrices &m, const float *row, const float *col, const float *scale, float g, float p,
-    int64_t i) {
+static __device__ __forceinline__ float factor_step(
+    const float *ctl, const matrices &m, const float *row, const float *col, const float *scale, float g, float p, int64_t i) {
     float v, floor = coef(ctl)[FACTOR_EPS1] * coef(ctl)[FACTOR_EPS1];
     if (col) {
         int64_t r = i / m.cols, b = r / m.rows;
@@ -176,7 +177,8 @@ __global__ void factor_rate(shared_sums *w, int parts, const float *ctl, double 
     join_parts(w, parts, &pp, &uu);
     if (threadIdx.x == 0) w->result = fmax((double)c[FACTOR_EPS2], sqrt(pp / len)) * c[FACTOR_RHO] / fmax(1.0, sqrt(uu / len) / c[FACTOR_D]);
 }
-__global__ void factor_weights(float *p, const float *row, const float *col, const float *scale, const float *g, const float *ctl, matrices m, const shared_sums *w) {
+__global__ void factor_weights(
+    float *p, const float *row, const float *col, const float *scale, const float *g, const float *ctl, matrices m, const shared_sums *w) {
     float rate = (float)w->result;
     if (ctl[CTL_OK] == 0) return;
     EACH(i, m.len) p[i] = p[i] * coef(ctl)[FACTOR_SHRINK] - rate * factor_step(ctl, m, row, col, scale, g[i], p[i], i);
@@ -190,7 +192,8 @@ static int factor_run(struct cuda *c, const struct exec *x, const uint64_t *, st
     shared_sums *w = (shared_sums *)c->workspace;
     float *scale = (float *)(c->workspace + sizeof *w);
     if (m.len == 0) return 0;
-    if ((int64_t)sizeof *w + m.batch * (int64_t)sizeof(float) > WORKSPACE) return c->host->fail(e, "%lld matrices are too many for the workspace", (long long)m.batch);
+    if ((int64_t)sizeof *w + m.batch * (int64_t)sizeof(float) > WORKSPACE)
+        return c->host->fail(e, "%lld matrices are too many for the workspace", (long long)m.batch);
     if (!vector) LAUNCH(factor_scale, (unsigned)(m.batch < 65535 ? m.batch : 65535), threads_for(m.rows), c->stream, row, scale, ctl, m);
     LAUNCH(factor_norms, parts, 256, c->stream, p, row, col, scale, g, ctl, m, w);
     LAUNCH(factor_rate, 1, 256, c->stream, w, (int)parts, ctl, (double)m.len);

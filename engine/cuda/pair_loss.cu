@@ -137,8 +137,9 @@ static int kl_back_run(struct cuda *c, const struct exec *x, const uint64_t *, s
 static float *room_of(struct cuda *c, int64_t rows, struct err *e) {
     size_t used = 0;
     float *s = (float *)operand_room(c, rows * rows, &used, NULL);
-    if (!s) c->host->fail(e, "a batch of %lld is too large for contrastive on this device: its %.0f MiB of products do not fit the workspace", (long long)rows,
-        (double)rows * (double)rows * 4 / 1048576);
+    if (!s)
+        c->host->fail(e, "a batch of %lld is too large for contrastive on this device: its %.0f MiB of products do not fit the workspace", (long long)rows,
+            (double)rows * (double)rows * 4 / 1048576);
     return s;
 }
 /* Of row (side 0) or column (side 1) i: the logarithm of its sum, and its loss. */
@@ -180,7 +181,8 @@ static int nce_run(struct cuda *c, const struct exec *x, const uint64_t *, struc
     float *s = room_of(c, rows + 1, e), k = (float)(1 / c->host->number(x->node, "temperature"));
     double *loss = (double *)c->workspace; /* where products may write: after them */
     if (!s) return -1;
-    if (2 * rows * (int64_t)sizeof(double) > PRODUCT_SPACE) return c->host->fail(e, "a batch of %lld is too large for contrastive on this device", (long long)rows);
+    if (2 * rows * (int64_t)sizeof(double) > PRODUCT_SPACE)
+        return c->host->fail(e, "a batch of %lld is too large for contrastive on this device", (long long)rows);
     if (rows > 0 && scores(c, x, s, e) < 0) return -1;
     if (c->preparing) return 0;
     if (rows > 0)
@@ -192,7 +194,8 @@ static int nce_run(struct cuda *c, const struct exec *x, const uint64_t *, struc
 static int nce_back_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
     int64_t rows = x->in[0].n[0], n = x->in[0].n[1];
     float *s = room_of(c, rows, e), k = (float)(1 / c->host->number(x->node, "temperature"));
-    struct product_shape da = {n, rows, rows, false, false, DT_F32, DT_F32, BIAS_NONE, 0, 0}, db = {n, rows, rows, false, true, DT_F32, DT_F32, BIAS_NONE, 0, 0};
+    struct product_shape da = {n, rows, rows, false, false, DT_F32, DT_F32, BIAS_NONE, 0, 0},
+                         db = {n, rows, rows, false, true, DT_F32, DT_F32, BIAS_NONE, 0, 0};
     if (!s) return -1;
     if (rows * n == 0) return 0;
     if (scores(c, x, s, e) < 0) return -1;

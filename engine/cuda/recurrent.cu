@@ -155,7 +155,8 @@ template <int g> static int back_run(struct cuda *c, const struct exec *x, const
     const int per = g == 4 ? 2 : 3;
     for (int64_t d = 0; d < r.dirs; d++) {
         all.d[d].w = (const float *)x->in[5 + d].data;
-        all.d[d].dx = (float *)x->out[d * per].data, all.d[d].dg = (float *)x->out[d * per + per - 2].data, all.d[d].prev = (float *)x->out[d * per + per - 1].data;
+        all.d[d].dx = (float *)x->out[d * per].data, all.d[d].dg = (float *)x->out[d * per + per - 2].data,
+        all.d[d].prev = (float *)x->out[d * per + per - 1].data;
     }
     const float *dy = (const float *)x->in[1].data, *y = (const float *)x->in[2].data, *gates = (const float *)x->in[3].data,
                 *cell = g == 4 ? (const float *)x->in[4].data : NULL;
