@@ -59,28 +59,31 @@ static void fill(struct cells *c, const struct val *row, bool first) {
     count(c->text[8], 64, row, "memory");
 }
 
-/* What a line of the table does not hold: why it was refused, what it does not claim, how much faster. */
+/* What a line of the table does not hold: how much faster, how many layers, what it does not claim, why it was refused. */
 static void remark(const struct val *row, struct buf *out) {
-    const char *why = val_get_str(row, "why", NULL), *claim = val_get_str(row, "claim", NULL);
+    const char *why = val_get_str(row, "why", NULL), *claim = val_get_str(row, "claim", NULL), *gap = ": ";
     const struct val *did = val_get(row, "did");
     double one = val_get_num(row, "faster_1", NAN), many = val_get_num(row, "faster_32", NAN);
-    if (isnan(one)) return;
-    struct buf name = BUF_INIT;
-    utf8_show(&name, val_get_str(row, "name", "?"), strlen(val_get_str(row, "name", "?")), 40, UTF8_FULL);
-    buf_addf(out, "%s: %.2f times as fast at batch 1 (%.2f to %.2f), %.2f at batch %d (%.2f to %.2f)", name.data ? name.data : "", one,
-        val_get_num(row, "faster_1_lo", NAN), val_get_num(row, "faster_1_hi", NAN), many, SPEED_ROWS, val_get_num(row, "faster_32_lo", NAN),
-        val_get_num(row, "faster_32_hi", NAN));
-    if (val_get(did, "int8")) buf_addf(out, "; %lld of %lld layers in 8 bits", (long long)val_get_int(did, "int8", 0), (long long)val_get_int(did, "of", 0));
+    utf8_show(out, val_get_str(row, "name", "?"), strlen(val_get_str(row, "name", "?")), 40, UTF8_FULL);
+    if (!isnan(one)) {
+        buf_addf(out, "%s%.2f times as fast at batch 1 (%.2f to %.2f), %.2f at batch %d (%.2f to %.2f)", gap, one, val_get_num(row, "faster_1_lo", NAN),
+            val_get_num(row, "faster_1_hi", NAN), many, SPEED_ROWS, val_get_num(row, "faster_32_lo", NAN), val_get_num(row, "faster_32_hi", NAN));
+        gap = "; ";
+    }
+    if (val_get(did, "int8")) {
+        buf_addf(out, "%s%lld of %lld layers in 8 bits", gap, (long long)val_get_int(did, "int8", 0), (long long)val_get_int(did, "of", 0));
+        gap = "; ";
+    }
     if (claim) {
-        buf_adds(out, "; ");
+        buf_adds(out, gap);
         utf8_show(out, claim, strlen(claim), 80, UTF8_FULL);
+        gap = "; ";
     }
     if (why) {
-        buf_adds(out, "; refused: ");
+        buf_addf(out, "%srefused: ", gap);
         utf8_show(out, why, strlen(why), 300, UTF8_FULL);
     }
     buf_addc(out, '\n');
-    buf_release(&name);
 }
 
 void report_table(const struct val *report, struct buf *out) {

@@ -85,6 +85,10 @@ static void phase(const struct work *w, const char *what, int64_t i) {
     if (w->s->bed.phase) w->s->bed.phase(w->s->bed.ctx, what, i, w->s->recipe->n);
 }
 
+static bool unchanged(const struct model *a, const struct model *b) {
+    return a->bytes == b->bytes && val_equal(a->desc, b->desc) && memcmp(a->data, b->data, a->bytes) == 0;
+}
+
 /* Takes the candidate. */
 static int weigh(struct work *w, struct model *made, struct val *row, struct err *e) {
     const struct compress_spec *s = w->s;
@@ -99,9 +103,11 @@ static int weigh(struct work *w, struct model *made, struct val *row, struct err
     }
     int rc = measure_pair(&s->bed, before, made, p, e);
     if (rc == 0) {
-        judge(w, p, &now, why, sizeof why);
+        bool same = unchanged(before, made);
+        if (same) snprintf(why, sizeof why, "it leaves the model as it was");
+        else judge(w, p, &now, why, sizeof why);
         put_worth(row, &now);
-        put_speed(row, p, rows, false);
+        put_speed(row, p, rows, same);
         put_pairs(row, s->bed.part, &w->last, &now);
         val_set_bool(row, "kept", !*why);
         if (*why) val_set_str(row, "why", why);

@@ -451,6 +451,46 @@ static void judged(void) {
     dataset_unref(d);
 }
 
+/* A step that changes nothing claims nothing: no layer of ours is faster in 8 bits by this clock. */
+static double never_clock(void *ctx, bool i8, int64_t rows, int64_t out, int64_t in) {
+    (void)ctx, (void)rows, (void)out, (void)in;
+    return i8 ? 2e-5 : 1e-5;
+}
+static void nothing_done(void) {
+    struct err e = {0};
+    struct dataset *d = make_data(40, 60, -1, 0);
+    struct model *m = make(cuts[0].json, &e);
+    struct loss_spec loss;
+    struct recipe r;
+    struct val *v = val_str("quant.int8");
+    struct fake f = {{0.5, 0.5}, 0.001, 0, {0}};
+    struct compress_result out;
+    struct buf b = BUF_INIT;
+    loss_init(&loss, NULL, true, &e);
+    recipe_init(&r, v, &e);
+    struct compress_spec s = {.model = m,
+        .recipe = &r,
+        .loss = &loss,
+        .data = "made",
+        .split = "val",
+        .max_drop = NAN,
+        .bed = {.part = &d->part[PART_VAL], .seconds = 0.02, .timer = fake_timer, .layer_timer = never_clock, .ctx = &f}};
+    int rc = compress_run(&s, &out, &e);
+    const struct val *step = rc == 0 ? val_at(val_get(out.report, "steps"), 1) : NULL;
+    if (step) report_table(out.report, &b);
+    tap_ok(step && !val_get_bool(step, "kept", true) && !val_get(step, "faster_1") && val_get(val_at(val_get(out.report, "steps"), 0), "p50_ms"),
+        "a step that changes nothing is not kept and claims no speed; the given model has its times %s", e.text);
+    tap_ok(b.data && strstr(b.data, "quant.int8: 0 of 3 layers in 8 bits; refused: it leaves the model as it was"), "the report says so: %s",
+        b.data ? b.data : "");
+    if (rc == 0) model_free(out.model), val_free(out.report), val_free(out.before), val_free(out.after);
+    buf_release(&b);
+    recipe_release(&r);
+    val_free(v);
+    loss_release(&loss);
+    model_free(m);
+    dataset_unref(d);
+}
+
 /* max_drop is a limit on the whole recipe: two steps that stay below it one by one but not together. Each input is a unit of both layers, the last ones with the larger weights. */
 static void dropped(void) {
     struct err e = {0};
@@ -676,6 +716,7 @@ int main(void) {
     states();
     recipes();
     judged();
+    nothing_done();
     dropped();
     statistics();
     tables();

@@ -1,4 +1,5 @@
-/* The screens Eval, Compress, Model, System, Log, Settings: golden captures (UPDATE_GOLDEN=1 rewrites them), what their keys do, what they may cost. */
+/* The screens Eval, Compress, Model, System, Log, Settings: golden captures (UPDATE_GOLDEN=1 rewrites them), what their keys do, what they may cost.
+ * Over 600 lines: one fixture and one golden folder for the screens that show what a run leaves behind. */
 #include "config.h"
 
 #include <stdlib.h>
