@@ -157,7 +157,7 @@ local d = hone.data{ "small.csv", y = "y" }
 local net = nn.model{ input = d, nn.linear{8}, nn.relu{}, nn.linear{2} }
 hone.train{ model = net, data = d, steps = tonumber(arg[1]), batch = 50, optim = optim.adamw{} }:wait()
 EOF
-for n in 4 24; do HONE_CUDA_COUNTS=$work/counts$n "$hone" --quiet --runs rc --device cuda run steps.lua $n >out 2>err || cat err; done
+for count in 4 24; do HONE_CUDA_COUNTS=$work/counts$count "$hone" --quiet --runs rc --device cuda run steps.lua $count >out 2>err || cat err; done
 [ "$(cat counts4 counts24 | awk '{ a[NR] = $2; w[NR] = $4 } END { print a[2] - a[1], w[2] - w[1] <= 20 + 10 }')" = "0 1" ]
 ok $? "a step allocates nothing and waits for the device once, a checkpoint twice: $(cat counts4 counts24 | tr '\n' ' ')"
 HONE_FAKE_CUDA=memory=66; export HONE_FAKE_CUDA

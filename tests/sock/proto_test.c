@@ -123,7 +123,7 @@ static void test_watcher(void) {
 static void test_roles(void) {
     static const char *const reads[] = {"help", "apropos", "get", "props", "wait", "jobs", "clock", "ls", "runs", "status", "log", "progress", "series", "diff",
         "curves", "clients", "sessions", "screen", "summary", "params", "macs", "doctor", "data_ls", "data_info", "table", "layers", "ahead", "look", "alarms",
-        "machine"};
+        "machine", "gpus", "models"};
     char *manual[] = {hone, (char *)(uintptr_t) "-c", (char *)(uintptr_t) "manual commands", NULL};
     struct buf text = BUF_INIT;
     int fd = dial(), all = 0, refused = 0, answered = 0, wrong = 0;

@@ -48,8 +48,7 @@ static bool restored(struct pty *p) {
 
 static bool into(struct pty *p, enum state s) {
     if (!dash(p, 24, 80, "xterm-256color", NULL, NULL)) return false;
-    pty_keys(p, "\033"); /* a prompt that was left open */
-    pty_read(p, 0.06);
+    for (int i = 0; i < 20 && pty_shows(p, "?help", 0.1) < 0; i++) pty_keys(p, "\033"); /* a prompt or pager that was left open */
     if (s == LINE_EDIT || s == SEARCH || s == PAGER) pty_keys(p, "`"), pty_shows(p, "Lua", 2);
     if (s == LINE_EDIT) pty_keys(p, "print(1 +"), pty_shows(p, "print(1 +", 2);
     if (s == SEARCH) pty_keys(p, "\022x"), pty_shows(p, "search", 2);

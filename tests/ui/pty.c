@@ -137,7 +137,10 @@ int pty_start(struct pty *p, int rows, int cols, const char *term, char *const a
 
 bool pty_dash(struct pty *p, int rows, int cols, const char *term, char *const argv[], double seconds) {
     if (pty_start(p, rows, cols, term, argv)) return false;
-    return pty_shows(p, rows < 10 || cols < 40 ? "40x10" : "?help", seconds) >= 0 && p->vt.cur.row < rows;
+    if (rows < 10 || cols < 40) return pty_shows(p, "40x10", seconds) >= 0 && p->vt.cur.row < rows;
+    for (double end = clock_now() + seconds; p->status == -1 && clock_now() < end;) /* a prompt or pager that was left open has a footer of its own */
+        if (pty_shows(p, "?help", 0.1) >= 0 || vt_shows(&p->vt, " Lua") || vt_shows(&p->vt, "Esc")) return p->vt.cur.row < rows;
+    return false;
 }
 
 /* ---- the link ---- */
