@@ -261,7 +261,12 @@ static void allocations_of_steps(void) {
     struct step_result r;
     double hyper[CTL_N];
     long before = 0, made = 1;
-    for (int round = 0; made && round < 5; round++) { /* the threads of runs that have ended may still put things away */
+    for (int round = 0; made && round < 40; round++) { /* the threads of runs that have ended may still put things away: until none does */
+        long seen = -1;
+        for (int wait = 0; wait < 100 && seen != atomic_load(&allocations); wait++) {
+            seen = atomic_load(&allocations);
+            clock_sleep(0.05);
+        }
         for (int i = 0; s && l && i < 120; i++) { /* through the ends of three epochs */
             if (i == 5) before = atomic_load(&allocations);
             const struct batch *b = loader_next(l);
