@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "datasets/dataset.h"
 #include "datasets/formats/format.h"
@@ -27,14 +26,8 @@ static struct part *new_part(int64_t n) {
 }
 
 bool dataset_is_rows(const char *path) {
-    static const char *const ends[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
-    size_t n = strlen(path);
-    if (n > 3 && (!strcasecmp(path + n - 3, ".gz") || !strcasecmp(path + n - 3, ".xz"))) n -= 3;
-    for (size_t i = 0; i < LEN(ends); i++) {
-        size_t k = strlen(ends[i]);
-        if (n > k && !strncasecmp(path + n - k, ends[i], k)) return true;
-    }
-    return false;
+    static const char *const ends[] = {".csv", ".tsv", ".jsonl", ".ndjson", NULL};
+    return format_ends(path, ends, true);
 }
 
 static int text_column(const struct table *t) {

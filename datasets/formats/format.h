@@ -65,6 +65,8 @@ extern const struct format format_idx, format_npy, format_npz, format_jsonl, for
 extern const struct format format_cifar, format_image, format_imagedir, format_tar, format_plain, format_sound;
 
 const struct format *format_find(const char *path, const struct bytes *head); /* never NULL: csv is the last guess */
+/* ends in one of a NULL-terminated list; packed: .gz or .xz may follow */
+bool format_ends(const char *path, const char *const *ext, bool packed);
 bool format_has_ext(const struct format *f, const char *path); /* its endings, also packed */
 bool format_known_name(const char *path); /* ends in a known ending, also .gz or .xz */
 /* Reads, unpacks and parses one file or a folder of texts. */

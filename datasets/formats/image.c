@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "src/base/mem.h"
 #include "src/base/size.h"
@@ -26,10 +25,8 @@ int image_room(const struct bytes *in, uint64_t w, uint64_t h, int c, struct ima
 }
 
 bool image_name(const char *path) {
-    size_t n = strlen(path);
     for (size_t i = 0; i < LEN(readers); i++)
-        for (const char *const *x = readers[i]->ext; *x; x++)
-            if (n > strlen(*x) && !strcasecmp(path + n - strlen(*x), *x)) return true;
+        if (format_ends(path, readers[i]->ext, false)) return true;
     return false;
 }
 

@@ -152,14 +152,16 @@ static size_t bare_len(const char *path) { /* without .gz .xz */
     return n;
 }
 
-bool format_has_ext(const struct format *f, const char *path) {
-    size_t n = bare_len(path);
-    for (const char *const *x = f->ext; *x; x++) {
+bool format_ends(const char *path, const char *const *ext, bool packed) {
+    size_t n = packed ? bare_len(path) : strlen(path);
+    for (const char *const *x = ext; *x; x++) {
         size_t k = strlen(*x);
         if (n > k && !strncasecmp(path + n - k, *x, k)) return true;
     }
     return false;
 }
+
+bool format_has_ext(const struct format *f, const char *path) { return format_ends(path, f->ext, true); }
 
 bool format_known_name(const char *path) {
     for (const struct format *const *f = formats; *f; f++)

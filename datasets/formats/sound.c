@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #ifdef HAVE_SNDFILE
 #include <sndfile.h>
 #endif
@@ -24,12 +23,7 @@
 
 static const char *const ext[] = {".wav", ".wave", ".flac", NULL};
 
-bool sound_name(const char *path) {
-    size_t n = strlen(path);
-    for (const char *const *x = ext; *x; x++)
-        if (n > strlen(*x) && !strcasecmp(path + n - strlen(*x), *x)) return true;
-    return false;
-}
+bool sound_name(const char *path) { return format_ends(path, ext, false); }
 
 static bool is_wav(const struct bytes *in) { return in->n >= 12 && !memcmp(in->p, "RIFF", 4) && !memcmp(in->p + 8, "WAVE", 4); }
 static bool is_flac(const struct bytes *in) { return in->n >= 8 && !memcmp(in->p, "fLaC", 4); }

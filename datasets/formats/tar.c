@@ -193,7 +193,7 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
     struct media s = {.t = out};
     struct err none = {0};
     int r = list(in, &a, e);
-    const char *part = part_of(&a, o);
+    const char *part = part_of(&a, o), *patterns = is_pattern(part) ? part : NULL, *folder = patterns ? NULL : part;
     if (!r && !a.n) r = err_set(e, "%s holds no pictures or sounds; .../CLASS/FILE with the ending png, jpg, ppm, pgm, wav or flac are expected", in->name);
     bool flat = is_flat(&a);
     if (a.n) qsort(a.m, a.n, sizeof *a.m, by_name);
@@ -201,9 +201,8 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
         const char *cls;
         size_t n;
         struct buf b = BUF_INIT;
-        if (is_pattern(part) && !fits(a.m[i].name, part)) continue;
-        bool placed = flat ? sound_label(a.m[i].name, &cls, &n) && (!part || is_pattern(part)) : place(a.m[i].name, is_pattern(part) ? NULL : part, &cls, &n);
-        if (!placed) {
+        if (patterns && !fits(a.m[i].name, patterns)) continue;
+        if (!(flat ? !folder && sound_label(a.m[i].name, &cls, &n) : place(a.m[i].name, folder, &cls, &n))) {
             if (!part) r = err_set(e, "%s: %s lies in no folder; the folder's name is the class", in->name, a.m[i].name);
             continue;
         }
