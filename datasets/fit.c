@@ -29,6 +29,13 @@ static int64_t too_long(const struct column *c, int64_t n, int64_t longest) {
     return cut;
 }
 
+static bool any_longer(const struct dataset *d, unsigned parts, int64_t longest) {
+    for (int i = 0; i < PART_N; i++)
+        for (int k = 0; (parts & 1u << i) && k < d->part[i].n_col; k++)
+            if (d->part[i].col[k].type == COL_TOKENS && too_long(&d->part[i].col[k], d->part[i].n, longest)) return true;
+    return false;
+}
+
 /* The first (tail: last) `longest` tokens of each text of `from`. */
 static int shorten(const struct column *from, int64_t n, int64_t longest, bool tail, struct column *c, struct err *e) {
     int64_t *offset = X_NEW(int64_t, (size_t)n + 1);
@@ -52,7 +59,7 @@ static int shorten(const struct column *from, int64_t n, int64_t longest, bool t
 }
 
 /* A data set that borrows all of d but what the caller replaces. */
-static struct dataset *borrow(struct dataset *d, unsigned parts) {
+static struct dataset *borrow(struct dataset *d, const struct val *prep, unsigned parts) {
     struct dataset *x = X_NEW(struct dataset, 1);
     *x = *d;
     atomic_init(&x->refs, 1);
@@ -60,7 +67,7 @@ static struct dataset *borrow(struct dataset *d, unsigned parts) {
     dataset_ref(d);
     x->name = mem_str(d->name ? d->name : "");
     x->path = d->path ? mem_str(d->path) : NULL;
-    x->prep = val_copy(d->prep);
+    x->prep = val_copy(prep);
     x->identity = val_copy(d->identity);
     for (int i = 0; i < PART_N; i++) {
         struct part *p = &x->part[i];
@@ -81,7 +88,11 @@ static void note(struct dataset *x, int part, int64_t cut, int64_t longest) {
 }
 
 struct dataset *dataset_fit(struct dataset *d, const struct val *prep, int64_t longest, unsigned parts, struct err *e) {
-    struct dataset *x = borrow(d, parts);
+    if (!prep && d->len > 0 && d->len <= longest && !any_longer(d, parts, longest)) {
+        dataset_ref(d);
+        return d;
+    }
+    struct dataset *x = borrow(d, prep ? prep : d->prep, parts);
     bool tail = strcmp(val_get_str(d->prep, "trunc", "head"), "tail") == 0;
     int rc = 0;
     for (int i = 0; rc == 0 && i < PART_N; i++) {
@@ -100,11 +111,7 @@ struct dataset *dataset_fit(struct dataset *d, const struct val *prep, int64_t l
         dataset_unref(x);
         return NULL;
     }
-    if (prep) {
-        val_free(x->prep);
-        x->prep = val_copy(prep);
-        x->vocab = NULL;
-    }
+    if (prep) x->vocab = NULL;
     x->len = prep ? val_get_int(prep, "len", 0) : longest > 0 && (x->len == 0 || x->len > longest) ? longest : x->len;
     if (!prep && x->len != d->len && x->prep) val_set_int(x->prep, "len", x->len);
     return x;
