@@ -60,24 +60,19 @@ static int ask(struct call *c, const char *function, const struct named_args *a,
     return 0;
 }
 
-struct answer {
-    struct val **box;
-};
 static int read_answer(lua_State *L) { /* the answer, the value */
-    struct answer *a = lua_touserdata(L, 1);
-    struct val **box = val_box(L);
+    struct val **out = lua_touserdata(L, 1), **box = val_box(L);
     val_into(L, 2, "the answer of scripts/lib/hone/models.lua", box);
-    *a->box = *box;
+    *out = *box;
     *box = NULL;
     return 0;
 }
 
 void models_answer(struct script *s, struct task *t, int idx) {
     struct val *v = NULL;
-    struct answer a = {&v};
     struct err e = {0};
     lua_pushcfunction(s->L, read_answer);
-    lua_pushlightuserdata(s->L, &a);
+    lua_pushlightuserdata(s->L, &v);
     if (idx) lua_pushvalue(t->co, idx);
     else lua_pushnil(t->co);
     lua_xmove(t->co, s->L, 1);

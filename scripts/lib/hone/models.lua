@@ -59,18 +59,20 @@ function models.add(row)
     end
 end
 
+local function without_functions(row)
+    local args = {}
+    for k, a in ipairs(row.args) do
+        local def = a[2]
+        if type(def) == "table" then def = "{" .. table.concat(def, ", ") .. "}" end
+        args[k] = { name = a[1], default = def, help = a[3] }
+    end
+    return { name = row.name, wants = row.wants, help = row.help, args = args, read = row.read, sequence = row.sequence }
+end
+
 -- For the commands models and train: all rows without their functions; the layers of one for a data set.
 function models.list()
     local out = {}
-    for i, r in ipairs(rows) do
-        local args = {}
-        for k, a in ipairs(r.args) do
-            local def = a[2]
-            if type(def) == "table" then def = "{" .. table.concat(def, ", ") .. "}" end
-            args[k] = { name = a[1], default = def, help = a[3] }
-        end
-        out[i] = { name = r.name, wants = r.wants, help = r.help, args = args, read = r.read, sequence = r.sequence }
-    end
+    for i, r in ipairs(rows) do out[i] = without_functions(r) end
     return out
 end
 
@@ -85,7 +87,7 @@ function models.show(name)
         line("also: the name of a run, a saved model, a folder of the Python package transformers or a known one (hone data ls), fine-tuned")
     else
         line("%s: %s\nwants %s", name, row.help, table.concat(row.wants, " or "))
-        for _, a in ipairs(models.list()[row.at].args) do line("  %-14s %s%s", a.name, a.help, a.default ~= nil and "; default " .. tostring(a.default) or "") end
+        for _, a in ipairs(without_functions(row).args) do line("  %-14s %s%s", a.name, a.help, a.default ~= nil and "; default " .. tostring(a.default) or "") end
     end
     return { text = table.concat(out, "\n"), models = models.list() }
 end
