@@ -66,7 +66,7 @@ struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned part
     return as_it_is(m, d, parts, e);
 }
 
-struct dataset *pick_fit_training(struct model *m, struct dataset *d, struct err *e) {
+static struct dataset *fit_training(struct model *m, struct dataset *d, struct err *e) {
     const unsigned parts = 1u << PART_TRAIN | 1u << PART_VAL;
     struct val *prep = val_get(m->desc, "prep"), *input = val_at(val_get(m->desc, "input"), 0);
     bool other = prep && d->prep && !val_equal(prep, d->prep), words = other && !same_words(prep, d->prep);
@@ -80,4 +80,12 @@ struct dataset *pick_fit_training(struct model *m, struct dataset *d, struct err
         if (input && fit->len > 0) val_set_int(input, "len", fit->len);
     }
     return fit;
+}
+
+int pick_pair_training(struct job *j, const struct val *model, const struct val *data, struct pair *out, struct err *e) {
+    if (pick_pair(j, model, data, out, e) < 0) return -1;
+    struct dataset *fit = fit_training(out->m, out->d, e);
+    dataset_unref(out->d);
+    out->d = fit;
+    return fit ? 0 : -1;
 }

@@ -32,10 +32,8 @@ static const struct arg table[] = {
 static int lr_range_job(struct job *j, const void *args, struct err *e) {
     const struct lr_range_args *a = args;
     struct pair p;
-    int rc = pick_pair(j, a->model, a->data, &p, e);
-    struct dataset *fit = rc == 0 ? pick_fit_training(p.m, p.d, e) : NULL;
-    rc = fit ? lr_range_run(j, a, p.m, fit, e) : -1;
-    if (fit) dataset_unref(fit);
+    int rc = pick_pair_training(j, a->model, a->data, &p, e);
+    if (rc == 0) rc = lr_range_run(j, a, p.m, p.d, e);
     if (p.d) dataset_unref(p.d);
     return rc;
 }

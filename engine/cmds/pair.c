@@ -262,10 +262,8 @@ static int foreign(const char *path, const struct val *data, struct pair *out, s
 }
 
 static int stored(const struct val *model, const struct val *data, struct pair *out, struct err *e) {
-    struct val *t = data_table(data);
     out->m = pick_model(model, e);
-    if (out->m) out->d = t ? pick_data_for(t, out->m, &out->part, e) : pick_data(data, &out->part, e);
-    val_free(t);
+    if (out->m) out->d = pick_data_for(data, out->m, &out->part, e);
     return out->d ? 0 : -1;
 }
 

@@ -23,7 +23,7 @@ static struct handle newest(enum handle_kind kind) {
     return last;
 }
 
-static struct dataset *load_like(const struct val *args, const struct val *like, struct err *e) {
+struct dataset *pick_load_data(const struct val *args, const struct val *like, struct err *e) {
     struct data_args *a = mem_new(1, data_kind.size);
     char **search = data_search();
     struct dataset *d = NULL;
@@ -36,10 +36,6 @@ static struct dataset *load_like(const struct val *args, const struct val *like,
     data_search_free(search);
     free(a);
     return d;
-}
-
-struct dataset *pick_load_data(const struct val *args, const struct val *like, struct err *e) {
-    return load_like(args, like, e);
 }
 
 struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
@@ -57,11 +53,11 @@ struct dataset *pick_data_for(const struct val *v, const struct model *m, int *p
     if (v->type == VAL_STR) {
         struct val *t = val_table();
         val_set_str(t, "name", v->u.s.p);
-        struct dataset *d = load_like(t, m ? m->desc : NULL, e);
+        struct dataset *d = pick_load_data(t, m ? m->desc : NULL, e);
         val_free(t);
         return d;
     }
-    if (v->type == VAL_TABLE) return load_like(v, m ? m->desc : NULL, e); /* {banking77, val=1000}: as hone.data takes it */
+    if (v->type == VAL_TABLE) return pick_load_data(v, m ? m->desc : NULL, e); /* {banking77, val=1000}: as hone.data takes it */
     if (v->type != VAL_HANDLE || (v->u.h.kind != HANDLE_DATA && v->u.h.kind != HANDLE_PART)) {
         err_code(e, ERR_USAGE, "data is a data set, one of its parts, a name or a path, not a %s", val_type_name(v));
         return NULL;
@@ -111,21 +107,24 @@ static char *checkpoint_of(const char *path, char **folder, int64_t *step, struc
     return out;
 }
 
+/* The folder of a pretrained model of the recipe table; NULL without an error: it is none. */
+static char *pretrained(const char *name, struct err *e) {
+    const struct recipe *r = recipe_find(name);
+    if (!r || !r->model) return NULL;
+    char **search = data_search(), *folder = source_model(name, (const char *const *)search, e);
+    data_search_free(search);
+    return folder;
+}
+
 struct model *pick_load(const char *path, const struct hf_options *o, struct err *e) {
     struct err why = {0};
     char *folder = NULL;
     int64_t step = -1;
     char *found = checkpoint_of(path, &folder, &step, &why);
-    const struct recipe *r = found || io_exists(path) ? NULL : recipe_find(path);
+    if (!why.code && !found && !io_exists(path)) found = pretrained(path, &why);
     if (why.code) {
         *e = why;
         return NULL;
-    }
-    if (r && r->model) {
-        char **search = data_search();
-        found = source_model(path, (const char *const *)search, e);
-        data_search_free(search);
-        if (!found) return NULL;
     }
     const char *at = found ? found : path;
     bool foreign = hf_is(at);
@@ -149,17 +148,13 @@ static bool is_run(const char *name) {
 }
 
 bool pick_is_stored(const char *name, char **folder, struct err *e) {
-    const struct recipe *r = recipe_find(name);
     *folder = NULL;
     if (io_exists(name)) {
         if (hf_is(name)) *folder = mem_str(name);
         return true;
     }
     if (is_run(name)) return true;
-    if (!r || !r->model) return false;
-    char **search = data_search();
-    *folder = source_model(name, (const char *const *)search, e);
-    data_search_free(search);
+    *folder = pretrained(name, e);
     return *folder != NULL;
 }
 

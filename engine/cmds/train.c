@@ -95,10 +95,8 @@ int train_with(struct job *j, struct val *args_take, struct err *e) {
     if (a.epochs == ARG_NONE_INT) a.epochs = 0;
     if (a.steps == ARG_NONE_INT) a.steps = 0;
     struct pair p;
-    int rc = pick_pair(j, a.model, a.data, &p, e);
-    struct dataset *fit = rc == 0 ? pick_fit_training(p.m, p.d, e) : NULL;
-    rc = fit ? train_run(j, &a, p.m, fit, e) : -1;
-    if (fit) dataset_unref(fit);
+    int rc = pick_pair_training(j, a.model, a.data, &p, e);
+    if (rc == 0) rc = train_run(j, &a, p.m, p.d, e);
     if (p.d) dataset_unref(p.d);
     args_release(&train_kind, &a);
     return rc;
