@@ -17,6 +17,13 @@ int drawer_rows(const struct ui *u, int rows) {
     return u->drawer < 0 || u->pager.full || u->drawer + 2 > most ? most : u->drawer + 1;
 }
 
+/* Without a prompt: an empty line. */
+static struct prompt_view view_now(const struct ui *u) {
+    struct prompt_view v = {.prompt = "> ", .line = ""};
+    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
+    return v;
+}
+
 /* ---- the block ---- */
 
 struct row { /* of the block as it is shown */
@@ -108,10 +115,9 @@ static void choices_draw(struct grid *g, const struct prompt_view *v, int y) {
 }
 
 void drawer_draw(struct ui *u, struct grid *g) {
-    struct prompt_view v = {.prompt = "> ", .line = ""};
+    struct prompt_view v = view_now(u);
     struct shown s;
     int want = drawer_rows(u, g->rows), bottom = g->rows - 2, top = g->rows - 1 - want;
-    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
     int lead = utf8_columns(v.prompt, strlen(v.prompt));
     if (lead < 3 && memchr(v.line, '\n', strnlen(v.line, v.cursor + 1024))) lead = 3;
     if (lead > g->cols / 2) lead = g->cols / 2;
@@ -135,8 +141,7 @@ void drawer_draw(struct ui *u, struct grid *g) {
 }
 
 void drawer_footer(const struct ui *u, struct buf *out) {
-    struct prompt_view v = {0};
-    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
+    struct prompt_view v = view_now(u);
     if (u->pager.open) pager_footer(u, out);
     else if (v.busy) buf_adds(out, " C-c interrupts  PgUp what was said  F4 size  Esc closes");
     else if (v.searching) buf_adds(out, " C-r the one before  Enter runs it  C-g back");
@@ -151,8 +156,7 @@ void drawer_text(struct ui *u, const char *text, size_t n) {
 }
 
 void drawer_key(struct ui *u, const struct tkey *k) {
-    struct prompt_view v = {.line = ""};
-    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
+    struct prompt_view v = view_now(u);
     if (pager_key(u, &v, k)) return;
     if (k->type == TKEY_PASTE) drawer_text(u, k->bytes, k->n);
     else if (strcmp(k->name, "F4") == 0) ui_command(u, "prompt", BY_KEY);
@@ -162,18 +166,16 @@ void drawer_key(struct ui *u, const struct tkey *k) {
 }
 
 void drawer_poll(struct ui *u) {
-    struct prompt_view v = {0};
     if (!u->prompt || !u->prompt->poll(u->prompt->ctx)) return;
+    struct prompt_view v = view_now(u);
     u->dirty = true;
-    u->prompt->view(u->prompt->ctx, &v);
     if (u->drawer) pager_offer(u, &v);
     else u->evals = v.ended;
 }
 
 void drawer_wheel(struct ui *u, int rows) {
     static const struct tkey page = {.type = TKEY_KEY, .name = "PgUp"}, up = {.type = TKEY_KEY, .name = "Up"}, down = {.type = TKEY_KEY, .name = "Down"};
-    struct prompt_view v = {.line = ""};
-    if (u->prompt) u->prompt->view(u->prompt->ctx, &v);
+    struct prompt_view v = view_now(u);
     if (!u->pager.open && rows < 0) pager_key(u, &v, &page);
     else
         for (int i = 0; i < (rows < 0 ? -rows : rows) && u->pager.open; i++) pager_key(u, &v, rows < 0 ? &up : &down);
