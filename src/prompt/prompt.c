@@ -36,10 +36,9 @@ static struct prompt {
     bool edit; /* the block is wanted in an editor */
     char *sent; /* the text of the running evaluation */
     double sent_t;
-    char *line[OUT_LINES]; /* a ring; oldest at n_line % OUT_LINES when full */
-    size_t n_line;
+    char *line[2 * OUT_LINES]; /* a ring, written twice: the lines that are kept stand in a row from the oldest on */
+    size_t n_line; /* that ever came */
     size_t since, ended; /* the line with which the last evaluation began; how many have ended */
-    const char *shown[OUT_LINES];
     char *ahead[AHEAD_MAX]; /* entered while one was evaluated; the next first */
     size_t n_ahead;
     char *choice[CHOICES_MAX];
@@ -51,8 +50,9 @@ static struct prompt {
 static void out_line(const char *s, size_t n) {
     struct buf b = BUF_INIT;
     utf8_show(&b, s, n, OUT_COLUMNS, UTF8_FULL);
-    free(P.line[P.n_line % OUT_LINES]);
-    P.line[P.n_line++ % OUT_LINES] = buf_take(&b);
+    size_t at = P.n_line++ % OUT_LINES;
+    free(P.line[at]);
+    P.line[at] = P.line[at + OUT_LINES] = buf_take(&b);
     P.dirty = true;
 }
 
@@ -229,12 +229,11 @@ static void port_size(void *ctx, int rows, int cols) {
 static void port_view(void *ctx, struct prompt_view *v) {
     (void)ctx;
     size_t n = P.n_line < OUT_LINES ? P.n_line : OUT_LINES, first = P.n_line - n;
-    for (size_t i = 0; i < n; i++) P.shown[i] = P.line[(first + i) % OUT_LINES];
     *v = (struct prompt_view){
         .prompt = rl_display_prompt ? rl_display_prompt : "> ",
         .line = rl_line_buffer ? rl_line_buffer : "",
         .cursor = (size_t)rl_point,
-        .out = P.shown,
+        .out = (const char *const *)P.line + first % OUT_LINES,
         .n_out = n,
         .first = first,
         .since = P.since,
