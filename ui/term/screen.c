@@ -115,6 +115,17 @@ static enum glyphs glyphs_for(const struct screen *s, const char *ask) {
     return GLYPHS_BRAILLE;
 }
 
+/* A string of the terminal's description; NULL: it has none of that name. */
+static const char *described(const char *name) {
+    const char *text = tigetstr(name);
+    return text != (char *)-1 ? text : NULL;
+}
+
+static bool described_as(const char *name, const char *text) {
+    const char *have = described(name);
+    return have && strcmp(have, text) == 0;
+}
+
 struct screen *screen_open(const struct term_info *t, struct err *e) {
     static const int signals[] = {SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
     struct sigaction old[LEN(signals)];
@@ -152,15 +163,13 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
         "xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "kitty", "st-", "wezterm", "contour", "konsole", "gnome", "vte", "putty"};
     for (size_t i = 0; i < LEN(pasting); i++)
         if (t->term && strncmp(t->term, pasting[i], strlen(pasting[i])) == 0) s->paste = true;
-    const char *kmous = tigetstr("kmous"), *tsl = tigetstr("tsl");
-    s->mouse = kmous && kmous != (char *)-1 && strncmp(s->term, "linux", 5) != 0; /* the console has one by gpm only */
-    s->titles = tigetflag("XT") == 1 || (tsl && tsl != (char *)-1 && strncmp(tsl, "\033]", 2) == 0);
+    const char *tsl = described("tsl");
+    s->mouse = described("kmous") && strncmp(s->term, "linux", 5) != 0; /* the console has one by gpm only */
+    s->titles = tigetflag("XT") == 1 || (tsl && strncmp(tsl, "\033]", 2) == 0);
     if (s->note[0]) s->mouse = s->titles = false; /* drawn for as something else */
     s->first = true;
     s->line = X_NEW(cchar_t, 1000 + 2); /* columns of a grid, and a wide character more */
-    const char *hpa = tigetstr("hpa"), *vpa = tigetstr("vpa");
-    squeeze_start(&s->squeeze, t->rows, t->cols, hpa && hpa != (char *)-1 && strcmp(hpa, "\033[%i%p1%dG") == 0,
-        vpa && vpa != (char *)-1 && strcmp(vpa, "\033[%i%p1%dd") == 0);
+    squeeze_start(&s->squeeze, t->rows, t->cols, described_as("hpa", "\033[%i%p1%dG"), described_as("vpa", "\033[%i%p1%dd"));
     grid_init(&s->shown, 1, 1, false);
     screen_resize(s, t->rows, t->cols);
     return s;
@@ -308,8 +317,8 @@ static char *clear_end(char *p, size_t n) {
 
 /* As curses enters the screen again it has the terminal put its palette back to what it was built with, which may not be what the user chose. */
 static void palette_keep(struct buf *b) {
-    const char *oc = tigetstr("oc");
-    char *at = oc && oc != (char *)-1 && *oc ? memmem(b->data, b->len, oc, strlen(oc)) : NULL;
+    const char *oc = described("oc");
+    char *at = oc ? memmem(b->data, b->len, oc, strlen(oc)) : NULL;
     if (!at) return;
     size_t n = strlen(oc);
     memmove(at, at + n, b->len - (size_t)(at - b->data) - n);
