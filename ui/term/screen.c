@@ -359,9 +359,9 @@ static void row_out(struct screen *s, const struct grid *g, int y, bool full) {
     const struct gcell *row = &g->cell[y * g->cols];
     struct gcell *old = &s->shown.cell[y * g->cols];
     int cols = g->cols < COLS ? g->cols : COLS;
+    if (!full && memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
     cchar_t like = style_cell(s, row->style);
     struct style of = row->style;
-    if (!full && memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
     for (int x = 0; x < cols; x++) {
         int from = x, n = 0;
         for (; x < cols && (full || memcmp(&row[x], &old[x], sizeof *row) != 0); x++) {
