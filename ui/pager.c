@@ -7,18 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/base/utf8.h"
-
 static size_t end_of(const struct prompt_view *v) { return v->first + v->n_out; }
 static const char *text_of(const struct prompt_view *v, size_t line) { return v->out[line - v->first]; }
 
-static int rows_of(const struct grid *g, const char *text) {
-    size_t len = strlen(text), at = 0;
-    int rows = 0;
-    do at += grid_fit(g, text + at, len - at, g->cols), rows++;
-    while (at < len);
-    return rows;
-}
+static int rows_of(const struct grid *g, const char *text) { return grid_fit_rows(g, text, strlen(text), g->cols); }
 
 /* One row on or back; false: there is none. */
 static bool step(const struct prompt_view *v, const struct grid *g, struct pager_place *p, int by) {
@@ -67,11 +59,8 @@ void pager_draw(struct ui *u, struct grid *g, const struct prompt_view *v, int t
     for (int i = 0; i < n; i++, y++) {
         const char *t = text_of(v, p.line);
         size_t at = 0, len = strlen(t);
-        char row[4 * 1024];
         for (int k = 0; k < p.row; k++) at += grid_fit(g, t + at, len - at, g->cols);
-        snprintf(row, sizeof row, "%.*s", (int)grid_fit(g, t + at, len - at, g->cols), t + at);
-        grid_text(g, y, 0, g->cols, (struct style){INK_TEXT, 0}, row);
-        if (s->open) grid_mark(g, y, 0, row, s->find);
+        grid_fit_text(g, y, 0, g->cols, (struct style){INK_TEXT, 0}, t + at, len - at, s->find);
         shown = p.line;
         if (!step(v, g, &p, 1)) break;
     }

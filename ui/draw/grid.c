@@ -152,6 +152,37 @@ size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols) {
     return at;
 }
 
+int grid_fit_rows(const struct grid *g, const char *text, size_t n, int cols) {
+    size_t at = 0;
+    int rows = 0;
+    do at += grid_fit(g, text + at, n - at, cols), rows++;
+    while (at < n);
+    return rows;
+}
+
+/* Every place of want in the text that was written there. */
+static void mark(struct grid *g, int row, int col, const char *text, const char *want) {
+    size_t len = strlen(want);
+    for (const char *p = text; len && (p = strstr(p, want)); p += len) {
+        int x = col + utf8_columns(text, (size_t)(p - text)), w = utf8_columns(p, len);
+        for (int k = x; k < x + w && k < g->cols; k++) {
+            struct style st = g->cell[row * g->cols + k].style;
+            st.at |= AT_REVERSE;
+            grid_style(g, row, k, 1, st);
+        }
+    }
+}
+
+size_t grid_fit_text(struct grid *g, int row, int col, int cols, struct style s, const char *text, size_t n, const char *want) {
+    struct buf b = BUF_INIT;
+    size_t fits = grid_fit(g, text, n, cols);
+    buf_add(&b, text, fits);
+    grid_text(g, row, col, cols, s, b.data);
+    mark(g, row, col, b.data, want);
+    buf_release(&b);
+    return fits;
+}
+
 /* Bytes of the next row of a text that is broken at blanks. */
 static size_t row_cut(const struct grid *g, const char *text, size_t n, int cols) {
     size_t fits = grid_fit(g, text, n, cols), cut = fits;
@@ -179,18 +210,6 @@ int grid_wrap_rows(const struct grid *g, int cols, const char *text) {
     size_t n = strlen(text);
     for (size_t at = 0, cut; cols > 2 && at < n; y++, at += cut + (text[at + cut] == ' ')) cut = row_cut(g, text + at, n - at, cols);
     return y;
-}
-
-void grid_mark(struct grid *g, int row, int col, const char *text, const char *want) {
-    size_t len = strlen(want);
-    for (const char *p = text; len && (p = strstr(p, want)); p += len) {
-        int x = col + utf8_columns(text, (size_t)(p - text)), w = utf8_columns(p, len);
-        for (int k = x; k < x + w && k < g->cols; k++) {
-            struct style st = g->cell[row * g->cols + k].style;
-            st.at |= AT_REVERSE;
-            grid_style(g, row, k, 1, st);
-        }
-    }
 }
 
 void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp) {

@@ -52,10 +52,12 @@ int grid_textf(struct grid *g, int row, int col, int max, struct style s, const 
 int grid_right(struct grid *g, int row, int end, int max, struct style s, const char *text); /* ends before column end */
 /* Bytes of a text that fill at most `cols` columns when it is written here; at least one character. */
 size_t grid_fit(const struct grid *g, const char *text, size_t n, int cols);
+int grid_fit_rows(const struct grid *g, const char *text, size_t n, int cols); /* that the text needs broken so; at least one */
+/* Writes what fits into that row, with every place of want marked ("": none). Returns its bytes. */
+size_t grid_fit_text(struct grid *g, int row, int col, int cols, struct style s, const char *text, size_t n, const char *want);
 /* Text over the rows of r, broken at blanks; what does not fit ends in "..". Returns the rows used. */
 int grid_wrap(struct grid *g, struct rect r, struct style s, const char *text);
 int grid_wrap_rows(const struct grid *g, int cols, const char *text); /* that it needs */
-void grid_mark(struct grid *g, int row, int col, const char *text, const char *want); /* every place of want in the text that was written there */
 void grid_put(struct grid *g, int row, int col, struct style s, uint32_t cp); /* one narrow glyph of ours */
 void grid_fill(struct grid *g, int row, int col, int n, struct style s, uint32_t cp);
 void grid_style(struct grid *g, int row, int col, int n, struct style s);

@@ -43,10 +43,9 @@ static bool wraps(const struct ui *u, const struct log_line *l) {
 
 static int rows_of(const struct ui *u, const struct log_line *l) {
     struct buf b = BUF_INIT;
-    int rows = 0, cols = u->cols - 1;
     if (!wraps(u, l)) return 1;
     utf8_show(&b, l->text, strlen(l->text), -1, u->next.ascii ? UTF8_ASCII : UTF8_FULL);
-    for (size_t at = 0; at < b.len || rows == 0; rows++) at += b.len ? grid_fit(&u->next, b.data + at, b.len - at, cols) : 1;
+    int rows = grid_fit_rows(&u->next, b.data ? b.data : "", b.len, u->cols - 1);
     buf_release(&b);
     return rows;
 }
@@ -55,14 +54,9 @@ static int line_draw(const struct ui *u, struct grid *g, int row, int room, cons
     struct buf b = BUF_INIT;
     int y = 0, cols = g->cols - 1;
     utf8_show(&b, l->text, strlen(l->text), wraps(u, l) ? -1 : cols, g->ascii ? UTF8_ASCII : UTF8_FULL);
-    for (size_t at = 0; y < room && (at < b.len || y == 0); y++) {
-        size_t n = b.len ? grid_fit(g, b.data + at, b.len - at, cols) : 0;
-        char text[2048];
-        snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), b.data ? b.data + at : "");
-        grid_text(g, row + y, 1, cols, (struct style){l->ink, 0}, text);
-        grid_mark(g, row + y, 1, text, u->find);
-        at += n ? n : 1;
-    }
+    const char *text = b.data ? b.data : "";
+    for (size_t at = 0; y < room && (at < b.len || y == 0); y++)
+        at += grid_fit_text(g, row + y, 1, cols, (struct style){l->ink, 0}, text + at, b.len - at, u->find);
     buf_release(&b);
     return y;
 }
@@ -110,7 +104,6 @@ static void move(struct ui *u, enum move m) {
 static void start(struct ui *u) {
     struct log_state *s = u->state[SCR_LOG];
     s->top = s->found = -1;
-    s->missing = false;
 }
 
 static void next(struct ui *u, bool back) {
