@@ -119,6 +119,14 @@ static void welcome(struct ui *u, struct grid *g, struct rect r) {
     for (int i = 0; i < (int)LEN(lines) && i < r.rows; i++) grid_text(g, r.row + i, r.col + 2, r.cols - 2, (struct style){INK_TEXT, 0}, lines[i]);
 }
 
+static void alert_line(const struct ui *u, struct grid *g, int row, int cols, bool whole) {
+    struct style s = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
+    const char *none = u->alert[0] ? "none new" : "none";
+    if (whole) grid_textf(g, row, 1, cols, s, "alert: %s", u->alerts ? u->alert : none);
+    else if (u->alerts) grid_textf(g, row, 1, cols, s, "alerts: %d, see 9", u->alerts);
+    else grid_textf(g, row, 1, cols, s, "alerts: %s", none);
+}
+
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     bool wide = g->cols >= 64 && r.rows >= 14, tall = r.rows >= 14;
     int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
@@ -126,7 +134,6 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     if (r.rows > 2) draw_rule(g, 2, 0, g->cols, u->glyphs);
     if (r.rows < 6) return; /* behind a drawer */
     struct rect list = {top, 0, bottom - top - (tall ? 1 : 0), left};
-    struct style alert = {u->alerts ? INK_WARN : INK_TEXT, u->alerts ? AT_BOLD : 0};
     if (!u->run) {
         welcome(u, g, (struct rect){top + 1, 0, bottom - top - 1, g->cols});
     } else if (u->zoom && wide) {
@@ -136,12 +143,11 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     } else {
         metric_list(u, g, list);
         if (wide) {
-            if (u->alerts) grid_textf(g, bottom - 1, 1, left - 1, alert, "alerts: %d, see 9", u->alerts);
-            else grid_text(g, bottom - 1, 1, left - 1, alert, u->alert[0] ? "alerts: none new" : "alerts: none");
+            alert_line(u, g, bottom - 1, left - 1, false);
             for (int y = top; y < bottom; y++) grid_put(g, y, left, (struct style){INK_TEXT, 0}, u->glyphs == GLYPHS_ASCII ? '|' : 0x2502);
             chart_draw(u, g, (struct rect){top, left + 1, bottom - top, g->cols - left - 1}, u->sel, &u->main_range, NULL, u->cursor);
         } else if (tall) {
-            grid_textf(g, bottom - 1, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : u->alert[0] ? "none new" : "none");
+            alert_line(u, g, bottom - 1, g->cols - 1, true);
         }
     }
     int y = bottom;
@@ -149,7 +155,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         draw_rule(g, y++, 0, g->cols, u->glyphs);
         info_line(u, g, y++);
     } else {
-        grid_textf(g, y++, 1, g->cols - 1, alert, "alert: %s", u->alerts ? u->alert : u->alert[0] ? "none new" : "none");
+        alert_line(u, g, y++, g->cols - 1, true);
     }
     grid_text(g, y++, 1, g->cols - 1, (struct style){INK_TEXT, 0}, u->last);
     if (y < r.rows) draw_rule(g, y, 0, g->cols, u->glyphs);
