@@ -220,17 +220,11 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 /* ---- reading ---- */
 
 static void told(struct ui *u, void *ctx, const struct call *c) {
-    struct system_state *s = ctx;
-    (void)u;
-    if (c->status == 0 && c->result) s->facts = val_copy(c->result);
-}
-
-static void gpus_told(struct ui *u, void *ctx, const struct call *c) {
-    struct system_state *s = ctx;
+    struct val **to = ctx;
     (void)u;
     if (c->status != 0 || !c->result) return;
-    val_free(s->gpus);
-    s->gpus = val_copy(c->result);
+    val_free(*to);
+    *to = val_copy(c->result);
 }
 
 static void report_copy(struct run *r, const char *kind, struct val **to, uint64_t *seen) {
@@ -249,8 +243,8 @@ static void refresh(struct ui *u) {
         if (now - s->read_t > 60) s->before.t = 0; /* a gap: rates over it mean nothing */
         s->read_t = now;
     }
-    if (!s->asked && hub_find(u->hub, "machine")) s->asked = ui_ask(u, "machine", NULL, told, s) == 0;
-    if (hub_find(u->hub, "gpus") && (s->gpus_t == 0 || now - s->gpus_t >= 1.95 || now < s->gpus_t) && ui_ask(u, "gpus", NULL, gpus_told, s) == 0)
+    if (!s->asked && hub_find(u->hub, "machine")) s->asked = ui_ask(u, "machine", NULL, told, &s->facts) == 0;
+    if (hub_find(u->hub, "gpus") && (s->gpus_t == 0 || now - s->gpus_t >= 1.95 || now < s->gpus_t) && ui_ask(u, "gpus", NULL, told, &s->gpus) == 0)
         s->gpus_t = now; /* what its thread has read last */
     if (s->run != u->run) {
         s->run = u->run;
