@@ -367,16 +367,17 @@ static double interval(const struct ui *u) { return 1 / (u->refresh > 0 ? u->ref
 /* A script is shown from the start, a line or the start of Lua itself once it lasts: most end at once, and nothing should flash. */
 bool ui_works(const struct ui *u) { return u->working == WORKING_SCRIPT || (u->working == WORKING_LINE && u->clock() - u->working_since >= 1); }
 
-/* While something is prepared its seconds are shown: one frame a second, though nothing else changes. */
-static bool preparing(struct ui *u, double now) {
+static void working_follow(struct ui *u, double now) {
     enum working was = u->working;
     bool shown = ui_works(u);
     u->working = !u->run && u->prompt && u->prompt->working ? u->prompt->working(u->prompt->ctx) : WORKING_NONE;
     if (u->working == WORKING_NONE) u->working_since = 0;
     else if (was == WORKING_NONE) u->working_since = now;
     if (ui_works(u) != shown && !u->run) u->dirty = true;
-    return u->working || (u->run && u->now.state == RUN_PREPARING && !u->frozen);
 }
+
+/* While something is prepared its seconds are shown: one frame a second, though nothing else changes. */
+static bool preparing(const struct ui *u) { return u->working || (u->run && u->now.state == RUN_PREPARING && !u->frozen); }
 
 /* Until the second that is shown passes. */
 static double second_left(const struct ui *u, double now) {
@@ -426,8 +427,9 @@ static int port_frame(void *ctx, struct buf *out) {
     replies_take(u);
     settings_follow(u);
     drawer_poll(u);
-    bool prepares = preparing(u, now), by_key = u->dirty, whole = true;
-    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (prepares && second_left(u, now) <= 0) ||
+    working_follow(u, now);
+    bool by_key = u->dirty, whole = true;
+    bool due = !u->rest && ((changed(u) && now - u->drawn_t >= interval(u) - 1e-3) || (preparing(u) && second_left(u, now) <= 0) ||
                                ticks(u, now)); /* what was begun is finished as it was */
     size_t limit = 0;
     if (storm_wait(u, now) > 0) return 0;
@@ -467,7 +469,7 @@ static int port_timeout(void *ctx) {
     if (storm_wait(u, now) > held) held = storm_wait(u, now);
     if (u->dirty) return held > 0 && (wait < 0 || held < wait) ? (int)ceil(held * 1000) : held > 0 ? (int)ceil(wait * 1000) : 0;
     if (u->waiting && (wait < 0 || wait > 0.02)) wait = 0.02;
-    if (changed(u) || u->rest || u->working || (u->run && u->now.state == RUN_PREPARING && !u->frozen)) {
+    if (changed(u) || u->rest || preparing(u)) {
         double left = u->rest ? 0 : changed(u) ? u->drawn_t + interval(u) - now : second_left(u, now);
         double saved = u->budget ? (least(u) - u->allowance) / (double)u->budget - (now - u->allowance_t) : 0;
         if (saved > left) left = saved;
