@@ -15,10 +15,15 @@ enum {
 static const double flood_s = 0.05, share = 0.25; /* time that the keys of a flood may take: so much, and that part of how long it lasts */
 static const double pause_s = 0.02; /* without a key for so long: what comes is no part of what came */
 
-static void key_do(struct ui *u, const struct tkey *k) {
+/* What the key before could not do is said no more. */
+static void key_begins(struct ui *u) {
     u->dirty = u->acting = true;
     u->refused = false;
     u->complaint[0] = 0;
+}
+
+static void key_do(struct ui *u, const struct tkey *k) {
+    key_begins(u);
     if (popup_key(u, k)) {
     } else if (u->drawer) {
         drawer_key(u, k);
@@ -51,9 +56,7 @@ static void moves_do(struct ui *u) {
     if (!in->times) return;
     snprintf(line, sizeof line, in->times > 1 ? "%s times=%d" : "%s", in->move, in->times);
     in->times = 0;
-    u->complaint[0] = 0;
-    u->refused = false;
-    u->acting = true;
+    key_begins(u);
     ui_command(u, line, BY_KEY);
     u->acting = false;
     spent(u, t);
@@ -97,7 +100,7 @@ static void on_key(void *ctx, const struct tkey *k) {
     struct ui *u = ctx;
     struct input *in = &u->input;
     const char *move = move_of(u, k);
-    bool text = in->piece >= BURST && is_text(k) && prompt_has_keys(u);
+    bool typed = is_text(k) && prompt_has_keys(u), text = typed && in->piece >= BURST;
     if (k->type == TKEY_REPLY) {
         says_reply(u, k);
         return;
@@ -107,7 +110,7 @@ static void on_key(void *ctx, const struct tkey *k) {
         move = move_of(u, k);
     }
     if (in->text.len && !text) text_do(u);
-    bool flood = in->n >= AT_LEAST && in->spent > flood_s + share * in->lasts, typed = prompt_has_keys(u) && is_text(k);
+    bool flood = in->n >= AT_LEAST && in->spent > flood_s + share * in->lasts;
     if (text) {
         if (k->bytes[0] == '\r') buf_addc(&in->text, '\n');
         else buf_add(&in->text, k->bytes, k->n);
