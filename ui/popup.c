@@ -1,16 +1,12 @@
 /* What lies over a screen: palette and key list, stop menu, one-line forms with confirmation. UI thread. */
 #include "config.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/utf8.h"
-#include "ui/draw/fmt.h"
 #include "ui/edit.h"
 #include "ui/private.h"
-#include "ui/runs.h"
 
 /* ---- the field ---- */
 
