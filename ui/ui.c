@@ -317,8 +317,8 @@ static void port_detach(void *ctx) {
 }
 
 static void size_take(struct ui *u, int rows, int cols) {
-    u->rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
-    u->cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    u->rows = grid_size(rows);
+    u->cols = grid_size(cols);
     if (!u->scr) return;
     screen_resize(u->scr, u->rows, u->cols);
     if (u->cols > 1) u->cols -= screen_spare(u->scr);

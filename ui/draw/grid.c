@@ -13,9 +13,11 @@
 
 static const struct gcell blank = {" ", 1, {INK_TEXT, 0}};
 
+int grid_size(int n) { return n < 1 ? 1 : n > GRID_MAX ? GRID_MAX : n; }
+
 void grid_init(struct grid *g, int rows, int cols, bool ascii) {
-    rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
-    cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    rows = grid_size(rows);
+    cols = grid_size(cols);
     *g = (struct grid){.rows = rows, .cols = cols, .ascii = ascii, .cur_row = -1, .cur_col = -1, .cell = X_NEW(struct gcell, (size_t)rows * (size_t)cols)};
     for (int i = 0; i < rows * cols; i++) g->cell[i] = blank;
 }

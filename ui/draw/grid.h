@@ -29,6 +29,7 @@ struct gcell {
     uint8_t width; /* 1, 2; 0: right half of a wide one */
     struct style style;
 };
+enum { GRID_MAX = 1000 }; /* rows, and columns */
 struct grid {
     int rows, cols;
     bool ascii; /* only bytes 0x20..0x7e may come in */
@@ -39,7 +40,8 @@ struct rect {
     int row, col, rows, cols;
 };
 
-void grid_init(struct grid *g, int rows, int cols, bool ascii); /* blank; sizes are clamped to 1..1000 */
+void grid_init(struct grid *g, int rows, int cols, bool ascii); /* blank; sizes are clamped as by grid_size */
+int grid_size(int n); /* 1 .. GRID_MAX */
 void grid_release(struct grid *g);
 void grid_clear(struct grid *g, struct rect r);
 bool grid_equal(const struct grid *a, const struct grid *b);

@@ -168,7 +168,7 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     s->titles = tigetflag("XT") == 1 || (tsl && strncmp(tsl, "\033]", 2) == 0);
     if (s->note[0]) s->mouse = s->titles = false; /* drawn for as something else */
     s->first = true;
-    s->line = X_NEW(cchar_t, 1000 + 2); /* columns of a grid, and a wide character more */
+    s->line = X_NEW(cchar_t, GRID_MAX + 2); /* columns of a grid, and a wide character more */
     squeeze_start(&s->squeeze, t->rows, t->cols, described_as("hpa", "\033[%i%p1%dG"), described_as("vpa", "\033[%i%p1%dd"));
     grid_init(&s->shown, 1, 1, false);
     screen_resize(s, t->rows, t->cols);
@@ -206,8 +206,8 @@ void screen_close(struct screen *s) {
 }
 
 void screen_resize(struct screen *s, int rows, int cols) {
-    rows = rows < 1 ? 1 : rows > 1000 ? 1000 : rows;
-    cols = cols < 1 ? 1 : cols > 1000 ? 1000 : cols;
+    rows = grid_size(rows);
+    cols = grid_size(cols);
     set_term(s->scr);
     resizeterm(rows, cols);
     squeeze_size(&s->squeeze, rows, cols);
