@@ -64,13 +64,25 @@ static int kind_tostring(lua_State *L) {
     return 1;
 }
 
+/* The names of all its kinds, on top of the stack. */
+static const char **group_names(lua_State *L, const struct script *s, const char *group, size_t *n) {
+    size_t most = 0;
+    for (const struct catalog *c = s->catalogs; c->group; c++)
+        for (const struct kind *const *k = c->kinds; strcmp(c->group, group) == 0 && *k; k++) most++;
+    const char **names = lua_newuserdatauv(L, (most + 1) * sizeof *names, 0);
+    *n = 0;
+    for (const struct catalog *c = s->catalogs; c->group; c++)
+        for (const struct kind *const *k = c->kinds; strcmp(c->group, group) == 0 && *k; k++) names[(*n)++] = (*k)->name;
+    return names;
+}
+
 static int group_index(lua_State *L) { /* upvalue: group name */
     struct script *s = state_of(L);
     const char *group = lua_tostring(L, lua_upvalueindex(1)), *name = luaL_checkstring(L, 2);
-    size_t n = 0;
+    size_t n;
     for (const struct catalog *c = s->catalogs; c->group; c++) {
         if (strcmp(c->group, group) != 0) continue;
-        for (const struct kind *const *k = c->kinds; *k; k++, n++) {
+        for (const struct kind *const *k = c->kinds; *k; k++) {
             if (strcmp((*k)->name, name) != 0) continue;
             lua_pushlightuserdata(L, (void *)*k);
             lua_pushlightuserdata(L, (void *)c);
@@ -91,27 +103,17 @@ static int group_index(lua_State *L) { /* upvalue: group name */
         lua_getfield(L, -1, name);
         return 1;
     }
-    const char **names = lua_newuserdatauv(L, (n + 1) * sizeof *names, 0);
-    n = 0;
-    for (const struct catalog *c = s->catalogs; c->group; c++)
-        for (const struct kind *const *k = c->kinds; strcmp(c->group, group) == 0 && *k; k++) names[n++] = (*k)->name;
-    const char *near = args_nearest(name, names, n);
+    const char **names = group_names(L, s, group, &n), *near = args_nearest(name, names, n);
     if (near) return luaL_error(L, "%s has no %s: did you mean %s.%s?", group, name, group, near);
     return luaL_error(L, "%s has no %s", group, name);
 }
 
 static int group_tostring(lua_State *L) { /* upvalue: group name */
     struct script *s = state_of(L);
-    const char *group = lua_tostring(L, lua_upvalueindex(1)), **names;
+    const char *group = lua_tostring(L, lua_upvalueindex(1));
     char what[96];
-    size_t n = 0;
-    for (int fill = 0; fill < 2; fill++) {
-        if (fill) names = lua_newuserdatauv(L, (n + 1) * sizeof *names, 0);
-        n = 0;
-        for (const struct catalog *c = s->catalogs; c->group; c++)
-            for (const struct kind *const *k = c->kinds; strcmp(c->group, group) == 0 && *k; k++, n++)
-                if (fill) names[n] = (*k)->name;
-    }
+    size_t n;
+    const char **names = group_names(L, s, group, &n);
     snprintf(what, sizeof what, "%.30s (?%.30s.NAME helps)", group, group);
     buf_clear(&s->text);
     names_list(&s->text, what, names, n);
