@@ -299,9 +299,7 @@ static int global_index(lua_State *L) {
 static int hone_tostring(lua_State *L) {
     struct script *s = state_of(L);
     const char **names = lua_newuserdatauv(L, (hub_count(s->hub) + 1) * sizeof *names, 0);
-    size_t n = 0;
-    for (size_t i = 0; i < hub_count(s->hub); i++)
-        if (!(hub_cmd(s->hub, i)->flags & (CMD_HIDDEN | CMD_SHELL))) names[n++] = hub_cmd(s->hub, i)->kind.name;
+    size_t n = names_commands(s->hub, names, hub_count(s->hub));
     buf_clear(&s->text);
     names_list(&s->text, "hone (?NAME helps)", names, n);
     lua_pushlstring(L, s->text.data, s->text.len);

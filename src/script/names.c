@@ -57,19 +57,25 @@ void names_keep(struct script *s, struct task *t, int idx) {
 
 /* ---- what was meant ---- */
 
+static bool is_listed(const struct cmd *c) { return !(c->flags & (CMD_HIDDEN | CMD_SHELL)); }
+
+size_t names_commands(const struct hub *h, const char **names, size_t most) {
+    size_t n = 0;
+    for (size_t i = 0; i < hub_count(h) && n < most; i++)
+        if (is_listed(hub_cmd(h, i))) names[n++] = hub_cmd(h, i)->kind.name;
+    return n;
+}
+
 /* The key of the table on the top that is nearest to `wrong`; of the globals also the commands, as hone.NAME, and the constructors. */
 static bool nearest(lua_State *L, struct script *s, const char *prefix, const char *wrong, struct buf *out) {
     const char **names = lua_newuserdatauv(L, NAMES_MAX * sizeof *names, 0), *found;
-    size_t n = 0, m;
+    size_t n = 0;
     for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1))
         if (n < NAMES_MAX && lua_type(L, -2) == LUA_TSTRING) names[n++] = lua_tostring(L, -2);
     if ((found = args_nearest(wrong, names, n))) buf_addf(out, "%s%s", prefix, found);
     lua_pop(L, 1);
     if (found || *prefix) return found;
-    for (m = n = 0; m < hub_count(s->hub) && n < NAMES_MAX; m++) {
-        const struct cmd *c = hub_cmd(s->hub, m);
-        if (!(c->flags & (CMD_HIDDEN | CMD_SHELL))) names[n++] = c->kind.name;
-    }
+    n = names_commands(s->hub, names, NAMES_MAX);
     if ((found = args_nearest(wrong, names, n))) {
         buf_addf(out, "hone.%s", found);
         return true;
@@ -86,7 +92,7 @@ static bool nearest(lua_State *L, struct script *s, const char *prefix, const ch
 /* An exact name that only lacks where it lives: train for hone.train, linear for nn.linear. */
 static bool elsewhere(struct script *s, const char *name, struct buf *out) {
     const struct cmd *c = hub_find(s->hub, name);
-    if (c && !(c->flags & (CMD_HIDDEN | CMD_SHELL))) {
+    if (c && is_listed(c)) {
         buf_addf(out, "hone.%s", name);
         return true;
     }
