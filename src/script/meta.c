@@ -62,8 +62,6 @@ void meta_base(lua_State *L) { /* what is there before the user's first line */
     lua_setfield(L, LUA_REGISTRYINDEX, "hone.base");
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* One global a line: name, type, and what the prompt would show of it, cut. */
 static int who_protected(lua_State *L) {
     struct buf *out = lua_touserdata(L, 1);
@@ -80,7 +78,7 @@ static int who_protected(lua_State *L) {
         if (n < LEN(names)) names[n++] = mem_str(lua_tostring(L, -2));
         else left++;
     }
-    qsort(names, n, sizeof *names, by_name);
+    qsort(names, n, sizeof *names, names_order);
     for (size_t i = 0; i < n; i++) {
         struct buf one = BUF_INIT;
         lua_pushstring(L, names[i]);

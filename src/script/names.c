@@ -145,11 +145,11 @@ bool names_near(struct script *s, const char *chain, struct buf *out, bool *exis
     return m.found;
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+int names_order(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 void names_list(struct buf *out, const char *what, const char **names, size_t n) {
     size_t line = out->len;
-    if (n) qsort(names, n, sizeof *names, by_text);
+    if (n) qsort(names, n, sizeof *names, names_order);
     buf_addf(out, "%s:", what);
     for (size_t i = 0; i < n; i++) {
         if (out->len - line + strlen(names[i]) + 2 > LIST_COLUMNS) {

@@ -151,8 +151,6 @@ static void more(struct shower *w, struct layout *l, lua_Integer left) {
     else buf_adds(w->b, "...");
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
 /* The string keys of a small table in order; SIZE_MAX: too many, or other keys. */
 static size_t sorted_keys(struct shower *w, int idx, lua_Integer n_item, const char **names, bool *others) {
     size_t n = 0, walked = 0;
@@ -166,7 +164,7 @@ static size_t sorted_keys(struct shower *w, int idx, lua_Integer n_item, const c
         if (lua_type(w->L, -2) == LUA_TSTRING) names[n++] = lua_tostring(w->L, -2);
         else if (!lua_isinteger(w->L, -2) || lua_tointeger(w->L, -2) < 1 || lua_tointeger(w->L, -2) > n_item) *others = true;
     }
-    qsort(names, n, sizeof *names, by_text);
+    qsort(names, n, sizeof *names, names_order);
     return n;
 }
 

@@ -192,6 +192,7 @@ void names_keep(struct script *s, struct task *t, int idx); /* the value at idx 
 bool names_is_kept(const char *name); /* one of these */
 bool names_near(struct script *s, const char *chain, struct buf *out, bool *exists); /* what a.b.c may have meant; exists: it is something */
 size_t names_commands(const struct hub *h, const char **names, size_t most); /* of hone.NAME, without plumbing */
+int names_order(const void *a, const void *b); /* of strings, for qsort */
 void names_list(struct buf *out, const char *what, const char **names, size_t n); /* sorts them; "what: a, b, .." over rows of a terminal */
 void names_nil(struct script *s, const char *text, struct buf *out); /* behind "nil" where the line is only a name */
 /* watch.c */
