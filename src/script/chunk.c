@@ -120,14 +120,12 @@ void script_equals(const char **text, size_t *n) {
 }
 
 int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete) {
+    script_equals(&text, &n);
     struct buf expr = BUF_INIT;
     struct compile as_expr = {.t = t}, as_chunk = {.t = t, .text = text, .n = n};
-    size_t end;
+    size_t end = n;
     bool silent;
     int rc = -1, line_e, line_c;
-    script_equals(&text, &n);
-    end = n;
-    as_chunk.text = text, as_chunk.n = n;
     while (end && isspace((unsigned char)text[end - 1])) end--;
     silent = end && text[end - 1] == ';';
     while (end && (isspace((unsigned char)text[end - 1]) || text[end - 1] == ';')) end--;

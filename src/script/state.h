@@ -171,8 +171,10 @@ void task_kill_all(struct script *s);
 void script_serve(struct script *s, int timeout_ms);
 void script_replies(struct script *s);
 /* chunk.c */
-/* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first line */
 void script_equals(const char **text, size_t *n); /* without the = before an expression */
+int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete); /* compiles a prompt line onto t->co; -1: t->err */
+void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t); /* the error on top of co as a sentence and a short traceback */
+/* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first line */
 bool meta_line(const char *text, size_t n, struct buf *out);
 void meta_base(lua_State *L);
 extern const struct cmd cmd_who, cmd_reload;
@@ -182,8 +184,6 @@ void models_answer(struct script *s, struct task *t, int idx); /* a TASK_ASK has
 /* shell.c */
 extern const struct cmd cmd_sh;
 void shell_interrupt(void); /* any thread: ends the programs that run */
-int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete); /* compiles a prompt line onto t->co; -1: t->err */
-void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t); /* the error on top of co as a sentence and a short traceback */
 /* show.c */
 void show_values(lua_State *L, int first, int last, struct buf *out); /* never raises; bounded to a screen and 50 ms */
 void show_plain(lua_State *L, int idx, struct buf *out); /* as print does; may raise */
