@@ -259,12 +259,10 @@ static bool sets_property(const struct cmd *c) {
 static int unknown_name(const struct cmd *c, const char *word, size_t len, struct err *e) {
     const char *names[64];
     size_t n = 0;
+    if (misplaced(c, word, len, e)) return -1;
     char *name = mem_strn(word, len);
     for (const struct arg *a = c->kind.args; a && a->name && n < LEN(names); a++) names[n++] = a->name;
     const char *near = args_nearest(name, names, n);
-    bool said = misplaced(c, word, len, e);
-    if (said) free(name);
-    if (said) return -1;
     if (near) err_code(e, ERR_USAGE, "%s has no argument \"%s\"; did you mean %s?", c->kind.name, name, near);
     else err_code(e, ERR_USAGE, "%s has no argument \"%s\"; hone help %s lists them", c->kind.name, name, c->kind.name);
     free(name);
