@@ -252,7 +252,7 @@ static void hit(struct buf *out, const char *group, const char *name, const char
     buf_release(&full);
 }
 
-/* The arguments of a kind that is no hit itself; one that many kinds share is told once. */
+/* The arguments of a kind; one that many kinds share is told once. */
 static void find_args(const char *group, const struct kind *k, const char *text, struct buf *out) {
     for (const struct arg *a = k->args; a && a->name; a++) {
         if ((!holds(a->name, text) && !holds(a->help, text)) || (out->len && strstr(out->data, a->help))) continue;
