@@ -25,11 +25,13 @@ static struct model *make(const char *json, struct err *e) {
     val_free(user);
     return desc ? model_new(desc, 7, e) : NULL;
 }
-static struct model *squeeze(const struct model *m, const char *recipe, struct val **note, struct index_map *map, struct err *e) {
+/* clock: of layers' products; NULL: they are run and timed. */
+static struct model *squeeze_by(double (*clock)(void *, bool, int64_t, int64_t, int64_t), const struct model *m, const char *recipe, struct val **note,
+    struct index_map *map, struct err *e) {
     struct recipe r;
     struct val *v = val_str(recipe);
     struct dataset *d = make_data(40, 40, -1, 0);
-    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0.01};
+    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .layer_timer = clock};
     struct squeeze s = {.bed = &bed, .note = val_table(), .map = map};
     struct model *out = recipe_init(&r, v, e) == 0 ? r.step[0].row->run(m, r.step[0].args, &s, e) : NULL;
     recipe_release(&r);
@@ -38,6 +40,9 @@ static struct model *squeeze(const struct model *m, const char *recipe, struct v
     val_free(v);
     dataset_unref(d);
     return out;
+}
+static struct model *squeeze(const struct model *m, const char *recipe, struct val **note, struct index_map *map, struct err *e) {
+    return squeeze_by(NULL, m, recipe, note, map, e);
 }
 
 static float *weights(const struct model *m, const char *name) { return (float *)((char *)m->data + model_param(m, name)->offset); }
@@ -230,16 +235,7 @@ static double layer_clock(void *ctx, bool i8, int64_t rows, int64_t out, int64_t
 }
 static enum dtype held(const struct model *m, const char *name) { return m && model_param(m, name) ? model_param(m, name)->dtype : DT_BOOL; }
 static struct model *int8(const char *json, const char *recipe, double (*clock)(void *, bool, int64_t, int64_t, int64_t), struct err *e) {
-    struct model *m = make(json, e), *s = NULL;
-    struct recipe r;
-    struct val *v = val_str(recipe);
-    struct dataset *d = make_data(40, 40, -1, 0);
-    struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0.01, .layer_timer = clock};
-    struct squeeze q = {.bed = &bed, .note = val_table()};
-    if (m && recipe_init(&r, v, e) == 0) s = r.step[0].row->run(m, r.step[0].args, &q, e), recipe_release(&r);
-    val_free(q.note);
-    val_free(v);
-    dataset_unref(d);
+    struct model *m = make(json, e), *s = m ? squeeze_by(clock, m, recipe, NULL, NULL, e) : NULL;
     model_free(m);
     return s;
 }
