@@ -2,7 +2,6 @@
  * edited, line settings on every way out; and the same lines from a pipe. */
 #include "config.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "src/base/buf.h"
@@ -122,13 +121,11 @@ static void paste(void) {
     buf_release(&b);
 }
 
+static const char script[] = "#!/bin/sh\nls -l \"$2\" | cut -c1-10 > mode.txt; cat \"$2\" > was.txt\necho \"'edited ' .. $1\" > \"$2\"\n";
 static void editor(void) {
-    static const char script[] = "#!/bin/sh\nls -l \"$2\" | cut -c1-10 > mode.txt; cat \"$2\" > was.txt\necho \"'edited ' .. $1\" > \"$2\"\n";
     struct err e = {0};
-    char was[400], name[200];
-    io_write_file("ed.sh", script, sizeof script - 1, &e);
+    char was[400];
     struct buf text = BUF_INIT;
-    snprintf(name, sizeof name, "sh %s/ed.sh 77", dir); /* with an argument of its own, as EDITOR may have */
     pty_keys(&p, "os.getenv('EDITOR')");
     pty_keys(&p, "\030\005");
     shows("> 'edited ' .. 77", "Ctrl-X Ctrl-E: the block comes back from the editor");
@@ -234,13 +231,8 @@ static void settings(void) {
 }
 
 int main(void) {
-    char ed[200];
-    if (!fix_open("terminal")) {
-        printf("Bail out! no scratch folder: %s\n", strerror(errno));
-        return 1;
-    }
-    snprintf(ed, sizeof ed, "sh %s/ed.sh 77", dir);
-    pty_env("EDITOR", ed);
+    if (!fix_open("terminal")) return 99;
+    fix_editor(script, " 77");
     lines();
     interrupted_block();
     paste();

@@ -4,6 +4,7 @@
 #define HONE_TESTS_FIX_H
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,10 +34,19 @@ static inline bool fix_open(const char *name) {
     full = longer && strcmp(lg, "full") == 0;
     snprintf(hone, sizeof hone, "%s/hone", top ? top : ".");
     snprintf(dir, sizeof dir, "/tmp/hone-%s-XXXXXX", name);
-    if (!mkdtemp(dir) || chdir(dir)) return false;
+    if (!mkdtemp(dir) || chdir(dir)) return printf("Bail out! no scratch folder: %s\n", strerror(errno)), false;
     snprintf(sock, sizeof sock, "%s/sock", dir);
     setenv("HONE_SOCKET_DIR", sock, 1);
     return io_write_file("long.lua", long_script, sizeof long_script - 1, &e) == 0;
+}
+
+/* The user's editor is a script; args: of its own, as EDITOR may have, with a blank before them. Terminals that are opened from here on know it. */
+static inline void fix_editor(const char *script, const char *args) {
+    char line[200];
+    struct err e = {0};
+    if (io_write_file("ed.sh", script, strlen(script), &e) != 0) tap_ok(false, "%s", e.text);
+    snprintf(line, sizeof line, "sh %s/ed.sh%s", dir, args);
+    pty_env("EDITOR", line);
 }
 
 static inline int word(const char *a, const char *b, const char *c) {

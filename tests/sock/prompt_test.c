@@ -1,8 +1,6 @@
 /* The drawer's prompt in a session on a pseudo-terminal: the user's editor and how it may end, floods of keys, a start that flashes nothing. */
 #include "config.h"
 
-#include <errno.h>
-
 #include "tests/sock/fix.h"
 
 static struct pty p;
@@ -140,14 +138,8 @@ static void start(void) {
 }
 
 int main(void) {
-    char ed[200];
-    if (!fix_open("prompt")) {
-        printf("Bail out! no scratch folder: %s\n", strerror(errno));
-        return 1;
-    }
-    snprintf(ed, sizeof ed, "sh %s/ed.sh", dir);
-    pty_env("EDITOR", ed);
-    put("ed.sh", editor);
+    if (!fix_open("prompt")) return 99;
+    fix_editor(editor, "");
     start();
     tap_ok(trains(&p), "a run trains");
     pty_keys(&p, "`");
