@@ -40,6 +40,12 @@ static inline bool tap_near(double got, double want, double tol, const char *nam
     return ok;
 }
 static inline void tap_skip(const char *name, const char *why) { printf("ok %d - %s # SKIP %s\n", ++tap_n, name, why); }
+static inline void tap_note(const char *text) { /* lines of any text, as comments */
+    for (size_t n; *text; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        printf("# %.*s\n", (int)n, text);
+    }
+}
 static inline int tap_done(void) {
     printf("1..%d\n", tap_n);
     return tap_bad ? 1 : 0;

@@ -29,11 +29,7 @@ static const char *shown(struct fx *f, const char *keys) {
 static bool has(const char *screen, const char *what) {
     if (strstr(screen, what)) return true;
     printf("# no \"%s\" in:\n", what);
-    for (const char *p = screen; *p;) {
-        size_t n = strcspn(p, "\n");
-        printf("# %.*s\n", (int)n, p);
-        p += n + (p[n] == '\n');
-    }
+    tap_note(screen);
     return false;
 }
 

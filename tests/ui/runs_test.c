@@ -14,11 +14,11 @@
 #include "src/stored/shelf.h"
 #include "src/script/script.h"
 #include "tests/tap.h"
+#include "tests/ui/golden.h"
 #include "ui/runs.h"
 
 enum { RUNS = 14, STEPS = 600 };
 #define WIDE "\xe4\xb8\xad\xe6\x96\x87\xe8\xb7\x91" /* three characters of two columns */
-static const struct { int rows, cols; } sizes[] = {{24, 80}, {30, 100}, {43, 132}, {50, 200}};
 
 static double fx_time = 1000;
 static double fx_clock(void) { return fx_time; }
@@ -127,27 +127,14 @@ static char *screen(void) {
 static bool shows(const char *part) {
     char *text = screen();
     bool found = strstr(text, part) != NULL;
-    if (!found) printf("# not shown: %s\n", part);
-    for (const char *p = text; !found && *p;) {
-        size_t n = strcspn(p, "\n");
-        printf("# %.*s\n", (int)n, p);
-        p += n + (p[n] == '\n');
-    }
+    if (!found) printf("# not shown: %s\n", part), tap_note(text);
     free(text);
     return found;
 }
 
 static void golden(const char *name, int rows, int cols) {
-    const char *src = getenv("top_srcdir");
-    char path[512], *text = screen();
-    struct buf want = BUF_INIT;
-    struct err e = {0};
-    snprintf(path, sizeof path, "%s/tests/ui/golden/%s-%dx%d.txt", src ? src : ".", name, cols, rows);
-    if (getenv("UPDATE_GOLDEN")) io_write_file(path, text, strlen(text), &e);
-    bool same = io_read_file(path, 1 << 20, &want, &e) == 0 && want.len == strlen(text) && memcmp(want.data, text, want.len) == 0;
-    tap_ok(same, "t.S1 %s at %dx%d", name, cols, rows);
-    if (!same) printf("# %s differs (UPDATE_GOLDEN=1 rewrites)\n", path), shows("\x01");
-    buf_release(&want);
+    char *text = screen();
+    tap_ok(golden_same(name, rows, cols, text), "t.S1 %s at %dx%d", name, cols, rows);
     free(text);
 }
 

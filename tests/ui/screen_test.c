@@ -8,6 +8,7 @@
 #include "src/base/thread.h"
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
+#include "tests/ui/golden.h"
 #include "tests/ui/vt.h"
 #include "ui/term/pace.h"
 #include "ui/term/squeeze.h"
@@ -15,16 +16,12 @@
 static const struct {
     const char *name, *keys;
 } shots[] = {{"overview", "1"}, {"metrics", "2"}, {"eval", "5"}, {"log", "9"}, {"help", "1?"}, {"settings", "0"}};
-static const struct { int rows, cols; } sizes[] = {{24, 80}, {30, 100}, {43, 132}, {50, 200}};
 
 static void golden(struct fx *f) {
-    const char *src = getenv("top_srcdir");
     struct buf frame = BUF_INIT;
     for (size_t z = 0; z < LEN(sizes); z++)
         for (size_t i = 0; i < LEN(shots); i++) {
-            struct buf text = BUF_INIT, want = BUF_INIT;
-            struct err e = {0};
-            char path[512];
+            struct buf text = BUF_INIT;
             fx_attach(f, "xterm-256color", "UTF-8", "ascii", sizes[z].rows, sizes[z].cols, false);
             fx_keys(f, "\x1b");
             fx_time += 0.1;
@@ -34,19 +31,8 @@ static void golden(struct fx *f) {
             views[SCR_LOG]->start(f->u); /* follows the end again */
             fx_frame(f, &frame);
             ui_port(f->u)->last_screen(f->u, &text);
-            snprintf(path, sizeof path, "%s/tests/ui/golden/%s-%dx%d.txt", src ? src : ".", shots[i].name, sizes[z].cols, sizes[z].rows);
-            if (getenv("UPDATE_GOLDEN")) io_write_file(path, text.data, text.len, &e);
-            bool read = io_read_file(path, 1 << 20, &want, &e) == 0;
-            bool same = read && want.len == text.len && memcmp(want.data, text.data, text.len) == 0;
-            tap_ok(same, "t.S1: %s at %dx%d", shots[i].name, sizes[z].cols, sizes[z].rows);
-            if (!same) printf("# %s differs (UPDATE_GOLDEN=1 rewrites); now:\n", path);
-            for (const char *p = text.data; !same && p && *p;) {
-                size_t n = strcspn(p, "\n");
-                printf("# %.*s\n", (int)n, p);
-                p += n + (p[n] == '\n');
-            }
+            tap_ok(golden_same(shots[i].name, sizes[z].rows, sizes[z].cols, text.data), "t.S1: %s at %dx%d", shots[i].name, sizes[z].cols, sizes[z].rows);
             buf_release(&text);
-            buf_release(&want);
             fx_keys(f, "\x1b");
             fx_time += 0.1;
             fx_frame(f, &frame);

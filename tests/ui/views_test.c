@@ -9,9 +9,8 @@
 #include "src/base/thread.h"
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
+#include "tests/ui/golden.h"
 #include "ui/evaluation.h"
-
-static const struct { int rows, cols; } sizes[] = {{24, 80}, {30, 100}, {43, 132}, {50, 200}};
 
 /* The screen after these keys; the caller frees it. A second of the clock passes, for what reads the machine twice. */
 static char *shown(struct fx *f, const char *keys) {
@@ -35,34 +34,19 @@ static void escape(struct fx *f, int n) {
     buf_release(&frame);
 }
 
+static bool has(const char *text, const char *part) { return text && strstr(text, part); }
+
 /* S1: nothing but what hone means to show, the footer in the last row, the same as the golden file. */
 static void golden(struct fx *f, const char *id, const char *name, const char *keys) {
-    const char *src = getenv("top_srcdir");
     for (size_t z = 0; z < LEN(sizes); z++) {
-        struct buf want = BUF_INIT;
-        struct err e = {0};
-        char path[512];
         fx_attach(f, "xterm-256color", "UTF-8", "ascii", sizes[z].rows, sizes[z].cols, false);
         char *now = shown(f, keys);
-        size_t n = strlen(now);
-        snprintf(path, sizeof path, "%s/tests/ui/golden/%s-%dx%d.txt", src ? src : ".", name, sizes[z].cols, sizes[z].rows);
-        if (getenv("UPDATE_GOLDEN")) io_write_file(path, now, n, &e);
-        bool read = io_read_file(path, 1 << 20, &want, &e) == 0, same = read && want.len == n && memcmp(want.data, now, n) == 0;
-        bool footer = n > 2 && strstr(now, "?help") != NULL;
-        tap_ok(same && footer, "%s: %s at %dx%d", id, name, sizes[z].cols, sizes[z].rows);
-        if (!same) printf("# %s differs (UPDATE_GOLDEN=1 rewrites); now:\n", path);
-        for (const char *p = now; !same && *p;) {
-            size_t len = strcspn(p, "\n");
-            printf("# %.*s\n", (int)len, p);
-            p += len + (p[len] == '\n');
-        }
-        buf_release(&want);
+        bool same = golden_same(name, sizes[z].rows, sizes[z].cols, now);
+        tap_ok(same && has(now, "?help"), "%s: %s at %dx%d", id, name, sizes[z].cols, sizes[z].rows);
         free(now);
         escape(f, 4);
     }
 }
-
-static bool has(const char *text, const char *part) { return text && strstr(text, part); }
 
 /* ---- Model, System ---- */
 
