@@ -5,23 +5,8 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
-#include "tests/tap.h"
-#include "tests/ui/fixture.h"
+#include "tests/ui/views_fix.h"
 #include "ui/keymap.h"
-
-/* The screen after these keys; the caller frees it. A second of the clock passes, for what reads the machine twice. */
-static char *shown(struct fx *f, const char *keys) {
-    struct buf frame = BUF_INIT, text = BUF_INIT;
-    fx_keys(f, keys);
-    fx_frame(f, &frame);
-    fx_time += 1;
-    fx_frame(f, &frame);
-    ui_port(f->u)->last_screen(f->u, &text);
-    buf_release(&frame);
-    return text.data;
-}
-
-static bool has(const char *text, const char *part) { return text && strstr(text, part); }
 
 static void own_keys(void) {
     static const char file[] = "# mine\n*  F9  open log\nmetrics z freeze\n* g -\n* q open metrics\nlog F8 redraw\n* F9 redraw\nnowhere a redraw\n* + smooth "

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "tests/tap.h"

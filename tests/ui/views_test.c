@@ -1,5 +1,4 @@
-/* The screens Eval, Compress, Model, System, Log, Settings: golden captures (UPDATE_GOLDEN=1 rewrites them), what their keys do, what they may cost.
- * Over 600 lines: one fixture and one golden folder for the screens that show what a run leaves behind. */
+/* The screens Eval, Compress, Model, Log, Settings: golden captures (UPDATE_GOLDEN=1 rewrites them), what their keys do, what they may cost. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -7,48 +6,10 @@
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "tests/tap.h"
-#include "tests/ui/fixture.h"
-#include "tests/ui/golden.h"
+#include "tests/ui/views_fix.h"
 #include "ui/evaluation.h"
 
-/* The screen after these keys; the caller frees it. A second of the clock passes, for what reads the machine twice. */
-static char *shown(struct fx *f, const char *keys) {
-    struct buf frame = BUF_INIT, text = BUF_INIT;
-    fx_keys(f, keys);
-    fx_frame(f, &frame);
-    fx_time += 1;
-    fx_frame(f, &frame);
-    ui_port(f->u)->last_screen(f->u, &text);
-    buf_release(&frame);
-    return text.data;
-}
-
-static void escape(struct fx *f, int n) {
-    struct buf frame = BUF_INIT;
-    for (int i = 0; i < n; i++) {
-        fx_keys(f, "\x1b");
-        fx_time += 0.1;
-        fx_frame(f, &frame);
-    }
-    buf_release(&frame);
-}
-
-static bool has(const char *text, const char *part) { return text && strstr(text, part); }
-
-/* S1: nothing but what hone means to show, the footer in the last row, the same as the golden file. */
-static void golden(struct fx *f, const char *id, const char *name, const char *keys) {
-    for (size_t z = 0; z < LEN(sizes); z++) {
-        fx_attach(f, "xterm-256color", "UTF-8", "ascii", sizes[z].rows, sizes[z].cols, false);
-        char *now = shown(f, keys);
-        bool same = golden_same(name, sizes[z].rows, sizes[z].cols, now);
-        tap_ok(same && has(now, "?help"), "%s: %s at %dx%d", id, name, sizes[z].cols, sizes[z].rows);
-        free(now);
-        escape(f, 4);
-    }
-}
-
-/* ---- Model, System ---- */
+/* ---- Model ---- */
 
 static void model(void) {
     struct fx f;
@@ -67,45 +28,6 @@ static void model(void) {
     text = shown(&f, "7");
     tap_ok(has(text, "hidden") && has(text, "?help"), "t.S3: layers that do not fit are announced");
     free(text);
-    fx_close(&f);
-}
-
-static void machine(void) {
-    static struct machine_reading m;
-    struct fx f;
-    fx_open(&f, 2000, 4000);
-    golden(&f, "t.S1", "system", "8");
-    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
-    free(shown(&f, "8"));
-    double t0 = clock_now();
-    for (int i = 0; i < 20; i++) machine_read(&m, "/proc", ".");
-    double ms = (clock_now() - t0) * 1e3 / 20;
-    tap_ok(ms < 50 && m.n >= 1 && m.rss > 1e5 && m.total > m.rss && m.threads >= 1 && m.disk_total > 0, "a reading of /proc: %.2f ms, %d cores", ms, m.n);
-    fx_keys(&f, "1");
-    struct buf b = BUF_INIT;
-    fx_frame(&f, &b);
-    tap_ok(ui_port(f.u)->timeout(f.u) == -1, "t.W1: no wake-up is wanted while the System screen is not shown");
-    buf_release(&b);
-    fx_close(&f);
-}
-
-static void gpus(void) {
-    static const char now[] = "{\"age\":0.5,\"stale\":false,\"why\":\"\",\"gpus\":[{\"index\":0,\"name\":\"large\",\"use_percent\":87,\"memory_used_gib\":12,"
-                              "\"memory_gib\":80,\"celsius\":61,"
-                              "\"watts\":412.3,\"watts_limit\":700,\"mhz\":1980,\"memory_mhz\":2619,\"slowed_by\":\"the power limit\",\"ecc_errors\":2},"
-                              "{\"index\":1,\"name\":\"plain\",\"memory_used_gib\":1.5,\"memory_gib\":8},{\"index\":2,\"error\":\"GPU is lost\"}]}",
-                      old[] = "{\"age\":42,\"stale\":true,\"why\":\"\",\"gpus\":[{\"index\":0,\"name\":\"large\",\"use_percent\":87}]}";
-    struct fx f;
-    fx_open(&f, 2000, 4000);
-    fx_gpus = now;
-    golden(&f, "t.S1", "system-gpus", "8");
-    fx_gpus = old;
-    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
-    fx_time += 2;
-    char *text = shown(&f, "8");
-    tap_ok(has(text, "gpu 0     [42 s old] large: 87% busy"), "a reading that is old says so");
-    free(text);
-    fx_gpus = NULL;
     fx_close(&f);
 }
 
@@ -599,7 +521,5 @@ int main(void) {
     rates();
     evaluation();
     model();
-    machine();
-    gpus();
     return tap_done();
 }
