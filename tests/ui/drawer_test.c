@@ -65,13 +65,18 @@ static void said(int n, size_t since) {
     fake.view.ended++;
 }
 
-static bool on_screen(struct fx *f, const char *what) {
-    struct buf frame = BUF_INIT, text = BUF_INIT;
+static void draw(struct fx *f) {
+    struct buf frame = BUF_INIT;
     fx_frame(f, &frame);
+    buf_release(&frame);
+}
+
+static bool on_screen(struct fx *f, const char *what) {
+    struct buf text = BUF_INIT;
+    draw(f);
     ui_port(f->u)->last_screen(f->u, &text);
     bool there = strstr(text.data, what);
-    if (!there) printf("# \"%s\" is not on:\n%s", what, text.data);
-    buf_release(&frame);
+    if (!there) printf("# \"%s\" is not on:\n", what), tap_note(text.data);
     buf_release(&text);
     return there;
 }
@@ -89,9 +94,7 @@ static void press(struct fx *f, const char *keys) { /* as a user does, with paus
         n = *keys == '\033' && keys[1] == '[' ? (keys[2] >= '0' && keys[2] <= '9' ? 4 : 3) : 1;
         ui_port(f->u)->input(f->u, keys, n);
         fx_time += 0.1;
-        struct buf frame = BUF_INIT;
-        fx_frame(f, &frame);
-        buf_release(&frame);
+        draw(f);
     }
 }
 
@@ -116,10 +119,8 @@ static void floods(void) {
     struct fx f;
     static char many[4096];
     start(&f, 24, 80);
-    int from = f.u->sel, all = f.u->now.n - 2; /* two metrics stand above the list */
     on_screen(&f, "loss");
-    all = f.u->now.n - 2;
-    from = f.u->sel;
+    int from = f.u->sel, all = f.u->now.n - 2; /* two metrics stand above the list */
     memset(many, '\t', sizeof many);
     for (int i = 0; i < 64; i++) ui_port(f.u)->input(f.u, many, sizeof many);
     int at = f.u->sel;
@@ -147,9 +148,7 @@ static void floods(void) {
     double wait = ui_port(f.u)->timeout(f.u) / 1000.0;
     tap_ok(f.u->screen != SCR_LOG && wait >= 0 && wait <= 0.021, "its end is waited for, at most %.0f ms", wait * 1000);
     costly_t += 0.03;
-    struct buf frame = BUF_INIT;
-    fx_frame(&f, &frame);
-    buf_release(&frame);
+    draw(&f);
     tap_ok(f.u->screen == SCR_LOG, "then its last key is served");
     f.u->clock = fx_clock;
     tap_ok(on_screen(&f, "came faster than they could be served"), "and it is said");
@@ -201,9 +200,7 @@ static void block(void) {
         for (int i = 0; i < 20; i++) {
             fake.view.cursor = n / 2 + (size_t)i;
             fx_keys(&f, "\033[C");
-            struct buf frame = BUF_INIT;
-            fx_frame(&f, &frame);
-            buf_release(&frame);
+            draw(&f);
         }
         t = (clock_now() - t) / 20;
         tap_ok(t < 0.05 * TAP_SLOW, "an arrow key in 8 MB %s is drawn in %.1f ms", kind ? "of lines" : "in one line", t * 1000);
@@ -256,15 +253,7 @@ static void output(void) {
 static void no_flash(void) {
     struct fx f;
     memset(&fake, 0, sizeof fake);
-    fx_open(&f, 0, 100);
-    hub_quit(f.hub);
-    hub_free(f.hub);
-    ui_free(f.u);
-    runs_free(f.rs);
-    f.rs = runs_new(NULL);
-    f.hub = hub_new(fx_cmds, f.rs);
-    f.u = ui_new(f.hub, NULL);
-    f.u->clock = fx_clock;
+    fx_empty(&f);
     f.u->prompt = &port;
     fake.working = WORKING_LINE;
     fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);

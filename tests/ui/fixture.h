@@ -208,7 +208,9 @@ static const struct cmd fx_cmd_gpus = {{"gpus", "what GPUs do", "", NULL, 0}, OW
 static const struct cmd *const fx_engine[] = {&fx_cmd_gpus, NULL};
 static const struct cmd *const *const fx_cmds[] = {cmds_call, cmds_run, cmds_ui, fx_engine, NULL};
 
-static void fx_open(struct fx *f, int64_t steps, int64_t of) {
+/* A dashboard without a run. */
+static void fx_empty(struct fx *f) {
+    *f = (struct fx){0};
     fx_time = 1000;
     settings_init();
     fx_stream = rng_stream(1, "screens", 0);
@@ -218,6 +220,10 @@ static void fx_open(struct fx *f, int64_t steps, int64_t of) {
     f->u = ui_new(f->hub, NULL);
     f->u->clock = fx_clock;
     f->u->machine = fx_machine;
+}
+
+static void fx_open(struct fx *f, int64_t steps, int64_t of) {
+    fx_empty(f);
     f->r = run_new(f->rs, "mnist-mlp");
     struct val *info = val_table();
     val_set_str(info, "model", "mlp");

@@ -496,10 +496,7 @@ static void narrow(void) {
     tap_ok(has(text, "alert: none new"), "what the log has shown is no new alert");
     free(text);
     fx_close(&f);
-    f.rs = runs_new(NULL);
-    f.hub = hub_new(fx_cmds, f.rs);
-    f.u = ui_new(f.hub, NULL);
-    f.u->clock = fx_clock;
+    fx_empty(&f);
     f.u->alerts = 1;
     snprintf(f.u->alert, sizeof f.u->alert, "/a/long/path/of/some/folder/script.lua:3: train: unknown argument thread; did you mean threads?");
     fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
