@@ -144,6 +144,33 @@ static void run(const struct val *c, bool wide) {
 
 /* ---- broken folders */
 static char dir[] = "/tmp/hone-hf-XXXXXX";
+
+/* BERT's folder as it is, and an empty one to write others into. */
+struct source {
+    char *path;
+    struct buf config;
+    struct st_file f;
+    struct st_tensor *t; /* its tensors to be changed, with room for one more */
+};
+static bool source_open(struct source *s) {
+    struct err e = {0};
+    *s = (struct source){.path = folder("bert"), .config = BUF_INIT};
+    char *c = io_join(s->path, "config.json"), *w = io_join(s->path, "model.safetensors");
+    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    bool ok = tap_ok(mkdtemp(dir) && io_read_file(c, 1 << 20, &s->config, &e) == 0 && st_read(w, &s->f, &e) == 0, "the folder is there %s", e.text);
+    free(c), free(w);
+    if (!ok) return false;
+    buf_addc(&s->config, 0);
+    s->t = X_NEW(struct st_tensor, s->f.n + 1);
+    memcpy(s->t, s->f.tensor, s->f.n * sizeof *s->t);
+    return true;
+}
+static void source_close(struct source *s) {
+    st_release(&s->f);
+    buf_release(&s->config);
+    free(s->t), free(s->path);
+    io_remove_tree(dir, NULL);
+}
 static void write_folder(const char *config, const struct st_tensor *t, size_t n, size_t cut) {
     struct err e = {0};
     struct buf b = BUF_INIT;
@@ -162,45 +189,40 @@ static void refused(const char *says, const char *what) {
 }
 static void broken(void) {
     struct err e = {0};
-    char *path = folder("bert"), *c = io_join(path, "config.json"), *w = io_join(path, "model.safetensors"), *words = io_join(dir, "vocab.txt");
-    struct buf config = BUF_INIT;
-    struct st_file f;
-    if (!tap_ok(mkdtemp(dir) && io_read_file(c, 1 << 20, &config, &e) == 0 && st_read(w, &f, &e) == 0, "the folder is there %s", e.text)) return;
-    buf_addc(&config, 0);
-    free(words);
-    words = io_join(dir, "vocab.txt");
-    struct st_tensor *t = X_NEW(struct st_tensor, f.n + 1);
-    memcpy(t, f.tensor, f.n * sizeof *t);
-    write_folder("{\"model_type\":\"t5\"}", t, f.n, 0);
+    struct source s;
+    if (!source_open(&s)) return;
+    char *words = io_join(dir, "vocab.txt");
+    struct st_tensor *t = s.t;
+    write_folder("{\"model_type\":\"t5\"}", t, s.f.n, 0);
     refused("model_type t5 is not known", "unknown model_type");
-    write_folder("{\"model_type\":\"bert\",\"vocab_size\":-3}", t, f.n, 0);
+    write_folder("{\"model_type\":\"bert\",\"vocab_size\":-3}", t, s.f.n, 0);
     refused("vocab_size is -3, it must be a whole number from 1", "a size that is none");
-    write_folder(config.data, t + 1, f.n - 1, 0);
+    write_folder(s.config.data, t + 1, s.f.n - 1, 0);
     refused("1 tensors are missing: ", "a missing tensor is named");
-    write_folder(config.data, t + 10, f.n - 10, 0);
+    write_folder(s.config.data, t + 10, s.f.n - 10, 0);
     refused("10 tensors are missing: ", "ten missing tensors");
     struct model *none = model_load(dir, &e);
     int named = 0;
     for (size_t i = 0; i < 10; i++) named += strstr(e.text, strncmp(t[i].name, "bert.", 5) == 0 ? t[i].name + 5 : t[i].name) != NULL;
     tap_ok(!none && named == 8 && strstr(e.text, " ..."), "eight of them are named (%d)", named);
     e = (struct err){0};
-    t[f.n] = t[0], t[f.n].name = "encoder.layer.9.what.weight";
-    write_folder(config.data, t, f.n + 1, 0);
+    t[s.f.n] = t[0], t[s.f.n].name = "encoder.layer.9.what.weight";
+    write_folder(s.config.data, t, s.f.n + 1, 0);
     refused("encoder.layer.9.what.weight", "an extra tensor is named");
-    write_folder(config.data, t, f.n, 100);
+    write_folder(s.config.data, t, s.f.n, 100);
     refused("cut short", "a truncated file");
-    for (size_t i = 0; i < f.n; i++)
+    for (size_t i = 0; i < s.f.n; i++)
         if (strstr(t[i].name, "word_embeddings")) {
             struct st_tensor old = t[i];
             t[i].dim[0] = 24, t[i].dim[1] = 40;
-            write_folder(config.data, t, f.n, 0);
+            write_folder(s.config.data, t, s.f.n, 0);
             refused("is (24, 40), config.json asks for (40, 24)", "a wrong shape");
             t[i] = old, t[i].dtype = DT_I32;
-            write_folder(config.data, t, f.n, 0);
+            write_folder(s.config.data, t, s.f.n, 0);
             refused("holds i32, weights are floats", "a wrong dtype");
             t[i] = old;
         }
-    write_folder(config.data, t, f.n, 0);
+    write_folder(s.config.data, t, s.f.n, 0);
     struct model *m = model_load(dir, &e);
     tap_ok(m && val_get_int(m->desc, "n_class", 0) == 3, "whole again, it loads, with 3 classes %s", e.text);
     model_free(m);
@@ -209,57 +231,49 @@ static void broken(void) {
     io_write_file(words, many.data, many.len, &e);
     refused("holds 41 words, config.json says vocab_size 40", "a vocabulary of another size");
     buf_release(&many);
-    buf_release(&config);
-    st_release(&f);
-    free(t), free(path), free(c), free(w), free(words);
-    io_remove_tree(dir, NULL);
+    free(words);
+    source_close(&s);
 }
 
 /* The values of a folder as bf16, f16 and f64: numbers that each of them holds come back as they are. Files of 2018 name gain and bias of a normalisation gamma and beta. */
 static void other_types(void) {
     static const enum dtype types[] = {DT_F32, DT_BF16, DT_F16, DT_F64};
     struct err e = {0};
-    char *path = folder("bert"), *c = io_join(path, "config.json"), *w = io_join(path, "model.safetensors");
-    struct buf config = BUF_INIT;
-    struct st_file f;
+    struct source s;
     struct model *first = NULL;
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
-    if (!tap_ok(mkdtemp(dir) && io_read_file(c, 1 << 20, &config, &e) == 0 && st_read(w, &f, &e) == 0, "the folder is there %s", e.text)) return;
-    buf_addc(&config, 0);
-    struct st_tensor *t = X_NEW(struct st_tensor, f.n + 1);
-    char **names = X_NEW(char *, f.n + 1);
+    if (!source_open(&s)) return;
+    struct st_tensor *t = s.t;
+    char **names = X_NEW(char *, s.f.n + 1);
     for (size_t k = 0; k < LEN(types); k++) {
-        for (size_t i = 0; i < f.n; i++) {
-            size_t n = f.tensor[i].bytes / 4, each = dtypes[types[k]].bits / 8u;
+        for (size_t i = 0; i < s.f.n; i++) {
+            size_t n = s.f.tensor[i].bytes / 4, each = dtypes[types[k]].bits / 8u;
             struct view v = {.data = mem_new(n + 1, each), .len = (int64_t)n, .dtype = types[k]};
             for (size_t j = 0; j < n; j++) view_put(&v, (int64_t)j, (double)((int)((j * 37 + i * 11) % 31) - 15) / 16); /* 5 bits */
-            t[i] = f.tensor[i], t[i].dtype = types[k], t[i].data = v.data, t[i].bytes = n * each;
+            t[i] = s.f.tensor[i], t[i].dtype = types[k], t[i].data = v.data, t[i].bytes = n * each;
         }
-        write_folder(config.data, t, f.n, 0);
-        for (size_t i = 0; i < f.n; i++) free((void *)(uintptr_t)t[i].data);
+        write_folder(s.config.data, t, s.f.n, 0);
+        for (size_t i = 0; i < s.f.n; i++) free((void *)(uintptr_t)t[i].data);
         struct model *m = model_load(dir, &e);
         if (!first) first = m;
         tap_ok(m && first && memcmp(m->data, first->data, first->bytes) == 0 && m->data[1] != m->data[2], "weights of %s %s", dtypes[types[k]].name, e.text);
         if (m != first) model_free(m);
     }
     model_free(first);
-    struct model *now = model_load(path, &e), *old = NULL;
-    for (size_t i = 0; i < f.n; i++) {
-        const char *at = strstr(f.tensor[i].name, "LayerNorm.");
+    struct model *now = model_load(s.path, &e), *old = NULL;
+    for (size_t i = 0; i < s.f.n; i++) {
+        const char *at = strstr(s.f.tensor[i].name, "LayerNorm.");
         struct buf b = BUF_INIT;
-        t[i] = f.tensor[i];
+        t[i] = s.f.tensor[i];
         if (at) buf_addf(&b, "%.*sLayerNorm.%s", (int)(at - t[i].name), t[i].name, strcmp(at + 10, "weight") == 0 ? "gamma" : "beta");
         if (at) t[i].name = names[i] = buf_take(&b);
     }
-    write_folder(config.data, t, f.n, 0);
+    write_folder(s.config.data, t, s.f.n, 0);
     old = model_load(dir, &e);
     tap_ok(now && old && memcmp(now->data, old->data, now->bytes) == 0, "gamma and beta %s", e.text);
     model_free(now), model_free(old);
-    for (size_t i = 0; i < f.n; i++) free(names[i]);
-    st_release(&f);
-    buf_release(&config);
-    free(t), free(names), free(path), free(c), free(w);
-    io_remove_tree(dir, NULL);
+    for (size_t i = 0; i < s.f.n; i++) free(names[i]);
+    free(names);
+    source_close(&s);
 }
 /* Keys of config.json that change the description. */
 static void settings_of(void) {
@@ -268,18 +282,16 @@ static void settings_of(void) {
     } t[] = {{"hidden_act", "\"gelu_new\"", "gelu_tanh", "act"}, {"hidden_act", "\"relu\"", "relu", "act"}, {"hidden_dropout_prob", "0.25", "0.25", "dropout"},
         {"layer_norm_eps", "0.001", "0.001", "eps"},
         {"position_embedding_type", "\"relative_key\"", NULL, "position_embedding_type relative_key is not known"}};
-    char *path = folder("bert"), *c = io_join(path, "config.json"), *w = io_join(path, "model.safetensors");
     struct err e = {0};
-    struct st_file f;
-    struct val *config = json_read_file(c, 1 << 20, &e);
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
-    if (!tap_ok(mkdtemp(dir) && config && st_read(w, &f, &e) == 0, "the folder is there %s", e.text)) return;
+    struct source s;
+    if (!source_open(&s)) return;
+    struct val *config = json_parse(s.config.data, strlen(s.config.data), "config.json", &e);
     for (size_t i = 0; i < LEN(t); i++) {
         struct val *own = val_copy(config);
         struct buf b = BUF_INIT, got = BUF_INIT;
         val_set(own, t[i].key, json_parse(t[i].value, strlen(t[i].value), "value", &e));
         json_write(&b, own);
-        write_folder(b.data, f.tensor, f.n, 0);
+        write_folder(b.data, s.f.tensor, s.f.n, 0);
         e = (struct err){0};
         struct model *m = model_load(dir, &e);
         const struct val *block = m ? val_at(val_get(m->desc, "layers"), 1) : NULL, *v = val_get(block, t[i].field);
@@ -292,10 +304,8 @@ static void settings_of(void) {
         buf_release(&got);
         val_free(own);
     }
-    st_release(&f);
     val_free(config);
-    free(path), free(c), free(w);
-    io_remove_tree(dir, NULL);
+    source_close(&s);
 }
 
 int main(void) {
