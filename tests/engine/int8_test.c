@@ -112,7 +112,6 @@ static void products(struct pool *pool) {
     ops_select("auto", NULL);
 }
 
-/* One row with each kind of trouble. */
 /* An input value is at most half a step of its row from what stands for it, its row's zero is exact, and a weight at most half a step of its own row. The products here are
  * those with the unit matrix. */
 static void steps(void) {
@@ -161,6 +160,7 @@ static void steps(void) {
     free(mem);
 }
 
+/* One row with each kind of trouble. */
 static void not_finite(void) {
     struct err e = {0};
     for (int s = 0; isa_all(s); s++) {
