@@ -22,10 +22,6 @@ is 2 'y="kk": good.csv has no such column; it has a, b, k' "a column that is not
 is 1 'quoted.tsv line 2: 3 columns instead of 2' "quotes in a tab-separated file are text" data quoted.tsv y=k text=t
 is 0 '' "unless asked for" data quoted.tsv y=k text=t quote=true
 is 2 'quote= is true or false' "which takes true or false" data quoted.tsv quote=maybe
-script() { # script CODE PATTERN NAME: the Lua text on standard input
-    cat >s.lua
-    is "$1" "$2" "$3" run --plain s.lua
-}
 script 1 'add at add1: .*\(R, 8\).*\(R, 6\)' "shapes that do not fit: both are named" <<'LUA'
 nn.model{ input = {4}, nn.linear{8, name = "a"}, nn.linear{6, from = "input", name = "b"}, nn.add{ from = {"a", "b"} } }
 LUA

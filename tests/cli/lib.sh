@@ -22,6 +22,10 @@ is() {
         echo "# exit $got, want $want; said: $(cat out err | head -c 300 | tr '\n' '|')"
     fi
 }
+script() { # script CODE PATTERN NAME: the Lua text on standard input
+    cat >s.lua
+    is "$1" "$2" "$3" run --plain s.lua
+}
 skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
 finish() {
     echo "1..$n"

@@ -85,10 +85,6 @@ is 2 'mlp has no argument hiden; it takes hidden, act, dropout' "an argument tha
 is 2 'layers are made into one with nn.model' "a list of layers is no model" train data=german-credit 'model={mlp, relu}'
 yes 'to be or not to be, that is the question' | head -c 20000 >book.txt
 is 0 'book-1 done' "model=gpt reads a text as a stream" train 'data={book.txt, len=16, val=20}' 'model={gpt, dim=16, heads=2, layers=1}' steps=3
-script() { # script CODE PATTERN NAME <lua
-    cat >s.lua
-    is "$1" "$2" "$3" run --plain s.lua
-}
 script 0 '^true done 2' "a script names models too, and waits for them in place" <<'LUA'
 local r = hone.train{ model = { "mlp", hidden = { 4 } }, data = "german-credit", steps = 2 }
 local t = setmetatable({}, { __index = function() return r:wait() end })
