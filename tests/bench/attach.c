@@ -58,23 +58,54 @@ static enum who who(const char *name) {
     return strcmp(name, "hone\n") == 0 ? UI : WHO;
 }
 
-/* Adds a process's seconds of processor time so far. */
-static void cpu(int pid, bool client, double sign, double sum[WHO]) {
-    char path[128], text[64];
+struct thread {
+    char name[64];
+    double run, ready; /* s so far; ready: without a core */
+};
+static DIR *threads_of(int pid) {
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *d = opendir(path);
+    return opendir(path);
+}
+/* The next one that can be read; false: there is none. */
+static bool thread_next(DIR *d, int pid, struct thread *t) {
     for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
+        char path[128];
         if (!isdigit((unsigned char)x->d_name[0])) continue;
         snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", pid, x->d_name);
         FILE *f = fopen(path, "r");
-        enum who w = f && fgets(text, sizeof text, f) ? client ? CLIENT : who(text) : WHO;
+        bool ok = f && fgets(t->name, sizeof t->name, f);
         if (f) fclose(f);
         snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", pid, x->d_name);
-        f = w < WHO ? fopen(path, "r") : NULL;
-        if (f && fgets(text, sizeof text, f)) sum[w] += sign * strtod(text, NULL) * 1e-9;
+        f = ok ? fopen(path, "r") : NULL;
+        ok = f && fscanf(f, "%lf %lf", &t->run, &t->ready) == 2;
         if (f) fclose(f);
+        if (!ok) continue;
+        t->run *= 1e-9, t->ready *= 1e-9;
+        return true;
+    }
+    return false;
+}
+
+/* Adds a process's seconds of processor time so far. */
+static void cpu(int pid, bool client, double sign, double sum[WHO]) {
+    DIR *d = threads_of(pid);
+    for (struct thread t; thread_next(d, pid, &t);) {
+        enum who w = client ? CLIENT : who(t.name);
+        if (w < WHO) sum[w] += sign * t.run;
     }
     if (d) closedir(d);
+}
+
+/* A stretch of time, with a terminal that is read or not, or none (NULL); adds what the session and the client take of the processor in it. */
+static void pass(struct pty *p, bool read, double seconds, double sum[WHO]) {
+    for (int end = 0; end < 2; end++) {
+        cpu(session, false, end ? 1 : -1, sum);
+        if (p) cpu(p->pid, true, end ? 1 : -1, sum);
+        if (end) break;
+        if (p && read) pty_read(p, seconds);
+        else clock_sleep(seconds);
+    }
 }
 
 struct stretch {
@@ -85,13 +116,7 @@ struct stretch {
 static struct stretch stretch(struct pty *p, double seconds) {
     struct stretch s = {0};
     double n0 = steps(), t0 = clock_now();
-    for (int end = 0; end < 2; end++) {
-        cpu(session, false, end ? 1 : -1, s.share);
-        if (p) cpu(p->pid, true, end ? 1 : -1, s.share);
-        if (end) break;
-        if (p) pty_read(p, seconds);
-        else clock_sleep(seconds);
-    }
+    pass(p, true, seconds, s.share);
     double n1 = steps(), t = clock_now() - t0;
     for (int i = 0; i < WHO; i++) s.share[i] *= 100 / t;
     s.rate = (n1 - n0) / t;
@@ -186,24 +211,12 @@ static double steps_at(double *t) {
 }
 
 static struct engine_time engine_time(void) {
-    struct engine_time e = {.run = NAN};
+    struct engine_time e = {.run = NAN, .ready = NAN};
     e.steps = steps_at(&e.passed);
-    char path[128], text[64];
-    snprintf(path, sizeof path, "/proc/%d/task", session);
-    DIR *d = opendir(path);
-    for (struct dirent *x; d && (x = readdir(d)) != NULL;) {
-        snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", session, x->d_name);
-        FILE *f = x->d_name[0] != '.' ? fopen(path, "r") : NULL;
-        bool engine = f && fgets(text, sizeof text, f) && strcmp(text, "hone-engine\n") == 0;
-        if (f) fclose(f);
-        snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", session, x->d_name);
-        f = engine ? fopen(path, "r") : NULL;
-        if (f && fscanf(f, "%lf %lf", &e.run, &e.ready) != 2) e.run = e.ready = NAN;
-        if (f) fclose(f);
-    }
+    DIR *d = threads_of(session);
+    for (struct thread t; thread_next(d, session, &t);)
+        if (strcmp(t.name, "hone-engine\n") == 0) e.run = t.run, e.ready = t.ready;
     if (d) closedir(d);
-    e.run *= 1e-9;
-    e.ready *= 1e-9;
     return e;
 }
 
@@ -219,13 +232,7 @@ static void one_stretch(enum state_of state, double seconds, double *own, double
         clock_sleep(0.003);
     }
     struct engine_time a = engine_time();
-    for (int end = 0; end < 2; end++) {
-        cpu(session, false, end ? 1 : -1, share);
-        if (state != DETACHED) cpu(p.pid, true, end ? 1 : -1, share);
-        if (end) break;
-        if (state == READ) pty_read(&p, seconds);
-        else clock_sleep(seconds);
-    }
+    pass(state == DETACHED ? NULL : &p, state == READ, seconds, share);
     struct engine_time b = engine_time();
     *others = 100 * (share[UI] + share[SCRIPT] + share[CLIENT]) / (b.passed - a.passed);
     *own = (b.passed - a.passed - (b.ready - a.ready)) / (b.steps - a.steps);
