@@ -397,6 +397,11 @@ static void go_over(struct client *c) {
     else take_frames(c);
 }
 
+static void give_to_editor(void *c) { give_terminal(c); }
+static void take_from_editor(void *c) {
+    (void)c;
+    take_terminal();
+}
 static bool ended(void) { return got_end; }
 
 /* The user's editor on the session's text. Frames wait: the redraw at its end acknowledges what was asked for. */
@@ -404,10 +409,9 @@ static void edit(struct client *c) {
     struct buf text = BUF_INIT;
     struct err e = {0};
     int rows, cols;
+    struct editor_host host = {give_to_editor, take_from_editor, c, ended};
     drain(c);
-    give_terminal(c);
-    int rc = editor_run(c->edit, c->n_edit, ended, &text, &e);
-    take_terminal();
+    int rc = editor_run(c->edit, c->n_edit, &host, &text, &e);
     free(c->edit);
     c->edit = NULL;
     for (size_t at = 0, n; rc == 0; at += n) {

@@ -62,7 +62,7 @@ static int wait_end(const char *name, pid_t pid, bool (*over)(void), struct err 
     return code ? err_set(e, "the block is as it was: status %d of the editor %s", code, name) : 0;
 }
 
-static int on_file(const char *path, bool (*over)(void), struct err *e) {
+static int on_file(const char *path, const struct editor_host *host, struct err *e) {
     static const int keyboard[] = {SIGINT, SIGQUIT, SIGTSTP};
     struct sigaction was[LEN(keyboard)], now;
     const char *name = editor_name();
@@ -72,8 +72,10 @@ static int on_file(const char *path, bool (*over)(void), struct err *e) {
         now.sa_handler = keyboard[i] == SIGTSTP ? SIG_DFL : SIG_IGN;
         sigaction(keyboard[i], &now, &was[i]);
     }
+    if (host) host->give(host->ctx);
     int rc = start(name, path, &pid, e);
-    if (rc == 0) rc = wait_end(name, pid, over, e);
+    if (rc == 0) rc = wait_end(name, pid, host ? host->over : NULL, e);
+    if (host) host->take(host->ctx);
     for (size_t i = 0; i < LEN(keyboard); i++) sigaction(keyboard[i], &was[i], NULL);
     return rc;
 }
@@ -87,7 +89,7 @@ static int write_block(const char *path, const char *text, size_t n, struct err 
     return rc;
 }
 
-int editor_run(const char *text, size_t n, bool (*over)(void), struct buf *out, struct err *e) {
+int editor_run(const char *text, size_t n, const struct editor_host *host, struct buf *out, struct err *e) {
     const char *tmp = getenv("TMPDIR");
     char *dir = io_join(tmp && *tmp == '/' ? tmp : "/tmp", "hone-XXXXXX");
     struct err ignored = {0};
@@ -99,7 +101,7 @@ int editor_run(const char *text, size_t n, bool (*over)(void), struct buf *out, 
     char *path = io_join(dir, "block.lua");
     size_t at = out->len;
     int rc = write_block(path, text, n, e);
-    if (rc == 0) rc = on_file(path, over, e);
+    if (rc == 0) rc = on_file(path, host, e);
     if (rc == 0) rc = io_read_file(path, TEXT_MAX, out, e);
     while (rc == 0 && out->len > at && out->data[out->len - 1] == '\n') out->len--;
     if (rc == 0 && !utf8_valid(out->data ? out->data + at : "", out->len - at)) rc = err_set(e, "what the editor left is not UTF-8: the block is as it was");
