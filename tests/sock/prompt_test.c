@@ -57,7 +57,8 @@ static void line_stays(const char *mode, const char *why) {
     char block[64];
     snprintf(block, sizeof block, "'kept by %s'", mode);
     edit(mode, block);
-    tap_ok(back() && (!why || shows(why, 10)) && shows(block, 5) && !vt_shows(&p.vt, "ruined"), "an editor that %s leaves the block as it was%s", mode, why ? " and it is said" : "");
+    tap_ok(back() && (!why || shows(why, 10)) && shows(block, 5) && !vt_shows(&p.vt, "ruined"), "an editor that %s leaves the block as it was%s", mode,
+        why ? " and it is said" : "");
 }
 
 static void editors(void) {
