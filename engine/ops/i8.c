@@ -28,10 +28,10 @@ void i8_unpack(const void *packed, int64_t out, int64_t in, int8_t *rows) {
 
 void i8_rows(const float *w, int64_t n, int64_t width, int8_t *q, float *scale) {
     for (int64_t r = 0; r < n; r++, w += width, q += width) {
-        float max = 0;
-        for (int64_t i = 0; i < width; i++) max = fmaxf(max, fabsf(w[i]));
-        scale[r] = isfinite(max) ? max / 127 : NAN; /* what is not a number stays visible */
-        float inv = max > 0 && isfinite(max) ? 127 / max : 0;
+        float max = 0, bad = 0;
+        for (int64_t i = 0; i < width; i++) max = fmaxf(max, fabsf(w[i])), bad += w[i] - w[i]; /* fmaxf passes over NaN */
+        scale[r] = bad == 0 ? max / 127 : NAN; /* what is not a number stays visible */
+        float inv = max > 0 && bad == 0 ? 127 / max : 0;
         for (int64_t i = 0; i < width; i++) {
             float v = isfinite(w[i]) ? roundf(w[i] * inv) : 0;
             q[i] = (int8_t)(v > 127 ? 127 : v < -127 ? -127 : v);

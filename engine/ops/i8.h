@@ -17,7 +17,8 @@ static inline const int32_t *i8_sums(const void *packed, int64_t out, int64_t in
 size_t i8_bytes(int64_t out, int64_t in);
 void i8_pack(const int8_t *rows, int64_t out, int64_t in, void *packed);
 void i8_unpack(const void *packed, int64_t out, int64_t in, int8_t *rows);
-/* Each row of w (n, width) to 8 bits with a scale of its own, the largest magnitude / 127; a row of zeros has scale 0. Rounds to nearest, ties away from zero. */
+/* Each row of w (n, width) to 8 bits with a scale of its own, the largest magnitude / 127; a row of zeros has scale 0, one that holds
+ * something not finite NaN. Rounds to nearest, ties away from zero. */
 void i8_rows(const float *w, int64_t n, int64_t width, int8_t *q, float *scale);
 
 #endif

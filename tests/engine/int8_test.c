@@ -191,6 +191,18 @@ static void not_finite(void) {
     ops_select("auto", NULL);
 }
 
+/* A weight that is not finite makes its row's scale NaN, so that all that the row gives is; the rows beside it stay. */
+static void weights_not_finite(void) {
+    float w[4 * 40], scale[4];
+    int8_t q[4 * 40];
+    for (int i = 0; i < 160; i++) w[i] = (float)(i % 11 - 5);
+    w[40 + 7] = NAN, w[80 + 39] = -INFINITY;
+    i8_rows(w, 4, 40, q, scale);
+    tap_ok(isnan(scale[1]) && isnan(scale[2]) && scale[0] == 5.0f / 127 && scale[3] == 5.0f / 127,
+        "weights: scales of rows with NaN and infinity: %g %g, of those beside them %g %g", (double)scale[1], (double)scale[2], (double)scale[0],
+        (double)scale[3]);
+}
+
 /* ---- tables ---- */
 static int table(const char *op, bool reference, bool weighted, float *y, int64_t *len, struct err *e) {
     enum { V = 9, D = 37, T = 11, R = 4 };
@@ -541,6 +553,7 @@ int main(void) {
     products(pool);
     steps();
     not_finite();
+    weights_not_finite();
     tables();
     attentions(pool);
     one_answer();
