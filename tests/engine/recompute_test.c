@@ -25,6 +25,10 @@
 static const char encoder[] = TEXT(FOUR(BLOCK)), twelve[] = TEXT(FOUR(BLOCK) "," FOUR(BLOCK) "," FOUR(BLOCK)), gpt[] = TEXT(FOUR(PRE));
 static const char mlp[] = "{\"input\":30,\"n_class\":3,\"layers\":[" FOUR(DENSE) "," FOUR(DENSE) ",{\"layer\":\"linear\",\"out\":3}]}";
 static const char residual[] = "{\"input\":30,\"n_class\":3,\"layers\":[" DENSE "," FOUR(RESIDUAL) ",{\"layer\":\"linear\",\"out\":3}]}";
+/* one layer whose input gradients read and that works on elements, and one that reads what that one makes; the same at the end of a net */
+static const char chain[] =
+    "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":64},{\"layer\":\"gelu\"},{\"layer\":\"silu\"},{\"layer\":\"linear\",\"out\":3}]}";
+static const char end[] = "{\"input\":30,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":3},{\"layer\":\"gelu\"}]}";
 static const char images[] = "{\"input\":[3,8,8],\"n_class\":3,\"layers\":[" CONV("16", "") "," FOUR(
     IMAGE_BLOCK) ",{\"layer\":\"global_pool\"},{\"layer\":\"dropout\",\"p\":0.2},{\"layer\":\"linear\",\"out\":3}]}";
 
@@ -59,6 +63,59 @@ static void same_bits(const char *what, const char *model, enum recompute how, b
         "%s: the same bits after 5 steps, %d nodes run twice, activations %zu kB instead of %zu %s", what, f[1].s->recomputed, b >> 10, a >> 10, e.text);
     fix_close(&f[0]);
     fix_close(&f[1]);
+}
+
+/* Node i of the graph is a copy of a forward node, whose arguments it shares. */
+static bool is_copy(const struct graph *g, int i) {
+    const struct node *n = &g->node[i];
+    for (int k = 0; k < i && n->phase == PHASE_BACKWARD && !n->own_attr; k++)
+        if (g->node[k].phase == PHASE_FORWARD && g->node[k].op == n->op && g->node[k].attr == n->attr && strcmp(g->node[k].path, n->path) == 0) return true;
+    return false;
+}
+/* What is computed again in a step of a model: how many nodes (-1: not as many as the step says), how many of them of the last and the first block, of gelu and of the
+ * dropout in front of the last product of `mlp`; kB of activations. */
+struct again {
+    int all, last, first, gelu, before;
+    size_t kb;
+};
+static struct again again(const char *model, enum recompute how) {
+    struct again a = {0};
+    struct err e = {0};
+    struct fix f;
+    if (fix_open(&f, model, "\"adamw\"", 1, (struct step_spec){.rows = ROWS, .tokens = {ROWS * 12}, .recompute = how}, &e) < 0)
+        return (struct again){.all = -1};
+    const struct graph *g = f.s->g;
+    for (int i = 0; i < g->n_node; i++) {
+        if (!is_copy(g, i)) continue;
+        a.all++;
+        a.last += g->node[i].part == 3;
+        a.first += g->node[i].part == 0;
+        a.gelu += strcmp(g->node[i].op->kind.name, "gelu") == 0;
+        a.before += strcmp(g->node[i].path, "dropout8") == 0;
+    }
+    if (a.all != f.s->recomputed) a.all = -1;
+    a.kb = plan_bytes(f.s->plan, ROLE_TEMP) >> 10;
+    fix_close(&f);
+    return a;
+}
+
+/* What needs no second computation has none: the last part, whose gradient comes next; without parts, what is no activation whose input gradients read. */
+static void no_more(void) {
+    struct again a = again(encoder, RECOMPUTE_BLOCKS), b = again(encoder, RECOMPUTE_AUTO);
+    tap_ok(a.all > 0 && a.last == 0 && 3 * a.first == a.all, "blocks: %d nodes of each but the last run twice, %d of the last", a.first, a.last);
+    tap_ok(b.all > 0 && b.kb < a.kb, "encoder, parts chosen: %zu kB of activations, %zu by blocks", b.kb, a.kb);
+    a = again(images, RECOMPUTE_BLOCKS), b = again(images, RECOMPUTE_AUTO);
+    tap_ok(b.all > 0 && b.kb < a.kb, "residual net of images, parts chosen: %zu kB of activations, %zu by blocks", b.kb, a.kb);
+    a = again(mlp, RECOMPUTE_AUTO);
+    tap_ok(a.all > 0 && a.before == 0, "plain net, parts chosen: %d nodes run twice, %d of what the last product reads", a.all, a.before);
+    a = again(encoder, RECOMPUTE_LIGHT);
+    tap_ok(a.all == 4 && a.gelu == 4, "encoder, activations alone: %d nodes run twice, %d of them gelu", a.all, a.gelu);
+    a = again(gpt, RECOMPUTE_LIGHT), b = again(mlp, RECOMPUTE_LIGHT);
+    tap_ok(
+        a.all == 0 && b.all == 0, "activations alone: %d of a gated net, whose gate takes halves, %d of relu, whose gradient reads what it made", a.all, b.all);
+    a = again(chain, RECOMPUTE_LIGHT), b = again(end, RECOMPUTE_LIGHT);
+    tap_ok(a.all == 1 && a.gelu == 1, "gelu, then silu, which reads what is not there: %d run twice, %d gelu", a.all, a.gelu);
+    tap_ok(b.all == 0, "the output of a model stays: %d run twice", b.all);
 }
 
 /* Bytes of activations: what a plan that keeps everything for the backward pass has more than its largest node needs is not known to the plan, so the arena itself is compared. */
@@ -111,6 +168,7 @@ int main(void) {
     same_bits("residual net of images, parts chosen", images, RECOMPUTE_AUTO, true);
     same_bits("encoder, activations alone", encoder, RECOMPUTE_LIGHT, false);
     same_bits("plain net, parts chosen", mlp, RECOMPUTE_AUTO, false);
+    no_more();
     twelve_layers();
     bool refused = fix_open(&f, mlp, "\"adam\"", 1, (struct step_spec){.rows = ROWS, .recompute = RECOMPUTE_BLOCKS}, &e) < 0;
     tap_ok(refused && strstr(e.text, "recompute=auto"), "a model without blocks: %s", e.text);
