@@ -214,6 +214,21 @@ static int attention_run(struct cuda *c, const struct exec *x, const uint64_t *a
     if (a.tokens > 0) LAUNCH(forward, dim3(blocks(a.tokens, SPAN), (unsigned)a.count), 32 * WARPS, c->stream, a, vec_of(&x->out[0]), (float *)x->out[1].data);
     return 0;
 }
+/* Attention "in 8 bits" is the CPU's way to be fast; what its bytes stand for is computed here, in bf16 on tensor cores where the device has them: its rounding is no
+ * coarser than that of bytes and holds numbers of any size. */
+static int attention_i8_run(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e) {
+    heads a = {};
+    a.qkv = vec_of(&x->in[0]), a.off = (const int32_t *)x->in[1].data, a.tokens = x->in[0].n[0], a.texts = x->in[1].len - 1, a.n = x->in[0].n[1] / 3;
+    a.count = (int64_t)c->host->number(x->node, "heads"), a.d = a.n / a.count, a.scale = (float)(1 / sqrt((double)a.d)), a.step = at;
+    int type = half_of(x, -1);
+    float *lse = (float *)c->workspace;
+    if (type == DT_F32) type = DT_BF16;
+    if (a.tokens * a.count * (int64_t)sizeof(float) > WORKSPACE) return c->host->fail(e, "%lld tokens are more than the workspace holds", (long long)a.tokens);
+    if (a.tokens == 0) return 0;
+    if (attention_half_can(c, a, type)) attention_half(c, a, type, vec_of(&x->out[0]), lse);
+    else LAUNCH(forward, dim3(blocks(a.tokens, SPAN), (unsigned)a.count), 32 * WARPS, c->stream, a, vec_of(&x->out[0]), lse);
+    return 0;
+}
 static int attention_grad_run(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e) {
     heads a = heads_of(c, x, 5, at);
     float *delta = (float *)c->workspace;
@@ -235,4 +250,5 @@ static int attention_grad_run(struct cuda *c, const struct exec *x, const uint64
 }
 
 extern const struct kernel attention_kernels[];
-const struct kernel attention_kernels[] = {{"attention", 1, 1, true, NULL, attention_run}, {"attention_grad", 21, 1, true, NULL, attention_grad_run}, {}};
+const struct kernel attention_kernels[] = {{"attention", 1, 1, true, NULL, attention_run}, {"attention_i8", 1, 1, true, NULL, attention_i8_run},
+    {"attention_grad", 21, 1, true, NULL, attention_grad_run}, {}};

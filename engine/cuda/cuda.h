@@ -21,6 +21,8 @@ static const int64_t WORKSPACE = (int64_t)64 << 20, PRODUCT_SPACE = (int64_t)32 
 
 struct plan_of_product; /* lt.cu */
 struct plan_of_conv; /* conv.cu */
+struct block; /* held.cu */
+struct way;
 struct nccl;
 struct cuda {
     const struct host *host;
@@ -39,6 +41,11 @@ struct cuda {
     uint8_t bias[3]; /* product.cu: which biases the library adds to results of f32, bf16, f16 */
     void *dnn; /* cuDNN's handle, made at first need */
     struct plan_of_conv *convs;
+    struct block *blocks; /* memory with weights */
+    bool keeping; /* what is queued is kept instead of run */
+    bool held_stale, held_used; /* a form of weights is out of date; one was used since the kept run began */
+    struct way *ways; /* linear_i8.cu */
+    int n_ways;
 };
 
 /* How one op runs on the device. */
@@ -140,6 +147,15 @@ struct product_shape {
 /* Column-major y (m, n) = op(a) op(b) [+ bias (m) on every column], sums in float, of i8 in i32. */
 int product(struct cuda *c, const struct product_shape *s, const void *a, const void *b, const void *bias, void *y, struct err *e);
 bool product_can(struct cuda *c, const struct product_shape *s); /* does the library know a way at all? */
+void device_identity(const struct cuda *c, char *out, size_t n); /* what was measured holds for: host.keep */
+
+/* ---- weights in another form, made once (held.cu) */
+typedef void (*held_make)(struct cuda *c, const void *from, void *to, int64_t n, int64_t k); /* queues it; n, k: extents of the matrix */
+/* Where the form of `bytes` lies that `make` gives of the matrix (n, k) at `from`; NULL: it cannot be held, make it in the workspace. */
+const void *held(struct cuda *c, const void *from, held_make make, size_t bytes, int64_t n, int64_t k);
+void held_weights(struct cuda *c, const void *p, size_t n); /* as backend.weights */
+void held_renew(struct cuda *c); /* before anything is kept or replayed */
+void held_free(struct cuda *c);
 
 /* ---- operands in another type, in the workspace behind PRODUCT_SPACE; used: bytes taken so far */
 void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e); /* for n numbers of 16 bits, or float */

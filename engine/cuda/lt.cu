@@ -90,7 +90,7 @@ static void key_of(const struct product_shape *s, int off, char *key, size_t n) 
                               : " and bias of its type",
         s->tf32 ? " by TF32" : "", s->align);
 }
-static void identity_of(const struct cuda *c, char *out, size_t n) {
+void device_identity(const struct cuda *c, char *out, size_t n) {
     snprintf(out, n, "%s; compute capability %s; driver for CUDA %s, runtime %s; cuBLASLt %zu", c->info.name, c->info.capability, c->info.driver,
         c->info.runtime, cublasLtGetVersion());
 }
@@ -100,7 +100,7 @@ static void remember(struct cuda *c, const struct plan_of_product *p, float firs
     const unsigned char *bytes = (const unsigned char *)&p->algo;
     for (size_t i = 0; i < sizeof p->algo; i++) at += snprintf(at, 3, "%02x", bytes[i]);
     snprintf(at, 60, " %.2f %.2f", (double)first * 1e3, (double)best * 1e3);
-    identity_of(c, id, sizeof id);
+    device_identity(c, id, sizeof id);
     key_of(&p->shape, 0, key, sizeof key);
     c->host->keep(id, key, value);
 }
@@ -108,7 +108,7 @@ static bool recall(struct cuda *c, struct plan_of_product *p, int off) {
     char id[256], key[128], value[2 * sizeof p->algo + 64];
     unsigned char bytes[sizeof p->algo];
     cublasLtMatmulHeuristicResult_t result;
-    identity_of(c, id, sizeof id);
+    device_identity(c, id, sizeof id);
     key_of(&p->shape, off, key, sizeof key);
     if (c->host->recall(id, key, value, sizeof value) < 0 || strcspn(value, " ") != 2 * sizeof bytes) return false;
     for (size_t i = 0; i < sizeof bytes; i++) {

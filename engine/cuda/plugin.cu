@@ -106,6 +106,8 @@ static void close_device(void *b) {
     if (c->lost) return; /* the library may wait for the device for ever; the process ends anyway */
     comm_close(c, false);
     free(c->nccl);
+    held_free(c);
+    free(c->ways);
     products_free(c);
     convs_free(c);
     if (c->lt) cublasLtDestroy(c->lt);
@@ -178,6 +180,7 @@ static int comm_open_device(void *b, const char *id, int rank, int size, struct 
 static int comm_sum_device(void *b, float *const *p, const int64_t *n, int count, struct err *e) { return comm_sum((struct cuda *)b, p, n, count, e); }
 static void comm_close_device(void *b, bool broken) { comm_close((struct cuda *)b, broken); }
 static void tf32_device(void *b, bool on) { ((struct cuda *)b)->tf32 = on; }
+static void weights_device(void *b, const void *p, size_t n) { held_weights((struct cuda *)b, p, n); }
 static bool lost_device(void *b) { return ((struct cuda *)b)->lost; }
 
 /* ---- steps ---- */
@@ -212,29 +215,45 @@ static int prepare(void *b, const struct exec *x, struct err *e) {
 
 /* ---- kept runs ---- */
 
+struct kept_run {
+    cudaGraphExec_t graph;
+    bool held; /* it uses weights in another form */
+};
 static int begin(void *b, struct err *e) {
     struct cuda *c = (struct cuda *)b;
-    return cuda_fail(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "a run cannot be kept", e);
+    held_renew(c);
+    c->held_used = false;
+    if (cuda_fail(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "a run cannot be kept", e) < 0) return -1;
+    c->keeping = true;
+    return 0;
 }
 static void *end(void *b, struct err *e) {
     struct cuda *c = (struct cuda *)b;
     cudaGraph_t g = NULL;
-    cudaGraphExec_t x = NULL;
+    struct kept_run *k = (struct kept_run *)calloc(1, sizeof *k);
+    c->keeping = false;
     if (cuda_fail(c, cudaStreamEndCapture(c->stream, &g), "a run cannot be kept", e) < 0) {
         cudaGetLastError();
+        free(k);
         return NULL;
     }
-    if (e && cuda_fail(c, cudaGraphInstantiate(&x, g, 0), "a run cannot be kept", e) < 0) x = NULL; /* e NULL: what was queued is no whole run */
+    bool ok = e && k && cuda_fail(c, cudaGraphInstantiate(&k->graph, g, 0), "a run cannot be kept", e) == 0; /* e NULL: what was queued is no whole run */
     cudaGraphDestroy(g);
-    return x;
+    if (ok) k->held = c->held_used;
+    else free(k);
+    return ok ? k : NULL;
 }
 static int replay(void *b, void *kept, struct err *e) {
     struct cuda *c = (struct cuda *)b;
-    return cuda_fail(c, cudaGraphLaunch((cudaGraphExec_t)kept, c->stream), "a kept run cannot be started", e);
+    const struct kept_run *k = (const struct kept_run *)kept;
+    if (k->held) held_renew(c);
+    return cuda_fail(c, cudaGraphLaunch(k->graph, c->stream), "a kept run cannot be started", e);
 }
 static void forget(void *b, void *kept) {
+    struct kept_run *k = (struct kept_run *)kept;
     (void)b;
-    cudaGraphExecDestroy((cudaGraphExec_t)kept);
+    cudaGraphExecDestroy(k->graph);
+    free(k);
 }
 
 static const struct backend cuda_backend = {.name = "cuda",
@@ -252,6 +271,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .fill = fill,
     .mix = mix_device,
     .sync = sync_device,
+    .weights = weights_device,
     .comm_id = comm_id_device,
     .comm_open = comm_open_device,
     .comm_sum = comm_sum_device,

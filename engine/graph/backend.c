@@ -164,14 +164,19 @@ struct backend_device *backend_open(const char *name, struct err *e) {
     return open_devices[slot] = d;
 }
 
+static void mirror_free(struct backend_device *d, struct mirror *m) {
+    d->b->weights(d->self, m->device, 0);
+    d->b->free(d->self, m->device);
+    free(m);
+}
+
 void backends_close(void) {
     for (int i = 0; i < DEVICES_MAX; i++) {
         struct backend_device *d = open_devices[i];
         if (!d) continue;
         for (struct mirror *m = d->mirrors, *next; m; m = next) {
             next = m->next;
-            d->b->free(d->self, m->device);
-            free(m);
+            mirror_free(d, m);
         }
         gpus_use(d->info.bus, -1);
         d->b->close(d->self);
@@ -249,8 +254,7 @@ void mirror_drop(const void *block) {
         struct mirror **at = &d->mirrors;
         while (*at != m) at = &(*at)->next;
         *at = m->next;
-        d->b->free(d->self, m->device);
-        free(m);
+        mirror_free(d, m);
     }
 }
 
@@ -270,12 +274,16 @@ void *mirror_device(struct backend_device *d, void *block, size_t n, struct err 
         }
         d->mirrors = m;
     }
-    if (m->host_newer && d->b->upload(d->self, m->device, m->host, m->bytes, e) < 0) return NULL;
+    if (!m->host_newer) return m->device;
+    if (d->b->upload(d->self, m->device, m->host, m->bytes, e) < 0) return NULL;
+    d->b->weights(d->self, m->device, m->bytes);
     m->host_newer = false;
     return m->device;
 }
 
 void mirror_device_wrote(struct backend_device *d, const void *block) {
     struct mirror *m = mirror_find(d, block);
-    if (m) m->device_newer = true;
+    if (!m) return;
+    m->device_newer = true;
+    d->b->weights(d->self, m->device, m->bytes);
 }

@@ -51,6 +51,8 @@ struct backend {
     int (*fill)(void *b, void *device, int byte, size_t n, struct err *e); /* queued */
     int (*mix)(void *b, float *y, const float *x, int64_t n, float share, struct err *e); /* queued: y += share (x - y), of device memory */
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
+    /* n bytes of weights lie at p of the device, and were written just now: what was made from them is out of date. n 0: they are about to go. */
+    void (*weights)(void *b, const void *p, size_t n);
     /* Several devices, a process each. One of them makes the id, all open with it at once. Sums are queued; when a wait fails for want of the others, the devices are parted. */
     int (*comm_id)(void *b, char *id, struct err *e); /* COMM_ID bytes */
     int (*comm_open)(void *b, const char *id, int rank, int size, struct err *e);

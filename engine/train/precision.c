@@ -186,11 +186,12 @@ static bool device_set(void) {
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e) {
     const struct param *w = largest(m);
     *p = (struct precision){.half = asked == PRECISION_FP16 ? DT_F16 : DT_F32};
-    if (asked == PRECISION_FP32 || asked == PRECISION_FP16 || (!w && !force)) return 0;
+    if (asked == PRECISION_FP32 || asked == PRECISION_FP16) return 0;
     if (device_set()) { /* figures of this processor say nothing of a device */
-        p->half = DT_BF16;
+        if (w || force || model_i8(m, NULL)) p->half = DT_BF16; /* also what lies between layers in 8 bits */
         return 0;
     }
+    if (!w && !force) return 0;
     if (pinned() && asked == PRECISION_AUTO) return 0;
     if ((force || pinned()) && asked == PRECISION_BF16) {
         p->half = DT_BF16;

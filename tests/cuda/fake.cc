@@ -1,7 +1,7 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the
  * environment makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after
  * it fail: a bad address, damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it
- * does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Products have made-up times on a clock that events read; of the
+ * does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Kernels and products have made-up times on a clock that events read, by their size; of the
  * algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
@@ -286,6 +286,7 @@ void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> ke
     }
     submit(s, [=] {
         fake.launches++;
+        fake.clock += 1e-3 + 1e-6 * (double)grid.x * grid.y * grid.z * block.x * block.y * block.z;
         for (const auto &f : failures)
             if (setting(f.name) && fake.launches >= setting_n(f.name, 0)) fake.sticky = f.rc;
         fake.hangs = fake.hangs || (setting("hang=") && fake.launches >= setting_n("hang=", 0));

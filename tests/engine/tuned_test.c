@@ -11,6 +11,7 @@
 #include "engine/graph/choose.h"
 #include "engine/graph/plan.h"
 #include "engine/graph/tuned.h"
+#include "engine/ops/i8.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/call/settings.h"
@@ -165,6 +166,43 @@ static void rounded(void) {
     set_device("cpu");
 }
 
+/* One 8-bit layer of 256 from 16, `times` runs: products of the library in the last of them, -1: it failed. */
+static long layer8(int64_t rows, int times) {
+    struct err e = {0};
+    struct backend_device *dev = backend_open("cuda", &e);
+    struct graph *g = graph_new(DT_F32, false, 1);
+    struct dim x[] = {{1, AXIS_R}, {16, AXIS_ONE}}, w[] = {{256, AXIS_ONE}, {16, AXIS_ONE}};
+    size_t bytes = i8_bytes(256, 16);
+    char *base = mem_new(1, bytes + 256 * sizeof(float));
+    tid y = graph_attr(g, "linear_i8", NULL,
+        (tid[]){graph_input(g, "x", DT_F32, x, 2, -1), graph_param(g, "w", DT_I8, w, 2, 0, false), graph_param(g, "s", DT_F32, w, 1, bytes, false)}, 3, NULL,
+        &e);
+    struct extents at = {{1, rows, rows + 1}};
+    struct plan *p = dev && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1, .param = base}, &e) : NULL;
+    bool ok = p && plan_alloc(p, &e) == 0;
+    struct counts before = {0};
+    for (int i = 0; ok && i < times; i++) {
+        before = since(NULL);
+        ok = plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
+    }
+    if (!ok) printf("# %s\n", e.text);
+    plan_free(p);
+    graph_free(g);
+    mirror_drop(base);
+    free(base);
+    return ok ? since(&before).all : -1;
+}
+static void eight_bits(void) {
+    fresh();
+    tap_ok(layer8(24, 2) == 0 && layer8(1024, 2) == 1, "8-bit layers: 24 rows go over the weights as they lie, 1024 through the library, as measured");
+    fresh();
+    tap_ok(layer8(24, 1) == 0 && layer8(1024, 1) == 1, "another process takes both choices from the file");
+    choose_enable(false);
+    fresh();
+    tap_ok(layer8(24, 1) == 1 && layer8(8, 1) == 0, "where nothing is measured the number of rows decides");
+    choose_enable(true);
+}
+
 int main(void) {
     struct err e = {0};
     struct gemm_info info;
@@ -185,6 +223,7 @@ int main(void) {
     chosen();
     remembered();
     rounded();
+    eight_bits();
     backends_close();
     io_remove_tree(dir, &e);
     return tap_done();

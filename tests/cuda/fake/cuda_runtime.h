@@ -99,6 +99,9 @@ struct dim3 {
 struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
+struct alignas(16) int4 {
+    int x, y, z, w;
+};
 extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 #define __global__
 #define __device__
@@ -131,6 +134,13 @@ inline int fake_lane(void) { return (int)((threadIdx.x + blockDim.x * (threadIdx
 #define __ballot_sync(mask, p) fake_ballot(p)
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline float __expf(float x) { return std::exp(x); }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline int __dp4a(int a, int b, int c) { /* four products of signed bytes */
+    for (int i = 0; i < 32; i += 8) c += (int)(int8_t)(a >> i) * (int8_t)(b >> i);
+    return c;
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 template <class T> inline T __ldg(const T *p) { return *p; }
