@@ -1,14 +1,15 @@
-/* r.E6: nets of every kind, 20 of them, train to the same bits at 1, 2, 3, 4 and 8 threads, with products chosen by shape as deterministic=true chooses them.
+/* r.E6: nets of every kind, 22 of them, train to the same bits, losses and norms at 1, 2, 3, 4 and 8 threads, with products chosen by shape as deterministic=true chooses them.
  * Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
 #include "tests/engine/step_fix.h"
 
-enum { ROWS = 261, STEPS = 3, IDS = 300, CLASSES = 5 };
+enum { ROWS = 261, STEPS = 3, IDS = 300, CLASSES = 5, SEEN = 2 };
 
 struct net {
     const char *name, *input, *layers, *optim;
     struct step_spec spec;
 };
 #define VALUES "150"
+#define MANY "520" /* more than a tile of a matrix */
 #define IMAGE "[3,11,9]"
 #define TEXT "{'ids':300,'len':12}"
 #define WORDS "{'layer':'embedding','n':300,'dim':48},"
@@ -21,7 +22,10 @@ static const struct net nets[] = {
     {"dense, adam", VALUES, "{'layer':'linear','out':133,'act':'relu'},{'layer':'dropout','p':0.25},{'layer':'linear','out':70,'act':'gelu'}" OUT, "'adam'",
         {0}},
     {"dense, lamb", VALUES, "{'layer':'linear','out':133,'act':'tanh'}" OUT, "{'optim':'lamb'}", {0}},
-    {"dense, adafactor", VALUES, "{'layer':'linear','out':133,'act':'silu'}" OUT, "{'optim':'adafactor'}", {0}},
+    {"dense, adafactor", MANY, "{'layer':'linear','out':133,'act':'silu'}" OUT, "{'optim':'adafactor'}", {0}},
+    {"dense, lion", VALUES, "{'layer':'linear','out':133,'act':'relu'}" OUT, "{'optim':'lion'}", {0}},
+    {"dense, L-BFGS with a line search", MANY, "{'layer':'linear','out':133,'act':'tanh'}" OUT, "{'optim':'lbfgs','history':2,'line_search':'strong_wolfe'}",
+        {0}},
     {"dense, adam in 8 bits", VALUES, "{'layer':'linear','out':133,'act':'relu'}" OUT, "{'optim':'adam','bits':8}", {0}},
     {"dense in bf16", VALUES, "{'layer':'linear','out':133,'act':'gelu'},{'layer':'linear','out':70}" OUT, "'adamw'", {.half = DT_BF16}},
     {"gated, with norms and a residual", VALUES,
@@ -36,7 +40,7 @@ static const struct net nets[] = {
     {"convolutions with batch norm", IMAGE, CONV "," CONV ",{'layer':'global_pool'}" OUT, "{'optim':'sgd','momentum':0.9}", {0}},
     {"convolutions in groups with group norm", IMAGE,
         "{'layer':'conv2d','out':24,'k':3,'groups':3,'stride':2},{'layer':'group_norm','groups':4},{'layer':'relu'},{'layer':'flatten'}" OUT,
-        "{'optim':'lion'}", {0}},
+        "{'optim':'sgd','momentum':0.9}", {0}},
     {"encoder", TEXT, PLACES BLOCK "," BLOCK POOLED, "'adamw'", {0}},
     {"encoder, before norms, gated, rotary, causal", TEXT,
         PLACES "{'layer':'encoder_block','heads':4,'ffn':96,'dropout':0.2,'pre':true,'gated':true,'act':'silu','causal':true,'rope':10000}" POOLED, "'radam'",
@@ -53,8 +57,8 @@ static void quote(char *text) {
         if (*text == '\'') *text = '"';
 }
 
-/* A model trained for some steps; NULL with a sentence. */
-static struct model *trained(const struct net *n, int threads, struct err *e) {
+/* A model trained for some steps, gradients clipped; seen: loss and norm of each. NULL with a sentence. */
+static struct model *trained(const struct net *n, int threads, double *seen, struct err *e) {
     char model[1024], optim[256];
     struct step_spec spec = n->spec;
     struct fix f;
@@ -72,8 +76,9 @@ static struct model *trained(const struct net *n, int threads, struct err *e) {
         struct extents x = put_rows(&f, 0, ROWS / 2, IDS, CLASSES);
         if (spec.accum && step_micro(f.s, &x, 2 * i, e) < 0) break;
         x = put_rows(&f, spec.accum ? ROWS / 2 : 0, ROWS, IDS, CLASSES);
-        optimiser_hyper(f.o, 0.01, 0, 0, h);
+        optimiser_hyper(f.o, 0.01, 0.5, 0, h);
         if (step_run(f.s, &x, 2 * i + 1, h, &r, e) < 0 || !r.ok) break;
+        seen[SEEN * i] = r.loss, seen[SEEN * i + 1] = r.grad_norm;
         optimiser_applied(f.o, 0.01);
         applied++;
     }
@@ -90,11 +95,12 @@ int main(void) {
     gemm_open(NULL, &info);
     ops_select("auto", &e);
     for (size_t i = 0; i < LEN(nets); i++) {
-        struct model *one = trained(&nets[i], 1, &e);
+        double seen[2][SEEN * STEPS] = {{0}};
+        struct model *one = trained(&nets[i], 1, seen[0], &e);
         char differ[64] = "";
         for (size_t t = 0; one && t < LEN(threads); t++) {
-            struct model *m = trained(&nets[i], threads[t], &e);
-            if (!m || m->bytes != one->bytes || memcmp(m->data, one->data, m->bytes) != 0)
+            struct model *m = trained(&nets[i], threads[t], seen[1], &e);
+            if (!m || m->bytes != one->bytes || memcmp(m->data, one->data, m->bytes) != 0 || memcmp(seen[0], seen[1], sizeof seen[0]) != 0)
                 snprintf(differ + strlen(differ), sizeof differ - strlen(differ), ", other ones on %d", threads[t]);
             model_free(m);
         }
