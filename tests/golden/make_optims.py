@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes optims.json: weights after 1 and 100 steps (with a line search 25, as what is decided by its comparisons differs in the last bits) of every optimiser in float64, on a quadratic and on a two-layer net, by torch.optim (whole batches, gradients by
+"""Makes optims.json: weights after 1 and 100 steps (with a line search 25, as what is decided by its comparisons differs in the last bits) of every optimiser in float64, on a quadratic and on a two-layer net, L-BFGS also on two harder functions, by torch.optim (whole batches, gradients by
 autograd). lamb and lion have no counterpart there: they are written here from the papers (You et al. 2020, Algorithm 2; Chen et al. 2023, Algorithm 2). torch.optim.Muon
 rounds its products to bfloat16: that rounding is switched off. L-BFGS: one iteration a step.
 Rates are such that a change of the start by 1e-16 stays below 1e-10 (with Adafactor at 0.05 and with L-BFGS of 7 pairs the net does not: torch differs from itself).
+SHIFT=1 prints how much a change of the start by 1e-15 has become.
 Needs: pip install torch (2.9 or newer). Start values and data come from formulas that tests/engine/optim_golden.c repeats."""
 import json, math, os
 import torch
@@ -31,6 +32,19 @@ def net(p):
     """1/2 sum of (W2 tanh(W1 x + b1) + b2 - y)^2 over six points, K pulled to its targets"""
     h = torch.tanh(X @ p[0].T + p[1]) @ p[2].T + p[3]
     return 0.5 * ((h - Y) ** 2).sum() + 0.5 * ((p[4].reshape(-1) - val(80, 24)) ** 2).sum()
+
+def waves(p):
+    """1/10 sum of (p - t)^2 and of cos(4 p + k): many minima, slopes of both signs along a line"""
+    loss = 0
+    for k, q in enumerate(p):
+        f = q.reshape(-1)
+        loss = loss + 0.1 * ((f - 4 * val(70 + k, q.numel())) ** 2).sum() + torch.cos(4 * f + k).sum()
+    return loss
+
+def valley(p):
+    """sum over neighbours of 10 (b - a^2)^2 + (1 - a)^2 (Rosenbrock 1960)"""
+    w = torch.cat([q.reshape(-1) for q in p])
+    return (10 * (w[1:] - w[:-1] ** 2) ** 2 + (1 - w[:-1]) ** 2).sum()
 
 class Lamb(torch.optim.Optimizer):
     def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.01): super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)); self.t = 0
@@ -97,6 +111,20 @@ CASES = [
     ("lbfgs, strong Wolfe from far", dict(optim="lbfgs", lr=20, history=10, line_search="strong_wolfe"), lambda p: O.LBFGS(p, lr=20, history_size=10, max_iter=1, max_eval=26, line_search_fn="strong_wolfe")),
     ("lbfgs, strong Wolfe from near", dict(optim="lbfgs", lr=0.1, history=10, line_search="strong_wolfe"), lambda p: O.LBFGS(p, lr=0.1, history_size=10, max_iter=1, max_eval=26, line_search_fn="strong_wolfe")),
     ("lbfgs, strong Wolfe of few evaluations", dict(optim="lbfgs", lr=0.1, history=10, line_search="strong_wolfe", evaluations=1), lambda p: O.LBFGS(p, lr=0.1, history_size=10, max_iter=1, max_eval=2, line_search_fn="strong_wolfe")),
+    ("lbfgs, tolerances", dict(optim="lbfgs", lr=1, history=3, tolerance_grad=0.02, tolerance_change=0.05),
+     lambda p: O.LBFGS(p, lr=1, history_size=3, max_iter=1, tolerance_grad=0.02, tolerance_change=0.05), dict(steps=25)),
+    ("lbfgs, a gradient small enough", dict(optim="lbfgs", lr=1, history=3, tolerance_grad=0.05), lambda p: O.LBFGS(p, lr=1, history_size=3, max_iter=1, tolerance_grad=0.05), dict(steps=25)),
+    ("lbfgs, curvature of both signs", dict(optim="lbfgs", lr=0.05, history=3), lambda p: O.LBFGS(p, lr=0.05, history_size=3, max_iter=1), dict(on=(waves, valley), steps=25)),
+    ("lbfgs with penalties, clipped", dict(optim="lbfgs", lr=0.5, history=4, l1=0.02, l2=0.3), lambda p: O.LBFGS(p, lr=0.5, history_size=4, max_iter=1), dict(steps=25, clip=0.7)),
+] + [
+    (f"lbfgs, strong Wolfe, {n} evaluations from {lr}", dict(optim="lbfgs", lr=lr, history=3, line_search="strong_wolfe", evaluations=n),
+     lambda p, lr=lr, n=n: O.LBFGS(p, lr=lr, history_size=3, max_iter=1, max_eval=n + 1, line_search_fn="strong_wolfe"), dict(on=(waves, valley), steps=10))
+    for lr, n in ((40, 25), (40, 3), (3, 25), (3, 5), (1, 4), (1, 2), (0.2, 3))
+] + [
+    ("lbfgs, strong Wolfe with tolerances", dict(optim="lbfgs", lr=40, history=3, line_search="strong_wolfe", tolerance_change=0.2),
+     lambda p: O.LBFGS(p, lr=40, history_size=3, max_iter=1, max_eval=26, line_search_fn="strong_wolfe", tolerance_change=0.2), dict(on=(waves, valley), steps=10)),
+    ("lbfgs, strong Wolfe with penalties, clipped", dict(optim="lbfgs", lr=1, history=4, l1=0.02, l2=0.3, line_search="strong_wolfe"),
+     lambda p: O.LBFGS(p, lr=1, history_size=4, max_iter=1, max_eval=26, line_search_fn="strong_wolfe"), dict(on=(net, valley), steps=10, clip=0.7)),
     ("lion", dict(optim="lion", lr=0.001, weight_decay=0.1), lambda p: Lion(p, lr=0.001, weight_decay=0.1)),
     ("lamb", dict(optim="lamb", lr=0.02, weight_decay=0.05), lambda p: Lamb(p, lr=0.02, weight_decay=0.05)),
     ("groups", dict(optim="adamw", lr=0.01, weight_decay=0.1, decay_bias=False, groups=[dict(match="p2", lr_scale=0.25, weight_decay=0.3), dict(match="p0", lr_scale=2)]),
@@ -104,22 +132,38 @@ CASES = [
     ("layer decay", dict(optim="nadam", lr=0.01, layer_decay=0.5), lambda p: O.NAdam([dict(params=[q], lr=0.01 * 0.5 ** (4 - i)) for i, q in enumerate(p)], lr=0.01)),
 ]
 
+def descend(make, f, spec, last, clip=0, shift=0):
+    """Weights after 1 and `last` steps; clip: the gradient of a step by its norm, penalties come on top."""
+    p, seen = start(), {}
+    with torch.no_grad(): p[0][0, 0] += shift
+    o = make(p)
+    for t in range(1, last + 1):
+        scale = 1.0
+        if clip:
+            norm = torch.cat([g.reshape(-1) for g in torch.autograd.grad(f(p), p, allow_unused=True) if g is not None]).norm()
+            if norm > clip: scale = (clip / (norm + 1e-6)).item()
+        def closure():
+            o.zero_grad()
+            loss = scale * f(p)
+            if spec.get("l1"): loss = loss + spec["l1"] * sum(q.abs().sum() for q in p)
+            if spec.get("l2"): loss = loss + spec["l2"] / 2 * sum((q ** 2).sum() for q in p)
+            loss.backward()
+            return loss
+        if isinstance(o, O.LBFGS): o.step(closure)
+        else: closure(); o.step()
+        if t in (1, last): seen[str(t)] = [x for q in p for x in q.detach().reshape(-1).tolist()]
+    return seen
+
 out = []
-for name, spec, make in CASES:
-    for f in (quadratic, net):
-        p = start()
-        o = make(p)
-        seen = {}
-        last = 25 if "line_search" in spec else 100
-        for t in range(1, last + 1):
-            def closure():
-                o.zero_grad()
-                loss = f(p)
-                loss.backward()
-                return loss
-            if isinstance(o, O.LBFGS): o.step(closure)
-            else: closure(); o.step()
-            if t in (1, last): seen[str(t)] = [x for q in p for x in q.detach().reshape(-1).tolist()]
-        out.append(dict(name=name, spec=spec, problem=f.__name__, steps=seen))
+for name, spec, make, *more in CASES:
+    more = more[0] if more else {}
+    for f in more.get("on", (quadratic, net)):
+        last = more.get("steps", 25 if "line_search" in spec else 100)
+        row = dict(name=name, spec=spec, problem=f.__name__, steps=descend(make, f, spec, last, more.get("clip", 0)))
+        if "clip" in more: row["clip"] = more["clip"]
+        if os.environ.get("SHIFT"): # how much a change in the last bits grows
+            other = descend(make, f, spec, last, more.get("clip", 0), 1e-15)
+            print(f"{max(abs(a - b) for a, b in zip(row['steps'][str(last)], other[str(last)])):.1e}", name, f.__name__)
+        out.append(row)
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "optims.json"), "w") as fp:
     fp.write("[\n" + ",\n".join(json.dumps(c) for c in out) + "\n]\n")
