@@ -334,7 +334,7 @@ static const struct opt opt_rows[] = {
     {"--plain", OPT_FLAG, FIELD(plain), NULL, NULL, "line mode even on a terminal"},
     {"--quiet", OPT_FLAG, FIELD(quiet), NULL, NULL, "results only"},
     {"--threads", OPT_PROP, 0, "threads", "N", "worker threads; 0: every core"},
-    {"--ranks", OPT_PROP, 0, "ranks", "N", "processes that share the work of each training step"},
+    {"--ranks", OPT_PROP, 0, "ranks", "N", "processes that share the work of each training step, on GPUs one each"},
     {"--device", OPT_PROP_TEXT, 0, "device", "cpu|cuda[:N]", "where to compute"},
     {"--seed", OPT_PROP, 0, "seed", "N", "seed of every random stream"},
     {"--set", OPT_PAIR, 0, NULL, "NAME=VALUE", "set a property before anything runs; repeatable"},

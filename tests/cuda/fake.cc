@@ -35,6 +35,7 @@ static struct {
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
     long computes[128] = {0}; /* by type of computation */
+    long convolutions[4] = {0}; /* by cudnnMathType_t */
     long copied[8] = {0}; /* bytes, by kind */
     cudaError_t sticky = cudaSuccess;
     bool hangs = false;
@@ -476,7 +477,7 @@ struct fake_filter {
     int type, k, c, h, w;
 };
 struct fake_conv {
-    int p[2], s[2], d[2], groups;
+    int p[2], s[2], d[2], groups, math;
 };
 static int cuda_type(int dnn) { return dnn == CUDNN_DATA_HALF ? CUDA_R_16F : dnn == CUDNN_DATA_BFLOAT16 ? CUDA_R_16BF : CUDA_R_32F; }
 /* Every product of the convolution: which 0 y, 1 dx, 2 dw. */
@@ -485,6 +486,7 @@ static cudnnStatus_t conv_all(
     int oh = (X.h + 2 * c.p[0] - c.d[0] * (W.h - 1) - 1) / c.s[0] + 1, ow = (X.w + 2 * c.p[1] - c.d[1] * (W.w - 1) - 1) / c.s[1] + 1;
     if (Y.h != oh || Y.w != ow || Y.n != X.n || Y.c != W.k || W.c * c.groups != X.c || X.type != W.type || X.type != Y.type) return CUDNN_STATUS_BAD_PARAM;
     submit(h->stream, [=] {
+        fake.convolutions[c.math & 3]++;
         int type = cuda_type(X.type), og = W.k / c.groups;
         size_t n = which == 0 ? (size_t)Y.n * Y.c * oh * ow : which == 1 ? (size_t)X.n * X.c * X.h * X.w : (size_t)W.k * W.c * W.h * W.w;
         std::vector<double> sum(n, 0.0);
@@ -536,11 +538,12 @@ cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *c) 
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t c) { return delete c, CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnSetConvolution2dDescriptor(
     cudnnConvolutionDescriptor_t c, int ph, int pw, int sh, int sw, int dh, int dw, cudnnConvolutionMode_t m, cudnnDataType_t compute) {
-    *c = fake_conv{{ph, pw}, {sh, sw}, {dh, dw}, 1};
+    *c = fake_conv{{ph, pw}, {sh, sw}, {dh, dw}, 1, CUDNN_DEFAULT_MATH};
     return m == CUDNN_CROSS_CORRELATION && compute == CUDNN_DATA_FLOAT ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t c, int groups) { return c->groups = groups, CUDNN_STATUS_SUCCESS; }
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t) { return CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t c, cudnnMathType_t math) { return c->math = math, CUDNN_STATUS_SUCCESS; }
+long fake_convolutions(int math) { return fake.convolutions[math & 3]; }
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t,
     cudnnTensorDescriptor_t, int want, int *n, cudnnConvolutionFwdAlgoPerf_t *out) {
     return fake_choice(want, n, out);

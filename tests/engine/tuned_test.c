@@ -19,8 +19,8 @@
 #include "tests/tap.h"
 
 enum { FIRST = 0, FAILS = 1, ABSENT = 3, FASTEST = 4, ALGORITHMS = 6 }; /* of the fake */
-static long (*products)(int algorithm), (*computes)(int type);
-enum { EXACT = 68, TF32 = 77 }; /* CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32 */
+static long (*products)(int algorithm), (*computes)(int type), (*convolutions)(int math);
+enum { EXACT = 68, TF32 = 77, FMA = 3, TENSOR = 1 }; /* CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32; CUDNN_FMA_MATH, CUDNN_TENSOR_OP_MATH */
 static char dir[4096];
 
 struct counts {
@@ -166,6 +166,34 @@ static void rounded(void) {
     set_device("cpu");
 }
 
+/* A convolution of fp32 on the device; how many ran by this math. */
+static long convolve(bool tf32, int math) {
+    struct err e = {0};
+    struct backend_device *dev = NULL;
+    struct graph *g = graph_new(DT_F32, false, 1);
+    struct dim x[] = {{1, AXIS_R}, {3, AXIS_ONE}, {8, AXIS_ONE}, {8, AXIS_ONE}}, w[] = {{4, AXIS_ONE}, {3, AXIS_ONE}, {3, AXIS_ONE}, {3, AXIS_ONE}};
+    struct extents at = {{1, 2, 3}};
+    g->plain = true;
+    setting("tf32", tf32);
+    bool ok = set_device("cuda") && backend_of_setting(&dev, &e) == 0;
+    tid y = graph_add2(g, "conv2d", graph_input(g, "x", DT_F32, x, 4, -1), graph_input(g, "w", DT_F32, w, 4, -1), &e);
+    struct plan *p = ok && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1}, &e) : NULL;
+    long before = convolutions(math);
+    ok = p && plan_alloc(p, &e) == 0 && plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
+    if (!ok) printf("# %s\n", e.text);
+    plan_free(p);
+    graph_free(g);
+    setting("tf32", false);
+    set_device("cpu");
+    return convolutions(math) - before;
+}
+static void convolved(void) {
+    fresh();
+    tap_ok(convolve(false, FMA) == 1 && convolve(false, TENSOR) == 0, "convolutions of fp32 are exact unless asked otherwise");
+    tap_ok(convolve(true, TENSOR) == 1 && convolve(true, FMA) == 0, "tf32 = true: cuDNN may round their operands");
+    tap_ok(convolve(false, FMA) == 1, "and exact again");
+}
+
 /* One 8-bit layer of 256 from 16, `times` runs: products of the library in the last of them, -1: it failed. */
 static long layer8(int64_t rows, int times) {
     struct err e = {0};
@@ -215,14 +243,16 @@ int main(void) {
     }
     fake_function(&products, "fake_products");
     fake_function(&computes, "fake_computes");
+    fake_function(&convolutions, "fake_convolutions");
     snprintf(dir, sizeof dir, "%s/hone-tuned-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!products || !computes || !mkdtemp(dir)) return 1;
+    if (!products || !computes || !convolutions || !mkdtemp(dir)) return 1;
     setenv("XDG_CACHE_HOME", dir, 1);
     unsetenv("HONE_CACHE");
     unsetenv("HONE_PRODUCTS");
     chosen();
     remembered();
     rounded();
+    convolved();
     eight_bits();
     backends_close();
     io_remove_tree(dir, &e);
