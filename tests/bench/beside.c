@@ -14,10 +14,10 @@ static const int sizes[SIZES][2] = {{24, 80}, {50, 200}};
 static struct who {
     const char *name, *path, *word;
     bool paused; /* its keys are timed while the run pauses: as idle as the others */
-    double rate[SIZES][ROUNDS_MAX], paint[SIZES][ROUNDS_MAX], key[SIZES][ROUNDS_MAX * KEYS];
+    double rate[SIZES][ROUNDS_MAX], paint[SIZES][ROUNDS_MAX], key[SIZES][ROUNDS_MAX * KEYS], whole[SIZES][ROUNDS_MAX * KEYS];
     int n_key[SIZES];
 } whos[WHO] = {{"htop", "/usr/bin/htop", NULL}, {"btop", "/usr/bin/btop", NULL}, {"hone", hone, "attach", true}};
-static double busy_key[SIZES][ROUNDS_MAX * KEYS]; /* of hone while all cores train */
+static double busy_key[SIZES][ROUNDS_MAX * KEYS], busy_whole[SIZES][ROUNDS_MAX * KEYS]; /* of hone while all cores train */
 static int n_busy[SIZES];
 
 static double at(double *v, int n, double q) {
@@ -25,12 +25,16 @@ static double at(double *v, int n, double q) {
     return n ? v[(int)(q * (n - 1) + 0.5)] : NAN;
 }
 
-static int time_keys(struct pty *p, double *t) {
+/* To the first byte back and to the last of the answer, in ms. */
+static int time_keys(struct pty *p, double *first, double *last) {
     int n = 0;
     for (int i = 0; i < KEYS; i++) {
         pty_quiet(p, 0.03, 0.3); /* between two frames of its own */
-        double s = pty_answer(p, i % 2 ? "\033[A" : "\033[B", 1);
-        if (s >= 0) t[n++] = s * 1e3;
+        double t = clock_now(), s = pty_answer(p, i % 2 ? "\033[A" : "\033[B", 1);
+        if (s < 0) continue;
+        pty_quiet(p, 0.005, 0.05);
+        first[n] = s * 1e3;
+        last[n++] = (p->came - t) * 1e3;
     }
     return n;
 }
@@ -46,9 +50,9 @@ static void look(struct who *w, int s, int round, double seconds) {
     pty_forget(&p);
     pty_read(&p, seconds);
     w->rate[s][round] = (double)p.got.len / seconds;
-    if (w->paused) n_busy[s] += time_keys(&p, busy_key[s] + n_busy[s]);
+    if (w->paused) n_busy[s] += time_keys(&p, busy_key[s] + n_busy[s], busy_whole[s] + n_busy[s]);
     if (w->paused) word("pause", NULL, NULL), pty_read(&p, 0.6);
-    w->n_key[s] += time_keys(&p, w->key[s] + w->n_key[s]);
+    w->n_key[s] += time_keys(&p, w->key[s] + w->n_key[s], w->whole[s] + w->n_key[s]);
     if (w->paused) word("resume", NULL, NULL);
     pty_keys(&p, "q");
     pty_ended(&p, 2);
@@ -80,18 +84,19 @@ int main(int argc, char **argv) {
                 int i = (k + r) % WHO; /* in turns */
                 if (access(i == 2 ? hone : whos[i].path, X_OK) == 0) look(&whos[i], s, r, seconds);
             }
-    printf("size    program   bytes/s  first paint   key p50 ms   p95 ms   answered\n");
+    printf("size    program   bytes/s  first paint   key p50 ms   p95 ms   last byte   answered\n");
     for (int s = 0; s < SIZES; s++)
         for (int k = 0; k < WHO; k++) {
             struct who *w = &whos[k];
             if (k < 2 && access(w->path, X_OK) != 0) printf("%dx%d  %-6s not installed # SKIP\n", sizes[s][1], sizes[s][0], w->name);
             else
-                printf("%dx%-4d %-7s %9.0f %12.0f %12.2f %8.2f   %d of %d\n", sizes[s][1], sizes[s][0], w->name, at(w->rate[s], rounds, 0.5),
-                    at(w->paint[s], rounds, 0.5), at(w->key[s], w->n_key[s], 0.5), at(w->key[s], w->n_key[s], 0.95), w->n_key[s], rounds * KEYS);
+                printf("%dx%-4d %-7s %9.0f %12.0f %12.2f %8.2f %11.2f   %d of %d\n", sizes[s][1], sizes[s][0], w->name, at(w->rate[s], rounds, 0.5),
+                    at(w->paint[s], rounds, 0.5), at(w->key[s], w->n_key[s], 0.5), at(w->key[s], w->n_key[s], 0.95), at(w->whole[s], w->n_key[s], 0.5),
+                    w->n_key[s], rounds * KEYS);
         }
     for (int s = 0; s < SIZES; s++)
-        printf("hone's keys while all cores train, %dx%d: p50 %.2f ms, p95 %.2f ms (%d of %d)\n", sizes[s][1], sizes[s][0], at(busy_key[s], n_busy[s], 0.5),
-            at(busy_key[s], n_busy[s], 0.95), n_busy[s], rounds * KEYS);
+        printf("hone's keys while all cores train, %dx%d: p50 %.2f ms, p95 %.2f ms, last byte %.2f ms (%d of %d)\n", sizes[s][1], sizes[s][0],
+            at(busy_key[s], n_busy[s], 0.5), at(busy_key[s], n_busy[s], 0.95), at(busy_whole[s], n_busy[s], 0.5), n_busy[s], rounds * KEYS);
     word("stop", "--now", NULL);
     session_end();
     if (chdir("/") == 0) io_remove_tree(dir, NULL);

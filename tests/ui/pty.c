@@ -202,7 +202,8 @@ static void up(struct pty *p, const char *keys, size_t n) {
 }
 
 static void arrive(struct pty *p, const char *bytes, size_t n) {
-    if (p->first == 0) p->first = clock_now();
+    p->came = clock_now();
+    if (p->first == 0) p->first = p->came;
     buf_add(&p->got, bytes, n);
     p->total += n;
     vt_feed(&p->vt, bytes, n);
@@ -320,7 +321,7 @@ double pty_answer(struct pty *p, const char *keys, double limit) {
     double t = clock_now();
     pty_keys(p, keys);
     while (clock_now() - t < limit)
-        if (read_some(p, 5)) return clock_now() - t;
+        if (read_some(p, 5)) return p->came - t;
     return -1;
 }
 

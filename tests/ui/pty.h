@@ -30,7 +30,7 @@ struct pty {
     size_t total; /* bytes that arrived since pty_start */
     struct vt vt; /* the screen as of the bytes that arrived */
     bool mute; /* does not answer reports */
-    double started, first; /* clock of exec, of the first byte (0: none yet) */
+    double started, first, came; /* clock of exec, of the first byte (0: none yet), of the last ones, before the screen was drawn from them */
     int status; /* of waitpid, once it ended; else -1 */
     /* the link: bytes leave one after the other at `rate` a second and arrive `delay` later; keys take as long. 0: at once */
     double rate, delay;
