@@ -155,8 +155,8 @@ size_t series_read(const struct series *s, struct bucket *out, size_t n, int *k)
     size_t m = (size_t)(s->last >> shift) + 1;
     size_t per = (size_t)1 << (shift - s->k);
     for (size_t i = 0; i < m; i++) {
-        struct cell c = {0};
-        for (size_t j = i * per; j < (i + 1) * per && j < WHOLE; j++) cell_merge(&c, &s->whole[j], (int64_t)(j - i * per) << s->k);
+        struct cell c = s->whole[i * per];
+        for (size_t j = i * per + 1; j < (i + 1) * per && j < WHOLE; j++) cell_merge(&c, &s->whole[j], (int64_t)(j - i * per) << s->k);
         bucket_from(&out[i], &c, (int64_t)i << shift);
     }
     if (k) *k = shift;
@@ -235,16 +235,26 @@ double series_smooth(const struct series *s, double w) {
     return v;
 }
 
+/* The mean of several cells. */
+struct level {
+    double n, sum; /* in units of 2^32 values: no sum of finite means overflows */
+};
+static void level_add(struct level *l, const struct cell *c) {
+    double n = c->count * 0x1p-32;
+    l->n += n;
+    l->sum += n * c->mean;
+}
+
 double series_trend(const struct series *s) {
     if (s->last < 0) return NAN;
     int64_t end = s->last >> s->k, tenth = (end + 9) / 10;
     if (tenth < 1) tenth = 1;
-    struct cell now = {0}, before = {0};
-    for (int64_t i = end; i >= 0 && i > end - tenth; i--) cell_merge(&now, &s->whole[i], 0);
-    for (int64_t i = end - tenth; i >= 0 && (i > end - 2 * tenth || !before.count); i--) cell_merge(&before, &s->whole[i], 0);
-    if (!now.count || !before.count) return NAN;
-    double size = fabs(before.mean);
-    return size > 0 ? (now.mean - before.mean) / size : now.mean == before.mean ? 0 : NAN;
+    struct level now = {0, 0}, before = {0, 0};
+    for (int64_t i = end; i >= 0 && i > end - tenth; i--) level_add(&now, &s->whole[i]);
+    for (int64_t i = end - tenth; i >= 0 && (i > end - 2 * tenth || !(before.n > 0)); i--) level_add(&before, &s->whole[i]);
+    if (!(now.n > 0) || !(before.n > 0)) return NAN;
+    double is = now.sum / now.n, was = before.sum / before.n, size = fabs(was);
+    return size > 0 ? (is - was) / size : is == was ? 0 : NAN;
 }
 
 void series_ends(const struct series *s, struct series_ends *out) {
