@@ -301,7 +301,7 @@ static void drain(struct client *c) {
 }
 
 static void read_socket(struct client *c) {
-    char piece[65536];
+    static char piece[65536];
     ssize_t n = recv(c->sock, piece, sizeof piece, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) {

@@ -398,7 +398,7 @@ static ssize_t receive(struct conn *c, char *p, size_t n) {
 }
 
 void conn_readable(struct server *s, struct conn *c) {
-    char piece[16384];
+    static char piece[16384];
     ssize_t n = receive(c, piece, sizeof piece);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) {
