@@ -240,8 +240,7 @@ static void small_draw(struct ui *u, struct grid *g) {
 
 void ui_compose(struct ui *u) {
     struct grid *g = &u->next;
-    grid_release(g);
-    grid_init(g, u->rows, u->cols, u->scr ? screen_ascii(u->scr) : false);
+    grid_blank(g, u->rows, u->cols, u->scr ? screen_ascii(u->scr) : false);
     if (u->rows < 10 || u->cols < 40) {
         small_draw(u, g);
         return;

@@ -22,6 +22,17 @@ void grid_init(struct grid *g, int rows, int cols, bool ascii) {
     for (int i = 0; i < rows * cols; i++) g->cell[i] = blank;
 }
 
+void grid_blank(struct grid *g, int rows, int cols, bool ascii) {
+    if (!g->cell || g->rows != grid_size(rows) || g->cols != grid_size(cols)) {
+        grid_release(g);
+        grid_init(g, rows, cols, ascii);
+        return;
+    }
+    g->ascii = ascii;
+    g->cur_row = g->cur_col = -1;
+    for (int i = 0; i < g->rows * g->cols; i++) g->cell[i] = blank;
+}
+
 void grid_release(struct grid *g) {
     free(g->cell);
     *g = (struct grid){0};
@@ -69,6 +80,15 @@ int grid_text(struct grid *g, int row, int col, int max, struct style s, const c
     if (row < 0 || row >= g->rows || col < 0 || col >= g->cols || !text) return 0;
     if (max < 0 || max > g->cols - col) max = g->cols - col;
     if (max <= 0) return 0;
+    int n_plain = 0;
+    while (text[n_plain] >= 0x20 && text[n_plain] < 0x7f && n_plain <= max) n_plain++;
+    if (!text[n_plain] && n_plain <= max) { /* most of what is drawn */
+        for (int i = 0; i < n_plain; i++) {
+            cell_break(g, row, col + i);
+            *at(g, row, col + i) = (struct gcell){{text[i]}, 1, s};
+        }
+        return n_plain;
+    }
     struct buf b = BUF_INIT;
     int used = utf8_show(&b, text, strlen(text), max, g->ascii ? UTF8_ASCII : UTF8_FULL), x = col;
     for (size_t i = 0; i < b.len;) {

@@ -41,6 +41,7 @@ struct rect {
 };
 
 void grid_init(struct grid *g, int rows, int cols, bool ascii); /* blank; sizes are clamped as by grid_size */
+void grid_blank(struct grid *g, int rows, int cols, bool ascii); /* the same for one that may be in use: its memory is kept while the size stays */
 int grid_size(int n); /* 1 .. GRID_MAX */
 void grid_release(struct grid *g);
 void grid_clear(struct grid *g, struct rect r);

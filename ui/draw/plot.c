@@ -100,8 +100,8 @@ void plot_range_update(struct plot_range *keep, double lo, double hi, int ticks,
 
 /* ---- canvas ---- */
 
-struct canvas { /* w x h dots of one chart; a cell is sx x sy of them: 2 x 4, 1 x 2 or 1 x 1 */
-    int w, h, sx, sy, cols;
+struct canvas { /* w x h dots of one chart; a cell is 2^bx x 2^by of them: 2 x 4, 1 x 2 or 1 x 1 */
+    int w, h, bx, by, cols;
     struct dots {
         uint8_t line, raw, band; /* which dots are set, as braille numbers them; raw: the means below a smoothed line */
         uint8_t of_line, of_raw, of_band; /* 1 + index of the series */
@@ -110,12 +110,13 @@ struct canvas { /* w x h dots of one chart; a cell is sx x sy of them: 2 x 4, 1 
 
 static const uint8_t dot_bit[4][2] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
 
-static struct dots *cell_at(const struct canvas *c, int x, int y) { return &c->cell[y / c->sy * c->cols + x / c->sx]; }
+static struct dots *cell_at(const struct canvas *c, int x, int y) { return &c->cell[(y >> c->by) * c->cols + (x >> c->bx)]; }
+static uint8_t bit_at(const struct canvas *c, int x, int y) { return dot_bit[y & ((1 << c->by) - 1)][x & ((1 << c->bx) - 1)]; }
 
 static void dot_set(struct canvas *c, int x, int y, bool raw, int at) {
     if (x < 0 || y < 0 || x >= c->w || y >= c->h) return;
     struct dots *d = cell_at(c, x, y);
-    uint8_t bit = dot_bit[y % c->sy][x % c->sx];
+    uint8_t bit = bit_at(c, x, y);
     if (raw) d->raw |= bit, d->of_raw = (uint8_t)(at + 1);
     else d->line |= bit, d->of_line = (uint8_t)(at + 1);
 }
@@ -134,9 +135,10 @@ static void series_band(struct canvas *c, const struct plot *p, const struct plo
         if (!s->b[i].count || !isfinite(hi)) continue;
         if (!isfinite(lo)) lo = r->lo;
         int y0 = clampi(dot_row(c, r, hi), 0, c->h - 1), y1 = clampi(dot_row(c, r, lo), 0, c->h - 1);
-        for (int y = y0; y <= y1 && y1 > y0; y++) {
+        for (int y = y0, end; y <= y1 && y1 > y0; y = end) { /* cell by cell */
             struct dots *d = cell_at(c, (int)i, y);
-            d->band |= dot_bit[y % c->sy][(int)i % c->sx];
+            end = ((y >> c->by) + 1) << c->by;
+            for (int yy = y; yy < end && yy <= y1; yy++) d->band |= bit_at(c, (int)i, yy);
             if (!d->of_band) d->of_band = (uint8_t)(at + 1);
         }
     }
@@ -339,8 +341,8 @@ struct rect plot_data(const struct plot *p) {
 }
 
 static void canvas_draw(struct grid *g, const struct plot *p, const struct plot_range *r, struct rect d) {
-    int sx = p->set == GLYPHS_BRAILLE ? 2 : 1, sy = p->set == GLYPHS_BRAILLE ? 4 : p->set == GLYPHS_HALF ? 2 : 1;
-    struct canvas c = {d.cols * sx, d.rows * sy, sx, sy, d.cols, NULL};
+    int bx = p->set == GLYPHS_BRAILLE, by = p->set == GLYPHS_BRAILLE ? 2 : p->set == GLYPHS_HALF;
+    struct canvas c = {d.cols << bx, d.rows << by, bx, by, d.cols, NULL};
     c.cell = X_NEW(struct dots, (size_t)d.cols * (size_t)d.rows);
     for (int i = p->n; i-- > 0;) series_band(&c, p, r, i);
     for (int i = p->n; i-- > 0;) series_line(&c, p, r, i); /* the first on top */

@@ -259,6 +259,13 @@ static int width_of(wchar_t w) {
 
 /* curses places by wcwidth; where that differs from our table, question marks keep the columns. Returns how many cells of `to` were filled. */
 static int cell_set(const struct gcell *c, const cchar_t *like, cchar_t *to) {
+    uint32_t one;
+    size_t first = utf8_next(c->text, sizeof c->text, &one);
+    if (!c->text[first] && c->width == 1 && !(one & UTF8_BAD) && width_of((wchar_t)one) == 1) { /* nearly all */
+        *to = *like;
+        to->chars[0] = (wchar_t)one;
+        return 1;
+    }
     wchar_t w[8] = {0};
     size_t n = 0, len = strlen(c->text);
     for (size_t i = 0; i < len && n < 5;) {
@@ -370,7 +377,7 @@ static void row_out(struct screen *s, const struct grid *g, int y, bool full) {
             old[x] = row[x];
         }
         while (n && from < x && !row[from].width) from++; /* the right half of a wide one */
-        if (n) mvadd_wchnstr(y, from, s->line, n);
+        if (n) mvwadd_wchnstr(newscr, y, from, s->line, n);
     }
 }
 
@@ -384,7 +391,7 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     bool on = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS, had = s->shown.cur_row >= 0 && !s->first;
     if (s->full && !s->first) clearok(curscr, TRUE);
     if (full) {
-        erase();
+        werase(newscr);
         grid_copy(&s->shown, g);
         limit = 0;
     }
@@ -394,14 +401,14 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
         int y = limit ? (s->row + i) % g->rows : i;
         if (y < LINES) row_out(s, g, y, full);
         if (limit == 0) continue;
-        refresh();
+        doupdate();
         frame_take(s, out);
         if (out->len - before < limit) continue;
         s->row = (y + 1) % g->rows;
         break;
     }
-    if (on) move(g->cur_row, g->cur_col);
-    refresh();
+    if (on) wmove(newscr, g->cur_row, g->cur_col);
+    doupdate();
     frame_take(s, out);
     s->shown.cur_row = g->cur_row;
     s->shown.cur_col = g->cur_col;

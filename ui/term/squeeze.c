@@ -254,11 +254,29 @@ static size_t escape(struct squeeze *q, const char *p, size_t n, struct buf *out
     return len;
 }
 
-static size_t glyph(struct squeeze *q, const char *p, size_t n, struct buf *out) {
-    uint32_t cp = (unsigned char)*p;
-    size_t len = cp < 0x80 ? 1 : utf8_next(p, n, &cp);
-    bool sure = cp < 0x7f || (cp >= 0x2500 && cp < 0x25a0) || (cp >= 0x2800 && cp < 0x2900);
-    int width = sure ? 1 : cp & UTF8_BAD ? 0 : utf8_width(cp);
+/* Bytes of the glyphs at the front that are one column wide on any terminal, `most` of them at most: ASCII, and what charts and boxes are made of. */
+static size_t narrow(const char *p, size_t n, int most, int *cols) {
+    size_t i = 0;
+    for (*cols = 0; *cols < most; (*cols)++) {
+        const unsigned char *c = (const unsigned char *)p + i;
+        if (i < n && c[0] >= 0x20 && c[0] < 0x7f) i++;
+        else if (i + 2 < n && c[0] == 0xe2 && (c[1] == 0x94 || c[1] == 0x95 || (c[1] == 0x96 && c[2] < 0xa0) || (c[1] >= 0xa0 && c[1] < 0xa4)) && c[2] < 0xc0)
+            i += 3;
+        else break;
+    }
+    return i;
+}
+
+/* One glyph, or several that stand together. */
+static size_t glyphs(struct squeeze *q, const char *p, size_t n, struct buf *out) {
+    int width;
+    size_t len = narrow(p, n, q->wanted ? q->cols - q->to_x : q->cols, &width);
+    bool sure = len > 0;
+    if (!sure) {
+        uint32_t cp;
+        len = utf8_next(p, n, &cp);
+        width = cp & UTF8_BAD ? 0 : utf8_width(cp);
+    }
     through(q, p, len, out);
     if (!sure) q->sure = false;
     if (q->wanted && width > 0) advance(q, width);
@@ -280,7 +298,7 @@ void squeeze(struct squeeze *q, const char *p, size_t n, struct buf *out) {
     for (size_t i = 0; i < n;) {
         if (p[i] == '\033') i += escape(q, p + i, n - i, out);
         else if ((unsigned char)p[i] < 0x20) control(q, p[i++], out);
-        else i += glyph(q, p + i, n - i, out);
+        else i += glyphs(q, p + i, n - i, out);
     }
 }
 
