@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes optims.json: weights after 1 and 100 steps (with a line search 25, as what is decided by its comparisons differs in the last bits) of every optimiser in float64, on a quadratic and on a two-layer net, L-BFGS also on two harder functions, by torch.optim (whole batches, gradients by
+"""Makes optims.json: weights after 1 and 100 steps (with a line search 10 or 25, as what is decided by its comparisons differs in the last bits) of every optimiser in
+float64, on a quadratic and on a two-layer net, L-BFGS also on three harder functions, by torch.optim (whole batches, gradients by
 autograd). lamb and lion have no counterpart there: they are written here from the papers (You et al. 2020, Algorithm 2; Chen et al. 2023, Algorithm 2). torch.optim.Muon
 rounds its products to bfloat16: that rounding is switched off. L-BFGS: one iteration a step.
 Rates are such that a change of the start by 1e-16 stays below 1e-10 (with Adafactor at 0.05 and with L-BFGS of 7 pairs the net does not: torch differs from itself).
@@ -39,6 +40,14 @@ def waves(p):
     for k, q in enumerate(p):
         f = q.reshape(-1)
         loss = loss + 0.1 * ((f - 4 * val(70 + k, q.numel())) ** 2).sum() + torch.cos(4 * f + k).sum()
+    return loss
+
+def ripples(p):
+    """1/10 sum of (p - t)^2 and 1/5 cos of three times the sum of each tensor + k: many minima along a line too"""
+    loss = 0
+    for k, q in enumerate(p):
+        f = q.reshape(-1)
+        loss = loss + 0.1 * ((f - 2 * val(70 + k, q.numel())) ** 2).sum() + 0.2 * torch.cos(3 * f.sum() + k)
     return loss
 
 def valley(p):
@@ -115,11 +124,16 @@ CASES = [
      lambda p: O.LBFGS(p, lr=1, history_size=3, max_iter=1, tolerance_grad=0.02, tolerance_change=0.05), dict(steps=25)),
     ("lbfgs, a gradient small enough", dict(optim="lbfgs", lr=1, history=3, tolerance_grad=0.05), lambda p: O.LBFGS(p, lr=1, history_size=3, max_iter=1, tolerance_grad=0.05), dict(steps=25)),
     ("lbfgs, curvature of both signs", dict(optim="lbfgs", lr=0.05, history=3), lambda p: O.LBFGS(p, lr=0.05, history_size=3, max_iter=1), dict(on=(waves, valley), steps=25)),
+    ("lbfgs, pairs left out", dict(optim="lbfgs", lr=0.3, history=3), lambda p: O.LBFGS(p, lr=0.3, history_size=3, max_iter=1), dict(on=(ripples,), steps=25)),
     ("lbfgs with penalties, clipped", dict(optim="lbfgs", lr=0.5, history=4, l1=0.02, l2=0.3), lambda p: O.LBFGS(p, lr=0.5, history_size=4, max_iter=1), dict(steps=25, clip=0.7)),
 ] + [
     (f"lbfgs, strong Wolfe, {n} evaluations from {lr}", dict(optim="lbfgs", lr=lr, history=3, line_search="strong_wolfe", evaluations=n),
      lambda p, lr=lr, n=n: O.LBFGS(p, lr=lr, history_size=3, max_iter=1, max_eval=n + 1, line_search_fn="strong_wolfe"), dict(on=(waves, valley), steps=10))
     for lr, n in ((40, 25), (40, 3), (3, 25), (3, 5), (1, 4), (1, 2), (0.2, 3))
+] + [
+    (f"lbfgs, strong Wolfe, {n} evaluations from {lr}", dict(optim="lbfgs", lr=lr, history=3, line_search="strong_wolfe", evaluations=n),
+     lambda p, lr=lr, n=n: O.LBFGS(p, lr=lr, history_size=3, max_iter=1, max_eval=n + 1, line_search_fn="strong_wolfe"), dict(on=(ripples,), steps=steps))
+    for lr, n, steps in ((1000, 2, 10), (100, 1, 10))
 ] + [
     ("lbfgs, strong Wolfe with tolerances", dict(optim="lbfgs", lr=40, history=3, line_search="strong_wolfe", tolerance_change=0.2),
      lambda p: O.LBFGS(p, lr=40, history_size=3, max_iter=1, max_eval=26, line_search_fn="strong_wolfe", tolerance_change=0.2), dict(on=(waves, valley), steps=10)),
