@@ -189,11 +189,7 @@ void backend_failed(struct backend_device *d, struct err *e) {
     struct buf b = BUF_INIT;
     if (!d->b->lost(d->self) || d->lost) return;
     d->lost = true;
-    if (gpus_error(d->info.bus, REPORT_S, &b)) {
-        char text[ERR_TEXT];
-        snprintf(text, sizeof text, "%s", e->text);
-        err_set(e, "%s; the driver reports %s", text, b.data);
-    }
+    if (gpus_error(d->info.bus, REPORT_S, &b)) err_set(e, "%s; the driver reports %s", e->text, b.data);
     buf_release(&b);
 }
 

@@ -517,12 +517,10 @@ static void finish(struct train *t, int rc, const struct err *e) {
 
 /* The device is lost and with it what it computed since the last checkpoint: which one that is. */
 static void name_checkpoint(const struct train *t, struct err *e) {
-    char text[ERR_TEXT];
-    snprintf(text, sizeof text, "%.800s", e->text);
     if (t->saved_step >= 0)
-        err_set(e, "%s; steps %" PRId64 " to %" PRId64 " are lost, the checkpoint of step %" PRId64 " is there: resume = \"%s\"", text, t->saved_step + 1,
-            t->n_step, t->saved_step, run_name(t->run));
-    else err_set(e, "%s; %s", text, t->writer ? "this run had no checkpoint yet" : "this run kept no checkpoints");
+        err_set(e, "%.800s; steps %" PRId64 " to %" PRId64 " are lost, the checkpoint of step %" PRId64 " is there: resume = \"%s\"", e->text,
+            t->saved_step + 1, t->n_step, t->saved_step, run_name(t->run));
+    else err_set(e, "%.800s; %s", e->text, t->writer ? "this run had no checkpoint yet" : "this run kept no checkpoints");
 }
 
 /* Of a data set that is a path the file's name without its ending. */
