@@ -183,18 +183,8 @@ void store_record_put(struct buf *rec, const struct buf *names, const struct buf
     put(rec, head, sizeof head[0]);
 }
 
-/* A record in one call, so that a death leaves all of it or a torn end. 0, or errno. */
-static int record_out(int fd, const char *p, size_t n) {
-    while (n > 0) {
-        ssize_t w = io_fault("write.write") == 0 ? write(fd, p, n) : -1;
-        if (w < 0 && errno == EINTR) continue;
-        if (w < 0) return errno ? errno : EIO;
-        p += w, n -= (size_t)w;
-    }
-    return 0;
-}
-
-/* One record of all rows. On failure the file is cut back to whole records and the rows stay. */
+/* One record of all rows, in one call, so that a death leaves all of it or a torn end. On failure the file is cut back to whole records and the rows stay.
+ * 0, or errno. */
 static int rows_out(struct run *r, struct job_out *o) {
     struct store *st = &r->st;
     if (!o->rows.len) return 0;
@@ -207,7 +197,7 @@ static int rows_out(struct run *r, struct job_out *o) {
     store_record_put(&rec, &o->names, &o->rows);
     int rc = io_fault("run.metrics") ? errno : 0;
     errno = 0;
-    if (!rc) rc = record_out(st->metrics_fd, rec.data, rec.len);
+    if (!rc && io_write_all(st->metrics_fd, rec.data, rec.len, NULL, NULL) < 0) rc = errno ? errno : EIO;
     if (rc) {
         if (ftruncate(st->metrics_fd, st->metrics_good) != 0) rc = errno;
     } else {
