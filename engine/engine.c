@@ -58,10 +58,7 @@ static void gpu_error(void *ctx, const char *sentence, bool fatal) {
         log_write(fatal ? LOG_ERROR : LOG_WARN, "%s", sentence);
         return;
     }
-    struct val *v = val_table();
-    val_set_str(v, "level", fatal ? "error" : "warn");
-    val_set_str(v, "text", sentence);
-    run_event(r, "alert", -1, v);
+    run_say(r, "alert", -1, fatal ? "error" : "warn", sentence);
 }
 
 int engine_start(struct hub *h, struct err *e) {

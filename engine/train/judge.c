@@ -62,22 +62,15 @@ void train_say_early(const struct train *t, struct buf *say) {
     else buf_adds(say, "it was never a finite number");
 }
 
-static void warn(struct train *t, const char *text) {
-    struct val *v = val_table();
-    val_set_str(v, "level", "warn");
-    val_set_str(v, "text", text);
-    run_event(t->run, "notice", t->n_step, v);
-}
-
 void train_foresee(struct train *t) {
     struct buf say = BUF_INIT;
     int64_t steps = train_total_steps(t);
     double epochs = t->a.steps > 0 && t->part->n > 0 ? (double)steps * (double)(t->a.batch * t->a.accum) / (double)t->part->n : (double)t->a.epochs;
-    if (sched_beyond(t->sched, (double)steps, epochs, &say)) warn(t, say.data);
+    if (sched_beyond(t->sched, (double)steps, epochs, &say)) run_say(t->run, "notice", t->n_step, "warn", say.data);
     buf_clear(&say);
     if (t->a.swa > 0 && t->a.swa >= epochs) {
         buf_addf(&say, "swa=%g begins after epoch %g, but the run ends after %.3g: no weights are averaged", t->a.swa, t->a.swa, epochs);
-        warn(t, say.data);
+        run_say(t->run, "notice", t->n_step, "warn", say.data);
     }
     buf_release(&say);
 }

@@ -219,8 +219,8 @@ static int evaluate_now(struct train *t, bool end_of_epoch, bool *best, struct e
 
 static void report_save(struct train *t, const struct ckpt_done *done, bool always) {
     const struct ckpt_done d = *done;
-    struct val *v = val_table();
     if (d.ok) {
+        struct val *v = val_table();
         t->unsaved = 0;
         t->saved_step = d.step;
         val_set_str(v, "path", d.text);
@@ -231,16 +231,11 @@ static void report_save(struct train *t, const struct ckpt_done *done, bool alwa
         return;
     }
     t->unsaved++;
-    if (!runs_may_complain(hub_runs(t->j->hub)) && !always) {
-        val_free(v);
-        return;
-    }
+    if (!runs_may_complain(hub_runs(t->j->hub)) && !always) return;
     struct buf b = BUF_INIT;
     buf_addf(&b, "the checkpoint of step %" PRId64 " could not be saved: %s; training goes on, the next one is tried", d.step, d.text);
     if (t->unsaved > 1) buf_addf(&b, " (%" PRId64 " could not be saved one after another)", t->unsaved);
-    val_set_str(v, "level", "error");
-    val_set_str(v, "text", b.data);
-    run_event(t->run, "notice", d.step, v);
+    run_say(t->run, "notice", d.step, "error", b.data);
     buf_release(&b);
 }
 
@@ -365,12 +360,9 @@ static int after_step(struct train *t, struct err *e) {
         err_clear(e);
     }
     if (t->a.patience > 0 && asked && t->waited >= t->a.patience) {
-        struct val *v = val_table();
         struct buf b = BUF_INIT;
         train_say_early(t, &b);
-        val_set_str(v, "level", "info");
-        val_set_str(v, "text", b.data);
-        run_event(t->run, "notice", t->n_step, v);
+        run_say(t->run, "notice", t->n_step, "info", b.data);
         buf_release(&b);
         return 1;
     }

@@ -119,7 +119,6 @@ static struct val *outcome(const struct range *r) {
 }
 
 static void notice(const struct range *r, const struct val *out) {
-    struct val *v = val_table();
     struct buf b = BUF_INIT;
     if (val_get(out, "lr"))
         buf_addf(&b, "the smoothed loss falls fastest at lr = %.3g and is least, %.4g, at %.3g%s", val_get_num(out, "lr", 0), r->best,
@@ -128,9 +127,7 @@ static void notice(const struct range *r, const struct val *out) {
             : r->best_at >= r->n - 1 - r->n / 10 ? "; it still fell at the end: try a larger `to`"
                                                  : "");
     else buf_addf(&b, "the smoothed loss falls nowhere between lr = %.3g and %.3g: no rate to suggest", r->a->from, val_get_num(out, "to", 0));
-    val_set_str(v, "level", val_get(out, "lr") ? "info" : "warn");
-    val_set_str(v, "text", b.data);
-    run_event(r->run, "notice", r->n, v);
+    run_say(r->run, "notice", r->n, val_get(out, "lr") ? "info" : "warn", b.data);
     buf_release(&b);
 }
 

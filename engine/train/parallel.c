@@ -412,12 +412,9 @@ int parallel_again(struct train *t, const char *why, struct err *e) {
     part_devices(t);
     if (ranks_again(t->par->ranks, e) < 0) return -1;
     t->par->told = t->par->rows_told = false;
-    struct val *v = val_table();
     struct buf b = BUF_INIT;
     buf_addf(&b, "%s; step %" PRId64 " is done again with new ranks, nothing is lost (%.2f s)", why, t->n_step + 1, clock_now() - from);
-    val_set_str(v, "level", "warn");
-    val_set_str(v, "text", b.data);
-    run_event(t->run, "notice", t->n_step, v);
+    run_say(t->run, "notice", t->n_step, "warn", b.data);
     buf_release(&b);
     return 0;
 }

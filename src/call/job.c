@@ -313,10 +313,7 @@ static void close_run(struct job *j, enum job_state s, const struct err *e) {
     journal_job(j);
     if (run_state_ended(run_state(r))) return;
     if (s == JOB_FAILED) {
-        struct val *v = val_table();
-        val_set_str(v, "level", "error");
-        val_set_str(v, "text", e->text);
-        run_event(r, "notice", j->step, v);
+        run_say(r, "notice", j->step, "error", e->text);
         run_end(r, RUN_FAILED, e->code == ERR_GOAL ? 4 : 1);
     } else if (s == JOB_STOPPED) run_end(r, RUN_STOPPED, e->code == ERR_PREEMPTED || j->stop == STOP_PREEMPT ? 75 : 3);
     else run_end(r, RUN_DONE, 0);

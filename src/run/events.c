@@ -135,6 +135,13 @@ void run_event(struct run *r, const char *event, int64_t step, struct val *field
     val_free(f);
 }
 
+void run_say(struct run *r, const char *event, int64_t step, const char *level, const char *text) {
+    struct val *v = val_table();
+    val_set_str(v, "level", level);
+    val_set_str(v, "text", text);
+    run_event(r, event, step, v);
+}
+
 void runs_event(struct runs *rs, const char *event, struct val *fields_take) {
     struct val *f = fields_take;
     pthread_mutex_lock(&rs->lock);

@@ -60,6 +60,7 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
 void run_log_every(struct run *r, int64_t steps);
 /* Any other event: "edit" "epoch" "eval" "notice" "checkpoint" "note" "alert" "result" "end" ...; fields_take is a table. t, event and run are added. */
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
+void run_say(struct run *r, const char *event, int64_t step, const char *level, const char *text); /* one that is a sentence: "notice", "alert" */
 void runs_event(struct runs *rs, const char *event, struct val *fields_take); /* of the process, not of a run */
 void run_report(struct run *r, const char *kind,
     struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
