@@ -193,13 +193,18 @@ void backend_failed(struct backend_device *d, struct err *e) {
     buf_release(&b);
 }
 
+void backend_tf32(struct backend_device *d, bool on) {
+    d->tf32 = on;
+    d->b->tf32(d->self, on);
+}
+
 int backend_of_setting(struct backend_device **out, struct err *e) {
     struct settings s = {0};
     settings_get(&s);
     *out = NULL;
     int rc = 0;
     if (s.device && strcmp(s.device, "cpu") != 0) rc = (*out = backend_open(s.device, e)) ? 0 : -1;
-    if (*out) (*out)->tf32 = s.tf32, (*out)->b->tf32((*out)->self, s.tf32);
+    if (*out) backend_tf32(*out, s.tf32);
     args_release(&settings_kind, &s);
     return rc;
 }

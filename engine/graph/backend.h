@@ -90,6 +90,7 @@ struct backend_device {
     bool tf32; /* as the setting was when it was last asked for */
     bool lost; /* what it holds is gone; everything fails from here on */
 };
+void backend_tf32(struct backend_device *d, bool on); /* as backend.tf32 */
 /* After an error of the device's: if it is lost, says so in *e, with what the driver reported. */
 void backend_failed(struct backend_device *d, struct err *e);
 /* Asked about twenty times a second while several devices are waited for; true: there is nothing to wait for. NULL: nobody. */

@@ -441,8 +441,7 @@ static int take(struct train *t, const struct val *v, struct err *e) {
         char name[32];
         snprintf(name, sizeof name, "%.12s:%d", val_get_str(v, "kind", ""), (int)val_get_int(v, "device", 0) + ranks_rank(t->par->ranks));
         if (!(t->device = backend_open(name, e))) return -1;
-        t->device->tf32 = val_get_bool(v, "tf32", false);
-        t->device->b->tf32(t->device->self, t->device->tf32);
+        backend_tf32(t->device, val_get_bool(v, "tf32", false));
     }
     if (!(t->model = model_new(val_copy(val_get(v, "model")), 0, e))) return -1;
     model_ready_training(t->model);
