@@ -15,6 +15,7 @@
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"
 #include "engine/ranks/ranks.h"
+#include "src/base/hex.h"
 #include "src/base/json.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -297,18 +298,6 @@ static void part_devices(struct train *t) {
     backend_on_wait(NULL, NULL);
 }
 
-static void hex_of(const char *id, char *text) {
-    for (int i = 0; i < COMM_ID; i++) snprintf(text + 2 * i, 3, "%02x", (unsigned char)id[i]);
-}
-static bool hex_to(const char *text, char *id) {
-    unsigned v;
-    for (int i = 0; i < COMM_ID; i++) {
-        if (sscanf(text + 2 * i, "%2x", &v) != 1) return false;
-        id[i] = (char)v;
-    }
-    return true;
-}
-
 static int tell(struct train *t, struct err *e) {
     char id[COMM_ID], hex[2 * COMM_ID + 1];
     bool join = t->device && !t->par->joined;
@@ -323,7 +312,7 @@ static int tell(struct train *t, struct err *e) {
     val_set_int(v, "threads", pool_threads(t->pool));
     val_set_num(v, "loss_unit", t->loss_unit);
     if (t->device) val_set_str(v, "kind", t->device->b->name), val_set_int(v, "device", t->device->info.index), val_set_bool(v, "tf32", t->device->tf32);
-    if (join) hex_of(id, hex), val_set_str(v, "join", hex);
+    if (join) hex_of(hex, id, COMM_ID), val_set_str(v, "join", hex);
     struct val *rows = part_meta(t->data, t->part);
     val_set(v, "rows", rows);
     json_write(&text, v);
@@ -466,7 +455,7 @@ static int take_state(struct train *t, const struct order *o, struct err *e) {
     const char *join = rc == 0 ? val_get_str(v, "join", NULL) : NULL;
     char id[COMM_ID];
     rc = ranks_agree(r, rc, e);
-    if (rc == 0 && join && (strlen(join) != 2 * COMM_ID || !hex_to(join, id))) rc = err_set(e, "rank 0 does not say how the GPUs are joined");
+    if (rc == 0 && join && !hex_to(join, id, COMM_ID)) rc = err_set(e, "rank 0 does not say how the GPUs are joined");
     if (rc == 0 && join) rc = join_devices(t, id, e);
     if (rc == 0) rc = share_weights(t, e);
     if (rc == 0) mirror_wrote(t->model->data), mirror_wrote(t->optim->l.state), step_live(t->step, t->model);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "src/base/hex.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -149,9 +150,9 @@ static int send_attach(struct client *c, struct err *e) {
     val_set_bool(a, "no_color", no_color && *no_color);
     val_set_int(a, "rows", rows);
     val_set_int(a, "cols", cols);
-    wire_hex(hex, &modes, sizeof modes);
+    hex_of(hex, &modes, sizeof modes);
     val_set_str(a, "modes", hex);
-    wire_hex(hex, &raw, sizeof raw);
+    hex_of(hex, &raw, sizeof raw);
     val_set_str(a, "raw", hex);
     val_set_int(o, "id", 1);
     val_set_str(o, "cmd", "attach");

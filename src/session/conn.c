@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "src/base/hex.h"
 #include "src/base/json.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -168,8 +169,7 @@ static int attach(struct server *s, struct conn *c, const struct val *id, const 
     if (s->attached) conn_end(s, s->attached, 0, "detached: another terminal attached to this session\n");
     if (attach_ui(s, c, args, e)) return -1;
     c->wishes = val_copy(args);
-    c->have_modes = wire_unhex(val_get_str(args, "modes", NULL), &c->modes, sizeof c->modes) &&
-                    wire_unhex(val_get_str(args, "raw", NULL), &c->raw, sizeof c->raw);
+    c->have_modes = hex_to(val_get_str(args, "modes", NULL), &c->modes, sizeof c->modes) && hex_to(val_get_str(args, "raw", NULL), &c->raw, sizeof c->raw);
     c->tty = c->passed;
     c->passed = -1;
     answer(c, id, NULL);

@@ -52,29 +52,6 @@ const char *wire_restore(const char *term, bool titled) {
 #undef OFF
 }
 
-void wire_hex(char *out, const void *p, size_t n) {
-    static const char digit[] = "0123456789abcdef";
-    const unsigned char *b = p;
-    for (size_t i = 0; i < n; i++) {
-        *out++ = digit[b[i] >> 4];
-        *out++ = digit[b[i] & 15];
-    }
-    *out = 0;
-}
-
-static int nibble(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
-bool wire_unhex(const char *hex, void *p, size_t n) {
-    unsigned char *b = p;
-    if (!hex || strlen(hex) != 2 * n) return false;
-    for (size_t i = 0; i < n; i++) {
-        int hi = nibble(hex[2 * i]), lo = nibble(hex[2 * i + 1]);
-        if (hi < 0 || lo < 0) return false;
-        b[i] = (unsigned char)(hi << 4 | lo);
-    }
-    return true;
-}
-
 bool wire_same_modes(const struct termios *a, const struct termios *b) {
     return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
            memcmp(a->c_cc, b->c_cc, sizeof a->c_cc) == 0;

@@ -44,8 +44,6 @@ void wire_eat(struct buf *b, size_t n); /* removes n bytes at the front */
 /* Mouse off, paste off, cursor on, alternate screen off; titled: the window's title comes back from the terminal's stack. */
 const char *wire_restore(const char *term, bool titled);
 #define WIRE_TITLE_KEPT "\033[22;2t" /* a frame that holds it put the title there: OSC_TITLE_KEEP of ui/term/osc.h */
-void wire_hex(char *out, const void *p, size_t n); /* out holds 2n + 1 */
-bool wire_unhex(const char *hex, void *p, size_t n);
 bool wire_same_modes(const struct termios *a, const struct termios *b);
 
 #endif
