@@ -42,7 +42,7 @@ static struct val *time_model(struct job *j, const struct bench_args *a, struct 
     struct dataset *d = q.d;
     struct model *m = q.m;
     const struct part *p = m && d ? pick_part(d, q.part >= 0 ? q.part : a->part, &split, e) : NULL;
-    if (p) p = (fit = pick_fit(m, d, 1u << (p - d->part), e)) ? &fit->part[p - d->part] : NULL;
+    if (p) p = pick_fit_part(m, d, p, &fit, e);
     else if (m && !d) p = made = bench_rows(m);
     int64_t rows, tokens[LOADER_COLS];
     if (p) loader_limits(p, SPEED_ROWS, 0, false, &rows, tokens);

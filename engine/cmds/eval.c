@@ -119,8 +119,9 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     struct loss_spec loss = {0};
     struct precision pr;
     struct err kept = {0};
-    struct dataset *fit = pool ? pick_fit(m, d, 1u << (p - d->part), e) : NULL;
-    struct eval *v = fit ? prepare(m, d, &fit->part[p - d->part], a, &loss, &pr, pool, e) : NULL;
+    struct dataset *fit = NULL;
+    const struct part *fitted = pool ? pick_fit_part(m, d, p, &fit, e) : NULL;
+    struct eval *v = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
         struct val *r = report_of(v, m, d, split, &pr);
@@ -154,8 +155,9 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
     struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
     struct precision pr;
-    struct dataset *fit = pick_fit(m, d, 1u << (p - d->part), e);
-    struct eval *v = fit ? prepare(m, d, &fit->part[p - d->part], a, &loss, &pr, pool, e) : NULL;
+    struct dataset *fit = NULL;
+    const struct part *fitted = pick_fit_part(m, d, p, &fit, e);
+    struct eval *v = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {

@@ -66,6 +66,12 @@ struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned part
     return as_it_is(m, d, parts, e);
 }
 
+const struct part *pick_fit_part(const struct model *m, struct dataset *d, const struct part *p, struct dataset **fit, struct err *e) {
+    int i = (int)(p - d->part);
+    *fit = pick_fit(m, d, 1u << i, e);
+    return *fit ? &(*fit)->part[i] : NULL;
+}
+
 static struct dataset *fit_training(struct model *m, struct dataset *d, struct err *e) {
     const unsigned parts = 1u << PART_TRAIN | 1u << PART_VAL;
     struct val *prep = val_get(m->desc, "prep"), *input = val_at(val_get(m->desc, "input"), 0);

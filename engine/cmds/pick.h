@@ -33,6 +33,8 @@ void pick_runs(const char *dir);
 /* engine/cmds/fit.c: d as the model takes it, for `parts` (bits 1 << PART_..). A reference that the caller gives back; NULL: other classes, or ids beyond its table.
  * pick_fit: texts encoded in another way than the model's training data were are encoded anew as those were. */
 struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned parts, struct err *e);
+/* The same of one part p of d: that part of *fit, whose reference the caller gives back. NULL, and *fit too. */
+const struct part *pick_fit_part(const struct model *m, struct dataset *d, const struct part *p, struct dataset **fit, struct err *e);
 /* pick_pair, the data made to fit for training (its training and validation part): as pick_fit, but where only the length of texts differs, it becomes the model's own
  * (its preparation and input say so from then on); texts longer than its positions are cut. */
 int pick_pair_training(struct job *j, const struct val *model, const struct val *data, struct pair *out, struct err *e);
