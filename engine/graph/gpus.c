@@ -58,10 +58,7 @@ static bool wanted(void) { return in_use() || (g.asked_at > 0 && clock_now() - g
 
 /* Gives the lock away for at most so many seconds. */
 static void nap(double seconds) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    long ns = t.tv_nsec + (long)((seconds - floor(seconds)) * 1e9);
-    t.tv_sec += (time_t)seconds + ns / 1000000000, t.tv_nsec = ns % 1000000000;
+    struct timespec t = clock_after(CLOCK_REALTIME, seconds);
     pthread_cond_timedwait(&g.turn, &g.lock, &t);
 }
 

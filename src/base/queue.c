@@ -12,6 +12,7 @@
 
 #include "src/base/err.h"
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 
 int queue_init(struct queue *q, size_t cap) {
     pthread_condattr_t a;
@@ -89,12 +90,7 @@ void queue_unreserve(struct queue *q) {
 void *queue_get(struct queue *q, int timeout_ms) {
     struct timespec until;
     void *p = NULL;
-    if (timeout_ms > 0) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += timeout_ms / 1000;
-        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-    }
+    if (timeout_ms > 0) until = clock_after(CLOCK_MONOTONIC, timeout_ms * 1e-3);
     pthread_mutex_lock(&q->lock);
     while (q->len == 0 && !q->closed && !q->woken && timeout_ms != 0) {
         if (timeout_ms < 0) pthread_cond_wait(&q->ready, &q->lock);

@@ -53,6 +53,15 @@ static double seconds(clockid_t id) {
 double clock_now(void) { return seconds(CLOCK_MONOTONIC); }
 double clock_cpu(void) { return seconds(CLOCK_THREAD_CPUTIME_ID); }
 
+struct timespec clock_after(clockid_t id, double s) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    t.tv_sec += (time_t)s;
+    t.tv_nsec += (long)((s - (double)(time_t)s) * 1e9);
+    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+    return t;
+}
+
 void clock_sleep(double s) {
     if (!(s > 0)) return;
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};

@@ -313,11 +313,7 @@ static bool run_write(struct runs *rs, struct run *r, bool flush) {
 }
 
 static void wait_for(struct runs *rs, double seconds) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_nsec += (long)(seconds * 1e9);
-    ts.tv_sec += ts.tv_nsec / 1000000000;
-    ts.tv_nsec %= 1000000000;
+    struct timespec ts = clock_after(CLOCK_MONOTONIC, seconds);
     pthread_cond_timedwait(&rs->work, &rs->lock, &ts);
 }
 
@@ -350,11 +346,7 @@ bool runs_flush(struct runs *rs, double timeout) {
     while (rs->writer_on && (rs->dirty || rs->writing) && clock_now() < until) {
         rs->flush = true;
         pthread_cond_signal(&rs->work);
-        struct timespec ts;
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        ts.tv_nsec += 50000000;
-        ts.tv_sec += ts.tv_nsec / 1000000000;
-        ts.tv_nsec %= 1000000000;
+        struct timespec ts = clock_after(CLOCK_MONOTONIC, 0.05);
         pthread_cond_timedwait(&rs->idle, &rs->lock, &ts);
     }
     bool done = !rs->dirty && !rs->writing;

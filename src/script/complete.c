@@ -13,6 +13,7 @@
 
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/base/thread.h"
 #include "src/call/settings.h"
 
 #define ASK_MS 40
@@ -198,14 +199,11 @@ static void in_string(struct completer *c, size_t quote) {
 static void ask_lua(struct completer *c, const char *chain, size_t n) {
     struct complete_ask *a = X_NEW(struct complete_ask, 1);
     struct msg *m = X_NEW(struct msg, 1);
-    struct timespec until;
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->done, NULL);
     a->chain = mem_strn(chain, n);
     *m = (struct msg){.kind = MSG_COMPLETE, .ask = a};
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += ASK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+    struct timespec until = clock_after(CLOCK_REALTIME, ASK_MS * 1e-3);
     pthread_mutex_lock(&a->lock);
     if (queue_put(&c->s->inbox, m) != 0) {
         a->answered = true;
