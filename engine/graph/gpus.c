@@ -62,12 +62,23 @@ static void nap(double seconds) {
     pthread_cond_timedwait(&g.turn, &g.lock, &t);
 }
 
+/* The same until a time. */
+static void nap_until(double until) { nap(fmax(until - clock_now(), 0.01)); }
+
 static const char *bus_of(const struct val *list, unsigned device) { return val_get_str(val_at(list, device), "bus", ""); }
+
+/* A device that does not tell its bus may be any. */
+static bool may_be(const char *a, const char *b) { return !*a || !*b || strcmp(a, b) == 0; }
 
 static bool opened(const char *bus) {
     for (int i = 0; i < DEVICES_MAX; i++)
-        if (g.open[i].users > 0 && (!*bus || !*g.open[i].bus || strcmp(g.open[i].bus, bus) == 0)) return true;
+        if (g.open[i].users > 0 && may_be(g.open[i].bus, bus)) return true;
     return false;
+}
+static int open_at(const char *bus) { /* in open; -1: not there */
+    for (int i = 0; i < DEVICES_MAX; i++)
+        if (g.open[i].users > 0 && strcmp(g.open[i].bus, bus) == 0) return i;
+    return -1;
 }
 
 /* Notes an error and says it, without the lock. */
@@ -105,7 +116,7 @@ static void between(struct nvml *n, double until) {
         unsigned device = 0;
         int xid = 0;
         if (!in_use() || g.deaf) {
-            nap(until - clock_now() > 0.01 ? until - clock_now() : 0.01);
+            nap_until(until);
             continue;
         }
         pthread_mutex_unlock(&g.lock);
@@ -141,7 +152,7 @@ static void *readings(void *unused) {
         else snprintf(g.why, sizeof g.why, "%s", e.text);
         if (n) between(n, until);
         else
-            for (until = clock_now() + AGAIN_S; !g.end && clock_now() < until;) nap(until - clock_now() > 0.01 ? until - clock_now() : 0.01);
+            for (until = clock_now() + AGAIN_S; !g.end && clock_now() < until;) nap_until(until);
     }
     g.running = false;
     pthread_cond_broadcast(&g.turn);
@@ -182,9 +193,7 @@ struct val *gpus_now(void) {
 
 void gpus_use(const char *bus, int more) {
     pthread_mutex_lock(&g.lock);
-    int at = -1;
-    for (int i = 0; i < DEVICES_MAX; i++)
-        if (g.open[i].users > 0 && strcmp(g.open[i].bus, bus) == 0) at = i;
+    int at = open_at(bus);
     for (int i = 0; at < 0 && i < DEVICES_MAX; i++)
         if (g.open[i].users == 0) at = i;
     if (at >= 0) {
@@ -218,12 +227,11 @@ bool gpus_since(const char *bus, uint64_t *seen, struct gpu_numbers *out) {
 
 /* The first error of the device since it was opened: later ones follow from it. */
 static const struct heard *first(const char *bus) {
-    double since = 0;
-    for (int i = 0; i < DEVICES_MAX; i++)
-        if (g.open[i].users > 0 && strcmp(g.open[i].bus, bus) == 0) since = g.open[i].since;
+    int at = open_at(bus);
+    double since = at < 0 ? 0 : g.open[at].since;
     for (int i = g.n_heard > ERRORS ? g.n_heard - ERRORS : 0; i < g.n_heard; i++) {
         const struct heard *h = &g.heard[i % ERRORS];
-        if (h->at >= since && (!*bus || !*h->bus || strcmp(h->bus, bus) == 0)) return h;
+        if (h->at >= since && may_be(h->bus, bus)) return h;
     }
     return NULL;
 }
