@@ -94,10 +94,9 @@ static int save_folder(const struct model *m, const struct st_tensor *t, const s
     struct buf made = BUF_INIT, text = BUF_INIT;
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') n--;
-    char *to = mem_strn(path, n), *slash = strrchr(to, '/');
+    char *to = mem_strn(path, n), *parent = io_parent(to);
     buf_addf(&made, "%s.tmp-%ld", to, (long)getpid());
     char *json = io_join(made.data, "model.json"), *st = io_join(made.data, "model.safetensors");
-    char *parent = slash ? mem_strn(to, slash > to ? (size_t)(slash - to) : 1) : mem_str(".");
     json_write_pretty(&text, head);
     buf_addc(&text, '\n');
     int rc = io_mkdirs(made.data, 0777, e);
@@ -114,13 +113,12 @@ static int save_folder(const struct model *m, const struct st_tensor *t, const s
 }
 
 int model_may_save(const char *path, struct err *e) {
-    char *json = io_join(path, "model.json"), *dir = mem_str(path), *slash = strrchr(dir, '/');
+    char *json = io_join(path, "model.json"), *dir = io_parent(path);
     int rc = 0;
     if (!one_file(path) && io_exists(path) && (!io_is_dir(path) || !io_exists(json)) && !io_is_empty_dir(path))
         rc = err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
     else if (one_file(path) && io_is_dir(path)) rc = err_set(e, "cannot save to %s: it is a folder: choose another name", path);
-    if (slash) slash[slash == dir] = 0;
-    if (rc == 0 && one_file(path) && access(slash ? dir : ".", W_OK) < 0) rc = err_sys(e, "write", path);
+    if (rc == 0 && one_file(path) && access(dir, W_OK) < 0) rc = err_sys(e, "write", path);
     free(json);
     free(dir);
     return rc;

@@ -141,8 +141,7 @@ int io_write_all(int fd, const void *data, size_t n, const char *path, struct er
 }
 
 static int sync_parent(const char *path, struct err *e) {
-    const char *slash = strrchr(path, '/');
-    char *dir = !slash ? mem_str(".") : slash == path ? mem_str("/") : mem_strn(path, (size_t)(slash - path));
+    char *dir = io_parent(path);
     int rc = io_sync_dir(dir, e);
     free(dir);
     return rc;
@@ -255,6 +254,11 @@ char *io_join(const char *dir, const char *name) {
     if (n && dir[n - 1] != '/') buf_addc(&b, '/');
     buf_adds(&b, name);
     return buf_take(&b);
+}
+
+char *io_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return !slash ? mem_str(".") : slash == path ? mem_str("/") : mem_strn(path, (size_t)(slash - path));
 }
 
 char *io_exe_dir(void) {
