@@ -68,13 +68,21 @@ static struct st_tensor *tensors_of(const struct model *m, char **own, struct er
     return t;
 }
 
+/* A folder that is there and not empty is replaced only where it is one of a model. */
+static int check_old(const char *path, struct err *e) {
+    char *json = io_join(path, "model.json");
+    bool ok = io_is_dir(path) && io_exists(json);
+    free(json);
+    return ok ? 0 : err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
+}
+
 /* PATH gets the folder `made`; what was there before goes away. Both names always hold a whole folder. */
 static int swap_in(const char *made, const char *path, struct err *e) {
-    char *json = io_join(path, "model.json"), *old = NULL;
+    char *old = NULL;
     int rc = 0;
     if (io_fault("model.rename") < 0) rc = err_sys(e, "rename", path);
     else if (!io_exists(path) || rmdir(path) == 0) rc = rename(made, path) < 0 ? err_sys(e, "rename", made) : 0;
-    else if (!io_is_dir(path) || !io_exists(json)) rc = err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
+    else if (check_old(path, e) < 0) rc = -1;
 #ifdef RENAME_EXCHANGE
     else if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_EXCHANGE) == 0) rc = io_remove_tree(made, e);
 #endif
@@ -86,7 +94,6 @@ static int swap_in(const char *made, const char *path, struct err *e) {
         else rc = io_remove_tree(old, e);
     }
     free(old);
-    free(json);
     return rc;
 }
 
@@ -113,13 +120,11 @@ static int save_folder(const struct model *m, const struct st_tensor *t, const s
 }
 
 int model_may_save(const char *path, struct err *e) {
-    char *json = io_join(path, "model.json"), *dir = io_parent(path);
+    char *dir = io_parent(path);
     int rc = 0;
-    if (!one_file(path) && io_exists(path) && (!io_is_dir(path) || !io_exists(json)) && !io_is_empty_dir(path))
-        rc = err_set(e, "cannot save to %s: it is there and holds no model: choose another name", path);
+    if (!one_file(path) && io_exists(path) && !io_is_empty_dir(path)) rc = check_old(path, e);
     else if (one_file(path) && io_is_dir(path)) rc = err_set(e, "cannot save to %s: it is a folder: choose another name", path);
     if (rc == 0 && one_file(path) && access(dir, W_OK) < 0) rc = err_sys(e, "write", path);
-    free(json);
     free(dir);
     return rc;
 }
