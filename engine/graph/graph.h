@@ -75,8 +75,8 @@ const struct tensor *graph_tensor(const struct graph *g, tid t);
 /* engine/graph/grad.c: appends the backward nodes for d(sum of `loss` tid) with the seed tensor `dloss` (same shape as loss).
  * grad_of[n]: tid of the gradient of want[n], -1 if none flows. Row-sparse parameter gradients: see rows_of. */
 int grad_build(struct graph *g, tid loss, tid dloss, const tid *want, int n_want, tid *grad_of, struct err *e);
-/* Gradients (-1: none) become sums over micro-batches: each run of the backward phase adds to them, or begins anew where the scalar `first` is not 0. */
 tid grad_dense(struct graph *g, tid t, struct err *e); /* a row-sparse gradient as a dense one; another stays as it is */
+/* Gradients (-1: none) become sums over micro-batches: each run of the backward phase adds to them, or begins anew where the scalar `first` is not 0. */
 int grad_accumulate(struct graph *g, tid *grad, int n, tid first, struct err *e);
 /* The same for one tensor. */
 tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e);

@@ -69,7 +69,6 @@ int average_add_on(struct average *a, const struct model *m, struct backend_devi
         size_t at = m->param[i].offset, end = at;
         for (k = i; k < m->n_param && (m->param[k].dtype == DT_F32) == (m->param[i].dtype == DT_F32) && m->param[k].offset >= end; k++)
             end = m->param[k].offset + (size_t)m->param[k].len * sizeof(float);
-        if (k == i) k++;
         if (m->param[i].dtype != DT_F32) continue;
         if (d->b->mix(d->self, (float *)(void *)(to + at), (const float *)(const void *)(from + at), (int64_t)((end - at) / sizeof(float)), share, e) < 0)
             return -1;
