@@ -1,8 +1,9 @@
-/* r.E6: nets of every kind, 22 of them, train to the same bits, losses and norms at 1, 2, 3, 4 and 8 threads, with products chosen by shape as deterministic=true chooses them.
- * Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
+/* r.E6: nets of every kind, 22 of them, train to the same bits (weights, the optimiser's memory, losses, norms) at 1, 2, 3, 4 and 8 threads, with products chosen by shape
+ * as deterministic=true chooses them. Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
+#include "src/base/io.h"
 #include "tests/engine/step_fix.h"
 
-enum { ROWS = 261, STEPS = 3, IDS = 300, CLASSES = 5, SEEN = 2 };
+enum { ROWS = 261, STEPS = 3, IDS = 300, CLASSES = 5 };
 
 struct net {
     const char *name, *input, *layers, *optim;
@@ -57,8 +58,13 @@ static void quote(char *text) {
         if (*text == '\'') *text = '"';
 }
 
-/* A model trained for some steps, gradients clipped; seen: loss and norm of each. NULL with a sentence. */
-static struct model *trained(const struct net *n, int threads, double *seen, struct err *e) {
+struct seen { /* of the steps; of the optimiser's memory at the end, where the last bits of small gradients are seen better than in the weights */
+    double loss[STEPS], norm[STEPS];
+    char state[65];
+};
+
+/* A model trained for some steps, gradients clipped. NULL with a sentence. */
+static struct model *trained(const struct net *n, int threads, struct seen *seen, struct err *e) {
     char model[1024], optim[256];
     struct step_spec spec = n->spec;
     struct fix f;
@@ -78,10 +84,11 @@ static struct model *trained(const struct net *n, int threads, double *seen, str
         x = put_rows(&f, spec.accum ? ROWS / 2 : 0, ROWS, IDS, CLASSES);
         optimiser_hyper(f.o, 0.01, 0.5, 0, h);
         if (step_run(f.s, &x, 2 * i + 1, h, &r, e) < 0 || !r.ok) break;
-        seen[SEEN * i] = r.loss, seen[SEEN * i + 1] = r.grad_norm;
+        seen->loss[i] = r.loss, seen->norm[i] = r.grad_norm;
         optimiser_applied(f.o, 0.01);
         applied++;
     }
+    io_sha256(f.o->l.state, f.o->l.bytes, seen->state);
     struct model *m = applied == STEPS ? f.m : NULL;
     if (m) f.m = NULL;
     fix_close(&f);
@@ -95,12 +102,12 @@ int main(void) {
     gemm_open(NULL, &info);
     ops_select("auto", &e);
     for (size_t i = 0; i < LEN(nets); i++) {
-        double seen[2][SEEN * STEPS] = {{0}};
-        struct model *one = trained(&nets[i], 1, seen[0], &e);
+        struct seen seen[2] = {{{0}}};
+        struct model *one = trained(&nets[i], 1, &seen[0], &e);
         char differ[64] = "";
         for (size_t t = 0; one && t < LEN(threads); t++) {
-            struct model *m = trained(&nets[i], threads[t], seen[1], &e);
-            if (!m || m->bytes != one->bytes || memcmp(m->data, one->data, m->bytes) != 0 || memcmp(seen[0], seen[1], sizeof seen[0]) != 0)
+            struct model *m = trained(&nets[i], threads[t], &seen[1], &e);
+            if (!m || m->bytes != one->bytes || memcmp(m->data, one->data, m->bytes) != 0 || memcmp(&seen[0], &seen[1], sizeof seen[0]) != 0)
                 snprintf(differ + strlen(differ), sizeof differ - strlen(differ), ", other ones on %d", threads[t]);
             model_free(m);
         }
