@@ -325,6 +325,31 @@ static void gate(void) {
     bench_close(&b);
 }
 
+/* A step that is refused leaves L-BFGS as it was: nothing of it stays. */
+static void refused_pair(void) {
+    struct bench b;
+    double g[N], before[N];
+    bench_open(&b, "{optim='lbfgs', lr=0.1, history=2}", DT_F64);
+    start(b.param);
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < N; i++) g[i] = (1 + i % 3) * b.param[i] + cos(i);
+        bench_step(&b, g, 1, 0, 0);
+    }
+    memcpy(before, b.param, sizeof before);
+    void *state = mem_new(1, b.o->l.bytes);
+    memcpy(state, b.o->l.state, b.o->l.bytes);
+    g[3] = NAN;
+    bool ok = bench_step(&b, g, 1, 0, 0);
+    size_t differ = 0, moved = 0;
+    for (int j = 0; j < 4; j++) /* pairs, the last step and gradient; the numbers of the whole say that nothing was done */
+        for (size_t i = b.o->l.slot[0].at[j]; i < b.o->l.slot[0].at[j] + b.o->l.slot[0].bytes[j]; i++)
+            differ += ((char *)state)[i] != ((char *)b.o->l.state)[i], moved += ((char *)state)[i] != 0;
+    tap_ok(!ok && moved > 0 && differ == 0 && memcmp(before, b.param, sizeof before) == 0,
+        "lbfgs: a refused step leaves weights, pairs and the last gradient: %zu bytes differ", differ);
+    free(state);
+    bench_close(&b);
+}
+
 /* The update op alone on a table (V, D) with gradient rows for ids. */
 enum { V = 700, D = 24, K = 9 };
 static void rows(const char *isa, bool lazy) {
@@ -450,6 +475,7 @@ int main(void) {
         trajectory(&tests[t], net, "a two-layer net");
     }
     gate();
+    refused_pair();
     from_zero();
     defaults();
     refusals();
