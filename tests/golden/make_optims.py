@@ -125,6 +125,7 @@ CASES = [
     ("lbfgs, a gradient small enough", dict(optim="lbfgs", lr=1, history=3, tolerance_grad=0.05), lambda p: O.LBFGS(p, lr=1, history_size=3, max_iter=1, tolerance_grad=0.05), dict(steps=25)),
     ("lbfgs, curvature of both signs", dict(optim="lbfgs", lr=0.05, history=3), lambda p: O.LBFGS(p, lr=0.05, history_size=3, max_iter=1), dict(on=(waves, valley), steps=25)),
     ("lbfgs, pairs left out", dict(optim="lbfgs", lr=0.3, history=3), lambda p: O.LBFGS(p, lr=0.3, history_size=3, max_iter=1), dict(on=(ripples,), steps=25)),
+    ("lbfgs, a small gradient", dict(optim="lbfgs", lr=0.5, history=4), lambda p: O.LBFGS(p, lr=0.5, history_size=4, max_iter=1), dict(on=(quadratic,), steps=10, clip=0.1)),
     ("lbfgs with penalties, clipped", dict(optim="lbfgs", lr=0.5, history=4, l1=0.02, l2=0.3), lambda p: O.LBFGS(p, lr=0.5, history_size=4, max_iter=1), dict(steps=25, clip=0.7)),
 ] + [
     (f"lbfgs, strong Wolfe, {n} evaluations from {lr}", dict(optim="lbfgs", lr=lr, history=3, line_search="strong_wolfe", evaluations=n),
