@@ -154,6 +154,83 @@ static void squeezed(void) {
     buf_release(&to);
 }
 
+/* Anything that a grid may hold, over what it held before: the terminal shows the grid after each frame, and after the last of one in parts. */
+static void random_cells(struct grid *g, uint64_t stream, uint64_t k) {
+    static const char *const text[] = {
+        "loss", "0.123", "a longer text with blanks  in it", "\xe4\xb8\xad\xe6\x96\x87", "e\xcc\x81t\xc3\xa9", "\xf0\x9f\x98\x80 x", "-----------"};
+    static const uint32_t glyph[] = {' ', ':', '-', 'x', 0x2502, 0x2800 + 0x47, 0x2588};
+    uint32_t r[6];
+    for (uint64_t i = 0; i < LEN(r); i++) r[i] = rng_u32(stream, k, i);
+    int row = (int)(r[0] % (unsigned)g->rows), col = (int)(r[1] % (unsigned)g->cols);
+    struct style st = {(uint8_t)(r[2] % INK_N), (uint8_t)(r[2] >> 8 & (r[2] & 1 << 20 ? 15 : 0))};
+    if (r[3] % 4 == 0) grid_clear(g, (struct rect){row, col, (int)(r[4] % 4), (int)(r[5] % 50)});
+    else if (r[3] % 4 == 1) grid_text(g, row, col, -1, st, text[r[4] % LEN(text)]);
+    else if (r[3] % 4 == 2) grid_fill(g, row, col, (int)(r[5] % 40), st, glyph[r[4] % LEN(glyph)]);
+    else grid_style(g, row, col, (int)(r[5] % 20), st);
+}
+
+static int cells_wrong(const struct vt *v, const struct grid *g) {
+    int wrong = 0;
+    for (int i = 0; i < g->rows * g->cols; i++) {
+        const struct gcell *c = &g->cell[i];
+        const struct vt_cell *t = &v->cell[i / g->cols * v->cols + i % g->cols];
+        bool blank = c->text[0] == ' ';
+        int at = (c->style.at & AT_BOLD ? VT_BOLD : 0) | (c->style.at & AT_UNDER ? VT_UNDER : 0) | (c->style.at & AT_REVERSE ? VT_REVERSE : 0);
+        int mask = blank ? VT_UNDER | VT_REVERSE : VT_BOLD | VT_UNDER | VT_REVERSE;
+        if (strcmp(t->text, c->text) != 0 || (c->width && (t->at & mask) != (at & mask))) wrong++;
+    }
+    return wrong;
+}
+
+static void painted(void) {
+    static const char *const terms[] = {"xterm-256color", "xterm", "screen-256color", "tmux-256color", "linux", "vt100", "ansi"};
+    for (size_t t = 0; t < LEN(terms); t++) {
+        struct term_info in = {.term = terms[t],
+            .codeset = "UTF-8",
+            .colors = t < 4 ? "auto" : "none", /* the others have attributes without colours only */
+            .glyphs = "auto",
+            .rows = 20,
+            .cols = 70};
+        struct err e = {0};
+        struct screen *s = screen_open(&in, &e);
+        struct buf out = BUF_INIT;
+        struct grid g, given;
+        struct vt v;
+        int bad = 0, part = 0, frames = 0;
+        if (!s) {
+            tap_ok(false, "%s", e.text);
+            continue;
+        }
+        vt_init(&v, 20, 70);
+        grid_init(&g, 20, 70 - screen_spare(s), false);
+        grid_init(&given, g.rows, g.cols, false);
+        for (uint64_t k = 0; k < 6000;) {
+            bool whole = true;
+            for (uint64_t end = k + 1 + rng_u32(fx_stream, t, k) % 9; k < end; k++) random_cells(&g, fx_stream + t, k);
+            g.cur_row = k % 3 ? -1 : (int)(k % 20);
+            g.cur_col = (int)(k % 60);
+            do {
+                buf_clear(&out);
+                grid_copy(&given, &g);
+                screen_frame_part(s, &given, k % 2 ? 0 : 40, &whole, &out);
+                if (out.len) vt_feed(&v, out.data, out.len);
+                part += !whole;
+            } while (!whole);
+            bool cursor = g.cur_row < 0 || (v.cur.row == g.cur_row && v.cur.col == g.cur_col);
+            if ((cells_wrong(&v, &given) || !cursor || v.n_bad) && bad++ == 0)
+                printf(
+                    "# frame %d: %d cells, cursor %d,%d for %d,%d, %s\n", frames, cells_wrong(&v, &given), v.cur.row, v.cur.col, g.cur_row, g.cur_col, v.bad);
+            if (++frames % 100 == 0) screen_clear(s);
+        }
+        tap_ok(bad == 0 && part > 100, "TERM=%s: shows the grid after each of %d frames, %d parts between (%d differ)", terms[t], frames, part, bad);
+        grid_release(&g);
+        grid_release(&given);
+        vt_release(&v);
+        buf_release(&out);
+        screen_close(s);
+    }
+}
+
 static void paced(void) {
     struct pace p;
     pace_init(&p);
@@ -466,6 +543,7 @@ int main(void) {
     settings_apply();
     hostile();
     squeezed();
+    painted();
     paced();
     return tap_done();
 }
