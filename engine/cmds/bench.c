@@ -63,7 +63,8 @@ static struct val *chosen(const struct val *asked) {
     struct val *v = val_list();
     const struct val *first = val_at(asked, 0);
     bool all = !first || (first->type == VAL_STR && strcmp(first->u.s.p, "all") == 0);
-    for (size_t i = 0; all && bench_names[i]; i++) val_push(v, val_str(bench_names[i]));
+    for (size_t i = 0; all && bench_names[i]; i++)
+        if (bench_fits(bench_names[i])) val_push(v, val_str(bench_names[i]));
     for (size_t i = 0; !all && i < val_len(asked); i++) val_push(v, val_copy(val_at(asked, i)));
     return v;
 }

@@ -23,6 +23,7 @@ struct work {
     enum feed feed;
     int32_t classes;
     enum dtype half;
+    bool fp8; /* with DT_BF16 */
 };
 static const struct work works[];
 /* Lengths of 256 texts as in a review corpus (log-normal, cut to 4 .. 128, sorted), those of the peers' benchmark. */
@@ -94,7 +95,9 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
     val_free(user);
     val_free(spec);
     if (!b->model || (w->optim && !b->optim)) return -1;
-    if (w->half != DT_F32 && precision_choose(&b->precision, PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), e) < 0) return -1;
+    if (w->half != DT_F32 &&
+        precision_choose(&b->precision, w->fp8 ? PRECISION_FP8 : PRECISION_BF16, false, b->model, w->rows * (w->tokens > 0 ? w->tokens : 1), e) < 0)
+        return -1;
     struct step_spec s = {.model = b->model,
         .loss = w->optim ? &b->loss : NULL,
         .optim = b->optim,
@@ -102,6 +105,7 @@ static int bench_open(struct bench *b, const struct work *w, struct pool *pool, 
         .seed = 1,
         .profile = profile,
         .half = b->precision.half,
+        .fp8 = b->precision.fp8,
         .products = &b->products};
     s.rows = w->rows, s.tokens[0] = w->rows * w->tokens;
     if (backend_of_setting(&b->device, e) < 0) return -1;
@@ -205,6 +209,13 @@ static struct val *node_times(const struct bench *b, int64_t steps) {
     return list;
 }
 
+bool bench_fits(const char *name) {
+    const struct work *w = works;
+    struct backend_device *d = NULL;
+    while (w->name && strcmp(w->name, name) != 0) w++;
+    return !w->name || !w->fp8 || (backend_of_setting(&d, NULL) == 0 && d && backend_has_fp8(&d->info));
+}
+
 struct val *bench_work(
     const char *name, int64_t rows, struct pool *pool, double seconds, int (*stop)(void *ctx), void *ctx, struct val **nodes, struct err *e) {
     const struct work *w = works;
@@ -287,8 +298,8 @@ out:
         "1") "," RES_BLOCK("j", "i", "i", "64", "1") ",{\"layer\":\"global_pool\"},{\"layer\":\"linear\",\"out\":10}]}"
 #define ADAMW "{\"optim\":\"adamw\",\"lr\":1e-4}"
 const char *const bench_names[] = {"bag-train", "bag-train-lazy", "mlp-train", "resnet20-train", "minilm-train", "minilm-train-bf16", "minilm-infer",
-    "minilm-infer-bf16", "minilm-infer-int8", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged", "minilm-ragged-int8", "bert-train",
-    "bert-train-bf16", NULL};
+    "minilm-infer-bf16", "minilm-infer-fp8", "minilm-infer-int8", "minilm-infer-int8-bf16", "minilm-p1", "minilm-p1-bf16", "minilm-p1-int8", "minilm-ragged",
+    "minilm-ragged-int8", "bert-train", "bert-train-bf16", "bert-infer-bf16", "bert-infer-fp8", NULL};
 static const uint8_t ragged[256] = {
     4,
     4,
@@ -556,7 +567,9 @@ static const struct work works[] = {
     {"minilm-train-bf16", MINILM, ADAMW, 32, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-infer", MINILM, NULL, 32, 128, FEED_IDS, 2},
     {"minilm-infer-bf16", MINILM, NULL, 32, 128, FEED_IDS, 2, DT_BF16},
+    {"minilm-infer-fp8", MINILM, NULL, 32, 128, FEED_IDS, 2, DT_BF16, true},
     {"minilm-infer-int8", MINILM_I8, NULL, 32, 128, FEED_IDS, 2},
+    {"minilm-infer-int8-bf16", MINILM_I8, NULL, 32, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-p1", MINILM, NULL, 1, 128, FEED_IDS, 2},
     {"minilm-p1-bf16", MINILM, NULL, 1, 128, FEED_IDS, 2, DT_BF16},
     {"minilm-p1-int8", MINILM_I8, NULL, 1, 128, FEED_IDS, 2},
@@ -564,5 +577,7 @@ static const struct work works[] = {
     {"minilm-ragged-int8", MINILM_I8, NULL, RAGGED_ROWS, 128, FEED_RAGGED, 2},
     {"bert-train", BERT, ADAMW, 8, 128, FEED_IDS, 2},
     {"bert-train-bf16", BERT, ADAMW, 8, 128, FEED_IDS, 2, DT_BF16},
+    {"bert-infer-bf16", BERT, NULL, 8, 128, FEED_IDS, 2, DT_BF16},
+    {"bert-infer-fp8", BERT, NULL, 8, 128, FEED_IDS, 2, DT_BF16, true},
     {0},
 };

@@ -80,6 +80,7 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
         .loss = loss,
         .pool = pool,
         .half = pr->half,
+        .fp8 = pr->fp8,
         .batch = a->batch > 0 ? a->batch : 0,
         .probabilities = true,
         .guesses = true,
@@ -214,13 +215,13 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
         "data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), flags, 0, 0, 0, NULL, \
             SRC_DATA                                                                                                                                         \
     }
-#define REST                                                                                                                        \
-    {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice},                       \
-        {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)}, \
-        {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct eval_args, precision), 0, 0, 0, 0, precision_names},  \
-        {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct eval_args, force_precision)},            \
-        {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {     \
-        NULL                                                                                                                        \
+#define REST                                                                                                                                   \
+    {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice},                                  \
+        {"loss", "loss: a name or loss.NAME{..}; by the data if not given", NULL, NULL, ARG_VAL, offsetof(struct eval_args, loss)},            \
+        {"precision", PRECISION_INFER_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct eval_args, precision), 0, 0, 0, 0, precision_infer_names}, \
+        {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct eval_args, force_precision)},                       \
+        {"batch", "rows at once; chosen if not given", NULL, NULL, ARG_INT, offsetof(struct eval_args, batch), 0, 0, 1, 1e9}, {                \
+        NULL                                                                                                                                   \
     }
 static const struct arg eval_table[] = {
     {"model", "a model, the path of a saved one, or a run: its best checkpoint, else its last; the newest model if not given", NULL, NULL, ARG_VAL,

@@ -145,7 +145,7 @@ static int answers(const struct model *m, const struct part *p, const struct pre
     struct precision pr;
     loader_limits(p, ls.batch, 0, false, &ss.rows, ss.tokens);
     if (precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? ss.tokens[0] : ss.rows, e) < 0) return -1;
-    ss.half = pr.half;
+    ss.half = pr.half, ss.fp8 = pr.fp8;
     if (backend_of_setting(&ss.device, e) < 0) return -1;
     struct step *s = step_new(&ss, e);
     struct loader *l = NULL;
@@ -214,7 +214,7 @@ static const struct arg table[] = {
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
     {"beam", "sequences of classes: prefixes that the search keeps; 1 takes the best class of each frame", NULL, "1", ARG_INT,
         offsetof(struct predict_args, beam), 0, 0, 1, 10000},
-    {"precision", PRECISION_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct predict_args, precision), 0, 0, 0, 0, precision_names},
+    {"precision", PRECISION_INFER_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct predict_args, precision), 0, 0, 0, 0, precision_infer_names},
     {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct predict_args, force_precision)},
     {NULL},
 };

@@ -38,14 +38,16 @@ struct cuda {
     bool tf32; /* products and convolutions of fp32 may round their operands */
     bool lost; /* nothing more runs in this process */
     bool preparing; /* a kernel that prepares only measures its products */
-    uint8_t bias[3]; /* product.cu: which biases the library adds to results of f32, bf16, f16 */
+    uint8_t bias[4]; /* product.cu: which biases the library adds to results of f32, bf16, f16, and to bf16 from fp8 */
     void *dnn; /* cuDNN's handle, made at first need */
     struct plan_of_conv *convs;
     struct block *blocks; /* memory with weights */
     bool keeping; /* what is queued is kept instead of run */
     bool held_stale, held_used; /* a form of weights is out of date; one was used since the kept run began */
-    struct way *ways; /* linear_i8.cu */
+    struct way *ways; /* way.cu */
     int n_ways;
+    int fp8_known; /* fp8.cu: 1 the library multiplies fp8 here, -1 it does not, 0 not asked */
+    bool i8_known, i8_library; /* linear_i8.cu: was the library asked, does it multiply bytes? */
 };
 
 /* How one op runs on the device. */
@@ -55,7 +57,10 @@ struct kernel {
     bool rounds; /* its products take operands rounded to 16 bits */
     bool (*can)(const struct cuda *c, const struct node *n); /* NULL: always */
     int (*run)(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e);
-    bool prepares = false; /* its products are chosen before the first run: run is called with c->preparing, and then writes to the workspace alone */
+    bool
+        prepares = false,
+        fp8 =
+            false; /* its products are chosen before the first run: run is called with c->preparing, and then writes to the workspace alone; it has products in fp8 */
 };
 extern const struct kernel *const kernel_lists[]; /* each ended by a row without op */
 
@@ -134,6 +139,7 @@ struct pair_of_sums {
 };
 
 /* ---- products by cuBLASLt (lt.cu) */
+enum { TYPE_E4M3 = 64 }; /* operands in fp8, a type of products alone: beside those of enum dtype */
 enum product_bias { BIAS_NONE, BIAS_F32, BIAS_SAME /* of the type of the result */ };
 struct product_shape {
     int64_t m, n, k; /* of the column-major product y (m, n) */
@@ -146,8 +152,19 @@ struct product_shape {
 };
 /* Column-major y (m, n) = op(a) op(b) [+ bias (m) on every column], sums in float, of i8 in i32. */
 int product(struct cuda *c, const struct product_shape *s, const void *a, const void *b, const void *bias, void *y, struct err *e);
+/* With a scale for each operand, one float on the device (TYPE_E4M3). */
+int product_scaled(struct cuda *c, const struct product_shape *s, const void *a, const float *scale_a, const void *b, const float *scale_b, const void *bias,
+    void *y, struct err *e);
 bool product_can(struct cuda *c, const struct product_shape *s); /* does the library know a way at all? */
 void device_identity(const struct cuda *c, char *out, size_t n); /* what was measured holds for: host.keep */
+
+/* ---- two ways to the same result (way.cu) */
+struct two_ways {
+    const char *name, *names[2];
+    int (*run)(struct cuda *c, void *ctx, int which, void *y, struct err *e); /* queues the work by one of them, its result goes to y */
+};
+/* Which of them serves a layer of n from k for these rows, measured if need be with a result of `bytes`; otherwise: where nothing is known. */
+int way_of(struct cuda *c, const struct two_ways *what, int64_t n, int64_t k, int64_t rows, int otherwise, void *ctx, size_t bytes);
 
 /* ---- weights in another form, made once (held.cu) */
 typedef void (*held_make)(struct cuda *c, const void *from, void *to, int64_t n, int64_t k); /* queues it; n, k: extents of the matrix */
@@ -156,6 +173,12 @@ const void *held(struct cuda *c, const void *from, held_make make, size_t bytes,
 void held_weights(struct cuda *c, const void *p, size_t n); /* as backend.weights */
 void held_renew(struct cuda *c); /* before anything is kept or replayed */
 void held_free(struct cuda *c);
+
+int bias_of(struct cuda *c, int type, int out); /* product.cu: enum product_bias that the library adds by itself */
+/* ---- products in fp8 (fp8.cu) */
+bool fp8_can(struct cuda *c, const struct exec *x); /* this linear layer? */
+/* The linear layer x with its result, of the type of x->out[0], at y; act and bias that the library does not add are left to the caller: *added. */
+int fp8_linear(struct cuda *c, const struct exec *x, void *y, bool *added, struct err *e);
 
 /* ---- operands in another type, in the workspace behind PRODUCT_SPACE; used: bytes taken so far */
 void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e); /* for n numbers of 16 bits, or float */

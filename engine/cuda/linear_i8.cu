@@ -5,15 +5,12 @@
 #include "engine/cuda/cuda.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "engine/ops/i8.h"
 
-enum { ACT_RELU = 1, ACT_GELU = 2, R = 8 /* rows of a warp */, WARPS = 4, FEW = 16 /* rows that take the first way where nothing is measured */, ROUNDS = 5 };
+enum { ACT_RELU = 1, ACT_GELU = 2, R = 8 /* rows of a warp */, WARPS = 4, FEW = 16 /* rows that take the first way where nothing is measured */ };
 static const int64_t AT_ONCE = (WORKSPACE - PRODUCT_SPACE) / 8; /* bytes of sums, of inputs: what is read back at once stays in the cache */
-enum route { ROUTE_NONE, ROUTE_PANELS, ROUTE_LIBRARY };
-static const char *const route_names[] = {"", "panels", "library"};
+enum route { ROUTE_LIBRARY, ROUTE_PANELS };
 
 struct row8 {
     float scale;
@@ -167,77 +164,21 @@ static int go(struct cuda *c, const job j, enum route route, struct err *e) {
     return 0;
 }
 
-/* ---- which way: by shape, rows rounded up to a power of two */
-struct way {
-    int64_t n, k, rows;
-    enum route route;
-};
-static void key_of(const struct way *w, char *key, size_t n) {
-    snprintf(key, n, "8-bit layer of %lld from %lld for %lld rows", (long long)w->n, (long long)w->k, (long long)w->rows);
+/* ---- which way */
+static int go_to(struct cuda *c, void *ctx, int route, void *y, struct err *e) {
+    job j = *(const job *)ctx;
+    j.y.p = y;
+    return go(c, j, (enum route)route, e);
 }
-static int by_size(const void *a, const void *b) { return *(const float *)a < *(const float *)b ? -1 : *(const float *)a > *(const float *)b; }
-/* Microseconds, the median of a few; below 0: this way does not run. */
-static float time_of(struct cuda *c, const job *j, enum route route, cudaEvent_t from, cudaEvent_t to) {
-    float t[ROUNDS];
-    bool ok = go(c, *j, route, NULL) == 0; /* the first does not count */
-    for (int i = 0; i < ROUNDS && ok; i++) {
-        float ms = 0;
-        ok = cudaEventRecord(from, c->stream) == cudaSuccess;
-        for (int r = 0; r < 4 && ok; r++) ok = go(c, *j, route, NULL) == 0;
-        ok = ok && cudaEventRecord(to, c->stream) == cudaSuccess && cudaEventSynchronize(to) == cudaSuccess &&
-             cudaEventElapsedTime(&ms, from, to) == cudaSuccess;
-        t[i] = ms * 250;
-    }
-    if (ok) qsort(t, ROUNDS, sizeof *t, by_size);
-    return ok ? t[ROUNDS / 2] : -1;
-}
-static void measure(struct cuda *c, const job *given, struct way *w) {
-    job j = *given;
-    cudaEvent_t from = NULL, to = NULL;
-    char id[256], key[128], value[64];
-    if (cudaMalloc(&j.y.p, (size_t)(j.m * j.n) * 4) != cudaSuccess) { /* the result's own memory stays as it is */
-        cudaGetLastError();
-        return;
-    }
-    c->preparing = false;
-    float t[3] = {0, -1, -1};
-    bool ok = cudaEventCreate(&from) == cudaSuccess && cudaEventCreate(&to) == cudaSuccess;
-    for (int r = ROUTE_PANELS; r <= ROUTE_LIBRARY && ok; r++) t[r] = time_of(c, &j, (enum route)r, from, to);
-    c->preparing = true;
-    if (from) cudaEventDestroy(from);
-    if (to) cudaEventDestroy(to);
-    cudaFree(j.y.p);
-    if (t[ROUTE_PANELS] < 0 || t[ROUTE_LIBRARY] < 0) return;
-    w->route = t[ROUTE_PANELS] <= t[ROUTE_LIBRARY] ? ROUTE_PANELS : ROUTE_LIBRARY;
-    key_of(w, key, sizeof key);
-    snprintf(value, sizeof value, "%s %.2f %.2f", route_names[w->route], (double)t[ROUTE_LIBRARY], (double)t[w->route]);
-    device_identity(c, id, sizeof id);
-    c->host->keep(id, key, value);
-}
-static enum route recalled(struct cuda *c, const struct way *w) {
-    char id[256], key[128], value[64] = "";
-    key_of(w, key, sizeof key);
-    device_identity(c, id, sizeof id);
-    if (!c->host->measuring() || c->host->recall(id, key, value, sizeof value) < 0) return ROUTE_NONE;
-    value[strcspn(value, " ")] = 0;
-    return strcmp(value, "panels") == 0 ? ROUTE_PANELS : strcmp(value, "library") == 0 ? ROUTE_LIBRARY : ROUTE_NONE;
-}
-static enum route route_of(struct cuda *c, const job *j) {
-    struct way w = {j->n, j->k, 1, ROUTE_NONE}, *all = c->ways;
+static const struct two_ways ways8 = {"8-bit layer", {"library", "panels"}, go_to};
+static bool library_can(struct cuda *c, const job *j) {
     struct product_shape s = shape_of(j);
-    while (w.rows < j->m) w.rows *= 2;
-    for (int i = 0; i < c->n_ways; i++)
-        if (all[i].n == w.n && all[i].k == w.k && all[i].rows == w.rows) return all[i].route;
-    s.n = w.rows;
-    if (!product_can(c, &s)) w.route = ROUTE_PANELS;
-    else if ((w.route = recalled(c, &w)) == ROUTE_NONE && c->preparing) measure(c, j, &w);
-    if (w.route == ROUTE_NONE && c->host->measuring()) return j->m <= FEW ? ROUTE_PANELS : ROUTE_LIBRARY; /* another time */
-    if (w.route == ROUTE_NONE) w.route = j->m <= FEW ? ROUTE_PANELS : ROUTE_LIBRARY;
-    if ((all = (struct way *)realloc(all, (size_t)(c->n_ways + 1) * sizeof *all))) {
-        c->ways = all;
-        all[c->n_ways++] = w;
-    }
-    return w.route;
+    if (!c->i8_known) c->i8_library = product_can(c, &s), c->i8_known = true;
+    return c->i8_library;
+}
+static enum route route_of(struct cuda *c, job *j) {
+    if (!library_can(c, j)) return ROUTE_PANELS;
+    return (enum route)way_of(c, &ways8, j->n, j->k, j->m, j->m <= FEW ? ROUTE_PANELS : ROUTE_LIBRARY, j, (size_t)(j->m * j->n) * 4);
 }
 
 static int linear_i8_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
@@ -267,8 +208,8 @@ static int linear_i8_run(struct cuda *c, const struct exec *x, const uint64_t *,
         j.x.p = (char *)x->in[0].data + (size_t)(from * k) * in_bytes;
         j.y.p = (char *)x->out[0].data + (size_t)(from * n) * out_bytes;
         struct product_shape s = shape_of(&j);
-        if (c->preparing) { /* choices alone */
-            if (product_can(c, &s) && product(c, &s, j.rows, j.q, NULL, j.sum, e) < 0) return -1;
+        if (c->preparing) { /* choices alone: of the library's algorithms, then the way */
+            if (library_can(c, &j) && product(c, &s, j.rows, j.q, NULL, j.sum, e) < 0) return -1;
             route_of(c, &j);
         } else if (go(c, j, route_of(c, &j), e) < 0) return -1;
     }

@@ -27,7 +27,7 @@ static const struct {
     cudaDataType_t lt;
     size_t bytes;
 } types[] = {{DT_F32, "f32", CUDA_R_32F, 4}, {DT_BF16, "bf16", CUDA_R_16BF, 2}, {DT_F16, "f16", CUDA_R_16F, 2}, {DT_I8, "i8", CUDA_R_8I, 1},
-    {DT_I32, "i32", CUDA_R_32I, 4}};
+    {DT_I32, "i32", CUDA_R_32I, 4}, {TYPE_E4M3, "e4m3", CUDA_R_8F_E4M3, 1}};
 static int row_of(int dtype) {
     int i = 0;
     while (i + 1 < (int)(sizeof types / sizeof *types) && types[i].dtype != dtype) i++;
@@ -127,6 +127,15 @@ static bool recall(struct cuda *c, struct plan_of_product *p, int off) {
 }
 
 /* ---- description */
+struct operands {
+    const void *a, *b, *bias;
+    void *y;
+    const float *scale_a, *scale_b; /* on the device; NULL: 1 */
+};
+static cublasStatus_t set_scales(struct plan_of_product *p, const struct operands *o) {
+    cublasStatus_t rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &o->scale_a, sizeof o->scale_a);
+    return rc == CUBLAS_STATUS_SUCCESS ? cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &o->scale_b, sizeof o->scale_b) : rc;
+}
 static cublasStatus_t describe(const struct cuda *c, struct plan_of_product *p) {
     const struct product_shape *s = &p->shape;
     cublasOperation_t ta = s->ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb = s->tb ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -139,6 +148,12 @@ static cublasStatus_t describe(const struct cuda *c, struct plan_of_product *p) 
     if (rc == CUBLAS_STATUS_SUCCESS && s->bias) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias);
     if (rc == CUBLAS_STATUS_SUCCESS && s->bias) /* some address, until there is the right one: choices depend on its alignment */
         rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &c->workspace, sizeof c->workspace);
+    if (rc == CUBLAS_STATUS_SUCCESS && s->type == TYPE_E4M3) {
+        static const int8_t fast = 1; /* sums of 8-bit products stay in the tensor cores, with less than 24 bits: those of inference */
+        rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast);
+        struct operands some = {NULL, NULL, NULL, NULL, (const float *)c->workspace, (const float *)c->workspace};
+        if (rc == CUBLAS_STATUS_SUCCESS) rc = set_scales(p, &some);
+    }
     if (rc == CUBLAS_STATUS_SUCCESS)
         rc = cublasLtMatrixLayoutCreate(&p->a, type_of(s->type), (uint64_t)(s->ta ? s->k : s->m), (uint64_t)(s->ta ? s->m : s->k), s->ta ? s->k : s->m);
     if (rc == CUBLAS_STATUS_SUCCESS)
@@ -198,16 +213,13 @@ static struct plan_of_product *product_of(struct cuda *c, const struct product_s
 }
 
 /* ---- timing */
-struct operands {
-    const void *a, *b, *bias;
-    void *y;
-};
 static cublasStatus_t multiply(struct cuda *c, struct plan_of_product *p, const struct operands *o, const cublasLtMatmulAlgo_t *algo, size_t space) {
     static const float one = 1, zero = 0;
     static const int32_t one_i = 1, zero_i = 0;
     const void *alpha = whole(&p->shape) ? (const void *)&one_i : &one, *beta = whole(&p->shape) ? (const void *)&zero_i : &zero;
     cublasStatus_t rc = CUBLAS_STATUS_SUCCESS;
     if (p->shape.bias) rc = cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &o->bias, sizeof o->bias);
+    if (rc == CUBLAS_STATUS_SUCCESS && p->shape.type == TYPE_E4M3) rc = set_scales(p, o);
     if (rc != CUBLAS_STATUS_SUCCESS) return rc;
     return cublasLtMatmul(c->lt, p->desc, alpha, o->a, p->a, o->b, p->b, beta, o->y, p->y, o->y, p->y, algo, c->workspace, space, c->stream);
 }
@@ -274,8 +286,12 @@ static int align_of(const void *p, int least) {
     return (uintptr_t)p % 256 == 0 ? least : a < least ? a : least;
 }
 int product(struct cuda *c, const struct product_shape *given, const void *a, const void *b, const void *bias, void *y, struct err *e) {
+    return product_scaled(c, given, a, NULL, b, NULL, bias, y, e);
+}
+int product_scaled(struct cuda *c, const struct product_shape *given, const void *a, const float *scale_a, const void *b, const float *scale_b,
+    const void *bias, void *y, struct err *e) {
     struct product_shape s = *given;
-    struct operands o = {a, b, bias, y};
+    struct operands o = {a, b, bias, y, scale_a, scale_b};
     if (s.m == 0 || s.n == 0) return 0;
     s.align = align_of(a, align_of(b, align_of(y, 256)));
     s.tf32 = c->tf32 && s.type == DT_F32;

@@ -194,7 +194,7 @@ static const struct kernel *find(const char *op) {
 static bool supports(void *b, const struct node *n, struct takes *t) {
     const struct kernel *k = find(n->op->kind.name);
     if (!k || (k->can && !k->can((struct cuda *)b, n))) return false;
-    t->half_in = k->half_in, t->half_out = k->half_out, t->rounds = k->rounds;
+    t->half_in = k->half_in, t->half_out = k->half_out, t->rounds = k->rounds, t->fp8 = k->fp8;
     return true;
 }
 static int run(void *b, const struct exec *x, const uint64_t *at, struct err *e) {

@@ -45,9 +45,10 @@ __global__ void finish(vec y, const float *bias, int act, int64_t m, int64_t n) 
     }
 }
 /* Which bias the library adds by itself to results of this type: of float, else of their own type, else none. Asked once. */
-static int bias_of(struct cuda *c, int type, int out) {
-    uint8_t *known = &c->bias[out == DT_BF16 ? 1 : out == DT_F16 ? 2 : 0];
+int bias_of(struct cuda *c, int type, int out) {
+    uint8_t *known = &c->bias[type == TYPE_E4M3 ? 3 : out == DT_BF16 ? 1 : out == DT_F16 ? 2 : 0];
     static const int order[] = {BIAS_F32, BIAS_SAME};
+    if (type == TYPE_E4M3 && out != DT_BF16) return BIAS_NONE;
     for (int i = 0; *known == 0 && i < 2; i++) {
         struct product_shape s = {64, 64, 64, true, false, type, out, order[i], 0, 0};
         if (product_can(c, &s)) *known = (uint8_t)(1 + order[i]);
@@ -55,30 +56,52 @@ static int bias_of(struct cuda *c, int type, int out) {
     if (*known == 0) *known = 1 + BIAS_NONE;
     return *known - 1;
 }
-static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
+/* The product with operands as their type says, to y; what bias and activation the library does not add comes behind it. */
+static int product_linear(struct cuda *c, const struct exec *x, bool fp8, void *y, struct err *e) {
     int64_t m = rows_of(&x->in[0]), k = last_of(&x->in[0]), n = x->in[1].n[0];
     const float *bias = has(x, 2) ? (const float *)x->in[2].data : NULL;
     int act = (int)c->host->number(x->node, "act"), type = operand_type(x);
-    size_t used = 0;
-    struct product_shape s = {n, m, k, true, false, type, x->out[0].dtype, BIAS_NONE, 'n', 0};
+    bool added = false;
+    if (fp8) {
+        if (fp8_linear(c, x, y, &added, e) < 0) return -1;
+    } else {
+        size_t used = 0;
+        struct product_shape s = {n, m, k, true, false, type, x->out[0].dtype, BIAS_NONE, 'n', 0};
+        const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
+        const void *with = NULL;
+        if (b && bias && !act) {
+            s.bias = bias_of(c, type, s.out);
+            if (s.bias == BIAS_F32) with = bias;
+            if (s.bias == BIAS_SAME && !(with = operand(c, &x->in[2], s.out, &used, e))) return -1;
+        }
+        if (!b || product(c, &s, a, b, with, y, e) < 0) return -1;
+        added = with != NULL;
+    }
+    vec out = {y, x->out[0].dtype};
+    if ((act || (bias && !added)) && !c->preparing) LAUNCH(finish, grid_for(c, m * n), 256, c->stream, out, bias, act, m, n);
+    return 0;
+}
+static int linear_to(struct cuda *c, void *ctx, int which, void *y, struct err *e) { return product_linear(c, (const struct exec *)ctx, which == 1, y, e); }
+static const struct two_ways in_fp8 = {"linear layer in bf16 or fp8", {"bf16", "fp8"}, linear_to};
+static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
+    int64_t m = rows_of(&x->in[0]), k = last_of(&x->in[0]), n = x->in[1].n[0];
+    void *y = x->out[0].data;
     if (k == 0 || m == 0) {
         if (m * n > 0 && !c->preparing) {
-            if (cuda_fail(c, cudaMemsetAsync(x->out[0].data, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0)
-                return -1;
-            LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
+            if (cuda_fail(c, cudaMemsetAsync(y, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0) return -1;
+            const float *bias = has(x, 2) ? (const float *)x->in[2].data : NULL;
+            LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, (int)c->host->number(x->node, "act"), m, n);
         }
         return 0;
     }
-    const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
-    const void *with = NULL;
-    if (b && bias && !act) {
-        s.bias = bias_of(c, type, s.out);
-        if (s.bias == BIAS_F32) with = bias;
-        if (s.bias == BIAS_SAME && !(with = operand(c, &x->in[2], s.out, &used, e))) return -1;
+    if (!fp8_can(c, x)) return product_linear(c, x, false, y, e);
+    if (c->preparing) { /* of the library's algorithms first; that it refuses this shape in fp8 is no mistake */
+        if (product_linear(c, x, false, y, e) < 0) return -1;
+        product_linear(c, x, true, y, NULL);
     }
-    if (!b || product(c, &s, a, b, with, x->out[0].data, e) < 0) return -1;
-    if ((act || (bias && !with)) && !c->preparing) LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, act, m, n);
-    return 0;
+    int which = way_of(c, &in_fp8, n, k, m, 1, (void *)(uintptr_t)x, (size_t)(m * n) * 4);
+    if (c->preparing || (which == 1 && product_linear(c, x, true, y, NULL) == 0)) return 0;
+    return product_linear(c, x, false, y, e);
 }
 /* dx (m, in) = dy (m, out) w (out, in) */
 static int dx_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *e) {
@@ -127,5 +150,5 @@ static int colsum_run(struct cuda *c, const struct exec *x, const uint64_t *, st
 }
 
 extern const struct kernel product_kernels[];
-const struct kernel product_kernels[] = {{"linear", 3, 1, true, NULL, linear_run, true}, {"linear_dx", 3, 1, true, NULL, dx_run, true},
+const struct kernel product_kernels[] = {{"linear", 3, 1, true, NULL, linear_run, true, true}, {"linear_dx", 3, 1, true, NULL, dx_run, true},
     {"linear_dw", 3, 0, true, NULL, dw_run, true}, {"colsum", 1, 0, false, NULL, colsum_run}, {}};

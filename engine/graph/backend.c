@@ -209,6 +209,11 @@ int backend_of_setting(struct backend_device **out, struct err *e) {
     return rc;
 }
 
+bool backend_has_fp8(const struct device *d) {
+    int major = 0, minor = 0;
+    return sscanf(d->capability, "%d.%d", &major, &minor) == 2 && major * 100 + minor >= 809;
+}
+
 void backend_say(const char *name, struct buf *b) {
     struct device there[DEVICES_MAX];
     struct err e = {0};
@@ -216,8 +221,9 @@ void backend_say(const char *name, struct buf *b) {
     int n = p ? p->probe(there, DEVICES_MAX, &e) : -1;
     if (n < 0) buf_addf(b, "%s\n", e.text);
     for (int i = 0; i < n; i++)
-        buf_addf(b, "%s:%d %s, compute capability %s, %.1f GiB, driver for CUDA %s, runtime %s\n", name, i, there[i].name, there[i].capability,
-            (double)there[i].memory / (1 << 30), there[i].driver, there[i].runtime);
+        buf_addf(b, "%s:%d %s, compute capability %s, %.1f GiB, driver for CUDA %s, runtime %s, %s\n", name, i, there[i].name, there[i].capability,
+            (double)there[i].memory / (1 << 30), there[i].driver, there[i].runtime,
+            backend_has_fp8(&there[i]) ? "precision=fp8 works" : "too old for precision=fp8");
 }
 
 /* ---- mirrors ---- */

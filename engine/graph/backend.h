@@ -33,6 +33,7 @@ struct host { /* what a backend may ask of hone */
 struct takes {
     uint8_t half_in, half_out; /* as node.half_in, half_out: what may be kept in 16 bits */
     bool rounds; /* as node.half: its products take operands rounded to 16 bits */
+    bool fp8; /* as node.fp8: it has products in fp8, for shapes and devices that allow them */
 };
 /* Functions that return int give 0, or -1 with *e. What is queued runs in order; host memory given to a copy stays untouched until sync. */
 struct backend {
@@ -99,6 +100,7 @@ void backend_on_wait(bool (*parted)(void *ctx), void *ctx);
 void backend_half(struct backend_device *d, struct graph *g);
 /* One line of words on every device there is, or why there is none; rows for `hone doctor`. */
 void backend_say(const char *name, struct buf *b);
+bool backend_has_fp8(const struct device *d); /* products of 8-bit floats: by its compute capability */
 
 /* A block of host memory (weights, optimiser state) with a copy on the device. Whoever reads such a block on the host asks for it first; whoever writes it says so. Cheap
  * where no device has it. */

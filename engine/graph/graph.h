@@ -28,6 +28,7 @@ struct node {
     struct dim scratch;
     enum dtype half; /* operands of its products are rounded to this type: DT_F32 (as they are), DT_BF16, DT_F16 */
     uint8_t half_in, half_out; /* bit i: input, output i may be kept in 16 bits (graph->half) */
+    bool fp8; /* on a device: its product may round its operands to fp8 (graph->fp8) */
 };
 struct derived {
     int axis, from;
@@ -44,6 +45,7 @@ struct graph {
     bool plain; /* images stay row-major: for devices. Set before nodes are added */
     enum dtype real; /* DT_F32; DT_F64 for gradient checks and references */
     enum dtype half; /* mixed precision: DT_BF16, DT_F16; DT_F32: none. Set before nodes are added */
+    bool fp8; /* with DT_BF16, where nothing is trained: products of weights in fp8 where a device has them. Set before nodes are added */
     const struct products *products; /* which routes compute its products (choose.h), borrowed; NULL: by shape */
     uint64_t seed;
     enum phase phase; /* of nodes added from now on */

@@ -175,6 +175,7 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
         .pool = spec->pool,
         .rows = rows,
         .half = spec->half,
+        .fp8 = spec->fp8,
         .products = spec->products ? spec->products : &v->own};
     memcpy(ss.tokens, tokens, sizeof ss.tokens);
     v->step = step_new(&ss, e);

@@ -14,6 +14,7 @@ struct eval_spec {
     struct backend_device *device; /* as step_spec.device */
     struct pool *pool;
     enum dtype half; /* as step_spec.half */
+    bool fp8; /* likewise */
     struct products *products; /* likewise; NULL: its own */
     int64_t batch, batch_tokens; /* batch 0: 256, fewer where texts are long */
     bool probabilities; /* keep them, for auroc, ap, log_loss, brier, ece */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/graph/backend.h"
 #include "engine/graph/choose.h"
 #include "engine/graph/op.h"
 #include "engine/graph/plan.h"
@@ -123,7 +124,7 @@ int precision_measure_with(struct precision *p, int64_t m, int64_t n, int64_t k,
     while (m > most) m /= 2;
     recall(how->folder);
     const struct precision *was = find(m, n, k);
-    *p = was ? *was : (struct precision){DT_F32, m, n, k, 0, 0};
+    *p = was ? *was : (struct precision){DT_F32, false, m, n, k, 0, 0};
     if (was) return 0;
     if ((how->time ? how->time : time_product)(how->ctx, p, e) < 0) return -1;
     p->half = what_pays(p);
@@ -183,10 +184,24 @@ static bool device_set(void) {
     return set;
 }
 
+/* fp8 is there or the reason in words. */
+static int check_fp8(struct err *e) {
+    struct backend_device *d = NULL;
+    if (backend_of_setting(&d, e) < 0) return -1;
+    if (!d) return err_code(e, ERR_USAGE, "precision=fp8 needs a GPU of compute capability 8.9 or newer (device=cuda), this computes on the CPU; bf16 works");
+    if (!backend_has_fp8(&d->info))
+        return err_code(e, ERR_USAGE, "%s (%s) has compute capability %s; fp8 needs 8.9 or newer; bf16 works", d->name, d->info.name, d->info.capability);
+    return 0;
+}
+
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e) {
     const struct param *w = largest(m);
     *p = (struct precision){.half = asked == PRECISION_FP16 ? DT_F16 : DT_F32};
     if (asked == PRECISION_FP32 || asked == PRECISION_FP16) return 0;
+    if (asked == PRECISION_FP8) {
+        p->half = DT_BF16, p->fp8 = true;
+        return check_fp8(e);
+    }
     if (device_set()) { /* figures of this processor say nothing of a device */
         if (w || force || model_i8(m, NULL)) p->half = DT_BF16; /* also what lies between layers in 8 bits */
         return 0;
@@ -200,7 +215,7 @@ int precision_choose(struct precision *p, int asked, bool force, const struct mo
     return precision_measure(p, rows, w->dim[0], w->dim[1], e);
 }
 
-const char *precision_name(const struct precision *p) { return p->half == DT_BF16 ? "bf16" : p->half == DT_F16 ? "fp16" : "fp32"; }
+const char *precision_name(const struct precision *p) { return p->fp8 ? "fp8" : p->half == DT_BF16 ? "bf16" : p->half == DT_F16 ? "fp16" : "fp32"; }
 
 bool precision_say(const struct precision *p, int asked, bool force, struct buf *out) {
     if (force || device_set() || (asked != PRECISION_BF16 && asked != PRECISION_AUTO)) return false;
@@ -228,7 +243,7 @@ struct val *precision_val(const struct precision *p) {
 int precision_from(struct precision *p, const struct val *v, struct err *e) {
     const char *name = v ? val_get_str(v, "name", "") : "fp32";
     *p = (struct precision){
-        DT_F32, val_get_int(v, "m", 0), val_get_int(v, "n", 0), val_get_int(v, "k", 0), val_get_num(v, "ms_fp32", 0), val_get_num(v, "ms_bf16", 0)};
+        DT_F32, false, val_get_int(v, "m", 0), val_get_int(v, "n", 0), val_get_int(v, "k", 0), val_get_num(v, "ms_fp32", 0), val_get_num(v, "ms_bf16", 0)};
     if (strcmp(name, "bf16") == 0) p->half = DT_BF16;
     else if (strcmp(name, "fp16") == 0) p->half = DT_F16;
     else if (strcmp(name, "fp32") != 0) return err_set(e, "it was computed in \"%s\", which this version does not know", name);
@@ -242,3 +257,4 @@ void scaler_after(double *scale, int64_t *good, bool applied) {
 }
 
 const char *const precision_names[] = {"fp32", "bf16", "fp16", "auto", NULL};
+const char *const precision_infer_names[] = {"fp32", "bf16", "fp16", "auto", "fp8", NULL};

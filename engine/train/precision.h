@@ -5,19 +5,22 @@
 
 #include "engine/model/model.h"
 
-enum precision_asked { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISION_AUTO };
-extern const char *const precision_names[]; /* "fp32", "bf16", "fp16", "auto", NULL */
+enum precision_asked { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISION_AUTO, PRECISION_FP8 };
+extern const char *const precision_names[], *const precision_infer_names[]; /* "fp32", "bf16", "fp16", "auto", NULL; where nothing is trained "fp8" too */
 #define PRECISION_HELP \
     "what products and attention are computed in; norms, losses and updates stay fp32. bf16, and auto, are fp32 where that is measured faster"
+#define PRECISION_INFER_HELP \
+    PRECISION_HELP ". fp8, on GPUs of compute capability 8.9 or newer: layers' products in 8-bit floats where that is measured faster, the rest in bf16"
 #define PRECISION_FORCE_HELP "precision=bf16 even where fp32 is measured faster"
 
 struct precision {
     enum dtype half; /* as step_spec.half */
+    bool fp8; /* as step_spec.fp8 */
     int64_t m, n, k; /* the product that was timed; 0: none */
     double ms_fp32, ms_bf16;
 };
 /* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16 where it is faster.
- * With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32; on a device both are bf16. */
+ * With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32; on a device both are bf16. fp8 is refused where no device has it. */
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e);
 /* Times one product (m, n) with sums of k in fp32 and bf16, m rounded up to a power of two, on one thread whatever the number of threads is: bits must not depend on it.
  * The figures are remembered by this process and, where the program asked for it (choose_enable), by machine in a file. */

@@ -117,6 +117,7 @@ struct step *step_new(const struct step_spec *spec, struct err *e) {
     s->other = s->share = s->rest = -1;
     s->target = s->class_weight = s->loss = s->weight = s->ctl = s->hyper = s->hits = s->sum_loss = s->sum_weight = s->sum_hits = s->first = s->seed = -1;
     s->g->half = spec->half;
+    s->g->fp8 = spec->fp8 && !train;
     s->g->plain = spec->device != NULL;
     s->loss_scale = 1;
     if (build_forward(s, spec, e) < 0 || fuse_forward(s->g, e) < 0) goto fail;

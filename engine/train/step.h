@@ -21,6 +21,7 @@ struct step_spec {
     enum recompute recompute; /* which activations are computed again in the backward pass */
     bool mixed; /* rows are mixed in pairs (mixup): the loss is share * that of the target + rest * that of the other target */
     enum dtype half; /* mixed precision in this type: DT_BF16, DT_F16; DT_F32: none */
+    bool fp8; /* with DT_BF16, not trained: as graph.fp8 */
     struct products *products; /* borrowed: routes of its products, measured by step_new unless they are pinned; NULL: by shape */
     bool accum; /* gradients are sums over micro-batches: see step_micro */
     bool dense; /* accum: those of tables too are kept dense */

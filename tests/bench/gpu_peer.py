@@ -14,7 +14,7 @@ from torch.nn import functional as F
 work, rows = sys.argv[1], int(sys.argv[2])
 torch.manual_seed(1)
 torch.set_float32_matmul_precision("highest")
-dev, half, WORDS, TOKENS = "cuda", work.endswith("-bf16"), 30522, 128
+dev, half, WORDS, TOKENS = "cuda", work.endswith(("-bf16", "-fp8")), 30522, 128
 
 
 class Layer(nn.Module):

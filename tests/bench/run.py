@@ -36,7 +36,7 @@ def names():
     """Without names: those that `hone bench` knows; a wrong one is answered by hone's own sentence."""
     source = open(os.path.join(here, "..", "..", "engine", "cmds", "bench_work.c")).read()
     table = source[source.index("bench_names[] = {"):]
-    return [w.strip().strip('"') for w in table[table.index("{") + 1:table.index("NULL")].replace("\n", " ").split(",") if w.strip()]
+    return [w.strip().strip('"') for w in table[table.index("{") + 1:table.index("NULL")].replace("\n", " ").split(",") if w.strip() and "-fp8" not in w]  # fp8 is for GPUs
 
 
 def floors():

@@ -1,7 +1,7 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the
  * environment makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after
  * it fail: a bad address, damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it
- * does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000). Kernels and products have made-up times on a clock that events read, by their size; of the
+ * does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000), "capability=80" (8.0; else 9.0). Kernels and products have made-up times on a clock that events read, by their size; of the
  * algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
@@ -18,6 +18,7 @@
 #include "cublasLt.h"
 #include "cudnn.h"
 #include "cuda_fp16.h"
+#include "cuda_fp8.h"
 #include "cuda_runtime.h"
 
 thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -35,6 +36,7 @@ static struct {
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
     long computes[128] = {0}; /* by type of computation */
+    long eights = 0; /* products of fp8 */
     long convolutions[4] = {0}; /* by cudnnMathType_t */
     long copied[8] = {0}; /* bytes, by kind */
     cudaError_t sticky = cudaSuccess;
@@ -49,6 +51,7 @@ static long setting_n(const char *name, long otherwise) {
     const char *v = setting(name);
     return v ? atol(v) : otherwise;
 }
+static int capability() { return (int)setting_n("capability=", 90); }
 static size_t memory_total() { return (size_t)setting_n("memory=", 4096) << 20; }
 
 static cudaError_t submit(cudaStream_t s, std::function<void()> work) {
@@ -73,7 +76,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int i) {
     p->pciBusID = 0x3b + i;
     snprintf(p->name, sizeof p->name, "fake device on the CPU");
     p->totalGlobalMem = memory_total();
-    p->major = 9, p->minor = 0, p->multiProcessorCount = 4;
+    p->major = capability() / 10, p->minor = capability() % 10, p->multiProcessorCount = 4;
     return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int *v) { return *v = (int)setting_n("serves=", 13000), cudaSuccess; }
@@ -309,7 +312,8 @@ struct fake_lt {
 struct fake_desc {
     cublasComputeType_t compute;
     int ta = 0, tb = 0, epilogue = CUBLASLT_EPILOGUE_DEFAULT, bias_type = CUDA_R_32F;
-    const void *bias = nullptr;
+    const void *bias = nullptr, *scale_a = nullptr, *scale_b = nullptr;
+    int8_t fast = 0;
 };
 struct fake_layout {
     cudaDataType type;
@@ -331,6 +335,7 @@ static const struct {
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 static float get(const void *p, int type, int64_t i) {
     if (type == CUDA_R_8I) return ((const int8_t *)p)[i];
+    if (type == CUDA_R_8F_E4M3) return fake_from_e4m3(((const uint8_t *)p)[i]);
     if (type == CUDA_R_32F) return ((const float *)p)[i];
     uint16_t v = ((const uint16_t *)p)[i];
     if (type == CUDA_R_16F) return __half2float(__ushort_as_half(v));
@@ -363,12 +368,16 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeTy
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) { return delete d, CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t a, const void *v, size_t n) {
-    void *at = a == CUBLASLT_MATMUL_DESC_TRANSA         ? (void *)&d->ta
-               : a == CUBLASLT_MATMUL_DESC_TRANSB       ? (void *)&d->tb
-               : a == CUBLASLT_MATMUL_DESC_EPILOGUE     ? (void *)&d->epilogue
-               : a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? (void *)&d->bias
-                                                        : (void *)&d->bias_type;
-    if (n != (a == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : 4)) return CUBLAS_STATUS_INVALID_VALUE;
+    void *at = a == CUBLASLT_MATMUL_DESC_TRANSA            ? (void *)&d->ta
+               : a == CUBLASLT_MATMUL_DESC_TRANSB          ? (void *)&d->tb
+               : a == CUBLASLT_MATMUL_DESC_EPILOGUE        ? (void *)&d->epilogue
+               : a == CUBLASLT_MATMUL_DESC_BIAS_POINTER    ? (void *)&d->bias
+               : a == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER ? (void *)&d->scale_a
+               : a == CUBLASLT_MATMUL_DESC_B_SCALE_POINTER ? (void *)&d->scale_b
+               : a == CUBLASLT_MATMUL_DESC_FAST_ACCUM      ? (void *)&d->fast
+                                                           : (void *)&d->bias_type;
+    bool pointer = a == CUBLASLT_MATMUL_DESC_BIAS_POINTER || a == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER || a == CUBLASLT_MATMUL_DESC_B_SCALE_POINTER;
+    if (n != (pointer ? sizeof(void *) : a == CUBLASLT_MATMUL_DESC_FAST_ACCUM ? 1 : 4)) return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(at, v, n);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -399,6 +408,10 @@ static bool known(const fake_desc &d, const fake_layout &a, const fake_layout &b
         return d.compute == CUBLAS_COMPUTE_32I && y.type == CUDA_R_32I && d.ta && !d.tb && y.rows % 4 == 0 && a.rows % 4 == 0 && a.ld % 4 == 0 &&
                b.ld % 4 == 0 && d.epilogue == CUBLASLT_EPILOGUE_DEFAULT;
     if (d.compute == CUBLAS_COMPUTE_32I || y.type == CUDA_R_32I) return false;
+    if (a.type ==
+        CUDA_R_8F_E4M3) /* TN, extents that are contiguous multiples of 16 bytes, a bias of bf16 alone; none for 7 rows, so that the way around is run */
+        return capability() >= 89 && y.cols != 7 && d.compute == CUBLAS_COMPUTE_32F && d.ta && !d.tb && a.rows % 16 == 0 && y.rows % 16 == 0 &&
+               (y.type == CUDA_R_16BF || y.type == CUDA_R_32F) && (d.epilogue == CUBLASLT_EPILOGUE_DEFAULT || d.bias_type == CUDA_R_16BF);
     if (y.type != CUDA_R_32F && y.type != a.type) return false;
     return d.epilogue == CUBLASLT_EPILOGUE_DEFAULT ||
            d.bias_type == (int)y.type; /* a bias of float on 16 bits is refused here, so that the way around it is run */
@@ -423,6 +436,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
     return CUBLAS_STATUS_SUCCESS;
 }
 long fake_computes(int type) { return fake.computes[type & 127]; }
+long fake_eights(void) { return fake.eights; }
 long fake_copied(int kind) { return fake.copied[kind & 7]; }
 long fake_products(int algorithm) { return fake.products[algorithm]; }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,
@@ -442,6 +456,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
         fake.clock += algorithms[id].time * ((double)m * (double)n * (double)k * 1e-9 + 1e-3);
         fake.products[id]++;
         fake.computes[de.compute & 127]++;
+        fake.eights += A.type == CUDA_R_8F_E4M3;
         for (int q = 0; q < Y.batch; q++)
             for (uint64_t j = 0; j < n; j++)
                 for (uint64_t i = 0; i < m; i++) {
@@ -457,6 +472,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
                         continue;
                     }
                     float v = (float)al * (float)sum;
+                    if (de.scale_a) v *= *(const float *)de.scale_a;
+                    if (de.scale_b) v *= *(const float *)de.scale_b;
                     if (be != 0) v += (float)be * get(c, C.type, (int64_t)i + (int64_t)j * C.ld + q * C.stride);
                     if (de.epilogue == CUBLASLT_EPILOGUE_BIAS) v += get(de.bias, de.bias_type, (int64_t)i);
                     put(y, Y.type, at, v);

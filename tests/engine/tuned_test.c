@@ -19,7 +19,7 @@
 #include "tests/tap.h"
 
 enum { FIRST = 0, FAILS = 1, ABSENT = 3, FASTEST = 4, ALGORITHMS = 6 }; /* of the fake */
-static long (*products)(int algorithm), (*computes)(int type), (*convolutions)(int math);
+static long (*products)(int algorithm), (*computes)(int type), (*convolutions)(int math), (*eights)(void);
 enum { EXACT = 68, TF32 = 77, FMA = 3, TENSOR = 1 }; /* CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32; CUDNN_FMA_MATH, CUDNN_TENSOR_OP_MATH */
 static char dir[4096];
 
@@ -220,6 +220,42 @@ static long layer8(int64_t rows, int times) {
     free(base);
     return ok ? since(&before).all : -1;
 }
+/* A layer of n from k in fp8 or bf16, `times` runs: products in fp8 in the last of them, -1: it failed. */
+static long layer_fp8(int64_t n, int64_t k, int64_t rows, int times) {
+    struct err e = {0};
+    struct backend_device *dev = backend_open("cuda", &e);
+    struct graph *g = graph_new(DT_F32, false, 1);
+    struct dim x[] = {{1, AXIS_R}, {k, AXIS_ONE}}, w[] = {{n, AXIS_ONE}, {k, AXIS_ONE}};
+    float *base = X_NEW(float, (size_t)(n * k));
+    g->half = DT_BF16, g->fp8 = true;
+    tid y = graph_add2(g, "linear", graph_input(g, "x", DT_F32, x, 2, -1), graph_param(g, "w", DT_F32, w, 2, 0, false), &e);
+    struct extents at = {{1, rows, rows + 1}};
+    if (dev) backend_half(dev, g);
+    struct plan *p = dev && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1, .param = base}, &e) : NULL;
+    bool ok = p && plan_alloc(p, &e) == 0;
+    long before = 0;
+    for (int i = 0; ok && i < times; i++) {
+        before = eights();
+        ok = plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
+    }
+    if (!ok) printf("# %s\n", e.text);
+    plan_free(p);
+    graph_free(g);
+    mirror_drop(base);
+    free(base);
+    return ok ? eights() - before : -1;
+}
+static void fp8(void) {
+    fresh();
+    tap_ok(layer_fp8(256, 96, 24, 2) == 1 && layer_fp8(16, 16, 2048, 2) == 0,
+        "with fp8 asked for a layer is computed so where that is measured faster, else in bf16");
+    fresh();
+    tap_ok(layer_fp8(256, 96, 24, 1) == 1 && layer_fp8(16, 16, 2048, 1) == 0, "another process takes both choices from the file");
+    choose_enable(false);
+    fresh();
+    tap_ok(layer_fp8(16, 16, 2048, 1) == 1, "where nothing is measured what is asked for is done");
+    choose_enable(true);
+}
 static void eight_bits(void) {
     fresh();
     tap_ok(layer8(24, 2) == 0 && layer8(1024, 2) == 1, "8-bit layers: 24 rows go over the weights as they lie, 1024 through the library, as measured");
@@ -244,8 +280,9 @@ int main(void) {
     fake_function(&products, "fake_products");
     fake_function(&computes, "fake_computes");
     fake_function(&convolutions, "fake_convolutions");
+    fake_function(&eights, "fake_eights");
     snprintf(dir, sizeof dir, "%s/hone-tuned-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!products || !computes || !convolutions || !mkdtemp(dir)) return 1;
+    if (!products || !computes || !convolutions || !eights || !mkdtemp(dir)) return 1;
     setenv("XDG_CACHE_HOME", dir, 1);
     unsetenv("HONE_CACHE");
     unsetenv("HONE_PRODUCTS");
@@ -254,6 +291,7 @@ int main(void) {
     rounded();
     convolved();
     eight_bits();
+    fp8();
     backends_close();
     io_remove_tree(dir, &e);
     return tap_done();

@@ -154,6 +154,11 @@ template <class T> inline T atomicMin(T *p, T v) {
     *p = v < old ? v : old;
     return old;
 }
+template <class T> inline T atomicMax(T *p, T v) {
+    T old = *p;
+    *p = v > old ? v : old;
+    return old;
+}
 using std::isfinite;
 #endif
 #endif
