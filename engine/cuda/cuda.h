@@ -183,6 +183,8 @@ int fp8_linear(struct cuda *c, const struct exec *x, void *y, bool *added, struc
 /* ---- operands in another type, in the workspace behind PRODUCT_SPACE; used: bytes taken so far */
 void *operand_room(struct cuda *c, int64_t n, size_t *used, struct err *e); /* for n numbers of 16 bits, or float */
 const void *operand(struct cuda *c, const struct view *v, int type, size_t *used, struct err *e); /* where it lies if it has that type */
+/* Input i, a weight: made once where nothing is trained. */
+const void *weight_as(struct cuda *c, const struct exec *x, int i, int type, size_t *used, struct err *e);
 void convert(struct cuda *c, vec from, vec to, int64_t n);
 
 /* ---- sums over a block of up to 1024 threads, in an order that depends on its size alone; every thread gets the result ---- */

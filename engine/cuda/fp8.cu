@@ -71,7 +71,7 @@ int fp8_linear(struct cuda *c, const struct exec *x, void *y, bool *added, struc
     if (has(x, 2) && c->host->number(x->node, "act") == 0) {
         s.bias = bias_of(c, TYPE_E4M3, s.out);
         if (s.bias == BIAS_F32) with = x->in[2].data;
-        if (s.bias == BIAS_SAME && !(with = operand(c, &x->in[2], s.out, &used, e))) return -1;
+        if (s.bias == BIAS_SAME && !(with = weight_as(c, x, 2, s.out, &used, e))) return -1;
         *added = s.bias != BIAS_NONE;
     }
     if (!c->preparing) to_fp8(c, vec_of(&x->in[0]), q, m * k, scale);

@@ -27,6 +27,19 @@ const void *operand(struct cuda *c, const struct view *v, int type, size_t *used
     if (y.p) convert(c, vec_of(v), y, v->len);
     return y.p;
 }
+static void make_bf16(struct cuda *c, const void *from, void *to, int64_t n, int64_t k) {
+    convert(c, vec{(void *)(uintptr_t)from, DT_F32}, vec{to, DT_BF16}, n * k);
+}
+static void make_f16(struct cuda *c, const void *from, void *to, int64_t n, int64_t k) {
+    convert(c, vec{(void *)(uintptr_t)from, DT_F32}, vec{to, DT_F16}, n * k);
+}
+const void *weight_as(struct cuda *c, const struct exec *x, int i, int type, size_t *used, struct err *e) {
+    const struct view *v = &x->in[i];
+    const void *kept = NULL;
+    if (x->node->still && v->dtype == DT_F32 && (type == DT_BF16 || type == DT_F16))
+        kept = held(c, v->data, type == DT_BF16 ? make_bf16 : make_f16, (size_t)v->len * 2, rows_of(v), last_of(v));
+    return kept ? kept : operand(c, v, type, used, e);
+}
 /* float, unless the node rounds its operands, or one of them is kept in 16 bits */
 static int operand_type(const struct exec *x) {
     if (x->node->half != DT_F32) return x->node->half;
@@ -67,12 +80,12 @@ static int product_linear(struct cuda *c, const struct exec *x, bool fp8, void *
     } else {
         size_t used = 0;
         struct product_shape s = {n, m, k, true, false, type, x->out[0].dtype, BIAS_NONE, 'n', 0};
-        const void *a = operand(c, &x->in[1], type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
+        const void *a = weight_as(c, x, 1, type, &used, e), *b = a ? operand(c, &x->in[0], type, &used, e) : NULL;
         const void *with = NULL;
         if (b && bias && !act) {
             s.bias = bias_of(c, type, s.out);
             if (s.bias == BIAS_F32) with = bias;
-            if (s.bias == BIAS_SAME && !(with = operand(c, &x->in[2], s.out, &used, e))) return -1;
+            if (s.bias == BIAS_SAME && !(with = weight_as(c, x, 2, s.out, &used, e))) return -1;
         }
         if (!b || product(c, &s, a, b, with, y, e) < 0) return -1;
         added = with != NULL;

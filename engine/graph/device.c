@@ -91,6 +91,7 @@ void backend_half(struct backend_device *d, struct graph *g) {
         if (!d->b->supports(d->self, n, &t)) continue;
         n->half_in = t.half_in, n->half_out = t.half_out;
         n->half = t.rounds ? g->half : DT_F32;
+        n->still = !g->training;
         n->fp8 = t.fp8 && g->fp8 && n->n_in > 1 && g->tensor[n->in[1]].role == ROLE_PARAM;
     }
 }

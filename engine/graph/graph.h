@@ -28,7 +28,8 @@ struct node {
     struct dim scratch;
     enum dtype half; /* operands of its products are rounded to this type: DT_F32 (as they are), DT_BF16, DT_F16 */
     uint8_t half_in, half_out; /* bit i: input, output i may be kept in 16 bits (graph->half) */
-    bool fp8; /* on a device: its product may round its operands to fp8 (graph->fp8) */
+    bool still; /* on a device: nothing is trained, so what is made from its weights may be kept */
+    bool fp8; /* likewise: its product may round its operands to fp8 (graph->fp8) */
 };
 struct derived {
     int axis, from;
