@@ -7,6 +7,7 @@
 
 #include "engine/cmds/bench_model.h"
 #include "engine/cmds/pick.h"
+#include "engine/graph/backend.h"
 #include "engine/train/precision.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
@@ -49,7 +50,7 @@ static struct val *time_model(struct job *j, const struct bench_args *a, struct 
     if (p && precision_choose(&pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, e) == 0) {
         struct bed bed = {.part = p, .pool = pool, .seconds = a->seconds < 10 ? a->seconds / 2 : 5, .stop = stop_model, .ctx = j};
         if (precision_say(&pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
-        out = bench_model(&bed, m, &pr, a->scenario, d ? d->name : NULL, e);
+        if (backend_of_setting(&bed.device, e) == 0) out = bench_model(&bed, m, &pr, a->scenario, d ? d->name : NULL, e);
     }
     buf_release(&say);
     part_free(made);
@@ -203,7 +204,12 @@ static const struct arg args[] = {
         .type = ARG_ENUM,
         .offset = offsetof(struct bench_args, scenario),
         .names = bench_scenarios},
-    {.name = "precision", .help = PRECISION_HELP, .def = "fp32", .type = ARG_ENUM, .offset = offsetof(struct bench_args, precision), .names = precision_names},
+    {.name = "precision",
+        .help = PRECISION_INFER_HELP,
+        .def = "fp32",
+        .type = ARG_ENUM,
+        .offset = offsetof(struct bench_args, precision),
+        .names = precision_infer_names},
     {.name = "force_precision", .help = PRECISION_FORCE_HELP, .def = "false", .type = ARG_BOOL, .offset = offsetof(struct bench_args, force_precision)},
     {0},
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/cpu/pool.h"
+#include "engine/graph/backend.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
 
@@ -53,13 +54,14 @@ struct val *bench_model(const struct bed *bed, const struct model *m, const stru
     int64_t bytes, tokens = 0, macs;
     unsigned which = scenario == SCENARIO_SINGLE ? 1U << SPEED_ONE : scenario == SCENARIO_BATCH ? 1U << SPEED_MANY : ~0U;
     for (int64_t i = 0; i < bed->part->n; i++) tokens += part_tokens(bed->part, i);
-    if (measure_alone(bed, m, pr->half, which, s, e) < 0 || model_disk_bytes(m, &bytes, e) < 0) return NULL;
+    if (measure_alone(bed, m, pr, which, s, e) < 0 || model_disk_bytes(m, &bytes, e) < 0) return NULL;
     if ((macs = model_macs(m, (tokens + bed->part->n / 2) / bed->part->n, e)) < 0) return NULL;
     struct val *v = val_table();
     val_set_str(v, "event", "bench");
     val_set_str(v, "model", val_get_str(m->desc, "name", "model"));
     val_set_str(v, "data", data ? data : "made up");
     if (tokens) val_set_num(v, "tokens", (double)tokens / (double)bed->part->n);
+    if (bed->device) val_set_str(v, "device", bed->device->name);
     val_set_int(v, "threads", pool_threads(bed->pool));
     val_set_str(v, "precision", precision_name(pr));
     if (s[SPEED_ONE].n) {

@@ -22,9 +22,11 @@ struct probe { /* a model ready to run `rows` rows */
     struct extents x;
 };
 
-static int probe_open(struct probe *p, const struct bed *bed, const struct model *m, enum dtype half, int64_t rows, struct err *e) {
+static const struct precision full = {.half = DT_F32};
+
+static int probe_open(struct probe *p, const struct bed *bed, const struct model *m, const struct precision *pr, int64_t rows, struct err *e) {
     int64_t tokens[LOADER_COLS];
-    struct step_spec s = {.model = m, .pool = bed->pool, .half = half, .products = &p->products};
+    struct step_spec s = {.model = m, .device = bed->device, .pool = bed->pool, .half = pr->half, .fp8 = pr->fp8, .products = &p->products};
     *p = (struct probe){.part = bed->part};
     loader_limits(bed->part, rows, 0, false, &p->rows, tokens);
     s.rows = p->rows;
@@ -122,7 +124,7 @@ int measure_pair(const struct bed *bed, const struct model *a, const struct mode
     for (int s = 0; s < SPEEDS && rc == 0; s++) {
         struct probe p[2] = {{0}};
         if (bed->phase) bed->phase(bed->ctx, s ? "timing batches" : "timing single rows", s, SPEEDS);
-        if (!bed->timer && (probe_open(&p[0], bed, a, DT_F32, rows[s], e) < 0 || probe_open(&p[1], bed, b, DT_F32, rows[s], e) < 0)) rc = -1;
+        if (!bed->timer && (probe_open(&p[0], bed, a, &full, rows[s], e) < 0 || probe_open(&p[1], bed, b, &full, rows[s], e) < 0)) rc = -1;
         if (rc == 0) rc = pairs(bed, p, bed->timer ? rows[s] : p[0].rows, &out[s], e);
         step_free(p[0].step);
         step_free(p[1].step);
@@ -152,13 +154,13 @@ static int alone(const struct bed *bed, struct probe *p, struct speed *out, stru
     return rc;
 }
 
-int measure_alone(const struct bed *bed, const struct model *m, enum dtype half, unsigned which, struct speed out[SPEEDS], struct err *e) {
+int measure_alone(const struct bed *bed, const struct model *m, const struct precision *pr, unsigned which, struct speed out[SPEEDS], struct err *e) {
     int rc = rows_there(bed, e);
     for (int s = 0; s < SPEEDS && rc == 0; s++) {
         struct probe p = {0};
         if (!(which >> s & 1)) continue;
         if (bed->phase) bed->phase(bed->ctx, s ? "timing batches" : "timing single rows", s, SPEEDS);
-        rc = probe_open(&p, bed, m, half, speed_rows[s], e);
+        rc = probe_open(&p, bed, m, pr, speed_rows[s], e);
         if (rc == 0) rc = step_check(p.step, bed->part, NULL, e);
         if (rc == 0) rc = alone(bed, &p, &out[s], e);
         step_free(p.step);
@@ -185,7 +187,7 @@ int measure_worth(const struct bed *bed, const struct model *m, const struct los
     *out = (struct worth){.quality = NAN};
     struct eval *v = eval_new(&spec, e);
     int rc = v ? eval_run(v, ask, (void *)(uintptr_t)bed, e) : -1;
-    if (rc == 0) rc = probe_open(&p, bed, m, DT_F32, SPEED_ROWS, e);
+    if (rc == 0) rc = probe_open(&p, bed, m, &full, SPEED_ROWS, e);
     if (rc == 0) rc = model_disk_bytes(m, &out->bytes, e);
     if (rc == 0) {
         const struct tally *t = eval_tally(v);

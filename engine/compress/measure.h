@@ -4,6 +4,7 @@
 #define HONE_ENGINE_COMPRESS_MEASURE_H
 
 #include "engine/train/eval.h"
+#include "engine/train/precision.h"
 
 enum { SPEED_ONE, SPEED_MANY, SPEEDS }; /* batches of 1 and of 32 rows */
 #define SPEED_ROWS 32
@@ -12,6 +13,7 @@ enum { SPEED_ONE, SPEED_MANY, SPEEDS }; /* batches of 1 and of 32 rows */
 struct bed {
     const struct part *part; /* rows as the models take them, with a target; borrowed */
     struct pool *pool;
+    struct backend_device *device; /* models run there; NULL: on the CPU */
     double seconds; /* for one pair of models, or a model alone, at one batch size, about */
     bool (*stop)(void *ctx); /* asked between samples; may be NULL */
     void (*phase)(void *ctx, const char *what, int64_t done, int64_t total); /* may be NULL */
@@ -36,8 +38,8 @@ struct speed { /* of one model */
     int64_t rows; /* a run */
     int n;
 };
-/* One model alone, at the batch sizes whose bits are in `which` (1 << SPEED_ONE ..); half: as step_spec.half. */
-int measure_alone(const struct bed *bed, const struct model *m, enum dtype half, unsigned which, struct speed out[SPEEDS], struct err *e);
+/* One model alone, at the batch sizes whose bits are in `which` (1 << SPEED_ONE ..); pr: what it is computed in. */
+int measure_alone(const struct bed *bed, const struct model *m, const struct precision *pr, unsigned which, struct speed out[SPEEDS], struct err *e);
 
 struct worth {
     double quality; /* acc, or r2 without classes */

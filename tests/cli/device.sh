@@ -97,6 +97,8 @@ awk -v a="$(result p2)" -v b="$(result p3)" 'BEGIN {
     n = split(a, x, /[:,]/); m = split(b, y, /[:,]/)
     exit !(n == 4 && m == 6 && y[4] == 1 && x[2] - y[2] < 0.06 && y[2] - x[2] < 0.06 && x[4] != y[6] && x[4] - y[6] < 0.05 && y[6] - x[4] < 0.05) }'
 ok $? "its answers are those of fp32 but for the rounding: $(result p2), $(result p3)"
+"$hone" --json --device cuda bench model=gpu.hone precision=fp8 seconds=1 >b1 2>err && grep -q '"device":"cuda".*"precision":"fp8"' b1; ok $? "a model is timed on the device $(cat err)"
+is 2 'precision=fp8 needs a GPU' "and not in fp8 on the CPU" bench model=gpu.hone precision=fp8 seconds=1
 is 2 'precision.*fp8' "training does not take it" -c 'train precision=fp8'
 cat >optims.lua <<'EOF'
 local d = hone.data{ "small.csv", y = "y" }

@@ -239,12 +239,12 @@ static void alone(void) {
     struct speed s[SPEEDS] = {{0}};
     int calls = 0;
     struct bed bed = {.part = &d->part[PART_VAL], .seconds = 0, .timer = counting, .ctx = &calls};
-    int rc = measure_alone(&bed, m, DT_F32, 1U << SPEED_ONE, s, &e);
+    int rc = measure_alone(&bed, m, &(struct precision){.half = DT_F32}, 1U << SPEED_ONE, s, &e);
     tap_ok(rc == 0 && s[0].n == 9 && s[0].rows == 1 && s[1].n == 0 && calls == 12, "nine runs of one row behind three that do not count %s", e.text);
     tap_ok(fabs(s[0].p50 - 8e-6) < 1e-12 && fabs(s[0].p90 - 12e-6) < 1e-12 && fabs(s[0].p99 - 12e-6) < 1e-12, "quantiles by nearest rank: %g %g %g", s[0].p50,
         s[0].p90, s[0].p99);
     bed = (struct bed){.part = &d->part[PART_VAL], .seconds = 0.02};
-    rc = measure_alone(&bed, m, DT_F32, ~0U, s, &e);
+    rc = measure_alone(&bed, m, &(struct precision){.half = DT_F32}, ~0U, s, &e);
     tap_ok(rc == 0 && s[0].n >= 9 && s[1].rows == SPEED_ROWS && s[0].p50 > 0 && s[0].p50 <= s[0].p90 && s[0].p90 <= s[0].p99, "the model itself is run %s",
         e.text);
     model_free(m);
