@@ -120,7 +120,7 @@ static void now_read(struct ui *u, struct run *r) {
         u->now.state = state;
         memcpy(u->now.phase, phase, sizeof phase);
     }
-    for (int i = all ? 0 : n; i < u->now.n; i++) u->trend[i] = u->now.metric[i].trend;
+    run_trends(r, u->trend, all ? 0 : n, u->now.n);
     if (all) u->trend_t = now;
 }
 

@@ -443,8 +443,13 @@ void run_now(struct run *r, struct run_now *out) {
         struct run_metric *m = &out->metric[i];
         copy_text(m->name, sizeof m->name, series_name(r->series[i]));
         m->value = series_last(r->series[i], &m->step);
-        m->trend = series_trend(r->series[i]);
     }
+    pthread_mutex_unlock(&r->rs->lock);
+}
+
+void run_trends(struct run *r, double *trend, int from, int n) {
+    pthread_mutex_lock(&r->rs->lock);
+    for (int i = from; i < n; i++) trend[i] = i < r->n_series ? series_trend(r->series[i]) : NAN;
     pthread_mutex_unlock(&r->rs->lock);
 }
 

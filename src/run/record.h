@@ -88,12 +88,13 @@ struct run_now {
     int n; /* metrics in order of first appearance */
     struct run_metric {
         char name[32];
-        double value, trend;
+        double value;
         int64_t step;
-    } metric[RUN_MAX_METRICS]; /* trend: relative change over the last tenth */
+    } metric[RUN_MAX_METRICS];
     uint64_t version; /* changes whenever anything above did */
 };
 void run_now(struct run *r, struct run_now *out);
+void run_trends(struct run *r, double *trend, int from, int n); /* of metrics from .. n - 1, in run_now's order: relative change over the last tenth */
 enum run_state run_state(struct run *r);
 int run_exit_code(struct run *r); /* -1: not ended */
 struct val *run_start_info(struct run *r); /* copy of the start fields */

@@ -125,7 +125,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         char title[96], v[FMT_MAX], t[FMT_MAX];
         const char *name = u->now.metric[m].name;
         snprintf(title, sizeof title, "%c %s%.31s  %s  %s", s->page + i == sel ? '>' : ' ', pinned(u, name) ? "! " : "", name,
-            fmt_value(v, u->now.metric[m].value), fmt_trend(t, u->now.metric[m].trend));
+            fmt_value(v, u->now.metric[m].value), fmt_trend(t, u->trend[m]));
         chart_draw(u, g, a, m, &u->range[m], title, s->page + i == sel ? u->cursor : -1);
     }
     header(u, g, n, per);
