@@ -226,7 +226,8 @@ static size_t to_columns(struct ui *u, const struct bucket *b, size_t n, const d
 static size_t series_columns(struct ui *u, struct run *r, const char *name, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
     struct chart_work *w = u->chart;
     const struct chart_look *l = &u->look;
-    size_t n = l->span ? run_series_window(r, name, l->from, l->from + l->span, w->fine, FINE) : run_series(r, name, w->fine, FINE, &(int){0});
+    size_t whole = l->smooth > 0 || a->kind != PLOT_STEP ? FINE : cols; /* on an axis of steps the buckets of a column are merged where they lie */
+    size_t n = l->span ? run_series_window(r, name, l->from, l->from + l->span, w->fine, FINE) : run_series(r, name, w->fine, whole, &(int){0});
     if (l->smooth > 0) smooth(u, r, name, w->fine, n);
     return to_columns(u, w->fine, n, l->smooth > 0 ? w->ema : NULL, x, a, cols, at);
 }
