@@ -1,5 +1,5 @@
-/* ncurses on a memory file for the terminal's ways, the cells from here; see the header. Traps it avoids: newterm asks the descriptor for its size (use_env, use_tioctl,
- * resizeterm), installs signal handlers (put back at once), and colour pairs belong to a screen (set again per attach). */
+/* ncurses on a memory file for the terminal's ways, the cells from here; see the header. Traps it avoids: newterm asks the descriptor for its size
+ * (use_env, use_tioctl, resizeterm), installs signal handlers (put back at once), and colour pairs belong to a screen (set again per attach). */
 #include "config.h"
 
 #define NCURSES_WIDECHAR 1
@@ -269,15 +269,12 @@ static bool is_blank(const struct gcell *c) { return c->width == 1 && c->text[0]
 
 /* A blank looks the same in any colour: short gaps take the style before them, which saves a change and a cursor move; longer
  * ones and the ends of rows are plain, which the terminal can skip or clear. */
-static void blanks_style(struct grid *g) {
-    for (int y = 0; y < g->rows; y++) {
-        struct gcell *row = &g->cell[y * g->cols];
-        for (int x = 0, from; x < g->cols; x++) {
-            if (!is_blank(&row[x])) continue;
-            for (from = x; x < g->cols && is_blank(&row[x]); x++) {}
-            bool fill = from > 0 && x < g->cols && x - from <= GAP && !(row[from - 1].style.at & (AT_REVERSE | AT_UNDER));
-            for (int i = from; i < x; i++) row[i].style = fill ? row[from - 1].style : (struct style){INK_TEXT, 0};
-        }
+static void blanks_style(struct gcell *row, int cols) {
+    for (int x = 0, from; x < cols; x++) {
+        if (!is_blank(&row[x])) continue;
+        for (from = x; x < cols && is_blank(&row[x]); x++) {}
+        bool fill = from > 0 && x < cols && x - from <= GAP && !(row[from - 1].style.at & (AT_REVERSE | AT_UNDER));
+        for (int i = from; i < x; i++) row[i].style = fill ? row[from - 1].style : (struct style){INK_TEXT, 0};
     }
 }
 
@@ -340,21 +337,29 @@ static int put_byte(int c) {
     return c;
 }
 
+/* The glyphs that wait in raw. */
+static void text_out(struct screen *s, struct buf *out) {
+    if (s->raw.len) squeeze(&s->squeeze, s->raw.data, s->raw.len, out);
+    buf_clear(&s->raw);
+}
+
 /* A sequence of the terminal's, NULL: it has none. */
 static void sequence_out(struct screen *s, const char *text, struct buf *out) {
-    buf_clear(&s->raw);
+    text_out(s, out);
     put_to = &s->raw;
     if (text) tputs(text, 1, put_byte);
-    squeeze(&s->squeeze, s->raw.data ? s->raw.data : "", s->raw.len, out);
+    text_out(s, out);
 }
 
 static void move_out(struct screen *s, int y, int x, struct buf *out) {
+    text_out(s, out);
     if (s->moves) squeeze_move(&s->squeeze, y, x);
     else sequence_out(s, tiparm(cursor_address, y, x), out);
 }
 
 static void look_out(struct screen *s, struct style st, struct buf *out) {
     char *look = s->look[st.ink][st.at & 15];
+    text_out(s, out);
     if (!look[0]) {
         short pair = s->colors && st.ink != INK_TEXT && st.ink != INK_TITLE ? (short)(st.ink + 1) : 0;
         put_to = &s->raw;
@@ -365,20 +370,21 @@ static void look_out(struct screen *s, struct style st, struct buf *out) {
         vid_puts(attributes(st, s->colors), pair, NULL, put_byte);
         snprintf(look, LOOK_MAX, "%s", s->raw.data ? s->raw.data : "");
         vid_puts(A_NORMAL, 0, NULL, put_byte); /* what curses takes the terminal for */
+        buf_clear(&s->raw);
     }
     squeeze(&s->squeeze, look, strlen(look), out);
 }
 
 /* One character with its marks. Terminals place by wcwidth; where that differs from our table, question marks keep the columns. */
-static void cell_out(struct screen *s, const struct gcell *c, struct buf *out) {
+static void cell_out(struct screen *s, const struct gcell *c) {
     uint32_t cp;
     size_t n = utf8_next(c->text, sizeof c->text, &cp);
     if (cp & UTF8_BAD || width_of((wchar_t)cp) != c->width) {
-        squeeze(&s->squeeze, "??", c->width, out);
+        buf_add(&s->raw, "??", c->width);
         return;
     }
     for (size_t used; c->text[n] && (used = utf8_next(c->text + n, sizeof c->text - n, &cp)) > 0 && wcwidth((wchar_t)cp) == 0;) n += used;
-    squeeze(&s->squeeze, c->text, n, out);
+    buf_add(&s->raw, c->text, n);
 }
 
 static bool same(const struct gcell *a, const struct gcell *b) { return memcmp(a, b, sizeof *a) == 0; }
@@ -409,19 +415,20 @@ static int cells_out(struct screen *s, const struct gcell *row, const struct gce
             move_out(s, y, x + n, out);
         } else {
             for (int i = 0; i < n; i++)
-                if (row[x + i].width) cell_out(s, &row[x + i], out);
+                if (row[x + i].width) cell_out(s, &row[x + i]);
         }
         x += n;
     }
-    return x;
+    return x; /* its glyphs go out with what comes next */
 }
 
 static bool is_plain(const struct gcell *c) { return is_blank(c) && c->style.ink == INK_TEXT && !c->style.at; }
 
-static void row_out(struct screen *s, const struct grid *g, int y, struct buf *out) {
-    const struct gcell *row = &g->cell[y * g->cols];
+static void row_out(struct screen *s, struct grid *g, int y, struct buf *out) {
+    struct gcell *row = &g->cell[y * g->cols];
     struct gcell *old = &s->shown.cell[y * g->cols];
     int cols = g->cols < COLS ? g->cols : COLS, end = cols, differ = 0, x = 0;
+    blanks_style(row, g->cols);
     if (memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
     while (end > 0 && is_plain(&row[end - 1])) differ += !same(&row[end - 1], &old[end - 1]), end--;
     if (differ < 4 || !clr_eol) end = cols; /* blanks to the end are fewer than the bytes of what clears them */
@@ -435,6 +442,7 @@ static void row_out(struct screen *s, const struct grid *g, int y, struct buf *o
         look_out(s, (struct style){INK_TEXT, 0}, out);
         sequence_out(s, clr_eol, out);
     }
+    text_out(s, out);
     memcpy(old, row, sizeof *row * (size_t)g->cols);
 }
 
@@ -442,8 +450,6 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
     size_t before = out->len;
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
     *whole = true;
-    blanks_style(g);
-    if (!full && !s->ring && !s->more.len && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
     bool on = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS, had = s->shown.cur_row >= 0 && !s->first;
     if (s->ring) beep();
@@ -456,18 +462,17 @@ size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *w
         limit = 0;
     }
     frame_take(s, out);
-    for (int i = 0; i < g->rows; i++) {
+    for (int i = 0; i < g->rows && *whole; i++) {
         int y = limit ? (s->row + i) % g->rows : i;
         if (y < LINES) row_out(s, g, y, out);
-        if (limit == 0 || out->len - before < limit) continue;
+        if (limit == 0 || out->len - before < limit || i + 1 == g->rows) continue;
         s->row = (y + 1) % g->rows;
-        break;
+        *whole = false;
     }
     look_out(s, (struct style){INK_TEXT, 0}, out);
     if (on) move_out(s, g->cur_row, g->cur_col, out);
     s->shown.cur_row = g->cur_row;
     s->shown.cur_col = g->cur_col;
-    *whole = !limit || grid_equal(&s->shown, g);
     squeeze_end(&s->squeeze, on, out);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
     buf_add(out, s->more.data ? s->more.data : "", s->more.len);
