@@ -105,6 +105,10 @@ struct f16 {
     static __device__ __forceinline__ float up(uint16_t v) { return __half2float(__ushort_as_half(v)); }
     static __device__ __forceinline__ uint16_t down(float v) { return __half_as_ushort(__float2half_rn(v)); }
 };
+/* Four neighbours, read and written as one; their address is a multiple of their size. */
+template <class N> struct alignas(4 * sizeof(typename N::word)) four { typename N::word v[4]; };
+/* Calls f<type>(..) by the type of a tensor. */
+#define BY_TYPE(dtype, f, ...) ((dtype) == DT_F32 ? f<f32>(__VA_ARGS__) : (dtype) == DT_BF16 ? f<bf16>(__VA_ARGS__) : f<f16>(__VA_ARGS__))
 /* A float tensor of any of these types as a kernel argument. */
 struct vec {
     void *p;
@@ -131,6 +135,11 @@ static inline bool has(const struct exec *x, int i) { return i < x->n_in && x->i
 static inline unsigned grid_for(const struct cuda *c, int64_t n) {
     int64_t want = (n + 255) / 256, most = (int64_t)c->sms * 16;
     return (unsigned)(want < 1 ? 1 : want > most ? most : want);
+}
+/* Blocks of 128 threads that own four columns each of n and walk down m rows. */
+static inline dim3 grid_of_rows(const struct cuda *c, int64_t m, int64_t n) {
+    int64_t wide = (n + 511) / 512, high = ((int64_t)c->sms * 16 + wide - 1) / wide;
+    return dim3((unsigned)wide, (unsigned)(m < high ? m : high < 65535 ? high : 65535));
 }
 #define EACH(i, n) for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (int64_t)gridDim.x * blockDim.x)
 

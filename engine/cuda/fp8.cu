@@ -10,34 +10,45 @@
 #define LARGEST 448.0f
 
 /* ---- a tensor to fp8: its largest magnitude, then its bytes and its scale. Magnitudes compare as their bits. */
-__global__ void largest8(vec x, int64_t n, uint32_t *top) {
+template <class N> __global__ void largest8(const typename N::word *x, int64_t fours, uint32_t *top) {
     float v = 0;
-    EACH(i, n) {
-        float a = fabsf(x.get(i));
-        v = a > v && a < INFINITY ? a : v;
+    EACH(i, fours) {
+        four<N> w = ((const four<N> *)x)[i];
+        for (int q = 0; q < 4; q++) {
+            float a = fabsf(N::up(w.v[q]));
+            v = a > v && a < INFINITY ? a : v;
+        }
     }
     v = block_all<larger>(v);
     uint32_t bits;
     memcpy(&bits, &v, 4);
     if (threadIdx.x == 0) atomicMax(top, bits);
 }
-__global__ void bytes8(vec x, uint8_t *q, int64_t n, const uint32_t *top, float *scale) {
+template <class N> __global__ void bytes8(const typename N::word *x, uint32_t *q, int64_t fours, const uint32_t *top, float *scale) {
     float most;
     memcpy(&most, top, 4);
     float inv = most > 0 && LARGEST / most < INFINITY ? LARGEST / most : 0.0f; /* magnitudes too small for an inverse are zeros */
-    EACH(i, n) {
-        float v = x.get(i);
-        q[i] = fabsf(v) < INFINITY ? (uint8_t)__nv_cvt_float_to_fp8(v * inv, __NV_SATFINITE, __NV_E4M3) : (uint8_t)0x7f;
+    EACH(i, fours) {
+        four<N> w = ((const four<N> *)x)[i];
+        uint32_t bytes = 0;
+        for (int j = 0; j < 4; j++) {
+            float v = N::up(w.v[j]);
+            uint32_t b = fabsf(v) < INFINITY ? (uint32_t)__nv_cvt_float_to_fp8(v * inv, __NV_SATFINITE, __NV_E4M3) : 0x7fu;
+            bytes |= b << (8 * j);
+        }
+        q[i] = bytes;
     }
     if (blockIdx.x == 0 && threadIdx.x == 0) *scale = inv > 0 ? most / LARGEST : 0.0f;
 }
-/* q: n bytes; scale: two words */
-static void to_fp8(struct cuda *c, vec x, uint8_t *q, int64_t n, float *scale) {
-    uint32_t *top = (uint32_t *)scale + 1;
+/* q: n bytes, n a multiple of 4; scale: two words */
+template <class N> static void bytes_of(struct cuda *c, const void *from, uint8_t *to, int64_t n, float *scale) {
+    uint32_t *top = (uint32_t *)scale + 1, *q = (uint32_t *)to;
+    const typename N::word *x = (const typename N::word *)from;
     cudaMemsetAsync(top, 0, sizeof *top, c->stream); /* what fails shows at the launches */
-    LAUNCH(largest8, grid_for(c, n), 256, c->stream, x, n, top);
-    LAUNCH(bytes8, grid_for(c, n), 256, c->stream, x, q, n, top, scale);
+    LAUNCH((largest8<N>), grid_for(c, n / 4), 256, c->stream, x, n / 4, top);
+    LAUNCH((bytes8<N>), grid_for(c, n / 4), 256, c->stream, x, q, n / 4, top, scale);
 }
+static void to_fp8(struct cuda *c, vec x, uint8_t *q, int64_t n, float *scale) { BY_TYPE(x.dtype, bytes_of, c, x.p, q, n, scale); }
 /* Bytes of a weight, its scale behind them. */
 static void make_fp8(struct cuda *c, const void *from, void *to, int64_t n, int64_t k) {
     to_fp8(c, vec{(void *)(uintptr_t)from, DT_F32}, (uint8_t *)to, n * k, (float *)((char *)to + n * k));

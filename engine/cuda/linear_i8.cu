@@ -18,7 +18,6 @@ struct row8 {
 };
 
 /* ---- inputs: a warp a row; bytes behind the k are 0 */
-template <class N> struct alignas(4 * sizeof(typename N::word)) four { typename N::word v[4]; };
 template <class N> __global__ void rows8(const typename N::word *x, int8_t *q, row8 *row, int64_t m, int64_t k, int64_t pitch) {
     int lane = (int)threadIdx.x % 32;
     int64_t step = (int64_t)gridDim.x * (blockDim.x / 32);
@@ -77,10 +76,16 @@ static __device__ __forceinline__ float finished(int32_t s, row8 r, const behind
     if (b.act == ACT_GELU) v = 0.5f * v * (1.0f + erff(v * 0.70710678118654752440f));
     return v;
 }
-__global__ void finish8(const int32_t *s, const row8 *row, behind b, vec y, int64_t m, int64_t n, int64_t pitch) {
-    EACH(i, m * n) {
-        int64_t r = i / n, j = i % n;
-        y.put(i, finished(s[r * pitch + j], row[r], b, j));
+template <class N> __global__ void finish8(const int32_t *s, const row8 *row, behind b, typename N::word *y, int64_t m, int64_t n, int64_t pitch) {
+    int64_t j = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    for (int64_t r = blockIdx.y; r < m && j < n; r += gridDim.y) {
+        int4 v = *(const int4 *)(s + r * pitch + j);
+        int32_t sum[4] = {v.x, v.y, v.z, v.w};
+        four<N> o;
+        for (int q = 0; q < 4; q++) o.v[q] = N::down(j + q < n ? finished(sum[q], row[r], b, j + q) : 0.0f);
+        if (n % 4 == 0) *(four<N> *)(y + r * n + j) = o;
+        else
+            for (int q = 0; q < 4 && j + q < n; q++) y[r * n + j + q] = o.v[q];
     }
 }
 
@@ -144,23 +149,26 @@ struct job {
     int32_t *sum;
 };
 static struct product_shape shape_of(const job *j) { return product_shape{up16(j->n), j->m, up16(j->k), true, false, DT_I8, DT_I32, BIAS_NONE, 'n', 0}; }
+template <class N> static void to_bytes(struct cuda *c, const job j) {
+    LAUNCH((rows8<N>), grid_for(c, j.m * 32), 256, c->stream, (const typename N::word *)j.x.p, j.q, j.row, j.m, j.k, up16(j.k));
+}
+template <class N> static void finish_sums(struct cuda *c, const job j) {
+    LAUNCH((finish8<N>), grid_of_rows(c, j.m, j.n), 128, c->stream, j.sum, j.row, j.b, (typename N::word *)j.y.p, j.m, j.n, up16(j.n));
+}
 static int go(struct cuda *c, const job j, enum route route, struct err *e) {
-    int64_t pitch = up16(j.k), k4 = i8_in(j.k) / 4;
-    unsigned grid = grid_for(c, j.m * 32);
-    if (j.x.dtype == DT_F32) LAUNCH((rows8<f32>), grid, 256, c->stream, (const float *)j.x.p, j.q, j.row, j.m, j.k, pitch);
-    else if (j.x.dtype == DT_BF16) LAUNCH((rows8<bf16>), grid, 256, c->stream, (const uint16_t *)j.x.p, j.q, j.row, j.m, j.k, pitch);
-    else LAUNCH((rows8<f16>), grid, 256, c->stream, (const uint16_t *)j.x.p, j.q, j.row, j.m, j.k, pitch);
+    BY_TYPE(j.x.dtype, to_bytes, c, j);
     if (route == ROUTE_PANELS) {
         bool split = j.m <= R;
         dim3 blocks((unsigned)(i8_out(j.n) / I8_PANEL), (unsigned)(split ? 1 : (j.m + R * WARPS - 1) / (R * WARPS)));
         const int32_t *w = (const int32_t *)j.w;
+        int64_t k4 = i8_in(j.k) / 4, pitch = up16(j.k);
         if (split) LAUNCH((panels8<true>), blocks, 32 * WARPS, c->stream, j.q, j.row, w, j.b, j.y, j.m, j.n, k4, pitch);
         else LAUNCH((panels8<false>), blocks, 32 * WARPS, c->stream, j.q, j.row, w, j.b, j.y, j.m, j.n, k4, pitch);
         return 0;
     }
     struct product_shape s = shape_of(&j);
     if (product(c, &s, j.rows, j.q, NULL, j.sum, e) < 0) return -1;
-    LAUNCH(finish8, grid_for(c, j.m * j.n), 256, c->stream, j.sum, j.row, j.b, j.y, j.m, j.n, up16(j.n));
+    BY_TYPE(j.y.dtype, finish_sums, c, j);
     return 0;
 }
 

@@ -49,13 +49,27 @@ static int operand_type(const struct exec *x) {
 }
 
 /* ---- behind a product: bias and activation in one pass */
-__global__ void finish(vec y, const float *bias, int act, int64_t m, int64_t n) {
-    EACH(i, m * n) {
-        float v = y.get(i) + (bias ? bias[i % n] : 0.0f);
-        if (act == 1) v = 0.5f * v * (1.0f + erff(v * 0.70710678118654752440f));
-        if (act == 2) v = 0.5f * v * (1.0f + tanhf(0.79788456080286535588f * (v + 0.044715f * v * v * v)));
-        y.put(i, v);
+template <class N> __global__ void finish(typename N::word *y, const float *bias, int act, int64_t m, int64_t n) {
+    int64_t j = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    for (int64_t r = blockIdx.y; r < m && j < n; r += gridDim.y) {
+        typename N::word *at = y + r * n + j;
+        four<N> o = {};
+        if (n % 4 == 0) o = *(const four<N> *)at;
+        else
+            for (int q = 0; q < 4 && j + q < n; q++) o.v[q] = at[q];
+        for (int q = 0; q < 4; q++) {
+            float v = N::up(o.v[q]) + (bias && j + q < n ? bias[j + q] : 0.0f);
+            if (act == 1) v = 0.5f * v * (1.0f + erff(v * 0.70710678118654752440f));
+            if (act == 2) v = 0.5f * v * (1.0f + tanhf(0.79788456080286535588f * (v + 0.044715f * v * v * v)));
+            o.v[q] = N::down(v);
+        }
+        if (n % 4 == 0) *(four<N> *)at = o;
+        else
+            for (int q = 0; q < 4 && j + q < n; q++) at[q] = o.v[q];
     }
+}
+template <class N> static void finish_rows(struct cuda *c, void *y, const float *bias, int act, int64_t m, int64_t n) {
+    LAUNCH((finish<N>), grid_of_rows(c, m, n), 128, c->stream, (typename N::word *)y, bias, act, m, n);
 }
 /* Which bias the library adds by itself to results of this type: of float, else of their own type, else none. Asked once. */
 int bias_of(struct cuda *c, int type, int out) {
@@ -90,8 +104,7 @@ static int product_linear(struct cuda *c, const struct exec *x, bool fp8, void *
         if (!b || product(c, &s, a, b, with, y, e) < 0) return -1;
         added = with != NULL;
     }
-    vec out = {y, x->out[0].dtype};
-    if ((act || (bias && !added)) && !c->preparing) LAUNCH(finish, grid_for(c, m * n), 256, c->stream, out, bias, act, m, n);
+    if ((act || (bias && !added)) && !c->preparing) BY_TYPE(x->out[0].dtype, finish_rows, c, y, bias, act, m, n);
     return 0;
 }
 static int linear_to(struct cuda *c, void *ctx, int which, void *y, struct err *e) { return product_linear(c, (const struct exec *)ctx, which == 1, y, e); }
@@ -103,7 +116,7 @@ static int linear_run(struct cuda *c, const struct exec *x, const uint64_t *, st
         if (m * n > 0 && !c->preparing) {
             if (cuda_fail(c, cudaMemsetAsync(y, 0, (size_t)(m * n) * (x->out[0].dtype == DT_F32 ? 4 : 2), c->stream), "clearing", e) < 0) return -1;
             const float *bias = has(x, 2) ? (const float *)x->in[2].data : NULL;
-            LAUNCH(finish, grid_for(c, m * n), 256, c->stream, vec_of(&x->out[0]), bias, (int)c->host->number(x->node, "act"), m, n);
+            BY_TYPE(x->out[0].dtype, finish_rows, c, y, bias, (int)c->host->number(x->node, "act"), m, n);
         }
         return 0;
     }

@@ -97,6 +97,12 @@ awk -v a="$(result p2)" -v b="$(result p3)" 'BEGIN {
     n = split(a, x, /[:,]/); m = split(b, y, /[:,]/)
     exit !(n == 4 && m == 6 && y[4] == 1 && x[2] - y[2] < 0.06 && y[2] - x[2] < 0.06 && x[4] != y[6] && x[4] - y[6] < 0.05 && y[6] - x[4] < 0.05) }'
 ok $? "its answers are those of fp32 but for the rounding: $(result p2), $(result p3)"
+# a model that was compressed to 8 bits runs there whole
+"$hone" --runs rq -c 'compress model=gpu.hone data={small.csv, y=y, val=40} recipe=quant.int8{choose=false} force=true max_drop=1 seconds=0.05 save=int8.hone' >out 2>&1
+sed 's/gpu.hone/int8.hone/; s/, precision = "fp8"//' fp8.lua >int8.lua
+"$hone" --json run int8.lua >p4 2>>err && "$hone" --json --device cuda run int8.lua >p5 2>err
+[ -n "$(result p4)" ] && [ "$(result p4 | cut -c1-30)" = "$(result p5 | cut -c1-30)" ] && ! grep -q 'has no kernel' err p5
+ok $? "a model in 8 bits gives the CPU's answers, no step is left to the CPU: $(result p4) $(result p5) $(cat err)"
 "$hone" --json --device cuda bench model=gpu.hone precision=fp8 seconds=1 >b1 2>err && grep -q '"device":"cuda".*"precision":"fp8"' b1; ok $? "a model is timed on the device $(cat err)"
 is 2 'precision=fp8 needs a GPU' "and not in fp8 on the CPU" bench model=gpu.hone precision=fp8 seconds=1
 is 2 'precision.*fp8' "training does not take it" -c 'train precision=fp8'
