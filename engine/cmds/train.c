@@ -15,8 +15,7 @@ static const char *const keeps[] = {"last", "best", NULL};
 static const struct arg table[] = {
     A("model",
         "a model, a name of the list that hone models shows, or {NAME, ARGUMENT=..}, a run, the path of a saved one or of a folder of transformers; the newest "
-        "if "
-        "not given",
+        "if not given",
         NULL, ARG_VAL, model, 0, 0, 0, 0, NULL, SRC_MODEL),
     A("data", "a data set, a name, a path, or {NAME, val=N, ..} with the arguments of hone.data; the newest if not given", NULL, ARG_VAL, data, 0, 0, 0, 0,
         NULL, SRC_DATA),

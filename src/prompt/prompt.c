@@ -279,10 +279,11 @@ static void took(void) {
     }
     P.busy = false;
     P.ended++;
-    if (!P.n_ahead) return;
-    char *next = ahead_take();
-    submit(next);
-    free(next);
+    while (P.n_ahead && !P.busy) { /* one that could not be handed over leaves the turn to the next */
+        char *next = ahead_take();
+        submit(next);
+        free(next);
+    }
 }
 
 static bool port_poll(void *ctx) {
