@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <glob.h>
 #include <math.h>
-#include <printf.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,13 +136,6 @@ static bool adopt(void *h, const char *name, struct gemm_info *info) {
     sgemm = fn;
     snprintf(info->library, sizeof info->library, "%s", name);
     return true;
-}
-
-/* OpenBLAS brings libgfortran and that libquadmath, which on loading registers a type of its own with printf: from then on each printf of the process takes
- * the longer way of programs that have such. Nobody here prints one. The loader looks into the program first, so libquadmath finds this one and gives up. */
-int register_printf_type(printf_va_arg_function *fn) {
-    (void)fn;
-    return -1;
 }
 
 static bool try_open(const char *name, struct gemm_info *info) {

@@ -18,9 +18,7 @@ void decode_release(struct decode *d) { buf_release(&d->paste); }
 
 static void emit(struct decode *d, decode_fn fn, void *ctx, const char *mod, const char *name) {
     struct tkey k = {.type = TKEY_KEY, .bytes = d->seq, .n = d->n};
-    size_t m = strnlen(mod, sizeof k.name / 2), n = strnlen(name, sizeof k.name - 1 - m);
-    memcpy(k.name, mod, m);
-    memcpy(k.name + m, name, n);
+    snprintf(k.name, sizeof k.name, "%s%s", mod, name);
     d->state = GROUND;
     fn(ctx, &k);
     d->n = 0;

@@ -1,5 +1,5 @@
-/* ncurses on a memory file for the terminal's ways, the cells from here; see the header. Traps it avoids: newterm asks the descriptor for its size
- * (use_env, use_tioctl, resizeterm), installs signal handlers (put back at once), and colour pairs belong to a screen (set again per attach). */
+/* ncurses on a memory file; see the header. Traps it avoids: newterm asks the descriptor for its size (use_env, use_tioctl,
+ * resizeterm), installs signal handlers (put back at once), and colour pairs belong to a screen (set again per attach). */
 #include "config.h"
 
 #define NCURSES_WIDECHAR 1
@@ -22,13 +22,7 @@
 #include "ui/term/pace.h"
 #include "ui/term/squeeze.h"
 
-enum {
-    GAP = 6, /* blanks that cost no more than the cursor move over them */
-    STEP = 4, /* bytes of such a move */
-    REPEAT = 8,
-    ERASE = 12, /* equal cells, blanks, from which on one sequence is shorter than all of them */
-    LOOK_MAX = 96
-};
+enum { GAP = 6 }; /* blanks that cost no more than the cursor move over them */
 
 struct screen {
     SCREEN *scr;
@@ -43,8 +37,7 @@ struct screen {
     struct grid shown;
     struct squeeze squeeze;
     struct buf raw; /* what curses wrote */
-    bool moves; /* the cursor goes to a place by CSI H */
-    char look[INK_N][16][LOOK_MAX]; /* what sets a style from any other; "": not made yet */
+    cchar_t *line; /* room for a row */
 };
 
 /* Distances of each pair >= 13 (CIEDE2000) for common, protan, deutan and tritan vision; contrast >= 3:1 on black and on white. */
@@ -175,8 +168,7 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     s->titles = tigetflag("XT") == 1 || (tsl && strncmp(tsl, "\033]", 2) == 0);
     if (s->note[0]) s->mouse = s->titles = false; /* drawn for as something else */
     s->first = true;
-    const char *cup = described("cup");
-    s->moves = cup && strncmp(cup, "\033[%i%p1%d;%p2%dH", 16) == 0; /* some wait a moment behind it */
+    s->line = X_NEW(cchar_t, GRID_MAX + 2); /* columns of a grid, and a wide character more */
     squeeze_start(&s->squeeze, t->rows, t->cols, described_as("hpa", "\033[%i%p1%dG"), described_as("vpa", "\033[%i%p1%dd"));
     grid_init(&s->shown, 1, 1, false);
     screen_resize(s, t->rows, t->cols);
@@ -195,7 +187,6 @@ void screen_looks(struct screen *s, const char *colors, const char *glyphs) {
     s->glyphs = glyphs_for(s, glyphs ? glyphs : "auto");
     if (level == s->colors) return;
     s->colors = level;
-    memset(s->look, 0, sizeof s->look);
     if (level) pairs_init(s);
     s->full = true;
 }
@@ -210,6 +201,7 @@ void screen_close(struct screen *s) {
     grid_release(&s->shown);
     buf_release(&s->more);
     buf_release(&s->raw);
+    free(s->line);
     free(s);
 }
 
@@ -265,16 +257,58 @@ static int width_of(wchar_t w) {
     return known[w - FROM] - 2;
 }
 
+/* curses places by wcwidth; where that differs from our table, question marks keep the columns. Returns how many cells of `to` were filled. */
+static int cell_set(const struct gcell *c, const cchar_t *like, cchar_t *to) {
+    uint32_t one;
+    size_t first = utf8_next(c->text, sizeof c->text, &one);
+    if (!c->text[first] && c->width == 1 && !(one & UTF8_BAD) && width_of((wchar_t)one) == 1) { /* nearly all */
+        *to = *like;
+        to->chars[0] = (wchar_t)one;
+        return 1;
+    }
+    wchar_t w[8] = {0};
+    size_t n = 0, len = strlen(c->text);
+    for (size_t i = 0; i < len && n < 5;) {
+        uint32_t cp;
+        size_t used = utf8_next(c->text + i, len - i, &cp);
+        if (!used) break;
+        w[n++] = cp & UTF8_BAD ? L'?' : (wchar_t)cp;
+        i += used;
+    }
+    if (!n) w[0] = L' ', n = 1;
+    bool odd = width_of(w[0]) != c->width;
+    for (size_t i = 1; i < n; i++)
+        if (wcwidth(w[i]) != 0) w[i] = 0, n = i;
+    for (int k = 0; k < (odd ? c->width : 1); k++) {
+        to[k] = *like;
+        if (odd) to[k].chars[0] = L'?';
+        else
+            for (size_t i = 0; i < n && i < CCHARW_MAX; i++) to[k].chars[i] = w[i];
+    }
+    return odd ? c->width : 1;
+}
+
+/* A blank in this style, to be copied. */
+static cchar_t style_cell(const struct screen *s, struct style st) {
+    cchar_t cc;
+    short pair = s->colors && st.ink != INK_TEXT && st.ink != INK_TITLE ? (short)(st.ink + 1) : 0;
+    setcchar(&cc, L" ", attributes(st, s->colors), pair, NULL);
+    return cc;
+}
+
 static bool is_blank(const struct gcell *c) { return c->width == 1 && c->text[0] == ' ' && !c->text[1] && !(c->style.at & (AT_REVERSE | AT_UNDER)); }
 
 /* A blank looks the same in any colour: short gaps take the style before them, which saves a change and a cursor move; longer
  * ones and the ends of rows are plain, which the terminal can skip or clear. */
-static void blanks_style(struct gcell *row, int cols) {
-    for (int x = 0, from; x < cols; x++) {
-        if (!is_blank(&row[x])) continue;
-        for (from = x; x < cols && is_blank(&row[x]); x++) {}
-        bool fill = from > 0 && x < cols && x - from <= GAP && !(row[from - 1].style.at & (AT_REVERSE | AT_UNDER));
-        for (int i = from; i < x; i++) row[i].style = fill ? row[from - 1].style : (struct style){INK_TEXT, 0};
+static void blanks_style(struct grid *g) {
+    for (int y = 0; y < g->rows; y++) {
+        struct gcell *row = &g->cell[y * g->cols];
+        for (int x = 0, from; x < g->cols; x++) {
+            if (!is_blank(&row[x])) continue;
+            for (from = x; x < g->cols && is_blank(&row[x]); x++) {}
+            bool fill = from > 0 && x < g->cols && x - from <= GAP && !(row[from - 1].style.at & (AT_REVERSE | AT_UNDER));
+            for (int i = from; i < x; i++) row[i].style = fill ? row[from - 1].style : (struct style){INK_TEXT, 0};
+        }
     }
 }
 
@@ -327,152 +361,58 @@ static size_t frame_take(struct screen *s, struct buf *out) {
     return out->len - from;
 }
 
-/* ---- what changed ----
- * curses enters and clears the screen, and knows the terminal's sequences. Cells are written from here: its own search for what changed, through copies of the
- * screen, and for the cheapest way of the cursor, which squeeze.h finds anyway, took longer than all else in a frame. */
-
-static struct buf *put_to; /* UI thread only */
-static int put_byte(int c) {
-    buf_addc(put_to, (char)c);
-    return c;
-}
-
-/* The glyphs that wait in raw. */
-static void text_out(struct screen *s, struct buf *out) {
-    if (s->raw.len) squeeze(&s->squeeze, s->raw.data, s->raw.len, out);
-    buf_clear(&s->raw);
-}
-
-/* A sequence of the terminal's, NULL: it has none. */
-static void sequence_out(struct screen *s, const char *text, struct buf *out) {
-    text_out(s, out);
-    put_to = &s->raw;
-    if (text) tputs(text, 1, put_byte);
-    text_out(s, out);
-}
-
-static void move_out(struct screen *s, int y, int x, struct buf *out) {
-    text_out(s, out);
-    if (s->moves) squeeze_move(&s->squeeze, y, x);
-    else sequence_out(s, tiparm(cursor_address, y, x), out);
-}
-
-static void look_out(struct screen *s, struct style st, struct buf *out) {
-    char *look = s->look[st.ink][st.at & 15];
-    text_out(s, out);
-    if (!look[0]) {
-        short pair = s->colors && st.ink != INK_TEXT && st.ink != INK_TITLE ? (short)(st.ink + 1) : 0;
-        put_to = &s->raw;
-        vid_puts(A_NORMAL, 0, NULL, put_byte);
-        buf_clear(&s->raw);
-        if (exit_attribute_mode) tputs(exit_attribute_mode, 1, put_byte);
-        if (s->colors && orig_pair) tputs(orig_pair, 1, put_byte);
-        vid_puts(attributes(st, s->colors), pair, NULL, put_byte);
-        snprintf(look, LOOK_MAX, "%s", s->raw.data ? s->raw.data : "");
-        vid_puts(A_NORMAL, 0, NULL, put_byte); /* what curses takes the terminal for */
-        buf_clear(&s->raw);
-    }
-    squeeze(&s->squeeze, look, strlen(look), out);
-}
-
-/* One character with its marks. Terminals place by wcwidth; where that differs from our table, question marks keep the columns. */
-static void cell_out(struct screen *s, const struct gcell *c) {
-    uint32_t cp;
-    size_t n = utf8_next(c->text, sizeof c->text, &cp);
-    if (cp & UTF8_BAD || width_of((wchar_t)cp) != c->width) {
-        buf_add(&s->raw, "??", c->width);
-        return;
-    }
-    for (size_t used; c->text[n] && (used = utf8_next(c->text + n, sizeof c->text - n, &cp)) > 0 && wcwidth((wchar_t)cp) == 0;) n += used;
-    buf_add(&s->raw, c->text, n);
-}
-
-static bool same(const struct gcell *a, const struct gcell *b) { return memcmp(a, b, sizeof *a) == 0; }
-
-/* The place behind cells that did not change from x on, and what it costs to write them again in the style that is set. */
-static int unchanged(const struct gcell *row, const struct gcell *old, int x, int end, struct style of, size_t *bytes) {
-    for (*bytes = 0; x < end && same(&row[x], &old[x]); x++) *bytes += row[x].style.ink == of.ink && row[x].style.at == of.at ? strlen(row[x].text) : STEP;
-    return x;
-}
-
-/* Cells of a row from x on that are to be written together; returns the place behind them. */
-static int cells_out(struct screen *s, const struct gcell *row, const struct gcell *old, int y, int x, int end, struct buf *out) {
-    struct style of = row[x].style;
-    move_out(s, y, x, out);
-    look_out(s, of, out);
-    while (x < end) {
-        size_t bytes;
-        int gap = unchanged(row, old, x, end, of, &bytes), n = 1;
-        if (gap == end || (gap > x && bytes >= STEP)) return gap;
-        if (row[x].style.ink != of.ink || row[x].style.at != of.at) look_out(s, of = row[x].style, out);
-        bool one = row[x].width == 1 && !row[x].text[1];
-        while (one && x + n < end && same(&row[x + n], &row[x])) n++;
-        while (n > 1 && same(&row[x + n - 1], &old[x + n - 1])) n--; /* the last of them stand there */
-        if (n > REPEAT && repeat_char && x + n < COLS) { /* at the last column terminals differ */
-            sequence_out(s, tiparm(repeat_char, row[x].text[0], n), out);
-        } else if (n > ERASE && erase_chars && is_blank(&row[x])) {
-            sequence_out(s, tiparm(erase_chars, n), out);
-            move_out(s, y, x + n, out);
-        } else {
-            for (int i = 0; i < n; i++)
-                if (row[x + i].width) cell_out(s, &row[x + i]);
-        }
-        x += n;
-    }
-    return x; /* its glyphs go out with what comes next */
-}
-
-static bool is_plain(const struct gcell *c) { return is_blank(c) && c->style.ink == INK_TEXT && !c->style.at; }
-
-static void row_out(struct screen *s, struct grid *g, int y, struct buf *out) {
-    struct gcell *row = &g->cell[y * g->cols];
+/* Cells that differ go to curses, those that stand together at once. */
+static void row_out(struct screen *s, const struct grid *g, int y, bool full) {
+    const struct gcell *row = &g->cell[y * g->cols];
     struct gcell *old = &s->shown.cell[y * g->cols];
-    int cols = g->cols < COLS ? g->cols : COLS, end = cols, differ = 0, x = 0;
-    blanks_style(row, g->cols);
-    if (memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
-    while (end > 0 && is_plain(&row[end - 1])) differ += !same(&row[end - 1], &old[end - 1]), end--;
-    if (differ < 4 || !clr_eol) end = cols; /* blanks to the end are fewer than the bytes of what clears them */
-    while (x < end) {
-        if (same(&row[x], &old[x]) || !row[x].width) x++;
-        else x = cells_out(s, row, old, y, x, end, out);
+    int cols = g->cols < COLS ? g->cols : COLS;
+    if (!full && memcmp(row, old, sizeof *row * (size_t)g->cols) == 0) return;
+    cchar_t like = style_cell(s, row->style);
+    struct style of = row->style;
+    for (int x = 0; x < cols; x++) {
+        int from = x, n = 0;
+        for (; x < cols && (full || memcmp(&row[x], &old[x], sizeof *row) != 0); x++) {
+            if (row[x].style.ink != of.ink || row[x].style.at != of.at) like = style_cell(s, of = row[x].style);
+            if (row[x].width) n += cell_set(&row[x], &like, s->line + n);
+            old[x] = row[x];
+        }
+        while (n && from < x && !row[from].width) from++; /* the right half of a wide one */
+        if (n) mvwadd_wchnstr(newscr, y, from, s->line, n);
     }
-    while (x < cols && same(&row[x], &old[x])) x++;
-    if (x < cols) {
-        move_out(s, y, x, out);
-        look_out(s, (struct style){INK_TEXT, 0}, out);
-        sequence_out(s, clr_eol, out);
-    }
-    text_out(s, out);
-    memcpy(old, row, sizeof *row * (size_t)g->cols);
 }
 
 size_t screen_frame_part(struct screen *s, struct grid *g, size_t limit, bool *whole, struct buf *out) {
     size_t before = out->len;
     bool full = s->full || s->shown.rows != g->rows || s->shown.cols != g->cols;
     *whole = true;
+    blanks_style(g);
+    if (!full && !s->ring && !s->more.len && grid_equal(&s->shown, g)) return 0;
     set_term(s->scr);
     bool on = g->cur_row >= 0 && g->cur_row < LINES && g->cur_col < COLS, had = s->shown.cur_row >= 0 && !s->first;
-    if (s->ring) beep();
-    if (on != had || s->first) curs_set(on ? 1 : 0);
+    if (s->full && !s->first) clearok(curscr, TRUE);
     if (full) {
-        if (s->full && !s->first) clearok(curscr, TRUE);
         werase(newscr);
-        doupdate();
-        grid_blank(&s->shown, g->rows, g->cols, g->ascii);
+        grid_copy(&s->shown, g);
         limit = 0;
     }
-    frame_take(s, out);
-    for (int i = 0; i < g->rows && *whole; i++) {
+    if (s->ring) beep();
+    if (on != had || s->first) curs_set(on ? 1 : 0);
+    for (int i = 0; i < g->rows; i++) {
         int y = limit ? (s->row + i) % g->rows : i;
-        if (y < LINES) row_out(s, g, y, out);
-        if (limit == 0 || out->len - before < limit || i + 1 == g->rows) continue;
+        if (y < LINES) row_out(s, g, y, full);
+        if (limit == 0) continue;
+        doupdate();
+        frame_take(s, out);
+        if (out->len - before < limit) continue;
         s->row = (y + 1) % g->rows;
-        *whole = false;
+        break;
     }
-    look_out(s, (struct style){INK_TEXT, 0}, out);
-    if (on) move_out(s, g->cur_row, g->cur_col, out);
+    if (on) wmove(newscr, g->cur_row, g->cur_col);
+    doupdate();
+    frame_take(s, out);
     s->shown.cur_row = g->cur_row;
     s->shown.cur_col = g->cur_col;
+    *whole = !limit || grid_equal(&s->shown, g);
     squeeze_end(&s->squeeze, on, out);
     if (s->first && s->paste) buf_adds(out, "\x1b[?2004h");
     buf_add(out, s->more.data ? s->more.data : "", s->more.len);

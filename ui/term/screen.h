@@ -1,5 +1,5 @@
-/* The terminal side: a cell grid becomes the bytes of one frame. The only file that knows curses, which enters, clears and leaves the screen and knows the
- * terminal's sequences, and which writes into a memory file, never to a terminal; sizes come from the client. One screen at a time; UI thread only. */
+/* The terminal side: a cell grid becomes the bytes of one frame. The only file that knows curses. ncurses writes into a memory
+ * file, never to a terminal; sizes come from the client. One screen at a time; UI thread only. */
 #ifndef HONE_UI_TERM_SCREEN_H
 #define HONE_UI_TERM_SCREEN_H
 

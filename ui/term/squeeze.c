@@ -113,8 +113,6 @@ static void want(struct squeeze *q, int y, int x) {
     q->wanted = true;
 }
 
-void squeeze_move(struct squeeze *q, int y, int x) { want(q, y, x); }
-
 /* After a glyph or a repetition. Behind the last column terminals differ. */
 static void advance(struct squeeze *q, int n) {
     q->x = q->to_x += n;

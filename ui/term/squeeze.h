@@ -29,7 +29,6 @@ void squeeze_start(struct squeeze *q, int rows, int cols, bool column, bool row)
 void squeeze_size(struct squeeze *q, int rows, int cols); /* nothing of its cursor */
 void squeeze_at(struct squeeze *q, int y, int x); /* the cursor was put there */
 void squeeze(struct squeeze *q, const char *p, size_t n, struct buf *out); /* appends; whole sequences only */
-void squeeze_move(struct squeeze *q, int y, int x); /* as an absolute address would */
 void squeeze_end(struct squeeze *q, bool cursor, struct buf *out); /* of a frame: a cursor that is seen goes to its place */
 
 #endif
