@@ -1,7 +1,7 @@
-/* Attention over packed texts and its gradient, as engine/ops/attention.c defines them: softmax carried along over blocks of keys, no T x T matrix, no padding. A block of
- * threads owns a few tokens of one head and walks over the tokens of the texts they belong to; what does not share a token's text counts nothing. A warp owns some of
- * the tokens: its lanes are keys while products are taken and columns while they are summed, so every sum has one order. Under mixed precision
- * attention_half.cu serves. */
+/* Attention over packed texts and its gradient, as engine/ops/attention.c defines them: softmax carried along over blocks of keys, no T x T matrix, no
+ * padding. A block of threads owns a few tokens of one head and walks over the tokens of the texts they belong to; what does not share a token's text counts
+ * nothing. A warp owns some of the tokens: its lanes are keys while products are taken and columns while they are summed, so every sum has one order. Under
+ * mixed precision attention_half.cu serves. */
 #include "engine/cuda/attention.cuh"
 
 #include <math.h>
@@ -214,8 +214,8 @@ static int attention_run(struct cuda *c, const struct exec *x, const uint64_t *a
     if (a.tokens > 0) LAUNCH(forward, dim3(blocks(a.tokens, SPAN), (unsigned)a.count), 32 * WARPS, c->stream, a, vec_of(&x->out[0]), (float *)x->out[1].data);
     return 0;
 }
-/* Attention "in 8 bits" is the CPU's way to be fast; what its bytes stand for is computed here, in bf16 on tensor cores where the device has them: its rounding is no
- * coarser than that of bytes and holds numbers of any size. */
+/* Attention "in 8 bits" is the CPU's way to be fast; what its bytes stand for is computed here, in bf16 on tensor cores where the device has them: its
+ * rounding is no coarser than that of bytes and holds numbers of any size. */
 static int attention_i8_run(struct cuda *c, const struct exec *x, const uint64_t *at, struct err *e) {
     heads a = {};
     a.qkv = vec_of(&x->in[0]), a.off = (const int32_t *)x->in[1].data, a.tokens = x->in[0].n[0], a.texts = x->in[1].len - 1, a.n = x->in[0].n[1] / 3;

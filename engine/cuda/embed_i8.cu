@@ -1,4 +1,5 @@
-/* Rows of tables in 8 bits with a scale a row, as engine/ops/embed_i8.c defines them: lookup, the mean or sum of the rows of a text, words with positions and types. */
+/* Rows of tables in 8 bits with a scale a row, as engine/ops/embed_i8.c defines them: lookup, the mean or sum of the rows of a text, words with positions
+ * and types. */
 #include "engine/cuda/random.cuh"
 
 /* ---- lookup */

@@ -1,6 +1,6 @@
-/* Linear layers of inference with products in fp8 (E4M3: 4 bits of exponent, 3 of fraction, up to 448; Micikevicius et al. 2022): each operand is scaled by one number so that its
- * largest finite magnitude becomes 448, weights once, inputs each time, without a stop of the host. What is not finite becomes NaN and spoils its own row alone. Shapes
- * whose extents are no multiples of 16 stay in 16 bits, as does whatever is measured to be faster so (product.cu). */
+/* Linear layers of inference with products in fp8 (E4M3: 4 bits of exponent, 3 of fraction, up to 448; Micikevicius et al. 2022): each operand is scaled by
+ * one number so that its largest finite magnitude becomes 448, weights once, inputs each time, without a stop of the host. What is not finite becomes NaN and
+ * spoils its own row alone. Shapes whose extents are no multiples of 16 stay in 16 bits, as does whatever is measured to be faster so (product.cu). */
 #include "engine/cuda/cuda.h"
 
 #include <cuda_fp8.h>

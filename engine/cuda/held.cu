@@ -1,6 +1,7 @@
-/* Weights in another form (bytes in rows, fp8), made once and again only after the weights changed. The core says which memory of the device holds weights and when it
- * was written (backend.weights); what was made from it is then out of date, and is made again before the next use: a kernel that runs asks here, and what is replayed
- * goes by the addresses it was kept with, so everything out of date is renewed before a replay. Where there is no room, or no weights, kernels make the form each time. */
+/* Weights in another form (bytes in rows, fp8), made once and again only after the weights changed. The core says which memory of the device holds weights
+ * and when it was written (backend.weights); what was made from it is then out of date, and is made again before the next use: a kernel that runs asks here,
+ * and what is replayed goes by the addresses it was kept with, so everything out of date is renewed before a replay. Where there is no room, or no weights,
+ * kernels make the form each time. */
 #include "engine/cuda/cuda.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
-/* The dynamic 8-bit linear layer, as engine/ops/linear_i8.c defines it. Rows of inputs get the CPU's bytes 0..255, shifted by 128 to the signed bytes that products take;
- * the zero point is shifted with them, so the sums are the CPU's integers. Two ways lead to the product, and the faster is taken by measuring: few rows go over the weights
- * as they lie (panels of engine/ops/i8.h) with products of four bytes, and bias and activation follow in the registers; many rows go through cuBLASLt on weights in plain
- * rows, its sums pass through the cache to a second kernel. Sums of floats are not contracted: without gelu the results are the CPU's bits. */
+/* The dynamic 8-bit linear layer, as engine/ops/linear_i8.c defines it. Rows of inputs get the CPU's bytes 0..255, shifted by 128 to the signed bytes that
+ * products take; the zero point is shifted with them, so the sums are the CPU's integers. Two ways lead to the product, and the faster is taken by measuring:
+ * few rows go over the weights as they lie (panels of engine/ops/i8.h) with products of four bytes, and bias and activation follow in the registers; many rows
+ * go through cuBLASLt on weights in plain rows, its sums pass through the cache to a second kernel. Sums of floats are not contracted: without gelu the
+ * results are the CPU's bits. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Two ways to do the same work, of which the faster is taken: measured before the first run of a shape (c->preparing) on the operands it will see, kept by device, driver and
- * shape with rows rounded up to a power of two (host->keep). Where nothing may be measured the caller's own rule decides. */
+/* Two ways to do the same work, of which the faster is taken: measured before the first run of a shape (c->preparing) on the operands it will see, kept by
+ * device, driver and shape with rows rounded up to a power of two (host->keep). Where nothing may be measured the caller's own rule decides. */
 #include "engine/cuda/cuda.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the
- * environment makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after
- * it fail: a bad address, damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it
- * does not answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000), "capability=80" (8.0; else 9.0). Kernels and products have made-up times on a clock that events read, by their size; of the
- * algorithms the library names the first is not the fastest and one does not run. */
+ * environment makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after it
+ * fail: a bad address, damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it does not
+ * answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000), "capability=80" (8.0; else 9.0). Kernels and products have made-up times on a clock
+ * that events read, by their size; of the algorithms the library names the first is not the fastest and one does not run. */
 #undef _FORTIFY_SOURCE /* it takes a jump to another stack for a mistake */
 #include <setjmp.h>
 #include <sys/mman.h>

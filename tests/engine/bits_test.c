@@ -1,5 +1,6 @@
-/* r.E6: nets of every kind, 22 of them, train to the same bits (weights, the optimiser's memory, losses, norms) at 1, 2, 3, 4 and 8 threads, with products chosen by shape
- * as deterministic=true chooses them. Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON with ' for ". */
+/* r.E6: nets of every kind, 22 of them, train to the same bits (weights, the optimiser's memory, losses, norms) at 1, 2, 3, 4 and 8 threads, with products
+ * chosen by shape as deterministic=true chooses them. Sizes are odd and make several tiles; texts are of different lengths. Models and optimisers are JSON
+ * with ' for ". */
 #include "src/base/io.h"
 #include "tests/engine/step_fix.h"
 

@@ -1,5 +1,6 @@
-/* Devices joined by NCCL, as one process sees them: a group of one (the loopback that a machine with one GPU can run) leaves sums as they are; sums without a group, a rank
- * that is not of the group and ranks that disagree about its size are refused in words. With the fake device and its fake NCCL, unless HONE_CUDA names another plugin. */
+/* Devices joined by NCCL, as one process sees them: a group of one (the loopback that a machine with one GPU can run) leaves sums as they are; sums without
+ * a group, a rank that is not of the group and ranks that disagree about its size are refused in words. With the fake device and its fake NCCL, unless
+ * HONE_CUDA names another plugin. */
 #include "config.h"
 
 #include <poll.h>

@@ -1,6 +1,6 @@
-/* 8-bit inference on a device: layers give the CPU's bits by both ways to the product, at once, kept and replayed; a form of the weights that the device keeps follows
- * them when the host writes others; tables, attention and whole models as the CPU has them, with everything on the device; rows that are not finite. Without a device, or a
- * plugin for the fake one, everything is skipped. */
+/* 8-bit inference on a device: layers give the CPU's bits by both ways to the product, at once, kept and replayed; a form of the weights that the device
+ * keeps follows them when the host writes others; tables, attention and whole models as the CPU has them, with everything on the device; rows that are not
+ * finite. Without a device, or a plugin for the fake one, everything is skipped. */
 #include "config.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* Products in fp8 of inference on a device: linear layers against operands rounded to E4M3 by its definition, at once, kept and replayed, with other weights; shapes and graphs
- * that stay in 16 bits; inputs that are zero, tiny or not finite; which way is taken goes by time. The fake device counts products of fp8; a real one is compared only. */
+/* Products in fp8 of inference on a device: linear layers against operands rounded to E4M3 by its definition, at once, kept and replayed, with other
+ * weights; shapes and graphs that stay in 16 bits; inputs that are zero, tiny or not finite; which way is taken goes by time. The fake device counts products
+ * of fp8; a real one is compared only. */
 #include "config.h"
 
 #include <math.h>

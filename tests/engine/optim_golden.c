@@ -1,6 +1,6 @@
-/* Every optimiser against numbers of another tool (tests/golden/make_optims.py) on a quadratic and a two-layer net, L-BFGS also on three harder functions: 100 steps
- * (10 or 25 with a line search and on those three) in double to 1e-10, one step in float of every instruction set to 2e-6. Five tensors: a tall and a wide matrix, two
- * vectors, a kernel of four extents. */
+/* Every optimiser against numbers of another tool (tests/golden/make_optims.py) on a quadratic and a two-layer net, L-BFGS also on three harder functions:
+ * 100 steps (10 or 25 with a line search and on those three) in double to 1e-10, one step in float of every instruction set to 2e-6. Five tensors: a tall and
+ * a wide matrix, two vectors, a kernel of four extents. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* Recompute: the same bits of every gradient and weight with and without it, on transformers, residual nets with batch normalisation and plain nets, all with dropout,
- * at several thread counts, together with accumulation; less memory by at least 65 % of the activations on an encoder of 12 layers, as planned; no
- * allocation in steps. The times beside it are printed, not judged. */
+/* Recompute: the same bits of every gradient and weight with and without it, on transformers, residual nets with batch normalisation and plain nets, all
+ * with dropout, at several thread counts, together with accumulation; less memory by at least 65 % of the activations on an encoder of 12 layers, as planned;
+ * no allocation in steps. The times beside it are printed, not judged. */
 #include "config.h"
 
 #include <stdatomic.h>
@@ -72,8 +72,8 @@ static bool is_copy(const struct graph *g, int i) {
         if (g->node[k].phase == PHASE_FORWARD && g->node[k].op == n->op && g->node[k].attr == n->attr && strcmp(g->node[k].path, n->path) == 0) return true;
     return false;
 }
-/* What is computed again in a step of a model: how many nodes (-1: not as many as the step says), how many of them of the last and the first block, of gelu and of the
- * dropout in front of the last product of `mlp`; kB of activations. */
+/* What is computed again in a step of a model: how many nodes (-1: not as many as the step says), how many of them of the last and the first block, of gelu
+ * and of the dropout in front of the last product of `mlp`; kB of activations. */
 struct again {
     int all, last, first, gelu, before;
     size_t kb;
@@ -118,7 +118,8 @@ static void no_more(void) {
     tap_ok(b.all == 0, "the output of a model stays: %d run twice", b.all);
 }
 
-/* Bytes of activations: what a plan that keeps everything for the backward pass has more than its largest node needs is not known to the plan, so the arena itself is compared. */
+/* Bytes of activations: what a plan that keeps everything for the backward pass has more than its largest node needs is not known to the plan, so the arena
+ * itself is compared. */
 static void twelve_layers(void) {
     struct err e = {0};
     struct fix f[2];

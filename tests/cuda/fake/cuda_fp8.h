@@ -1,4 +1,5 @@
-/* Conversion to fp8 (E4M3), for the fake device: to nearest, ties to even, what is too large becomes 448 (Micikevicius et al. 2022, table 1: bias 7, no infinity). */
+/* Conversion to fp8 (E4M3), for the fake device: to nearest, ties to even, what is too large becomes 448 (Micikevicius et al. 2022, table 1: bias 7, no
+ * infinity). */
 #ifndef HONE_TESTS_CUDA_FAKE_FP8_H
 #define HONE_TESTS_CUDA_FAKE_FP8_H
 #include <math.h>
