@@ -62,9 +62,9 @@ typedef int (*data_progress)(void *ctx, const char *phase, double fraction);
 struct dataset *dataset_load(
     const struct data_args *a, const char *const *search, data_progress fn, void *ctx, struct err *e); /* search: NULL-terminated folders */
 
-/* d as a model takes it; what is not changed is borrowed, so a reference to d is held. prep given: the texts of `parts` (bits 1 << PART_..) that have kept what was
- * read (part.raw) are encoded by it. Else, longest > 0: texts of more tokens are cut to so many, which is logged and counted in identity.cut. Other parts are empty.
- * d itself (a reference) where there is nothing to change. */
+/* d as a model takes it; what is not changed is borrowed, so a reference to d is held. prep given: the texts of `parts` (bits 1 << PART_..) that have kept
+ * what was read (part.raw) are encoded by it. Else, longest > 0: texts of more tokens are cut to so many, which is logged and counted in identity.cut. Other
+ * parts are empty. d itself (a reference) where there is nothing to change. */
 struct dataset *dataset_fit(struct dataset *d, const struct val *prep, int64_t longest, unsigned parts, struct err *e);
 
 /* One batch in buffers the caller owns (sizes by the caller's plan). */

@@ -361,7 +361,8 @@ static int out_columns(const struct plain *p) {
     return isatty(fileno(p->out)) && ioctl(fileno(p->out), TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
 }
 
-/* A list of tables as columns; the columns are the fields of all rows in order of first appearance. On a terminal those that do not fit are left out, and said. */
+/* A list of tables as columns; the columns are the fields of all rows in order of first appearance. On a terminal those that do not fit are left out, and
+ * said. */
 static void table_text(struct plain *p, const struct val *list) {
     enum { COLS = 64 };
     const char *col[COLS];

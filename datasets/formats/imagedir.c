@@ -1,5 +1,5 @@
-/* A folder of pictures or of sounds: one folder a class, one file an example, in the order of their names. Sounds may as well lie in the folder itself and begin with their
- * class, LABEL_REST.wav. Files whose name does not end like a picture or a sound are left out. */
+/* A folder of pictures or of sounds: one folder a class, one file an example, in the order of their names. Sounds may as well lie in the folder itself and
+ * begin with their class, LABEL_REST.wav. Files whose name does not end like a picture or a sound are left out. */
 #include "config.h"
 
 #include <stdlib.h>

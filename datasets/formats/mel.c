@@ -1,5 +1,5 @@
-/* Log-mel energies of a sound. The transform is written out here: its lengths are a few powers of two, and a library that picks its code by the processor would give other
- * bits on other machines, so that the same recordings were another data set there. */
+/* Log-mel energies of a sound. The transform is written out here: its lengths are a few powers of two, and a library that picks its code by the processor
+ * would give other bits on other machines, so that the same recordings were another data set there. */
 #include "datasets/formats/sound.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Sounds: WAV and FLAC through libsndfile, mixed to one channel, as frames of log-mel energies; the table that a folder or an archive of them becomes, and one for
- * pictures or sounds, whichever come. Helper thread; no state. */
+/* Sounds: WAV and FLAC through libsndfile, mixed to one channel, as frames of log-mel energies; the table that a folder or an archive of them becomes, and
+ * one for pictures or sounds, whichever come. Helper thread; no state. */
 #ifndef HONE_DATASETS_FORMATS_SOUND_H
 #define HONE_DATASETS_FORMATS_SOUND_H
 
@@ -10,8 +10,8 @@
 #define SOUND_MAX_SECONDS 600
 #define SOUND_FLOOR 1e-7 /* added to an energy before its logarithm; silence behind a sound is log(SOUND_FLOOR) */
 
-/* mel.c: frames of 25 ms, 10 ms apart, periodic Hann window; energies of a power spectrum under triangles at equal distances of the mel scale 2595 log10(1 + f / 700) from 0
- * to half the rate (Davis and Mermelstein 1980), natural logarithm. The same bits on every machine. */
+/* mel.c: frames of 25 ms, 10 ms apart, periodic Hann window; energies of a power spectrum under triangles at equal distances of the mel scale 2595 log10(1
+ * + f / 700) from 0 to half the rate (Davis and Mermelstein 1980), natural logarithm. The same bits on every machine. */
 struct mel;
 struct mel *mel_new(int64_t rate, int bands);
 void mel_free(struct mel *m);

@@ -1,5 +1,6 @@
-/* A tar archive of pictures or sounds, one folder a class: .../CLASS/FILE.png; sounds of one folder may begin with their class instead. Nothing is unpacked onto the disk: names only give classes, so no path leaves
- * anything, and links, devices and other special members are passed over. ustar, GNU long names and pax paths; a part is a folder above the classes. */
+/* A tar archive of pictures or sounds, one folder a class: .../CLASS/FILE.png; sounds of one folder may begin with their class instead. Nothing is unpacked
+ * onto the disk: names only give classes, so no path leaves anything, and links, devices and other special members are passed over. ustar, GNU long names and
+ * pax paths; a part is a folder above the classes. */
 #include "config.h"
 
 #include <fnmatch.h>

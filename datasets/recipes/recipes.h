@@ -1,4 +1,5 @@
-/* Where each public data set and pretrained model lives, what its files are, their checksums, licence and split. Const rows; helper thread and tests read them. */
+/* Where each public data set and pretrained model lives, what its files are, their checksums, licence and split. Const rows; helper thread and tests read
+ * them. */
 #ifndef HONE_DATASETS_RECIPES_RECIPES_H
 #define HONE_DATASETS_RECIPES_RECIPES_H
 

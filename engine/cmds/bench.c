@@ -1,4 +1,5 @@
-/* `hone bench [WORK..]`: a job that times fixed workloads, one object each, or a user's model. The workloads are in bench_work.c, the model's figures in bench_model.c. */
+/* `hone bench [WORK..]`: a job that times fixed workloads, one object each, or a user's model. The workloads are in bench_work.c, the model's figures in
+ * bench_model.c. */
 #include "engine/cmds/bench_work.h"
 
 #include <stddef.h>

@@ -9,8 +9,8 @@
 struct part *bench_rows(const struct model *m); /* part_free */
 enum bench_scenario { SCENARIO_SINGLE, SCENARIO_BATCH };
 extern const char *const bench_scenarios[]; /* NULL-terminated */
-/* {event, model, data, threads, precision, p50_ms, p90_ms, p99_ms of single rows, batch, examples_s of batches, params, macs, bytes on disk, n_single, n_batch};
- * scenario below 0: both. data: its name, or NULL where rows are made up. */
+/* {event, model, data, threads, precision, p50_ms, p90_ms, p99_ms of single rows, batch, examples_s of batches, params, macs, bytes on disk, n_single,
+ * n_batch}; scenario below 0: both. data: its name, or NULL where rows are made up. */
 struct val *bench_model(const struct bed *bed, const struct model *m, const struct precision *pr, int scenario, const char *data, struct err *e);
 
 #endif

@@ -46,7 +46,8 @@ static void phase(void *ctx, const char *what, int64_t done, int64_t total) {
 
 static bool of_text(const struct val *v) { return v && v->type == VAL_STR; }
 
-/* The call that gives the numbers of row `i` again: of the model given an evaluation, of a step the same compression up to it. A refused step is refused again. */
+/* The call that gives the numbers of row `i` again: of the model given an evaluation, of a step the same compression up to it. A refused step is refused
+ * again. */
 static void put_command(struct work *w, size_t i, struct val *row) {
     const struct val *args = w->j->call->args, *recipe = val_get(args, "recipe");
     struct err e = {0};

@@ -1,6 +1,7 @@
-/* A model and the data set it is for, named together: hone.train{ model = "resnet20", data = "pictures/" }. The model's row in scripts/lib/hone/models.lua says how its
- * data are read and what it wants; its layers come from there too, by the hidden commands model_rows and model_layers of the script thread, which this thread asks at a
- * job's boundary. A folder of transformers gives its tokenizer to the texts and gets a head for their classes; a saved model its whole preparation. Engine thread. */
+/* A model and the data set it is for, named together: hone.train{ model = "resnet20", data = "pictures/" }. The model's row in scripts/lib/hone/models.lua
+ * says how its data are read and what it wants; its layers come from there too, by the hidden commands model_rows and model_layers of the script thread, which
+ * this thread asks at a job's boundary. A folder of transformers gives its tokenizer to the texts and gets a head for their classes; a saved model its whole
+ * preparation. Engine thread. */
 #include "config.h"
 
 #include <math.h>

@@ -116,7 +116,8 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
     return v;
 }
 
-/* {label=, labels={..}, p=} of a row with an answer for each frame; label: the names in one string, p: the probability of the sequence, as far as the search saw its paths. */
+/* {label=, labels={..}, p=} of a row with an answer for each frame; label: the names in one string, p: the probability of the sequence, as far as the
+ * search saw its paths. */
 static struct val *sequence(const struct model *m, const float *z, int64_t frames, int64_t classes, int64_t beam) {
     struct val *v = val_table(), *list = val_list();
     struct buf text = BUF_INIT;

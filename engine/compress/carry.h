@@ -24,9 +24,11 @@ void desc_hold(struct val *desc, const char *param, const char *how);
 bool keep_has(const struct val *keep, const char *param);
 int keep_check(const struct model *m, const struct val *keep, const char *what, struct err *e);
 
-/* The model that desc_take describes with the weights of old: parameters of the same name, cut by map (may be NULL), quantised where the description says so. */
+/* The model that desc_take describes with the weights of old: parameters of the same name, cut by map (may be NULL), quantised where the description says
+ * so. */
 struct model *carry_model(const struct model *old, struct val *desc_take, const struct index_map *map, struct err *e);
-/* The states of old's optimiser into that of now, which is laid out: states of a parameter's shape are cut as the parameter is, others of the same size are copied. */
+/* The states of old's optimiser into that of now, which is laid out: states of a parameter's shape are cut as the parameter is, others of the same size are
+ * copied. */
 void carry_states(const struct model *old, const struct optimiser *from, const struct model *now, struct optimiser *to, const struct index_map *map);
 
 #endif

@@ -1,5 +1,6 @@
-/* Compressors: const rows of functions from model to model. A result is an ordinary model: a description and weights, so it is saved, evaluated, trained (as far as its
- * parts allow) and compressed again like any other. A recipe is a list of them; each step is measured against the model before it on this machine. Engine thread. */
+/* Compressors: const rows of functions from model to model. A result is an ordinary model: a description and weights, so it is saved, evaluated, trained
+ * (as far as its parts allow) and compressed again like any other. A recipe is a list of them; each step is measured against the model before it on this
+ * machine. Engine thread. */
 #ifndef HONE_ENGINE_COMPRESS_COMPRESS_H
 #define HONE_ENGINE_COMPRESS_COMPRESS_H
 

@@ -1,5 +1,6 @@
-/* Timing two models in turns or one alone, and evaluating one. Each sample runs the same rows through both, first the one, then the other, and the next sample the other way
- * round; what is compared are the ratios of such pairs. A sample of a small model repeats its run, so that the clock's grain and the pool's wake-up do not count. */
+/* Timing two models in turns or one alone, and evaluating one. Each sample runs the same rows through both, first the one, then the other, and the next
+ * sample the other way round; what is compared are the ratios of such pairs. A sample of a small model repeats its run, so that the clock's grain and the
+ * pool's wake-up do not count. */
 #include "config.h"
 
 #include "engine/compress/measure.h"

@@ -1,5 +1,5 @@
-/* What a model is worth on this machine: accuracy on a part, bytes on disk, and its time, alone or beside another model's, interleaved so that both see the same machine. Engine
- * thread. */
+/* What a model is worth on this machine: accuracy on a part, bytes on disk, and its time, alone or beside another model's, interleaved so that both see the
+ * same machine. Engine thread. */
 #ifndef HONE_ENGINE_COMPRESS_MEASURE_H
 #define HONE_ENGINE_COMPRESS_MEASURE_H
 

@@ -1,6 +1,6 @@
-/* Pruning by magnitude. Units of feed-forward parts and of hidden linear layers, and heads of attention, are removed as a whole: a unit's score is the norm of all that
- * belongs to it (the row that makes it, its bias, the column that reads it), and the description gets smaller, so products do. what="weights" only sets single weights
- * to zero and is said to give no speed-up. In each layer the same share goes. */
+/* Pruning by magnitude. Units of feed-forward parts and of hidden linear layers, and heads of attention, are removed as a whole: a unit's score is the norm
+ * of all that belongs to it (the row that makes it, its bias, the column that reads it), and the description gets smaller, so products do. what="weights" only
+ * sets single weights to zero and is said to give no speed-up. In each layer the same share goes. */
 #include "config.h"
 
 #include <math.h>

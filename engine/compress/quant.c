@@ -1,5 +1,5 @@
-/* Quantisation: quant.int8 holds matrices of products and embedding tables in 8 bits (engine/ops/linear_i8.c, embed_i8.c) where that is measured to be faster, layer by
- * layer at the shapes the model has; quant.half stores weights in 16 bits and computes in f32. */
+/* Quantisation: quant.int8 holds matrices of products and embedding tables in 8 bits (engine/ops/linear_i8.c, embed_i8.c) where that is measured to be
+ * faster, layer by layer at the shapes the model has; quant.half stores weights in 16 bits and computes in f32. */
 #include "config.h"
 
 #include <math.h>

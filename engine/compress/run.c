@@ -1,5 +1,6 @@
-/* A recipe at work: each step makes a candidate from the last model that was kept; the candidate is evaluated on the same rows and timed in turns with that model. It is
- * kept unless it is slower beyond noise (and not forced) or further below the model given than max_drop. The report has a row a step with what was measured. */
+/* A recipe at work: each step makes a candidate from the last model that was kept; the candidate is evaluated on the same rows and timed in turns with that
+ * model. It is kept unless it is slower beyond noise (and not forced) or further below the model given than max_drop. The report has a row a step with what
+ * was measured. */
 #include "config.h"
 
 #include <math.h>

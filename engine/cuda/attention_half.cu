@@ -1,7 +1,7 @@
-/* Attention on tensor cores: operands rounded to bf16 or f16, products summed in float, softmax in float and carried along over blocks of keys (FlashAttention-2, Dao 2023),
- * no T x T matrix, no padding, no atomic sums. Texts, masks and dropout as in attention.cu. A block of threads owns ROWS tokens of one head, a warp 16 of them; the
- * other side passes by in tiles of BK tokens. Gradients in two passes, one that owns queries, one that owns keys, so that every sum has one order.
- * Heads of up to 128 values, padded with zeros to D = 32, 64 or 128. All shared memory is static, below 48 KiB. */
+/* Attention on tensor cores: operands rounded to bf16 or f16, products summed in float, softmax in float and carried along over blocks of keys
+ * (FlashAttention-2, Dao 2023), no T x T matrix, no padding, no atomic sums. Texts, masks and dropout as in attention.cu. A block of threads owns ROWS tokens
+ * of one head, a warp 16 of them; the other side passes by in tiles of BK tokens. Gradients in two passes, one that owns queries, one that owns keys, so that
+ * every sum has one order. Heads of up to 128 values, padded with zeros to D = 32, 64 or 128. All shared memory is static, below 48 KiB. */
 #include "engine/cuda/attention.cuh"
 
 #include <cuda_bf16.h>
@@ -27,7 +27,8 @@ template <int D> struct dims {
 };
 typedef wmma::fragment<wmma::accumulator, 16, 16, 16, float> sums;
 
-/* Rows from .. from + rows of one head into shared memory: part 0, 1, 2 of qkv, or a (T, n) tensor (part -1); zeros behind `end` and behind the head's values. */
+/* Rows from .. from + rows of one head into shared memory: part 0, 1, 2 of qkv, or a (T, n) tensor (part -1); zeros behind `end` and behind the head's
+ * values. */
 template <class N, int D> static __device__ void tile(const heads &a, const vec &x, int part, int64_t h, int64_t from, int64_t end, int rows, uint16_t *buf) {
     int64_t width = part < 0 ? a.n : 3 * a.n, base = (part < 0 ? 0 : part * a.n) + h * a.d;
     if (x.dtype == word_of<N>::dtype && a.d % 8 == 0) { /* 16 bytes at a time */

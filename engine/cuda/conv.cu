@@ -1,5 +1,6 @@
-/* Convolutions of images and their gradients by cuDNN, as engine/ops/conv.c defines them (row-major images, cross-correlation, groups). Descriptions and the library's
- * choice are kept by shape; of its algorithms the first deterministic one that fits the workspace serves. Types are those of the images; weights are rounded along. */
+/* Convolutions of images and their gradients by cuDNN, as engine/ops/conv.c defines them (row-major images, cross-correlation, groups). Descriptions and
+ * the library's choice are kept by shape; of its algorithms the first deterministic one that fits the workspace serves. Types are those of the images; weights
+ * are rounded along. */
 #include "engine/cuda/cuda.h"
 
 #include <cudnn.h>

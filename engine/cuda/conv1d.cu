@@ -1,4 +1,5 @@
-/* Convolution over the tokens of packed texts and its gradients, as engine/ops/conv1d.c defines them: a thread an output value, which sums its taps in their order. */
+/* Convolution over the tokens of packed texts and its gradients, as engine/ops/conv1d.c defines them: a thread an output value, which sums its taps in
+ * their order. */
 #include "engine/cuda/random.cuh"
 
 struct taps {

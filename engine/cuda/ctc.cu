@@ -1,6 +1,6 @@
-/* Connectionist temporal classification and its gradient, as engine/ops/ctc.c defines them: in logarithms, in double, a block of threads a row of the batch. The states of
- * a frame are handled in chunks of a block: from the last one down going forward, from the first one up going back, so that a frame's states take the place of those of its
- * neighbour. Sums over the states of a class are made in their order. */
+/* Connectionist temporal classification and its gradient, as engine/ops/ctc.c defines them: in logarithms, in double, a block of threads a row of the
+ * batch. The states of a frame are handled in chunks of a block: from the last one down going forward, from the first one up going back, so that a frame's
+ * states take the place of those of its neighbour. Sums over the states of a class are made in their order. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>
@@ -47,7 +47,8 @@ static __device__ double log_norm(const float *z, int64_t n) {
     __syncthreads();
     return (double)m + log((double)s);
 }
-/* alpha: each frame's states `stride` apart, 0: only the last frame's are kept. Behind them a frame has log sum exp of its logits. The loss, for every thread. */
+/* alpha: each frame's states `stride` apart, 0: only the last frame's are kept. Behind them a frame has log sum exp of its logits. The loss, for every
+ * thread. */
 static __device__ double forward(const ctc &c, const ctc_row &w, double *alpha, int64_t stride) {
     int64_t n = w.states, chunks = (n + THREADS - 1) / THREADS;
     if (w.bad) return NAN;
@@ -104,8 +105,8 @@ static __device__ void subtract(const ctc &c, const ctc_row &w, const double *po
     }
     __syncthreads();
 }
-/* o (C) = dz of frame t. beta (S) of the frame behind it, with its emissions, becomes that of this one; the frame's alphas become posteriors. The betas are where the last
- * frame's alphas are: of that frame only the last two states have a posterior. */
+/* o (C) = dz of frame t. beta (S) of the frame behind it, with its emissions, becomes that of this one; the frame's alphas become posteriors. The betas are
+ * where the last frame's alphas are: of that frame only the last two states have a posterior. */
 static __device__ void frame_back(const ctc &c, const ctc_row &w, int64_t t, double *alpha, double *beta, double loss, float d, float *o) {
     __shared__ double last[2];
     const float *z = c.z + (w.from + t) * c.classes;

@@ -1,5 +1,5 @@
-/* Shared by the files of engine/cuda: the opened device, rows of kernels, launching, loads and stores of every float type, sums over a block. The same sources are
- * compiled by nvcc for GPUs and by g++ against tests/cuda/fake, where they run on the CPU: launches go through LAUNCH and nothing else. */
+/* Shared by the files of engine/cuda: the opened device, rows of kernels, launching, loads and stores of every float type, sums over a block. The same
+ * sources are compiled by nvcc for GPUs and by g++ against tests/cuda/fake, where they run on the CPU: launches go through LAUNCH and nothing else. */
 #ifndef HONE_ENGINE_CUDA_CUDA_H
 #define HONE_ENGINE_CUDA_CUDA_H
 

@@ -1,4 +1,5 @@
-/* Dropout and stochastic depth with the CPU's random numbers, so that the same elements are dropped (engine/ops/dropout.c). The step's number is read on the device. */
+/* Dropout and stochastic depth with the CPU's random numbers, so that the same elements are dropped (engine/ops/dropout.c). The step's number is read on
+ * the device. */
 #include "engine/cuda/random.cuh"
 
 __global__ void drop(vec x, const float *p, vec y, int64_t n, uint64_t stream, const uint64_t *step) {

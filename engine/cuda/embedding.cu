@@ -1,5 +1,5 @@
-/* Rows of a table by id, means and sums of them over texts, and their row-sparse gradients, as engine/ops/embedding.c defines them: slots in order of first appearance,
- * each slot's sum over its tokens in their order, so that nothing depends on which block came first. */
+/* Rows of a table by id, means and sums of them over texts, and their row-sparse gradients, as engine/ops/embedding.c defines them: slots in order of first
+ * appearance, each slot's sum over its tokens in their order, so that nothing depends on which block came first. */
 #include "engine/cuda/random.cuh"
 
 #include <limits.h>
@@ -92,7 +92,8 @@ static const int32_t *slots(struct cuda *c, const struct exec *x, int32_t **firs
     *first_at = at;
     return slot_of;
 }
-/* One block a slot: it looks through the tokens 256 at a time, gathers those of its slot in order, and adds their rows. off: rows of dy are texts, weighed by factor. */
+/* One block a slot: it looks through the tokens 256 at a time, gathers those of its slot in order, and adds their rows. off: rows of dy are texts, weighed
+ * by factor. */
 __global__ void slots_sum(const int32_t *slot_of, const int32_t *count, vec dy, vec y, int64_t n, int64_t d, const int32_t *off, int64_t texts,
     const float *factor, const float *weight) {
     __shared__ int found[256], warp_sum[8];

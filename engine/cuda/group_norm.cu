@@ -1,4 +1,5 @@
-/* Group normalisation and its gradients, as engine/ops/group_norm.c defines them. A block of threads a group of an example; gradients of gain and bias: a block a channel. */
+/* Group normalisation and its gradients, as engine/ops/group_norm.c defines them. A block of threads a group of an example; gradients of gain and bias: a
+ * block a channel. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

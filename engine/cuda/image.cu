@@ -1,6 +1,6 @@
-/* What images need besides convolutions: batch normalisation with residual and ReLU, maximum and mean over windows and over all pixels, sums of channels, the shortcut
- * without weights, as engine/ops/batch_norm.c, pool2d.c and layout.c define them, on row-major images (R, C, H, W). Sums over a channel are made of groups of images,
- * joined in their order. */
+/* What images need besides convolutions: batch normalisation with residual and ReLU, maximum and mean over windows and over all pixels, sums of channels,
+ * the shortcut without weights, as engine/ops/batch_norm.c, pool2d.c and layout.c define them, on row-major images (R, C, H, W). Sums over a channel are made
+ * of groups of images, joined in their order. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
-/* One product by cuBLASLt: its description, made once for each shape, and which of the library's algorithms serves it. Several are asked for; before the first run of a new
- * shape (c->preparing) each is timed on the operands it will see, one that fails is out, and the fastest is kept by device, driver and shape (host->keep). A shape whose
- * rows are within a factor of two of a timed one takes its algorithm; where nothing may be measured the library's first choice serves. */
+/* One product by cuBLASLt: its description, made once for each shape, and which of the library's algorithms serves it. Several are asked for; before the
+ * first run of a new shape (c->preparing) each is timed on the operands it will see, one that fails is out, and the fastest is kept by device, driver and
+ * shape (host->keep). A shape whose rows are within a factor of two of a timed one takes its algorithm; where nothing may be measured the library's first
+ * choice serves. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* Sums over the devices of several processes by NCCL, which is opened at run time (HONE_NCCL of the environment names another file than libnccl.so.2). Its header may be
- * missing, so the few entry points used are declared here as nccl.h of NCCL 2 gives them. A process that never comes would hold up the start for ever: that runs on a
- * thread of its own, which is left alone when it is hopeless. */
+/* Sums over the devices of several processes by NCCL, which is opened at run time (HONE_NCCL of the environment names another file than libnccl.so.2). Its
+ * header may be missing, so the few entry points used are declared here as nccl.h of NCCL 2 gives them. A process that never comes would hold up the start for
+ * ever: that runs on a thread of its own, which is left alone when it is hopeless. */
 #include "engine/cuda/cuda.h"
 
 #include <dlfcn.h>

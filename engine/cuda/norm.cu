@@ -1,5 +1,6 @@
-/* Layer normalisation, alone or joined with the residual sum before it, and RMS normalisation, with their gradients, as engine/ops/layer_norm.c, add_norm.c and rms_norm.c
- * define them. Values: one block a row. Gradients of gain and bias: columns by blocks, rows by groups that leave partial sums in the workspace, summed in their order. */
+/* Layer normalisation, alone or joined with the residual sum before it, and RMS normalisation, with their gradients, as engine/ops/layer_norm.c, add_norm.c
+ * and rms_norm.c define them. Values: one block a row. Gradients of gain and bias: columns by blocks, rows by groups that leave partial sums in the workspace,
+ * summed in their order. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

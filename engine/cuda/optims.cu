@@ -1,5 +1,5 @@
-/* Optimisers that need more than one pass: lamb, adafactor, muon, and adam with moments of 8 bits, as engine/optims define them. Norms are partial sums in double by blocks,
- * in front of the workspace, joined in their order by one block; nothing is written where the gate says no. */
+/* Optimisers that need more than one pass: lamb, adafactor, muon, and adam with moments of 8 bits, as engine/optims define them. Norms are partial sums in
+ * double by blocks, in front of the workspace, joined in their order by one block; nothing is written where the gate says no. */
 #include "engine/cuda/update.cuh"
 #include "engine/optims/code8.h"
 

@@ -1,5 +1,5 @@
-/* Losses of pairs and of distributions and their gradients, as engine/ops/pair_loss.c and soft_loss.c define them: cosine_loss, contrastive, kl_div. Row losses become partial
- * sums in double by blocks, joined in their order. contrastive multiplies all vectors with all others by cuBLASLt into the workspace. */
+/* Losses of pairs and of distributions and their gradients, as engine/ops/pair_loss.c and soft_loss.c define them: cosine_loss, contrastive, kl_div. Row
+ * losses become partial sums in double by blocks, joined in their order. contrastive multiplies all vectors with all others by cuBLASLt into the workspace. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

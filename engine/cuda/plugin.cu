@@ -91,7 +91,8 @@ static void *open_device(int index, struct err *e) {
 void products_free(struct cuda *c);
 void convs_free(struct cuda *c);
 
-/* How often memory was asked for and the device waited for, into the file that HONE_CUDA_COUNTS of the environment names: what a step costs besides its work. */
+/* How often memory was asked for and the device waited for, into the file that HONE_CUDA_COUNTS of the environment names: what a step costs besides its
+ * work. */
 static void counts(const struct cuda *c) {
     const char *file = getenv("HONE_CUDA_COUNTS");
     FILE *f = file && *file ? fopen(file, "w") : NULL;

@@ -1,5 +1,6 @@
-/* Products by cuBLASLt: linear (with bias, GELU behind it), its gradients, colsum. Row-major matrices are the transposes of column-major ones, so y = x w^T + b is
- * y^T (out, m) = w (out, in) x^T. Which algorithm serves a shape is lt.cu's business. Operands are rounded to 16 bits where the node says so (mixed precision); sums are always in float. */
+/* Products by cuBLASLt: linear (with bias, GELU behind it), its gradients, colsum. Row-major matrices are the transposes of column-major ones, so y = x w^T
+ * + b is y^T (out, m) = w (out, in) x^T. Which algorithm serves a shape is lt.cu's business. Operands are rounded to 16 bits where the node says so (mixed
+ * precision); sums are always in float. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

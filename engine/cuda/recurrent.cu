@@ -1,7 +1,7 @@
-/* Recurrent cells over packed texts and their gradients, as engine/ops/recurrent.c defines them. A block of threads walks through TEXTS texts of one direction, from step to step
- * without leaving the kernel: how long they are is known on the device alone, and a kept run serves batches of other lengths. A warp takes rows of the weight (forward) or
- * a thread columns of it (backward), so a weight is read once for all texts of the block and every sum has one order. State, carried gradient and products of a
- * text lie in the scratch of the step. */
+/* Recurrent cells over packed texts and their gradients, as engine/ops/recurrent.c defines them. A block of threads walks through TEXTS texts of one
+ * direction, from step to step without leaving the kernel: how long they are is known on the device alone, and a kept run serves batches of other lengths. A
+ * warp takes rows of the weight (forward) or a thread columns of it (backward), so a weight is read once for all texts of the block and every sum has one
+ * order. State, carried gradient and products of a text lie in the scratch of the step. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Softmax and its logarithm over the last axis, their gradients; the cross-entropy of classes and the number of hits, as engine/ops/softmax.c and loss.c define them.
- * One block a row. */
+/* Softmax and its logarithm over the last axis, their gradients; the cross-entropy of classes and the number of hits, as engine/ops/softmax.c and loss.c
+ * define them. One block a row. */
 #include "engine/cuda/cuda.h"
 
 #include <math.h>

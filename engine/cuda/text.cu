@@ -1,5 +1,5 @@
-/* What packed texts need: pooling over the tokens of a text, the sum of word, position and type vectors, the first token, rotary positions, rows of length 1, as
- * engine/ops/pool.c and tokens.c define them. One block a text, or a thread a value. */
+/* What packed texts need: pooling over the tokens of a text, the sum of word, position and type vectors, the first token, rotary positions, rows of length
+ * 1, as engine/ops/pool.c and tokens.c define them. One block a text, or a thread a value. */
 #include "engine/cuda/random.cuh"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* The norm of the gradient, the gate, and the updates of the optimisers, as engine/optims define them. Nothing is written where the gate says no; the gate and the live
- * numbers stay on the device, so a step needs no answer in between. */
+/* The norm of the gradient, the gate, and the updates of the optimisers, as engine/optims define them. Nothing is written where the gate says no; the gate
+ * and the live numbers stay on the device, so a step needs no answer in between. */
 #include "engine/cuda/update.cuh"
 
 #include <math.h>

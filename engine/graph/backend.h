@@ -1,5 +1,6 @@
-/* A backend runs the steps of plans on a device with memory of its own. It is a plugin opened at run time (hone_NAME.so), so the core links nothing of it and one
- * binary serves machines with and without the device. Everything it needs of hone comes through struct host; it calls no function of hone. Engine thread only. */
+/* A backend runs the steps of plans on a device with memory of its own. It is a plugin opened at run time (hone_NAME.so), so the core links nothing of it
+ * and one binary serves machines with and without the device. Everything it needs of hone comes through struct host; it calls no function of hone. Engine
+ * thread only. */
 #ifndef HONE_ENGINE_GRAPH_BACKEND_H
 #define HONE_ENGINE_GRAPH_BACKEND_H
 
@@ -74,8 +75,8 @@ struct backend {
 };
 typedef const struct backend *(*backend_entry)(const struct host *h); /* the plugin's one symbol, hone_backend */
 
-/* The device named "cuda" or "cuda:N" (path of the plugin: HONE_CUDA, else beside the program or in the library folder), opened once and kept until backends_close.
- * NULL with the reason: no plugin, another build, no driver, no such device. */
+/* The device named "cuda" or "cuda:N" (path of the plugin: HONE_CUDA, else beside the program or in the library folder), opened once and kept until
+ * backends_close. NULL with the reason: no plugin, another build, no driver, no such device. */
 struct backend_device *backend_open(const char *name, struct err *e);
 void backends_close(void);
 int backend_there(const char *name, struct err *e); /* looks without opening */
@@ -102,8 +103,8 @@ void backend_half(struct backend_device *d, struct graph *g);
 void backend_say(const char *name, struct buf *b);
 bool backend_has_fp8(const struct device *d); /* products of 8-bit floats: by its compute capability */
 
-/* A block of host memory (weights, optimiser state) with a copy on the device. Whoever reads such a block on the host asks for it first; whoever writes it says so. Cheap
- * where no device has it. */
+/* A block of host memory (weights, optimiser state) with a copy on the device. Whoever reads such a block on the host asks for it first; whoever writes it
+ * says so. Cheap where no device has it. */
 void mirror_read(const void *host); /* the host's copy is current when this returns */
 void mirror_wrote(const void *host); /* the device's copy is out of date */
 void mirror_drop(const void *host); /* before the block is freed */

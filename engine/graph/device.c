@@ -1,6 +1,6 @@
-/* Running a plan on a device. Its blocks are laid out there exactly as on the host, so a tensor has one offset and two addresses. What goes up is queued before the
- * steps (inputs, live numbers, the number of the step), what is kept comes back behind them, then one sync. A step the device has no kernel for runs on the CPU between
- * copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole. */
+/* Running a plan on a device. Its blocks are laid out there exactly as on the host, so a tensor has one offset and two addresses. What goes up is queued
+ * before the steps (inputs, live numbers, the number of the step), what is kept comes back behind them, then one sync. A step the device has no kernel for
+ * runs on the CPU between copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,8 @@ struct op;
 struct products;
 
 enum phase { PHASE_FORWARD, PHASE_BACKWARD, PHASE_BUFFERS, PHASE_UPDATE, PHASE_SEARCH, PHASE_N };
-/* BUFFERS: running statistics, after each micro-batch; SEARCH: of an optimiser with a line search, after each pass over the batch of a step (engine/train/step.c) */
+/* BUFFERS: running statistics, after each micro-batch; SEARCH: of an optimiser with a line search, after each pass over the batch of a step
+ * (engine/train/step.c) */
 struct node {
     const struct op *op;
     const void *attr; /* parsed arguments, in the graph's arena; NULL if the op has none */
@@ -87,8 +88,9 @@ tid grad_sum(struct graph *g, const char *name, tid t, tid first, struct err *e)
  * out[1] row ids (T) i32, out[2] count (1) i32, out[3] slot of each table row or -1 (V) i32. True if t is such values; fills rows[0..2] with out 1..3. */
 bool grad_rows(const struct graph *g, tid t, tid rows[3]);
 
-/* engine/graph/recompute.c: after the gradient is built, before the plan. BLOCKS: parts are those of the nodes (graph.part); AUTO: they are chosen for the least memory at
- * these extents; LIGHT: functions of one number alone, whose input stays for the backward pass anyway. keep: tensors that are read from outside. Returns how many nodes run twice. */
+/* engine/graph/recompute.c: after the gradient is built, before the plan. BLOCKS: parts are those of the nodes (graph.part); AUTO: they are chosen for the
+ * least memory at these extents; LIGHT: functions of one number alone, whose input stays for the backward pass anyway. keep: tensors that are read from
+ * outside. Returns how many nodes run twice. */
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCKS, RECOMPUTE_AUTO, RECOMPUTE_LIGHT };
 int recompute_build(struct graph *g, enum recompute how, const struct extents *max, const tid *keep, int n_keep, struct err *e);
 

@@ -1,6 +1,7 @@
-/* Mixed precision after the graph is built: which tensors are kept in 16 bits. Which op computes how is its shape function's business (shaping.half): products and
- * attention round their operands, as under torch.autocast; norms, softmax, losses, sums and updates do not. Here only memory is decided: a tensor between two ops that
- * both know the type takes half the room and half the bandwidth. Parameters, gradients of parameters, optimiser states, and what is kept stay f32. */
+/* Mixed precision after the graph is built: which tensors are kept in 16 bits. Which op computes how is its shape function's business (shaping.half):
+ * products and attention round their operands, as under torch.autocast; norms, softmax, losses, sums and updates do not. Here only memory is decided: a tensor
+ * between two ops that both know the type takes half the room and half the bandwidth. Parameters, gradients of parameters, optimiser states, and what is kept
+ * stay f32. */
 #include <stdlib.h>
 
 #include "engine/graph/op.h"

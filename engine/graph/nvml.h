@@ -1,5 +1,5 @@
-/* NVIDIA's management library (libnvidia-ml.so.1, part of the driver): what the devices of this machine do, and the errors their driver reports. Opened at need, never
- * linked; HONE_NVML of the environment names another file. Its calls can block for seconds: not for the thread that draws or the engine's. */
+/* NVIDIA's management library (libnvidia-ml.so.1, part of the driver): what the devices of this machine do, and the errors their driver reports. Opened at
+ * need, never linked; HONE_NVML of the environment names another file. Its calls can block for seconds: not for the thread that draws or the engine's. */
 #ifndef HONE_ENGINE_GRAPH_NVML_H
 #define HONE_ENGINE_GRAPH_NVML_H
 
@@ -10,8 +10,8 @@
 struct nvml;
 struct nvml *nvml_open(struct err *e); /* NULL with the reason */
 void nvml_close(struct nvml *n);
-/* A table for each device, numbered as nvidia-smi does it: index, name, bus ("0000:3b:00"), use_percent, memory_used_gib, memory_gib, celsius, watts, watts_limit, mhz,
- * memory_mhz, slowed_by, ecc_errors, or error. A value that a device does not tell is left out. */
+/* A table for each device, numbered as nvidia-smi does it: index, name, bus ("0000:3b:00"), use_percent, memory_used_gib, memory_gib, celsius, watts,
+ * watts_limit, mhz, memory_mhz, slowed_by, ecc_errors, or error. A value that a device does not tell is left out. */
 struct val *nvml_read(struct nvml *n);
 void nvml_words(const struct val *device, struct buf *b); /* of one of those: one line */
 /* Waits up to ms for the driver to report an error of a device (an Xid). 1: one came, 0: none; -1: this library or these devices do not tell. */

@@ -46,7 +46,8 @@ struct cost_sum {
 };
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out);
 
-/* Of a plan on one of several devices that were joined (backend.comm_open): these float tensors, of no axis that moves, become their sums over all; zero: this one has none. */
+/* Of a plan on one of several devices that were joined (backend.comm_open): these float tensors, of no axis that moves, become their sums over all; zero:
+ * this one has none. */
 int plan_sum_devices(struct plan *p, const tid *t, int n, bool zero, struct err *e);
 
 #endif

@@ -1,7 +1,8 @@
-/* Activation recompute (Chen et al. 2016, "Training deep nets with sublinear memory cost") as a rewrite of the whole graph, after the gradient is built: the forward pass
- * is cut into parts; what the backward pass reads of a part's inside is computed again, by copies of the forward nodes that stand before the first backward node
- * which needs them. A copy has the same inputs, arguments and random stream, so the bits are the same; the plan's liveness does the rest. Between parts all outputs
- * of a node stay that makes what a later part reads, and the last part stays whole, since its gradient comes next. Nothing is computed here. */
+/* Activation recompute (Chen et al. 2016, "Training deep nets with sublinear memory cost") as a rewrite of the whole graph, after the gradient is built:
+ * the forward pass is cut into parts; what the backward pass reads of a part's inside is computed again, by copies of the forward nodes that stand before the
+ * first backward node which needs them. A copy has the same inputs, arguments and random stream, so the bits are the same; the plan's liveness does the rest.
+ * Between parts all outputs of a node stay that makes what a later part reads, and the last part stays whole, since its gradient comes next. Nothing is
+ * computed here. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* What was measured on this machine, kept by machine: one small JSON file a subject in $XDG_CACHE_HOME/hone (else ~/.cache/hone), whose name and text hold what the
- * machine is. A file that is damaged or of another machine counts for nothing. HONE_CACHE=off: no file. Engine thread. */
+/* What was measured on this machine, kept by machine: one small JSON file a subject in $XDG_CACHE_HOME/hone (else ~/.cache/hone), whose name and text hold
+ * what the machine is. A file that is damaged or of another machine counts for nothing. HONE_CACHE=off: no file. Engine thread. */
 #ifndef HONE_ENGINE_GRAPH_REMEMBER_H
 #define HONE_ENGINE_GRAPH_REMEMBER_H
 

@@ -1,5 +1,5 @@
-/* Layers over images (C, H, W): conv2d, batch_norm, pooling over windows, the padded shortcut. First weights as torch.nn.Conv2d: uniform in +-1/sqrt(inputs of an
- * output), weight and bias. batch_norm keeps its running mean and variance beside the weights under PyTorch's names. */
+/* Layers over images (C, H, W): conv2d, batch_norm, pooling over windows, the padded shortcut. First weights as torch.nn.Conv2d: uniform in +-1/sqrt(inputs
+ * of an output), weight and bias. batch_norm keeps its running mean and variance beside the weights under PyTorch's names. */
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Convolution over the tokens or frames of texts; first weights as torch.nn.Conv1d: uniform in +-1/sqrt(inputs of an output), weight and bias. With a stride the layer
- * behind it sees ceil(n / stride) tokens of a text of n. */
+/* Convolution over the tokens or frames of texts; first weights as torch.nn.Conv1d: uniform in +-1/sqrt(inputs of an output), weight and bias. With a
+ * stride the layer behind it sees ceil(n / stride) tokens of a text of n. */
 #include <math.h>
 
 #include "engine/graph/derive.h"

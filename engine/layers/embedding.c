@@ -1,5 +1,5 @@
-/* A table of vectors by id; uniform in (-0.05, 0.05) at the start. Without n the table has a row for each id of the data. embedding_bag gives their mean, sum or maximum
- * over each text; mean and sum use the token weights of the data where it has some. */
+/* A table of vectors by id; uniform in (-0.05, 0.05) at the start. Without n the table has a row for each id of the data. embedding_bag gives their mean,
+ * sum or maximum over each text; mean and sum use the token weights of the data where it has some. */
 #include <string.h>
 
 #include "engine/graph/op.h"

@@ -12,8 +12,8 @@ enum init { INIT_ZERO, INIT_ONE, INIT_UNIFORM, INIT_NORMAL }; /* UNIFORM: in (-a
 tid build_param(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, double a, struct err *e);
 /* A buffer that is saved with the weights but not trained: running statistics. */
 tid build_buffer(struct builder *b, const char *name, const int64_t *dim, int ndim, enum init init, struct err *e);
-/* A matrix (out, in) of a product, first values uniform in (-a, a); where the layer's `store` says so it is held in 8 bits and belongs into linear_i8, with build_scale
- * (NAME.scale, a value a row, not trained). Other parameters that build_param makes may be held in 8 bits as plain rows. */
+/* A matrix (out, in) of a product, first values uniform in (-a, a); where the layer's `store` says so it is held in 8 bits and belongs into linear_i8, with
+ * build_scale (NAME.scale, a value a row, not trained). Other parameters that build_param makes may be held in 8 bits as plain rows. */
 tid build_matrix(struct builder *b, const char *name, const int64_t dim[2], double a, struct err *e);
 bool build_is_i8(struct builder *b, tid w);
 tid build_scale(struct builder *b, const char *name, int64_t n, struct err *e);

@@ -1,4 +1,5 @@
-/* Normalisations without statistics of a batch: group_norm (Wu and He 2018) and rms_norm (Zhang and Sennrich 2019), with gain (1) and, of group_norm, bias (0). */
+/* Normalisations without statistics of a batch: group_norm (Wu and He 2018) and rms_norm (Zhang and Sennrich 2019), with gain (1) and, of group_norm, bias
+ * (0). */
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 

@@ -1,5 +1,6 @@
-/* LSTM and GRU over packed texts: several layers, one or two directions, dropout between layers. Parameters have PyTorch's names (weight_ih_l0, bias_hh_l1_reverse ..) and
- * first values (torch.nn.RNNBase.reset_parameters: uniform in +-1/sqrt(units)). Without padding the second direction starts at the last token of each text. */
+/* LSTM and GRU over packed texts: several layers, one or two directions, dropout between layers. Parameters have PyTorch's names (weight_ih_l0,
+ * bias_hh_l1_reverse ..) and first values (torch.nn.RNNBase.reset_parameters: uniform in +-1/sqrt(units)). Without padding the second direction starts at the
+ * last token of each text. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

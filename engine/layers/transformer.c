@@ -1,6 +1,6 @@
-/* Layers of transformers over packed texts: text_embedding (words, positions, types, normalisation), attention, encoder_block (attention and feed-forward part with
- * residuals; normalisation behind the sums as in BERT, or before the parts as in GPT-2; gated feed-forward; rotary positions), first_token. Weights of queries, keys and
- * values lie under each other in one matrix, so that one product makes all three. Linear weights start as those of linear. */
+/* Layers of transformers over packed texts: text_embedding (words, positions, types, normalisation), attention, encoder_block (attention and feed-forward
+ * part with residuals; normalisation behind the sums as in BERT, or before the parts as in GPT-2; gated feed-forward; rotary positions), first_token. Weights
+ * of queries, keys and values lie under each other in one matrix, so that one product makes all three. Linear weights start as those of linear. */
 #include <stdio.h>
 
 #include "engine/graph/op.h"

@@ -1,5 +1,6 @@
-/* Folders of transformers: config.json says the sizes, a const table which of their tensors make which of ours (queries, keys and values are stacked into one). Everything
- * is checked before memory is taken. Encoders of the BERT, DistilBERT and RoBERTa layouts; the folder's tokenizer becomes the model's preparation of texts. Engine or helper thread. */
+/* Folders of transformers: config.json says the sizes, a const table which of their tensors make which of ours (queries, keys and values are stacked into
+ * one). Everything is checked before memory is taken. Encoders of the BERT, DistilBERT and RoBERTa layouts; the folder's tokenizer becomes the model's
+ * preparation of texts. Engine or helper thread. */
 #include "config.h"
 
 #include "engine/model/hf.h"

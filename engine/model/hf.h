@@ -12,7 +12,8 @@ struct hf_options {
     uint64_t seed; /* of a new head */
 };
 bool hf_is(const char *path); /* a folder of that kind */
-/* Nothing is taken unless every tensor that the description needs is there, of a float type and of the right shape, and no other tensor but heads that are not used. */
+/* Nothing is taken unless every tensor that the description needs is there, of a float type and of the right shape, and no other tensor but heads that are
+ * not used. */
 struct model *hf_load(const char *path, const struct hf_options *o, struct err *e);
 
 #endif

@@ -78,8 +78,8 @@ int model_build(const struct model *m, struct graph *g, struct model_io *io,
 double model_live(const struct model *m, const char *name);
 int model_live_set(struct model *m, const char *name, double v, struct err *e); /* changes the description; the caller sets the scalars of its plan */
 int64_t model_outputs(const struct model *m, struct err *e); /* width of the last axis of the output; -1: error */
-/* The table of layers as a value: {name=, params=, macs=, layers={{path=, name=, depth=, kind=, shape=, params=, macs=}, ..}, weights={{name=, shape=, n=, trained=}, ..}}; layers in
- * the order built, those inside others with depth > 0; macs of one example. */
+/* The table of layers as a value: {name=, params=, macs=, layers={{path=, name=, depth=, kind=, shape=, params=, macs=}, ..}, weights={{name=, shape=, n=,
+ * trained=}, ..}}; layers in the order built, those inside others with depth > 0; macs of one example. */
 struct val *model_sheet(const struct model *m);
 void model_summary(const struct model *m, struct buf *b); /* a table: layer, output shape, parameters, MACs */
 

@@ -1,6 +1,6 @@
-/* Reading and writing safetensors (format: huggingface/safetensors README): 8-byte little-endian header length, a JSON object, then the data without holes or overlap.
- * Every rule is checked and says which tensor broke it; sizes are checked arithmetic bounded by the file. Files are written in the order of the Python writer
- * (wide types first, then names), so equal content gives equal bytes. Any thread. */
+/* Reading and writing safetensors (format: huggingface/safetensors README): 8-byte little-endian header length, a JSON object, then the data without holes
+ * or overlap. Every rule is checked and says which tensor broke it; sizes are checked arithmetic bounded by the file. Files are written in the order of the
+ * Python writer (wide types first, then names), so equal content gives equal bytes. Any thread. */
 #include "engine/model/safetensors.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* Models on disk: a folder PATH with model.json (the description) and model.safetensors (the weights), or one file PATH.hone: safetensors with the description
- * in __metadata__. A folder is written beside its place and exchanged in one rename. Loading trusts nothing: the description passes model_describe, and no memory
- * is taken before every tensor's shape was found in the file. Engine or helper thread. */
+/* Models on disk: a folder PATH with model.json (the description) and model.safetensors (the weights), or one file PATH.hone: safetensors with the
+ * description in __metadata__. A folder is written beside its place and exchanged in one rename. Loading trusts nothing: the description passes
+ * model_describe, and no memory is taken before every tensor's shape was found in the file. Engine or helper thread. */
 #include "config.h"
 
 #include <errno.h>

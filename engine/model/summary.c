@@ -85,8 +85,8 @@ int64_t model_outputs(const struct model *m, struct err *e) {
     return n;
 }
 
-/* Walks layers that drop values. Returns how many matched `name` (PATH.p of a dropout layer, PATH.dropout of another, or "dropout" for all; PATH.drop of a residual path
- * that is dropped as a whole, or "drop"). */
+/* Walks layers that drop values. Returns how many matched `name` (PATH.p of a dropout layer, PATH.dropout of another, or "dropout" for all; PATH.drop of a
+ * residual path that is dropped as a whole, or "drop"). */
 static int live_walk(struct val *stack, const char *prefix, const char *name, const double *set, double *first) {
     int hits = 0;
     for (size_t i = 0; i < val_len(stack); i++) {

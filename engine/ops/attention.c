@@ -1,7 +1,8 @@
-/* Multi-head attention over packed texts: out = softmax(q k^T / sqrt(d) [, causal]) v within each text, from one (T, 3 H d) tensor of queries, keys and values as
- * the product before it wrote them. Texts are never padded and no T x T matrix exists: keys come in blocks of BK, rows of queries in blocks of BQ, the softmax is
- * carried along online (Milakov and Gimelshein 2018; Dao et al. 2022). The log of each row's sum is an output, so that the gradient recomputes the weights.
- * Dropout acts on the weights; the random number of weight (token, head, key) has element ((token H + head) 2^20 + key). A tile is a head of a text. */
+/* Multi-head attention over packed texts: out = softmax(q k^T / sqrt(d) [, causal]) v within each text, from one (T, 3 H d) tensor of queries, keys and
+ * values as the product before it wrote them. Texts are never padded and no T x T matrix exists: keys come in blocks of BK, rows of queries in blocks of BQ,
+ * the softmax is carried along online (Milakov and Gimelshein 2018; Dao et al. 2022). The log of each row's sum is an output, so that the gradient recomputes
+ * the weights. Dropout acts on the weights; the random number of weight (token, head, key) has element ((token H + head) 2^20 + key). A tile is a head of a
+ * text. */
 #include <math.h>
 #include <string.h>
 

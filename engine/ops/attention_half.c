@@ -1,5 +1,6 @@
-/* Attention on operands rounded to bf16 or f16: the five products as tiles of half_tile.h, softmax and sums in f32. Blocks, the softmax carried along, what is kept for
- * the gradient and the random numbers of dropout are those of attention.c. Queries are scaled behind the product, so that their rounding is that of the values themselves. */
+/* Attention on operands rounded to bf16 or f16: the five products as tiles of half_tile.h, softmax and sums in f32. Blocks, the softmax carried along, what
+ * is kept for the gradient and the random numbers of dropout are those of attention.c. Queries are scaled behind the product, so that their rounding is that
+ * of the values themselves. */
 #include "engine/ops/attention_half.h"
 
 #include <math.h>

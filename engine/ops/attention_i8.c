@@ -1,7 +1,7 @@
-/* Attention with products in 8 bits, for inference: out = softmax(q k^T / sqrt(d)) v within each text, as the op attention gives it. Per head of a text: keys to 8 bits with a
- * scale a token, values with a scale a channel, queries as rows of a linear layer; scores are exact sums of bytes; their softmax, before the division by its sum, becomes
- * bytes of 1/255 (its largest is 1), and so does its sum, so that weights add up to 1. Keys come in blocks of BK, the softmax is carried along (Milakov and Gimelshein
- * 2018). A tile is a head of a text. */
+/* Attention with products in 8 bits, for inference: out = softmax(q k^T / sqrt(d)) v within each text, as the op attention gives it. Per head of a text:
+ * keys to 8 bits with a scale a token, values with a scale a channel, queries as rows of a linear layer; scores are exact sums of bytes; their softmax, before
+ * the division by its sum, becomes bytes of 1/255 (its largest is 1), and so does its sum, so that weights add up to 1. Keys come in blocks of BK, the softmax
+ * is carried along (Milakov and Gimelshein 2018). A tile is a head of a text. */
 #pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math")
 #include <math.h>
 #include <string.h>

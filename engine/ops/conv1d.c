@@ -1,8 +1,8 @@
-/* Convolution over the tokens or frames of packed texts (PyTorch's conv1d of each text alone): x (T, C), weight (O, C / groups, K), offsets (R+1), optionally bias (O) and
- * the offsets of an output of other lengths (U, O) (engine/graph/derive.h). Output q of a text sums tap k at position q stride + k dilation - left; positions outside the text are zeros, so no tap
- * crosses into a neighbour. left: as many as right of it ("same"; of an odd number the smaller half, as PyTorch) or all ("causal").
- * A tile gathers some rows of (K, C / groups) values and multiplies them with the packed weight; the gradient to x is the same with the taps turned round. The gradient
- * to the weight sums a fixed number of pieces, whose cut depends on the shape alone. */
+/* Convolution over the tokens or frames of packed texts (PyTorch's conv1d of each text alone): x (T, C), weight (O, C / groups, K), offsets (R+1),
+ * optionally bias (O) and the offsets of an output of other lengths (U, O) (engine/graph/derive.h). Output q of a text sums tap k at position q stride + k
+ * dilation - left; positions outside the text are zeros, so no tap crosses into a neighbour. left: as many as right of it ("same"; of an odd number the
+ * smaller half, as PyTorch) or all ("causal"). A tile gathers some rows of (K, C / groups) values and multiplies them with the packed weight; the gradient to
+ * x is the same with the taps turned round. The gradient to the weight sums a fixed number of pieces, whose cut depends on the shape alone. */
 #include <string.h>
 
 #include "engine/cpu/gemm.h"

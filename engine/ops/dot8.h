@@ -1,6 +1,7 @@
-/* The inner product of the 8-bit linear layer on this instruction set: sums (rows, 32) i32 of unsigned inputs 0..255 and one panel of packed weights (i8.h).
- * The sums are exact, so every set gives the same integers. With dot products of bytes (VNNI) inputs are bytes; elsewhere they are held in 16 bits and
- * multiplied as 16-bit pairs, because pairs of byte products (pmaddubsw) saturate at 2^15. These instructions have no form in C: hence intrinsics, in this file alone. */
+/* The inner product of the 8-bit linear layer on this instruction set: sums (rows, 32) i32 of unsigned inputs 0..255 and one panel of packed weights
+ * (i8.h). The sums are exact, so every set gives the same integers. With dot products of bytes (VNNI) inputs are bytes; elsewhere they are held in 16 bits and
+ * multiplied as 16-bit pairs, because pairs of byte products (pmaddubsw) saturate at 2^15. These instructions have no form in C: hence intrinsics, in this
+ * file alone. */
 #ifndef HONE_ENGINE_OPS_DOT8_H
 #define HONE_ENGINE_OPS_DOT8_H
 

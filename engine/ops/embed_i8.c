@@ -1,5 +1,5 @@
-/* Rows of tables in 8 bits, a scale a row (i8.h, plain rows): lookup (embedding_i8), the mean or sum of the rows of each text (embedding_bag_i8), and words with
- * positions and types (embed_i8). As their namesakes in floats (embedding.c, tokens.c); a table in 8 bits is not trained, so there are no gradients.
+/* Rows of tables in 8 bits, a scale a row (i8.h, plain rows): lookup (embedding_i8), the mean or sum of the rows of each text (embedding_bag_i8), and words
+ * with positions and types (embed_i8). As their namesakes in floats (embedding.c, tokens.c); a table in 8 bits is not trained, so there are no gradients.
  * Scaled values are not contracted, so that all instruction sets give the same bits. */
 #pragma GCC optimize("fp-contract=off", "no-associative-math")
 #include <string.h>

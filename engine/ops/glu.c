@@ -1,5 +1,5 @@
-/* Gated linear units (Dauphin et al. 2017; Shazeer 2020): x (.., 2 n) in two halves a, b -> (.., n). gate=second: a act(b) (torch.nn.functional.glu with sigmoid);
- * gate=first: act(a) b (SwiGLU with silu, GEGLU with gelu). The gradient is one op: the other half times dy, and dy act' times the plain half. */
+/* Gated linear units (Dauphin et al. 2017; Shazeer 2020): x (.., 2 n) in two halves a, b -> (.., n). gate=second: a act(b) (torch.nn.functional.glu with
+ * sigmoid); gate=first: act(a) b (SwiGLU with silu, GEGLU with gelu). The gradient is one op: the other half times dy, and dy act' times the plain half. */
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
 

@@ -1,6 +1,6 @@
-/* Group normalisation (Wu and He 2018): the channels of x (N, C, ..) in groups, each with mean 0 and variance 1 over its channels and pixels in one example, then gain (C) and
- * bias (C); for tokens (T, C) over the channels of each token. Mean and 1/deviation (N, groups) are outputs. With n = (x - mean) r and g = dy gain over a group:
- * dx = r (g - mean(g) - n mean(g n)), dgain = sum(dy n), dbias = sum(dy). */
+/* Group normalisation (Wu and He 2018): the channels of x (N, C, ..) in groups, each with mean 0 and variance 1 over its channels and pixels in one
+ * example, then gain (C) and bias (C); for tokens (T, C) over the channels of each token. Mean and 1/deviation (N, groups) are outputs. With n = (x - mean) r
+ * and g = dy gain over a group: dx = r (g - mean(g) - n mean(g n)), dgain = sum(dy n), dbias = sum(dy). */
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Rows between f32 and the 16-bit floats in which products compute and activations are kept: bf16 (8 bits of exponent) and f16 (IEEE 754 binary16). All round
- * to nearest even; numbers below the normal range of a float are 0, as kernels treat them (engine/cpu/denormal.h). The vector forms give the bits of the plain ones. */
+/* Rows between f32 and the 16-bit floats in which products compute and activations are kept: bf16 (8 bits of exponent) and f16 (IEEE 754 binary16). All
+ * round to nearest even; numbers below the normal range of a float are 0, as kernels treat them (engine/cpu/denormal.h). The vector forms give the bits of the
+ * plain ones. */
 #ifndef HONE_ENGINE_OPS_HALF_H
 #define HONE_ENGINE_OPS_HALF_H
 

@@ -1,6 +1,6 @@
-/* What products of rounded operands share, packed (packed_half.c) and in attention (attention_half.c). A word is a pair of bf16 (2p below, 2p + 1 above), or two floats one
- * after the other, the odd one first (packed_half.h says why). Left panels are rows of words, which the product broadcasts from memory, or for a transposed operand
- * words of MM_MR rows side by side. Right panels hold MM_NR columns side by side. */
+/* What products of rounded operands share, packed (packed_half.c) and in attention (attention_half.c). A word is a pair of bf16 (2p below, 2p + 1 above),
+ * or two floats one after the other, the odd one first (packed_half.h says why). Left panels are rows of words, which the product broadcasts from memory, or
+ * for a transposed operand words of MM_MR rows side by side. Right panels hold MM_NR columns side by side. */
 #ifndef HONE_ENGINE_OPS_HALF_TILE_H
 #define HONE_ENGINE_OPS_HALF_TILE_H
 

@@ -1,6 +1,7 @@
-/* Weights in 8 bits. A matrix (out, in) of a product lies in memory in panels of 32 outputs: for every four inputs, the four bytes of each of the 32 outputs; both
- * extents are filled up with zeros. Behind the panels stand the sums of each output's weights (i32), which correct for the zero point of the inputs. One layout serves
- * every instruction set; files hold plain rows. An output has a scale s: weight = s * q, q in -127..127. Compiled once, any thread. */
+/* Weights in 8 bits. A matrix (out, in) of a product lies in memory in panels of 32 outputs: for every four inputs, the four bytes of each of the 32
+ * outputs; both extents are filled up with zeros. Behind the panels stand the sums of each output's weights (i32), which correct for the zero point of the
+ * inputs. One layout serves every instruction set; files hold plain rows. An output has a scale s: weight = s * q, q in -127..127. Compiled once, any thread.
+ * */
 #ifndef HONE_ENGINE_OPS_I8_H
 #define HONE_ENGINE_OPS_I8_H
 

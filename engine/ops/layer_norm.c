@@ -1,5 +1,6 @@
-/* Layer normalisation over the last axis (Ba et al. 2016): y = gain (x - mean) / sqrt(var + eps) + bias, biased variance. Mean and 1/deviation of each row are outputs,
- * so that the gradients need no second pass: dx = r (g - mean(g) - n mean(g n)) with g = dy gain, n = (x - mean) r; dgain = sum(dy n); dbias = sum(dy). */
+/* Layer normalisation over the last axis (Ba et al. 2016): y = gain (x - mean) / sqrt(var + eps) + bias, biased variance. Mean and 1/deviation of each row
+ * are outputs, so that the gradients need no second pass: dx = r (g - mean(g) - n mean(g n)) with g = dy gain, n = (x - mean) r; dgain = sum(dy n); dbias =
+ * sum(dy). */
 #include <math.h>
 #include <string.h>
 

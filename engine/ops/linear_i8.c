@@ -1,7 +1,7 @@
-/* The dynamic 8-bit linear layer: y = x weight^T + bias with weights in 8 bits a scale an output (i8.h) and inputs quantised as they come: each row to 0..255 with a scale
- * and a zero point of its own (its range, zero included). Sums are exact in 32 bits; behind them stands y = (sum - zero * weights' sum) * (row scale * weight scale)
- * + bias and, joined in, an activation. First pass: rows to 8 bits; second pass: products, cut by shape. A row that holds something not finite becomes NaN.
- * Sums of floats are not contracted or reordered here, so that without gelu all instruction sets give the same bits. */
+/* The dynamic 8-bit linear layer: y = x weight^T + bias with weights in 8 bits a scale an output (i8.h) and inputs quantised as they come: each row to
+ * 0..255 with a scale and a zero point of its own (its range, zero included). Sums are exact in 32 bits; behind them stands y = (sum - zero * weights' sum) *
+ * (row scale * weight scale) + bias and, joined in, an activation. First pass: rows to 8 bits; second pass: products, cut by shape. A row that holds something
+ * not finite becomes NaN. Sums of floats are not contracted or reordered here, so that without gelu all instruction sets give the same bits. */
 #pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math")
 #include <math.h>
 
@@ -73,8 +73,8 @@ static int64_t linear_i8_tiles2(const struct exec *x) {
     return c.nr * c.nc;
 }
 
-/* x times the normal distribution function, |error| <= 3e-6 beyond |x| of 1, a hundredth of a step of the 8 bits that follow: erf by Abramowitz and Stegun 7.1.28, which
- * takes half the time of math_erf. */
+/* x times the normal distribution function, |error| <= 3e-6 beyond |x| of 1, a hundredth of a step of the 8 bits that follow: erf by Abramowitz and Stegun
+ * 7.1.28, which takes half the time of math_erf. */
 static inline __attribute__((always_inline)) float gelu(float x) {
     float c = math_ends(x, 64), t = fabsf(c) * 0.70710678f, p = 4.30638e-5f;
     p = math_fma(p, t, 2.765672e-4f);

@@ -1,6 +1,6 @@
-/* Softmax cross-entropy from logits. Losses give (sum, weight): the division happens once a step. With class weights w, smoothing s and C classes (as PyTorch):
- * row loss = (1 - s) w[y] (-log p[y]) + s / C sum_c w[c] (-log p[c]); row weight = w[y]. Rows whose label is ignore_index count nothing; any other label outside
- * 0..C-1 makes the loss NaN, so the step is refused. Also the number of rows whose label is among the k largest. */
+/* Softmax cross-entropy from logits. Losses give (sum, weight): the division happens once a step. With class weights w, smoothing s and C classes (as
+ * PyTorch): row loss = (1 - s) w[y] (-log p[y]) + s / C sum_c w[c] (-log p[c]); row weight = w[y]. Rows whose label is ignore_index count nothing; any other
+ * label outside 0..C-1 makes the loss NaN, so the step is refused. Also the number of rows whose label is among the k largest. */
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
 

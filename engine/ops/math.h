@@ -138,7 +138,8 @@ static inline __attribute__((always_inline)) float math_normal_tail(float t) {
     p *= p;
     return 1.0f / (p * p);
 }
-/* At infinity the functions below are their limits: a factor that is 0 from some point on would give NaN there, so the other one ends at a number. NaN passes. */
+/* At infinity the functions below are their limits: a factor that is 0 from some point on would give NaN there, so the other one ends at a number. NaN
+ * passes. */
 static inline __attribute__((always_inline)) float math_end(float x, float end) { return end < x ? end : x; }
 static inline __attribute__((always_inline)) float math_ends(float x, float end) {
     float c = math_end(x, end);

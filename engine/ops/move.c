@@ -1,4 +1,5 @@
-/* Values that move: concat and slice along an axis, transpose by a permutation of extents, cast between types. Copies are whole rows, so concat and slice have no second path. */
+/* Values that move: concat and slice along an axis, transpose by a permutation of extents, cast between types. Copies are whole rows, so concat and slice
+ * have no second path. */
 #include <math.h>
 #include <string.h>
 

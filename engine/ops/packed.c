@@ -1,6 +1,6 @@
-/* The products of packed.h on the vectors of this instruction set (Goto and van de Geijn 2008): blocks of the sum stay in the second cache while tiles of the result
- * are made in registers. What costs is waiting for memory, so the tile at work fetches the lines of its result and those of the operands that come next; copying the left
- * operand into panels does not pay, but for rows so far apart that they meet in one set of the first cache. */
+/* The products of packed.h on the vectors of this instruction set (Goto and van de Geijn 2008): blocks of the sum stay in the second cache while tiles of
+ * the result are made in registers. What costs is waiting for memory, so the tile at work fetches the lines of its result and those of the operands that come
+ * next; copying the left operand into panels does not pay, but for rows so far apart that they meet in one set of the first cache. */
 #include "engine/ops/packed.h"
 
 #include <string.h>

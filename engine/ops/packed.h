@@ -1,5 +1,5 @@
-/* Products on the register tile of mm.h. The left operand is read where it lies; the right one is packed once by its rows and columns, so that tiles share it, or
- * read where it lies as well. A sum over k has one order whatever m and n are, so rows and columns may be cut anywhere. */
+/* Products on the register tile of mm.h. The left operand is read where it lies; the right one is packed once by its rows and columns, so that tiles share
+ * it, or read where it lies as well. A sum over k has one order whatever m and n are, so rows and columns may be cut anywhere. */
 #ifndef HONE_ENGINE_OPS_PACKED_H
 #define HONE_ENGINE_OPS_PACKED_H
 

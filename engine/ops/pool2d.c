@@ -1,5 +1,5 @@
-/* Maximum and mean over windows of images (R, C, H, W), and the mean over all pixels: (R, C, H, W) -> (R, C). Padding never wins a maximum and counts as zeros in
- * a mean (as in PyTorch); the first of equal maxima gets the gradient. Tiles are groups of channel planes. */
+/* Maximum and mean over windows of images (R, C, H, W), and the mean over all pixels: (R, C, H, W) -> (R, C). Padding never wins a maximum and counts as
+ * zeros in a mean (as in PyTorch); the first of equal maxima gets the gradient. Tiles are groups of channel planes. */
 #include <string.h>
 
 #include "engine/ops/image.h"

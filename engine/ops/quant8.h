@@ -1,5 +1,5 @@
-/* A row of floats to unsigned 8 bits with a scale and a zero point of its own: value = scale * (q - zero). The range always holds zero. Files that include this switch
- * contraction and reordering of float sums off, so that all instruction sets give the same bits. */
+/* A row of floats to unsigned 8 bits with a scale and a zero point of its own: value = scale * (q - zero). The range always holds zero. Files that include
+ * this switch contraction and reordering of float sums off, so that all instruction sets give the same bits. */
 #ifndef HONE_ENGINE_OPS_QUANT8_H
 #define HONE_ENGINE_OPS_QUANT8_H
 

@@ -355,7 +355,8 @@ static void gru_back_run(const struct exec *x, int64_t lo, int64_t hi) {
     for (int64_t t = lo; t < hi; t++) back_tile(x, &r, t);
 }
 
-/* ---- last_state: (x (T, D h), offsets) -> (R, D h): what each direction ends with: the last token, of the second direction the first; zeros for an empty text */
+/* ---- last_state: (x (T, D h), offsets) -> (R, D h): what each direction ends with: the last token, of the second direction the first; zeros for an empty
+ * text */
 struct last_args {
     int64_t dirs;
 };

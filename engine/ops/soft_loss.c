@@ -1,6 +1,6 @@
-/* Kullback-Leibler divergence of softmax(z / T) from a target distribution q, times T^2 so that gradients keep their size at any temperature (Hinton et al. 2015):
- * row loss = T^2 sum q (log q - log softmax(z / T)). The target is probabilities, or logits of a teacher: q = softmax(t / T); nothing flows back to it. Gives (sum, rows).
- * dz = T (p sum(q) - q). Tiles are rows; partial sums are joined in order. */
+/* Kullback-Leibler divergence of softmax(z / T) from a target distribution q, times T^2 so that gradients keep their size at any temperature (Hinton et al.
+ * 2015): row loss = T^2 sum q (log q - log softmax(z / T)). The target is probabilities, or logits of a teacher: q = softmax(t / T); nothing flows back to it.
+ * Gives (sum, rows). dz = T (p sum(q) - q). Tiles are rows; partial sums are joined in order. */
 #include "engine/ops/kit.h"
 #include "engine/ops/math.h"
 

@@ -1,6 +1,6 @@
-/* What texts need besides attention: the sum of word, position and type vectors (embed), the first token of each text (first_token), rotary positions (rope; Su
- * et al. 2021, halves rotated as in GPT-NeoX), rows scaled to length 1 (l2_norm). Positions count from `start` in each text; a word or position outside its table
- * adds nothing, data sets and models check before. */
+/* What texts need besides attention: the sum of word, position and type vectors (embed), the first token of each text (first_token), rotary positions
+ * (rope; Su et al. 2021, halves rotated as in GPT-NeoX), rows scaled to length 1 (l2_norm). Positions count from `start` in each text; a word or position
+ * outside its table adds nothing, data sets and models check before. */
 #include <math.h>
 #include <string.h>
 

@@ -35,7 +35,8 @@ static int pair_shape(struct shaping *s, struct err *e) {
 }
 static int64_t unary_tiles(const struct exec *x) { return kit_tiles(x->in[0].len, GRAIN); }
 
-/* The loops; f is a constant at every use, so it is inlined and vectorised. They go through pieces, which are floats beside where a tensor is kept in 16 bits. */
+/* The loops; f is a constant at every use, so it is inlined and vectorised. They go through pieces, which are floats beside where a tensor is kept in 16
+ * bits. */
 #define PIECE 1024
 static inline const float *piece(const struct view *v, int64_t at, int64_t n, float *own) { return half_up(v->dtype, half_at(v->dtype, v->data, at), n, own); }
 static inline float *piece_out(const struct view *v, int64_t at, float *own) { return v->dtype == DT_F32 ? (float *)v->data + at : own; }
@@ -86,8 +87,8 @@ static int unary_grad(struct graph *g, const struct node *n, const tid *dout, ti
 static int grad_x(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) { return unary_grad(g, n, dout, din, false, e); }
 static int grad_y(struct graph *g, const struct node *n, const tid *dout, tid *din, struct err *e) { return unary_grad(g, n, dout, din, true, e); }
 
-/* f and f' in float and double; the second argument is slope, alpha or beta where there is one. At infinity they are their limits, where 0 times an infinite number would be NaN; NaN
- * passes: tests/engine/ends_test.c. */
+/* f and f' in float and double; the second argument is slope, alpha or beta where there is one. At infinity they are their limits, where 0 times an
+ * infinite number would be NaN; NaN passes: tests/engine/ends_test.c. */
 #define END 1e3 /* what is beyond it changes nothing, in double */
 static double ends(double x) { return x < -END ? -END : x > END ? END : x; }
 static inline float relu_f(float x, float a) {

@@ -1,5 +1,6 @@
-/* adam and adamw with moments of 8 bits: codes of a dynamic data type (code8.h) with a scale for each block of 256, decoded, updated and coded again in one pass. The first
- * moment has signed codes, the second one unsigned. Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", section 2. */
+/* adam and adamw with moments of 8 bits: codes of a dynamic data type (code8.h) with a scale for each block of 256, decoded, updated and coded again in one
+ * pass. The first moment has signed codes, the second one unsigned. Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", section 2.
+ * */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The control numbers of one step: for each parameter group a vector in the graph's float type. The host writes the wishes ("hyper") before the step; op update_gate
- * turns them, the loss and the norm of the gradient into what the updates read ("ctl"), so that no synchronisation is needed. */
+/* The control numbers of one step: for each parameter group a vector in the graph's float type. The host writes the wishes ("hyper") before the step; op
+ * update_gate turns them, the loss and the norm of the gradient into what the updates read ("ctl"), so that no synchronisation is needed. */
 #ifndef HONE_ENGINE_OPTIMS_CTL_H
 #define HONE_ENGINE_OPTIMS_CTL_H
 

@@ -1,4 +1,5 @@
-/* lion: the sign of an interpolated momentum, decoupled weight decay. Formula: Chen et al. 2023, "Symbolic discovery of optimization algorithms", Algorithm 2. */
+/* lion: the sign of an interpolated momentum, decoupled weight decay. Formula: Chen et al. 2023, "Symbolic discovery of optimization algorithms", Algorithm
+ * 2. */
 #include "engine/optims/optim.h"
 #include "engine/optims/update.h"
 

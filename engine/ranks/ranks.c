@@ -1,6 +1,6 @@
-/* The shared memory: a head with a barrier, then a slot of CHUNK floats for each rank and one for the result. Waiting is by futex; whoever waits looks now and then
- * whether the others still live: each has a thread that counts up a beat, and rank 0 asks for its children. A pause or a long evaluation of rank 0 is no failure, a
- * stopped or killed process is one after DEAD_S. */
+/* The shared memory: a head with a barrier, then a slot of CHUNK floats for each rank and one for the result. Waiting is by futex; whoever waits looks now
+ * and then whether the others still live: each has a thread that counts up a beat, and rank 0 asks for its children. A pause or a long evaluation of rank 0 is
+ * no failure, a stopped or killed process is one after DEAD_S. */
 #include "config.h"
 
 #include "engine/ranks/ranks.h"

@@ -34,7 +34,8 @@ int ranks_size(const struct ranks *r);
 
 /* n bytes of rank `from` come to all. */
 int ranks_share(struct ranks *r, int from, void *p, size_t n, struct err *e);
-/* Each element becomes ((onto + rank 0's) + rank 1's) + .. of the ranks whose bit is set in `has`; what the others hold does not count, they get the sum too. */
+/* Each element becomes ((onto + rank 0's) + rank 1's) + .. of the ranks whose bit is set in `has`; what the others hold does not count, they get the sum
+ * too. */
 int ranks_sum(struct ranks *r, const struct piece *v, int n, uint64_t has, struct err *e);
 /* rc of each rank: 0 if all are 0, else -1 with the sentence of the first that failed (*e of that rank). */
 int ranks_agree(struct ranks *r, int rc, struct err *e);

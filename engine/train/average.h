@@ -16,8 +16,9 @@ struct average {
 };
 struct average *average_new(const struct model *m, double decay, struct err *e);
 void average_free(struct average *a);
-/* Takes the model's weights in, in one pass. The first ones are copied; the (n+1)-th have the share 1 - min(decay, (1 + n) / (10 + n)), so that early averages are not held
- * back by the start (as ExponentialMovingAverage of TensorFlow with num_updates), or 1 / (n + 1). Running statistics are averaged with the weights. */
+/* Takes the model's weights in, in one pass. The first ones are copied; the (n+1)-th have the share 1 - min(decay, (1 + n) / (10 + n)), so that early
+ * averages are not held back by the start (as ExponentialMovingAverage of TensorFlow with num_updates), or 1 / (n + 1). Running statistics are averaged with
+ * the weights. */
 void average_add(struct average *a, const struct model *m, struct pool *pool);
 /* The same where the weights are: nothing is copied but the first time. */
 int average_add_on(struct average *a, const struct model *m, struct backend_device *d, struct err *e);

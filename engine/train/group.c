@@ -6,7 +6,8 @@
 #include "engine/train/parallel.h"
 #include "src/base/thread.h"
 
-/* Runs the batches of a step up to its last one. Alone the last is loaded but not run, as it goes together with the update. The last step of an epoch may have fewer. */
+/* Runs the batches of a step up to its last one. Alone the last is loaded but not run, as it goes together with the update. The last step of an epoch may
+ * have fewer. */
 static const struct batch *run_batches(struct train *t, struct extents *x, struct group *g, struct err *e) {
     *g = (struct group){.start = t->pos};
     for (;;) {

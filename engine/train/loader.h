@@ -1,6 +1,6 @@
-/* The loader thread: fills the next batches while the engine computes. Order, sizes and contents of the batches are a function of (part,
- * seed, epoch, position, batch, batch_tokens, and what the order and augmentation are asked to do) alone. A row that is longer than batch_tokens makes a batch of its own; the last, shorter
- * batch of an epoch is not dropped. */
+/* The loader thread: fills the next batches while the engine computes. Order, sizes and contents of the batches are a function of (part, seed, epoch,
+ * position, batch, batch_tokens, and what the order and augmentation are asked to do) alone. A row that is longer than batch_tokens makes a batch of its own;
+ * the last, shorter batch of an epoch is not dropped. */
 #ifndef HONE_ENGINE_TRAIN_LOADER_H
 #define HONE_ENGINE_TRAIN_LOADER_H
 

@@ -1,5 +1,5 @@
-/* A step whose loss or gradient was not finite: it was not applied; the first tensor that is to blame is found by running its batches once more, and the policy of the
- * settings says how to go on. */
+/* A step whose loss or gradient was not finite: it was not applied; the first tensor that is to blame is found by running its batches once more, and the
+ * policy of the settings says how to go on. */
 #include "config.h"
 
 #include <inttypes.h>

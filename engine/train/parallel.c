@@ -1,8 +1,8 @@
-/* What the ranks tell each other. An order goes from rank 0 to all: STATE (everything a checkpoint would hold, and at first the training rows) or STEP (learning rate).
- * A rank that got STATE is a run resumed from a checkpoint that came by memory; an edit sends STATE anew, a step costs one small message and a sum for each turn of the
- * ranks. Sums are made in the order of the batches, so a run has the same bits with any number of ranks, and with accum in one process.
- * With a device each rank has one of its own, counted on from rank 0's, and adds up its batches there; behind the last batch the devices sum what they have among themselves
- * (backend.comm_sum), so the order of the sums is theirs. Gradients of tables are dense then. */
+/* What the ranks tell each other. An order goes from rank 0 to all: STATE (everything a checkpoint would hold, and at first the training rows) or STEP
+ * (learning rate). A rank that got STATE is a run resumed from a checkpoint that came by memory; an edit sends STATE anew, a step costs one small message and
+ * a sum for each turn of the ranks. Sums are made in the order of the batches, so a run has the same bits with any number of ranks, and with accum in one
+ * process. With a device each rank has one of its own, counted on from rank 0's, and adds up its batches there; behind the last batch the devices sum what
+ * they have among themselves (backend.comm_sum), so the order of the sums is theirs. Gradients of tables are dense then. */
 #include "config.h"
 
 #include "engine/train/parallel.h"
@@ -189,7 +189,8 @@ static void add_rows(struct rows_sum *g, const float *in, const int32_t *id, int
     }
 }
 
-/* A row-sparse gradient: the lists of all ranks in their order, rows in the order of their first appearance. The same as rows_accumulate over the batches of one process. */
+/* A row-sparse gradient: the lists of all ranks in their order, rows in the order of their first appearance. The same as rows_accumulate over the batches
+ * of one process. */
 static int sum_rows(struct train *t, int param, const tid rows[3], uint64_t has, struct err *e) {
     struct parallel *p = t->par;
     const struct step *s = t->step;

@@ -1,5 +1,6 @@
-/* Data parallel training: the batches of a step are dealt to the ranks, gradients are summed, every rank makes the same update. Rank 0 is the run: schedule, edits,
- * evaluation, checkpoints and the world are its own; the others are told what a checkpoint would hold, then the learning rate of each step. Engine thread. */
+/* Data parallel training: the batches of a step are dealt to the ranks, gradients are summed, every rank makes the same update. Rank 0 is the run:
+ * schedule, edits, evaluation, checkpoints and the world are its own; the others are told what a checkpoint would hold, then the learning rate of each step.
+ * Engine thread. */
 #ifndef HONE_ENGINE_TRAIN_PARALLEL_H
 #define HONE_ENGINE_TRAIN_PARALLEL_H
 

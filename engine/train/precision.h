@@ -1,5 +1,6 @@
-/* What a model is computed in: fp32, or mixed precision (engine/graph/half.c). Whether bf16 pays is measured on this machine at the model's own shapes before the first
- * step: one processor multiplies bf16 at twice the rate of fp32, another at half. The rule for the loss scale of fp16 is here too. Engine thread. */
+/* What a model is computed in: fp32, or mixed precision (engine/graph/half.c). Whether bf16 pays is measured on this machine at the model's own shapes
+ * before the first step: one processor multiplies bf16 at twice the rate of fp32, another at half. The rule for the loss scale of fp16 is here too. Engine
+ * thread. */
 #ifndef HONE_ENGINE_TRAIN_PRECISION_H
 #define HONE_ENGINE_TRAIN_PRECISION_H
 
@@ -19,11 +20,12 @@ struct precision {
     int64_t m, n, k; /* the product that was timed; 0: none */
     double ms_fp32, ms_bf16;
 };
-/* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16 where it is faster.
- * With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32; on a device both are bf16. fp8 is refused where no device has it. */
+/* rows: those of the model's products (tokens of a batch of texts, else rows). bf16 where it was measured slower becomes fp32 unless forced; auto is bf16
+ * where it is faster. With the setting deterministic nothing is measured: bf16 is bf16, auto is fp32; on a device both are bf16. fp8 is refused where no
+ * device has it. */
 int precision_choose(struct precision *p, int asked, bool force, const struct model *m, int64_t rows, struct err *e);
-/* Times one product (m, n) with sums of k in fp32 and bf16, m rounded up to a power of two, on one thread whatever the number of threads is: bits must not depend on it.
- * The figures are remembered by this process and, where the program asked for it (choose_enable), by machine in a file. */
+/* Times one product (m, n) with sums of k in fp32 and bf16, m rounded up to a power of two, on one thread whatever the number of threads is: bits must not
+ * depend on it. The figures are remembered by this process and, where the program asked for it (choose_enable), by machine in a file. */
 int precision_measure(struct precision *p, int64_t m, int64_t n, int64_t k, struct err *e);
 struct precision_timing {
     int (*time)(void *ctx, struct precision *p, struct err *e); /* fills ms_fp32 and ms_bf16 of m x n x k; NULL: the product itself is run */

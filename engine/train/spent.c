@@ -1,5 +1,6 @@
-/* Where a run's time goes: reading and copying batches, forward, backward, update, sums over ranks, evaluation, handing checkpoints over. Two looks at the clock a phase and step, always on. The report
- * "time": seconds by those names, `step` and `steps`: the steps alone, their seconds and how many. Engine thread. */
+/* Where a run's time goes: reading and copying batches, forward, backward, update, sums over ranks, evaluation, handing checkpoints over. Two looks at the
+ * clock a phase and step, always on. The report "time": seconds by those names, `step` and `steps`: the steps alone, their seconds and how many. Engine
+ * thread. */
 #include "config.h"
 
 #include "engine/train/train.h"

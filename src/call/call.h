@@ -44,7 +44,8 @@ void hub_set_keys(struct hub *h, const struct key *keys);
 const struct key *hub_keys(const struct hub *h); /* never NULL */
 void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
-/* Before other threads start: only what changes nothing, settings of this process and the dashboard's own commands go through; `why` is the answer to the rest. */
+/* Before other threads start: only what changes nothing, settings of this process and the dashboard's own commands go through; `why` is the answer to the
+ * rest. */
 void hub_set_read_only(struct hub *h, const char *why);
 const char *hub_read_only(const struct hub *h); /* that answer, or NULL */
 bool hub_acts(const struct cmd *cmd, const struct val *args); /* would be answered so; args may be NULL */
@@ -58,7 +59,8 @@ struct queue *hub_queue(struct hub *h, enum owner o);
 /* args_take: a table or NULL. Parses against the row at once, so a bad argument fails here. NULL on failure.
  * A run's name stands for its handle; {lr=1} of a command about properties is {name="lr", value=1}. */
 struct call *call_new(struct hub *h, const char *name, struct val *args_take, enum by by, struct err *e);
-/* A line "train epochs=3 'two words'" -> call. Words without = are positional, the first may be a property: "lr 0.1", "lr=0.1", "lr". Handles are written as name#id or a run's name. */
+/* A line "train epochs=3 'two words'" -> call. Words without = are positional, the first may be a property: "lr 0.1", "lr=0.1", "lr". Handles are written
+ * as name#id or a run's name. */
 struct call *call_parse(struct hub *h, const char *line, enum by by, struct err *e);
 /* Puts the call on its owner's queue (OWNER_ANY: runs it here). The call is taken, also on failure. reply: where it comes back;
  * NULL: a failure on another thread becomes a notice, one here is returned. */

@@ -1,5 +1,5 @@
-/* The settings that a user keeps: $XDG_CONFIG_HOME/hone/settings.lua (else ~/.config/hone), a line hone.prop.NAME = VALUE for each that is not at its default. Any thread; saving is durable
- * and replaces the file as a whole. */
+/* The settings that a user keeps: $XDG_CONFIG_HOME/hone/settings.lua (else ~/.config/hone), a line hone.prop.NAME = VALUE for each that is not at its
+ * default. Any thread; saving is durable and replaces the file as a whole. */
 #include "config.h"
 
 #include <stdlib.h>

@@ -183,7 +183,8 @@ static bool take_point(void *ctx, const struct point *p) {
     return true;
 }
 
-/* Whole files row by row, so that the x axes are exact too; of a very long run the stored pyramid, and the axes from its two ends. Returns how many bytes are new. */
+/* Whole files row by row, so that the x axes are exact too; of a very long run the stored pyramid, and the axes from its two ends. Returns how many bytes
+ * are new. */
 static int64_t fill_series(struct run *r) {
     char *path = io_join(r->folder, "metrics.bin");
     struct stat st;

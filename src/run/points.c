@@ -1,5 +1,5 @@
-/* Points as bytes. A packed payload keeps every double: rows of one shape in a row become columns, a column the differences of its 64-bit patterns of the order that leaves
- * the fewest bits, those the planes of their bytes, and zlib packs the planes. Constants, steps and schedules vanish, noise stays. */
+/* Points as bytes. A packed payload keeps every double: rows of one shape in a row become columns, a column the differences of its 64-bit patterns of the
+ * order that leaves the fewest bits, those the planes of their bytes, and zlib packs the planes. Constants, steps and schedules vanish, noise stays. */
 #include "src/run/points.h"
 
 #include <stdlib.h>

@@ -134,8 +134,8 @@ bool runs_flush(struct runs *rs, double timeout);
 
 /* ---- copies of runs that live elsewhere (mirror.c): filled from a session's socket, from a run's files, or both ---- */
 struct run *run_mirror(struct runs *rs, const char *name); /* the one of that name, else a new one that keeps nothing on disk */
-/* From its folder under runs_dir: what was asked, state, reports, series, log. Again later: only what is new. live: its session tells state and progress. 1: there
- * was news, 0: none, -1: no such run. */
+/* From its folder under runs_dir: what was asked, state, reports, series, log. Again later: only what is new. live: its session tells state and progress.
+ * 1: there was news, 0: none, -1: no such run. */
 int run_fill(struct run *r, bool live, struct err *e);
 void runs_take(struct runs *rs, const struct val *event); /* an event of the other process as it came over the socket */
 bool run_start_known(struct run *r); /* its start event or run.json was seen */

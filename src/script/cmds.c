@@ -1,5 +1,5 @@
-/* Commands of the script thread: lua, run_script, rerun, interrupt; those behind lines that are no Lua stand in shell.c and meta.c. A command knows only the hub, so the one script of the process is
- * kept here; it is set before the thread starts and cleared after it ended. */
+/* Commands of the script thread: lua, run_script, rerun, interrupt; those behind lines that are no Lua stand in shell.c and meta.c. A command knows only
+ * the hub, so the one script of the process is kept here; it is set before the thread starts and cleared after it ended. */
 #include "config.h"
 
 #include "src/script/state.h"

@@ -1,5 +1,5 @@
-/* string.find, match, gmatch, gsub, rep, upper, lower, reverse, format and pack, utf8.len and tonumber with bounded work: the matcher counts its steps and looks at the interrupt flag, which
- * a hook cannot do inside a C function. The pattern language is Lua's (reference manual 6.4.1). */
+/* string.find, match, gmatch, gsub, rep, upper, lower, reverse, format and pack, utf8.len and tonumber with bounded work: the matcher counts its steps and
+ * looks at the interrupt flag, which a hook cannot do inside a C function. The pattern language is Lua's (reference manual 6.4.1). */
 #include "config.h"
 
 #include "src/script/state.h"

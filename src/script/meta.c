@@ -1,5 +1,5 @@
-/* Lines of the prompt that are no Lua: ?name, ??text, !shell line, :who, :reload. Each stands for a call of a command, so nothing here has a way of its own; and the
- * commands that only they needed: who, reload. Script thread. */
+/* Lines of the prompt that are no Lua: ?name, ??text, !shell line, :who, :reload. Each stands for a call of a command, so nothing here has a way of its
+ * own; and the commands that only they needed: who, reload. Script thread. */
 #include "config.h"
 
 #include "src/script/state.h"

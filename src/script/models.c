@@ -1,5 +1,5 @@
-/* The list of whole models in scripts/lib/hone/models.lua as commands: models shows it; model_rows and model_layers are what the engine asks for when a model is given by
- * its name. Each is a coroutine whose value becomes the call's result. Script thread. */
+/* The list of whole models in scripts/lib/hone/models.lua as commands: models shows it; model_rows and model_layers are what the engine asks for when a
+ * model is given by its name. Each is a coroutine whose value becomes the call's result. Script thread. */
 #include "config.h"
 
 #include "src/script/state.h"

@@ -1,6 +1,6 @@
-/* `!cmd` at the prompt: the user's own shell line, run by /bin/sh in the session's folder with no input; what it says comes back at its end, at most 256 KiB. A thread of
- * its own waits for each, so that the script thread serves on; an interrupt goes to the program's whole group, and after a second it is killed. What the line leaves in the background
- * (`!prog &`) goes on and holds nobody up. */
+/* `!cmd` at the prompt: the user's own shell line, run by /bin/sh in the session's folder with no input; what it says comes back at its end, at most 256
+ * KiB. A thread of its own waits for each, so that the script thread serves on; an interrupt goes to the program's whole group, and after a second it is
+ * killed. What the line leaves in the background (`!prog &`) goes on and holds nobody up. */
 #include "config.h"
 
 #include "src/script/state.h"

@@ -174,7 +174,8 @@ void script_replies(struct script *s);
 void script_equals(const char **text, size_t *n); /* without the = before an expression */
 int chunk_prompt(struct script *s, struct task *t, const char *text, size_t n, bool *incomplete); /* compiles a prompt line onto t->co; -1: t->err */
 void chunk_error(struct script *s, lua_State *co, struct buf *out, const struct task *t); /* the error on top of co as a sentence and a short traceback */
-/* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first line */
+/* meta.c: ?name, ??text, !line, :who, :reload as the Lua line they stand for; false: it is none of them. meta_base: what is there before the user's first
+ * line */
 bool meta_line(const char *text, size_t n, struct buf *out);
 void meta_base(lua_State *L);
 extern const struct cmd cmd_who, cmd_reload;

@@ -34,7 +34,8 @@ static int64_t saved_step(const char *dir) {
     return best;
 }
 
-/* Writes the state into run.json, with what metrics.bin knows besides; only the process that gets the run's lock does. False: it was done before, or cannot be. */
+/* Writes the state into run.json, with what metrics.bin knows besides; only the process that gets the run's lock does. False: it was done before, or cannot
+ * be. */
 static bool mark(const char *dir, int64_t step, int64_t saved) {
     char *path = io_join(dir, "run.json");
     int fd = store_own(dir);

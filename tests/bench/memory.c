@@ -1,6 +1,6 @@
-/* Memory and time of encoder training steps: as they are, with recompute of blocks, and in four micro-batches, each beside the first in interleaved samples. What is planned
- * and what the process really had resident, so that the two can be compared. Not part of make check. `memory peak` lists what lives where the plan of the MiniLM step is
- * largest; `memory whole`, blocks, auto, light or accum: that one alone. */
+/* Memory and time of encoder training steps: as they are, with recompute of blocks, and in four micro-batches, each beside the first in interleaved
+ * samples. What is planned and what the process really had resident, so that the two can be compared. Not part of make check. `memory peak` lists what lives
+ * where the plan of the MiniLM step is largest; `memory whole`, blocks, auto, light or accum: that one alone. */
 #include "tests/engine/step_fix.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* 30 random dense nets, widths 8 to 1024: is what hone.compress gives ever slower than what it was given, how often is it 1.2 times as fast, and how many would have become
- * slower with all layers in 8 bits? Each result is timed once more in turns with its original. Arguments: seconds a pair (0.3), nets (30), seed (1). One thread. */
+/* 30 random dense nets, widths 8 to 1024: is what hone.compress gives ever slower than what it was given, how often is it 1.2 times as fast, and how many
+ * would have become slower with all layers in 8 bits? Each result is timed once more in turns with its original. Arguments: seconds a pair (0.3), nets (30),
+ * seed (1). One thread. */
 #include "config.h"
 
 #include <math.h>

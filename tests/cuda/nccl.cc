@@ -1,6 +1,6 @@
-/* A small fake of NCCL: the processes of one group meet in a file of shared memory that the id names, and add up in the order of their ranks. HONE_FAKE_NCCL of the
- * environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of the process fails), "hang=N" (the N-th sum never ends). A group whose size is not that of the
- * first one that came is refused. */
+/* A small fake of NCCL: the processes of one group meet in a file of shared memory that the id names, and add up in the order of their ranks.
+ * HONE_FAKE_NCCL of the environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of the process fails), "hang=N" (the N-th sum never ends). A
+ * group whose size is not that of the first one that came is refused. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

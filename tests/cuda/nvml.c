@@ -1,6 +1,6 @@
-/* A small fake of NVML: two devices with made-up readings, the second too plain to tell most of them. HONE_FAKE_NVML: "driver" (it does not start),
- * "lost" (the first device is off the bus), "hot" (slowed down, with memory errors), "slow" (from the second reading on a call takes 9 s), "xid=N" (the first device has
- * that error once the file HONE_FAKE_XID_LOG is there). */
+/* A small fake of NVML: two devices with made-up readings, the second too plain to tell most of them. HONE_FAKE_NVML: "driver" (it does not start), "lost"
+ * (the first device is off the bus), "hot" (slowed down, with memory errors), "slow" (from the second reading on a call takes 9 s), "xid=N" (the first device
+ * has that error once the file HONE_FAKE_XID_LOG is there). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Gradient accumulation: unequal micro-batches of values and ragged texts make the step of one batch, to rounding, with dense and row-sparse gradients, clipping, and
- * batch normalisation's statistics after each; a micro-batch that is not finite holds the whole step back; a new step begins a new sum. */
+/* Gradient accumulation: unequal micro-batches of values and ragged texts make the step of one batch, to rounding, with dense and row-sparse gradients,
+ * clipping, and batch normalisation's statistics after each; a micro-batch that is not finite holds the whole step back; a new step begins a new sum. */
 #include "tests/engine/step_fix.h"
 
 enum { ROWS = 24, STEPS = 5, IDS = 40 };

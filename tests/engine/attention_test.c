@@ -1,5 +1,5 @@
-/* Attention on texts longer than its blocks: fast kernels of every instruction set against the reference, output and gradient, with and without a causal mask and
- * dropout; the same bits on 1, 2, 3, 4 and 8 threads. The op table's own walk covers short and empty texts and the finite differences. */
+/* Attention on texts longer than its blocks: fast kernels of every instruction set against the reference, output and gradient, with and without a causal
+ * mask and dropout; the same bits on 1, 2, 3, 4 and 8 threads. The op table's own walk covers short and empty texts and the finite differences. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

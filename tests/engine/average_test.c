@@ -1,5 +1,6 @@
-/* Averaged weights: the moving average and the plain mean against their formulas in double and against numbers of torch.optim.swa_utils; running statistics against sums made here; a run evaluates and ends with
- * the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it gives the same bits; no allocation in steps. */
+/* Averaged weights: the moving average and the plain mean against their formulas in double and against numbers of torch.optim.swa_utils; running statistics
+ * against sums made here; a run evaluates and ends with the averaged weights; ended in the middle of an epoch and resumed, with accumulation and dropout, it
+ * gives the same bits; no allocation in steps. */
 #include "config.h"
 
 #include "tests/engine/allocations.h"
@@ -129,8 +130,8 @@ static void statistics(void) {
     dataset_unref(d);
 }
 
-/* batch_norm alone: its running statistics after two steps of training with the momentum given, from those of the batches (variances divided by n - 1), and what it gives
- * in evaluation, where no row's output depends on the others'. A batch that is not finite leaves them as they are. */
+/* batch_norm alone: its running statistics after two steps of training with the momentum given, from those of the batches (variances divided by n - 1), and
+ * what it gives in evaluation, where no row's output depends on the others'. A batch that is not finite leaves them as they are. */
 static void batch_norm(const char *net, double momentum) {
     enum { ROWS = 6, C = 3 };
     struct err e = {0};
@@ -235,8 +236,8 @@ static void evaluated(const char *how) {
     val_free(rep);
 }
 
-/* Four epochs with swa=3 end in the mean of the weights after the third and the fourth, with running statistics of the training rows under them (of their inputs, as
- * batch_norm comes first: the mean over batches). */
+/* Four epochs with swa=3 end in the mean of the weights after the third and the fourth, with running statistics of the training rows under them (of their
+ * inputs, as batch_norm comes first: the mean over batches). */
 static void averaged(void) {
     struct err e = {0};
     struct handle d = objects_add_data(make_data(200, 40, -1, 0)), h[3];

@@ -1,5 +1,5 @@
-/* Compression: recipes are read and refused; a step that is slower, by an injected clock, is refused unless forced, and noise is not taken for slowness; max_drop; the
- * command with its run record, saved result and exit; a model timed alone by the bench. */
+/* Compression: recipes are read and refused; a step that is slower, by an injected clock, is refused unless forced, and noise is not taken for slowness;
+ * max_drop; the command with its run record, saved result and exit; a model timed alone by the bench. */
 #include "config.h"
 
 #include <unistd.h>
@@ -186,7 +186,8 @@ static void nothing_done(void) {
     trial_end(&q);
 }
 
-/* max_drop is a limit on the whole recipe: two steps that stay below it one by one but not together. Each input is a unit of both layers, the last ones with the larger weights. */
+/* max_drop is a limit on the whole recipe: two steps that stay below it one by one but not together. Each input is a unit of both layers, the last ones
+ * with the larger weights. */
 static void dropped(void) {
     struct trial q;
     trial_begin(&q, 200, 0.01);

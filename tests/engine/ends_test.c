@@ -1,5 +1,5 @@
-/* Activations at the ends of the numbers: at infinity every one is its limit, near it too, NaN stays NaN; so are their derivatives. On every instruction set and in the plain
- * loops, alone, as a gate and joined to a product. */
+/* Activations at the ends of the numbers: at infinity every one is its limit, near it too, NaN stays NaN; so are their derivatives. On every instruction
+ * set and in the plain loops, alone, as a gate and joined to a product. */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Readings of GPUs by a fake NVML (tests/cuda/nvml.c): the thread reads, nobody waits for it, old values are marked, errors of devices in use are heard and named. */
+/* Readings of GPUs by a fake NVML (tests/cuda/nvml.c): the thread reads, nobody waits for it, old values are marked, errors of devices in use are heard and
+ * named. */
 #include "config.h"
 
 #include <math.h>

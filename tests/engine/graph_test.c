@@ -262,7 +262,8 @@ static void sums_and_random(void) {
     graph_free(g);
 }
 
-/* One op on inputs of given values, in double by its reference or in float by the kernel; out: its first n outputs' first values, and those of the first input's gradient. */
+/* One op on inputs of given values, in double by its reference or in float by the kernel; out: its first n outputs' first values, and those of the first
+ * input's gradient. */
 struct given {
     struct dim dim[4];
     int ndim;
@@ -304,7 +305,8 @@ static bool op_values(
     return ok;
 }
 
-/* What is kept grows by 1 / (1 - p), what is dropped is 0, about a share of p: of values, of whole examples, of attention weights (whose values are all 1 here). */
+/* What is kept grows by 1 / (1 - p), what is dropped is 0, about a share of p: of values, of whole examples, of attention weights (whose values are all 1
+ * here). */
 static void dropped(bool wide) {
     enum { R = 2000, W = 3 };
     static double one[9 * R], y[R * W];

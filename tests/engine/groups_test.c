@@ -1,5 +1,5 @@
-/* Training with the optimisers whose state is not one tensor a moment, with groups, frozen layers and moments of 8 bits: exact resume, the same bits at any number of
- * threads, what is frozen stays, patterns that match nothing; the learning rate range test. Data is made here. */
+/* Training with the optimisers whose state is not one tensor a moment, with groups, frozen layers and moments of 8 bits: exact resume, the same bits at any
+ * number of threads, what is frozen stays, patterns that match nothing; the learning rate range test. Data is made here. */
 #include "config.h"
 
 #include <unistd.h>

@@ -1,5 +1,6 @@
-/* Mixed precision: products and attention on operands rounded to bf16 or f16 against the definition in double on operands rounded before; the same bits on every
- * instruction set (products) and at 1, 2, 3 and 4 threads; tensors between such ops are kept in 16 bits; the 16-bit conversions against those of the reference. */
+/* Mixed precision: products and attention on operands rounded to bf16 or f16 against the definition in double on operands rounded before; the same bits on
+ * every instruction set (products) and at 1, 2, 3 and 4 threads; tensors between such ops are kept in 16 bits; the 16-bit conversions against those of the
+ * reference. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

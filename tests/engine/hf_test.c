@@ -1,5 +1,6 @@
-/* Encoders in the layout of the transformers package against numbers of PyTorch (tests/golden/make_encoders.py): outputs, first gradients and the losses of 100 steps of
- * plain descent in double to 1e-9, fp32 outputs to 1e-6 and 10 steps to 1e-5. Then folders that are broken in one way each: one sentence, nothing loaded. */
+/* Encoders in the layout of the transformers package against numbers of PyTorch (tests/golden/make_encoders.py): outputs, first gradients and the losses of
+ * 100 steps of plain descent in double to 1e-9, fp32 outputs to 1e-6 and 10 steps to 1e-5. Then folders that are broken in one way each: one sentence, nothing
+ * loaded. */
 #include "config.h"
 
 #include <math.h>
@@ -235,7 +236,8 @@ static void broken(void) {
     source_close(&s);
 }
 
-/* The values of a folder as bf16, f16 and f64: numbers that each of them holds come back as they are. Files of 2018 name gain and bias of a normalisation gamma and beta. */
+/* The values of a folder as bf16, f16 and f64: numbers that each of them holds come back as they are. Files of 2018 name gain and bias of a normalisation
+ * gamma and beta. */
 static void other_types(void) {
     static const enum dtype types[] = {DT_F32, DT_BF16, DT_F16, DT_F64};
     struct err e = {0};

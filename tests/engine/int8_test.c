@@ -1,6 +1,6 @@
-/* Layers in 8 bits: the products give the same bits on every instruction set and in plain loops, for weights and inputs that would saturate pairs of 16-bit sums too;
- * tables in 8 bits against plain loops in double; relu and gelu joined in; a whole model gives the same answers to 10,000 inputs on every set; models with such layers are
- * made, saved and loaded with the same bits, refuse what does not fit, and say what training cannot change. */
+/* Layers in 8 bits: the products give the same bits on every instruction set and in plain loops, for weights and inputs that would saturate pairs of 16-bit
+ * sums too; tables in 8 bits against plain loops in double; relu and gelu joined in; a whole model gives the same answers to 10,000 inputs on every set;
+ * models with such layers are made, saved and loaded with the same bits, refuse what does not fit, and say what training cannot change. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -112,8 +112,8 @@ static void products(struct pool *pool) {
     ops_select("auto", NULL);
 }
 
-/* An input value is at most half a step of its row from what stands for it, its row's zero is exact, and a weight at most half a step of its own row. The products here are
- * those with the unit matrix. */
+/* An input value is at most half a step of its row from what stands for it, its row's zero is exact, and a weight at most half a step of its own row. The
+ * products here are those with the unit matrix. */
 static void steps(void) {
     enum { M = 40, K = 64 };
     static int8_t unit[K * K], q[K];

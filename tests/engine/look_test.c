@@ -1,4 +1,5 @@
-/* Looks at the layers against plain sums over the weights, what they must not change, and what an evaluation keeps of the rows it got wrong. Data is made here. */
+/* Looks at the layers against plain sums over the weights, what they must not change, and what an evaluation keeps of the rows it got wrong. Data is made
+ * here. */
 #include "config.h"
 
 #include <unistd.h>

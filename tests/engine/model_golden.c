@@ -1,6 +1,7 @@
-/* Small models against numbers of PyTorch (tests/golden/make_golden.py): loss, every gradient, plain descent. Reference kernels in double to 1e-9 of the loss over 100
- * steps; fp32 kernels: the first loss to 1e-6, gradients and 10 steps to 1e-5, 100 steps to 3 times the distance of PyTorch's own float32. Each with and without fusion.
- * HONE_GOLDEN=NAME runs one model; the residual net does 100 steps in double, which take half a minute, with HONE_LONG=1 only and 10 otherwise. */
+/* Small models against numbers of PyTorch (tests/golden/make_golden.py): loss, every gradient, plain descent. Reference kernels in double to 1e-9 of the
+ * loss over 100 steps; fp32 kernels: the first loss to 1e-6, gradients and 10 steps to 1e-5, 100 steps to 3 times the distance of PyTorch's own float32. Each
+ * with and without fusion. HONE_GOLDEN=NAME runs one model; the residual net does 100 steps in double, which take half a minute, with HONE_LONG=1 only and 10
+ * otherwise. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The vector forms of exp, log, tanh and erf against libm in double: relative error over their range, ends, NaN. Compiled with the flags of the tests: the op test
- * compares every instruction set's kernels with the reference. */
+/* The vector forms of exp, log, tanh and erf against libm in double: relative error over their range, ends, NaN. Compiled with the flags of the tests: the
+ * op test compares every instruction set's kernels with the reference. */
 #include "engine/ops/math.h"
 #include "src/base/err.h"
 #include "tests/tap.h"

@@ -1,5 +1,5 @@
-/* safetensors: a table of broken files, each refused with the sentence that names its fault; round trips. Models on disk: folder and one file, replaced in place,
- * loaded with the same bits; missing and misshapen tensors, foreign folders, wrong descriptions. */
+/* safetensors: a table of broken files, each refused with the sentence that names its fault; round trips. Models on disk: folder and one file, replaced in
+ * place, loaded with the same bits; missing and misshapen tensors, foreign folders, wrong descriptions. */
 #include "config.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* M15: files whose headers were changed at random, a million of them, are read or refused by a sentence. safetensors files lie in a block of exactly their size,
- * so that a read outside of it is found where memory is checked; npy and IDX files are read from the disk. What is read has values inside the file. */
+/* M15: files whose headers were changed at random, a million of them, are read or refused by a sentence. safetensors files lie in a block of exactly their
+ * size, so that a read outside of it is found where memory is checked; npy and IDX files are read from the disk. What is read has values inside the file. */
 #include "config.h"
 
 #include <stdlib.h>

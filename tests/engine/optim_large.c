@@ -1,5 +1,5 @@
-/* Tensors that are cut into several tiles, and row-sparse gradients: the fast path of every instruction set beside the reference in double, three steps. Moments of 8 bits:
- * the code book and the choice of codes. Groups while the set of trained parameters changes. */
+/* Tensors that are cut into several tiles, and row-sparse gradients: the fast path of every instruction set beside the reference in double, three steps.
+ * Moments of 8 bits: the code book and the choice of codes. Groups while the set of trained parameters changes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

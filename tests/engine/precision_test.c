@@ -1,5 +1,6 @@
-/* Training in mixed precision: a small encoder learns as in fp32 within the rounding, with the same bits at 1, 2, 3 and 4 threads; the loss scale of fp16 follows the rule
- * of torch.amp.GradScaler, where a forced overflow skips exactly one step and halves it; ended runs resume to the same bits with it; what pays is measured and said. */
+/* Training in mixed precision: a small encoder learns as in fp32 within the rounding, with the same bits at 1, 2, 3 and 4 threads; the loss scale of fp16
+ * follows the rule of torch.amp.GradScaler, where a forced overflow skips exactly one step and halves it; ended runs resume to the same bits with it; what
+ * pays is measured and said. */
 #include "config.h"
 
 #include "engine/cpu/pool.h"

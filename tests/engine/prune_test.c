@@ -1,4 +1,5 @@
-/* Pruning: a pruned model answers as the whole one with those units silenced; what goes weighs least, what else is used stays; optimiser state is carried along. */
+/* Pruning: a pruned model answers as the whole one with those units silenced; what goes weighs least, what else is used stays; optimiser state is carried
+ * along. */
 #include "config.h"
 
 #include "engine/graph/op.h"

@@ -1,5 +1,5 @@
-/* Ranks: what one shares all have, sums in the order of the ranks, agreement; a rank that is killed, stopped or ends is named in time, and new ones go on. This program is the
- * other ranks too: it is started again with --rank K. */
+/* Ranks: what one shares all have, sums in the order of the ranks, agreement; a rank that is killed, stopped or ends is named in time, and new ones go on.
+ * This program is the other ranks too: it is started again with --rank K. */
 #include "config.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
-/* Algorithms of cuBLASLt chosen by time on the fake device of tests/cuda, whose clock is made up: the fastest that runs is taken, one that fails is out, what was measured
- * is remembered by device and driver, a damaged memory is measured anew, and nothing is measured where the same kernels are asked for always. */
+/* Algorithms of cuBLASLt chosen by time on the fake device of tests/cuda, whose clock is made up: the fastest that runs is taken, one that fails is out,
+ * what was measured is remembered by device and driver, a damaged memory is measured anew, and nothing is measured where the same kernels are asked for
+ * always. */
 #include "config.h"
 
 #include <stdlib.h>

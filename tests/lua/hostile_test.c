@@ -1,5 +1,5 @@
-/* Hostile programs at the prompt: each is interrupted after 60 ms (or `after` seconds: once memory is full) and must be gone within 100 ms in the best of five tries, with the state
- * of the prompt kept. HONE_HOSTILE=N runs all of them N times. */
+/* Hostile programs at the prompt: each is interrupted after 60 ms (or `after` seconds: once memory is full) and must be gone within 100 ms in the best of
+ * five tries, with the state of the prompt kept. HONE_HOSTILE=N runs all of them N times. */
 #include "config.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Attaching, detaching and what happens between: a run that never notices, take-over, first paints on five terminal types, no leak over many cycles, resizes and
- * stops without number, output of native code. With HONE_LONG=1 more of it, with HONE_LONG=full in full length. Ratios of speed are printed; here only a stall fails. */
+/* Attaching, detaching and what happens between: a run that never notices, take-over, first paints on five terminal types, no leak over many cycles,
+ * resizes and stops without number, output of native code. With HONE_LONG=1 more of it, with HONE_LONG=full in full length. Ratios of speed are printed; here
+ * only a stall fails. */
 #include "config.h"
 
 #include <fcntl.h>

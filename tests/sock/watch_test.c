@@ -1,5 +1,5 @@
-/* hone watch and the list of sessions: several watchers beside an owner, keys that would act, a run from its files alone, the session's death, and a client that
- * goes over to another session. */
+/* hone watch and the list of sessions: several watchers beside an owner, keys that would act, a run from its files alone, the session's death, and a client
+ * that goes over to another session. */
 #include "config.h"
 
 #include "tests/sock/fix.h"

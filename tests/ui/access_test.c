@@ -1,6 +1,6 @@
-/* Terminals of every kind over a run that trains: types and codesets (t.A1), no colours (t.A2), output to a file (t.A4), a storm of sizes (t.A5), the Escape
- * key (t.K3), random keys (t.K4), a slow link (t.W6), line mode for screen readers, and what is said besides cells. With HONE_LONG=1 more of everything, with HONE_LONG=full (make soak-terminal)
- * the times of the criteria. */
+/* Terminals of every kind over a run that trains: types and codesets (t.A1), no colours (t.A2), output to a file (t.A4), a storm of sizes (t.A5), the
+ * Escape key (t.K3), random keys (t.K4), a slow link (t.W6), line mode for screen readers, and what is said besides cells. With HONE_LONG=1 more of
+ * everything, with HONE_LONG=full (make soak-terminal) the times of the criteria. */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* What a user can do is reachable in every way (t.K1); text of any script stands in its columns (t.A6); what the terminal answers about widths and what it is told. */
+/* What a user can do is reachable in every way (t.K1); text of any script stands in its columns (t.A6); what the terminal answers about widths and what it
+ * is told. */
 #include "config.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Points as bytes: packed payloads come back to the same bits whatever the doubles are, are shorter than plain ones, and mutated bytes are refused or read whole. */
+/* Points as bytes: packed payloads come back to the same bits whatever the doubles are, are shorter than plain ones, and mutated bytes are refused or read
+ * whole. */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Sounds: frames of log-mel energies beside those of torch, folders and names that give classes, channels, rates, lengths, and broken files refused by one sentence each. */
+/* Sounds: frames of log-mel energies beside those of torch, folders and names that give classes, channels, rates, lengths, and broken files refused by one
+ * sentence each. */
 #include "config.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Compress: what hone.compress measured: a row a step with accuracy and its interval, the paired test, size and time; size and time against accuracy; what became of each weight. Every row
- * names the command that gives its numbers again. Of the newest run that compressed something. UI thread. */
+/* Compress: what hone.compress measured: a row a step with accuracy and its interval, the paired test, size and time; size and time against accuracy; what
+ * became of each weight. Every row names the command that gives its numbers again. Of the newest run that compressed something. UI thread. */
 #include "config.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Eval: counts of the last evaluation as a matrix (up to 20 classes) or as the most confused pairs and a table of the classes, against the evaluation before if wanted; the examples behind
- * a cell, calibration and thresholds are panes of eval_panes.c. Rates of classes without samples are "-". UI thread. */
+/* Eval: counts of the last evaluation as a matrix (up to 20 classes) or as the most confused pairs and a table of the classes, against the evaluation
+ * before if wanted; the examples behind a cell, calibration and thresholds are panes of eval_panes.c. Rates of classes without samples are "-". UI thread. */
 #include "config.h"
 
 #include "ui/views/eval.h"

@@ -1,4 +1,5 @@
-/* The panes of the Eval screen beside the counts: the rows that went wrong as text or picture, how far probabilities can be trusted, thresholds of two classes. UI thread. */
+/* The panes of the Eval screen beside the counts: the rows that went wrong as text or picture, how far probabilities can be trusted, thresholds of two
+ * classes. UI thread. */
 #include "config.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Log: events, captured output, alerts, and the Lua line of every action; follows the end unless moved. Search in both directions with what was found marked, lines by level, long lines
- * wrapped if wanted. UI thread. */
+/* Log: events, captured output, alerts, and the Lua line of every action; follows the end unless moved. Search in both directions with what was found
+ * marked, lines by level, long lines wrapped if wanted. UI thread. */
 #include "config.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Model: the tree of layers with shapes, parameters and multiply-adds, and what the last look at them saw: ranges of outputs, gradients, dead units. While it is shown and a run trains,
- * a look is asked for every few seconds, so rarely that it takes at most 3 % of the time. Enter shows one layer in full with histograms of its weights. UI thread. */
+/* Model: the tree of layers with shapes, parameters and multiply-adds, and what the last look at them saw: ranges of outputs, gradients, dead units. While
+ * it is shown and a run trains, a look is asked for every few seconds, so rarely that it takes at most 3 % of the time. Enter shows one layer in full with
+ * histograms of its weights. UI thread. */
 #include "config.h"
 
 #include <math.h>

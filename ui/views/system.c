@@ -1,4 +1,5 @@
-/* System: what this machine and this process do (read from /proc once a second while the screen is shown), what computes here, what the GPUs do (read on a thread of the engine), and where a run's time goes. UI thread. */
+/* System: what this machine and this process do (read from /proc once a second while the screen is shown), what computes here, what the GPUs do (read on a
+ * thread of the engine), and where a run's time goes. UI thread. */
 #include "config.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* What engine/cuda uses of the CUDA runtime, for building the plugin against the fake device of tests/cuda/fake.cc where there is no toolkit or no GPU. Kernels run on
- * the CPU: blocks one after the other, the threads of a block as fibres that change at barriers and shuffles. */
+/* What engine/cuda uses of the CUDA runtime, for building the plugin against the fake device of tests/cuda/fake.cc where there is no toolkit or no GPU.
+ * Kernels run on the CPU: blocks one after the other, the threads of a block as fibres that change at barriers and shuffles. */
 #ifndef HONE_TESTS_CUDA_FAKE_RUNTIME_H
 #define HONE_TESTS_CUDA_FAKE_RUNTIME_H
 

@@ -1,5 +1,5 @@
-/* Products of 16 x 16 tiles by a warp (wmma), for the fake device: a lane holds every 32nd element, products are summed in float, and addresses and distances of rows that a
- * GPU would not take are an error. */
+/* Products of 16 x 16 tiles by a warp (wmma), for the fake device: a lane holds every 32nd element, products are summed in float, and addresses and
+ * distances of rows that a GPU would not take are an error. */
 #ifndef HONE_TESTS_CUDA_FAKE_MMA_H
 #define HONE_TESTS_CUDA_FAKE_MMA_H
 
