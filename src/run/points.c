@@ -14,6 +14,7 @@ enum {
     FIXED = 26,
     PAIR = 10,
     ORDERS = 3,
+    LOOK = 512,
     LEVEL = 1,
     RATIO = 1100
 }; /* bytes of a row without values, of a value; zlib packs at most 1032 to 1 */
@@ -80,12 +81,14 @@ static uint64_t difference(const uint64_t *v, size_t i, int order) {
     return order == 0 || i == 0 ? v[i] : order == 1 || i == 1 ? v[i] - one : v[i] - 2 * one + two;
 }
 
+/* By the values in the middle, which stand for the rest. */
 static int best_order(const uint64_t *v, size_t n) {
     uint64_t least = UINT64_MAX;
+    size_t from = n > LOOK ? (n - LOOK) / 2 : 0, to = n > LOOK ? from + LOOK : n;
     int best = 0;
     for (int order = 0; order < ORDERS; order++) {
         uint64_t bits = 0;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = from; i < to; i++) {
             uint64_t z = folded(difference(v, i, order));
             bits += z ? 64 - (uint64_t)__builtin_clzll(z) : 0;
         }
@@ -94,7 +97,28 @@ static int best_order(const uint64_t *v, size_t n) {
     return best;
 }
 
-static void put_column(struct buf *out, const char *rows, size_t bytes, size_t n, size_t k, uint64_t *v, unsigned char *planes) {
+struct part { /* of the blocks, up to `end` */
+    size_t end;
+    bool noise;
+};
+
+/* Do these bytes look evenly distributed? The sum of the squared counts is n + n (n - 1) / 256 then. */
+static bool is_noise(const unsigned char *p, size_t n) {
+    uint32_t count[256] = {0};
+    uint64_t squares = 0;
+    if (n < 256) return false; /* too few to tell */
+    for (size_t i = 0; i < n; i++) count[p[i]]++;
+    for (size_t i = 0; i < 256; i++) squares += (uint64_t)count[i] * count[i];
+    return squares < n + (uint64_t)n * n / 256 * 5 / 4;
+}
+
+static void part_add(struct buf *parts, size_t end, bool noise) {
+    struct part *last = parts->len ? (struct part *)(void *)(parts->data + parts->len) - 1 : NULL, p = {end, noise};
+    if (last && last->noise == noise) last->end = end;
+    else buf_add(parts, &p, sizeof p);
+}
+
+static void put_column(struct buf *out, struct buf *parts, const char *rows, size_t bytes, size_t n, size_t k, uint64_t *v, unsigned char *planes) {
     for (size_t i = 0; i < n; i++) memcpy(&v[i], rows + i * bytes + at_column(k), 8);
     uint8_t order = (uint8_t)best_order(v, n);
     buf_add(out, &order, 1);
@@ -102,11 +126,15 @@ static void put_column(struct buf *out, const char *rows, size_t bytes, size_t n
         uint64_t z = folded(difference(v, i, order));
         for (size_t b = 0; b < 8; b++) planes[b * n + i] = (unsigned char)(z >> (8 * b));
     }
-    buf_add(out, planes, 8 * n);
+    part_add(parts, out->len, false);
+    for (size_t b = 0; b < 8; b++) {
+        buf_add(out, planes + b * n, n);
+        part_add(parts, out->len, is_noise(planes + b * n, n));
+    }
 }
 
 /* Rows as blocks of one shape: u32 count, u16 m, m x u16 name, and for each column u8 order, 8 planes of count bytes. */
-static void put_blocks(struct buf *out, const struct buf *rows) {
+static void put_blocks(struct buf *out, struct buf *parts, const struct buf *rows) {
     size_t most = rows->len / FIXED + 1;
     uint64_t *v = X_NEW(uint64_t, most);
     unsigned char *planes = X_NEW(unsigned char, 8 * most);
@@ -117,30 +145,50 @@ static void put_blocks(struct buf *out, const struct buf *rows) {
         buf_add(out, &n, 4);
         buf_add(out, p + 24, 2);
         for (size_t i = FIXED; i < bytes; i += PAIR) buf_add(out, p + i, 2);
-        for (size_t k = 0; k < 3 + (bytes - FIXED) / PAIR; k++) put_column(out, p, bytes, n, k, v, planes);
+        for (size_t k = 0; k < 3 + (bytes - FIXED) / PAIR; k++) put_column(out, parts, p, bytes, n, k, v, planes);
         p += n * bytes;
     }
     free(v);
     free(planes);
 }
 
+/* One stream of zlib's, in which noise is stored as it is: looking for repetitions in it takes most of the time and finds none. Bytes, 0: it failed or would be
+ * larger than the room. */
+static size_t deflate_parts(const struct buf *blocks, const struct buf *parts, unsigned char *out, size_t room) {
+    z_stream z = {.next_out = out, .avail_out = (uInt)room};
+    size_t n = parts->len / sizeof(struct part), at = 0, size = 0;
+    int rc = deflateInit(&z, LEVEL);
+    for (size_t i = 0; i < n && rc == Z_OK; i++) {
+        struct part p;
+        memcpy(&p, parts->data + i * sizeof p, sizeof p);
+        rc = deflateParams(&z, p.noise ? 0 : LEVEL, Z_DEFAULT_STRATEGY);
+        if (rc != Z_OK) break;
+        z.next_in = (unsigned char *)blocks->data + at;
+        z.avail_in = (uInt)(p.end - at);
+        rc = deflate(&z, i + 1 < n ? Z_NO_FLUSH : Z_FINISH);
+        if (z.avail_in > 0) break; /* no room */
+        at = p.end;
+    }
+    if (rc == Z_STREAM_END) size = z.total_out;
+    deflateEnd(&z);
+    return size;
+}
+
 void points_pack(struct buf *out, const struct buf *names, const struct buf *rows) {
-    struct buf blocks = BUF_INIT;
-    if (rows->len) put_blocks(&blocks, rows);
-    uLongf size = compressBound((uLong)blocks.len);
-    unsigned char *packed = X_NEW(unsigned char, size);
+    struct buf blocks = BUF_INIT, parts = BUF_INIT;
+    if (rows->len) put_blocks(&blocks, &parts, rows);
     uint32_t head[2] = {(uint32_t)rows->len, (uint32_t)blocks.len};
-    bool shorter = rows->len && compress2(packed, &size, (const unsigned char *)blocks.data, (uLong)blocks.len, LEVEL) == Z_OK &&
-                   size + sizeof head < rows->len;
-    size_t at = out->len;
+    unsigned char *packed = X_NEW(unsigned char, rows->len + 1);
+    size_t size = deflate_parts(&blocks, &parts, packed, rows->len), at = out->len;
     buf_add(out, names->data, names->len);
-    if (shorter) {
+    if (size > 0 && size + sizeof head < rows->len) {
         out->data[at] = PACKED;
         buf_add(out, head, sizeof head);
         buf_add(out, packed, size);
     } else if (rows->len) buf_add(out, rows->data, rows->len);
     free(packed);
     buf_release(&blocks);
+    buf_release(&parts);
 }
 
 /* ---- reading ---- */
