@@ -29,6 +29,7 @@ static struct terminal {
     bool end, edit;
     bool interrupted; /* Ctrl-C was read */
     bool no_eof; /* see eof_is_key */
+    bool between; /* no line is edited, and the next is to come */
     cc_t eof;
     char *taken; /* the block that Enter took */
     char *begin; /* what the next one begins with */
@@ -58,7 +59,15 @@ static void interrupt_is_key(void) {
     tcsetattr(0, TCSANOW, &t);
 }
 
+/* The terminal as readline found it, which is without an end of file when it took over between two lines: that stays so until the next one, and who else gets
+ * the terminal finds it as it was. */
+static void put_back(void) {
+    rl_deprep_terminal();
+    if (!T.between) eof_is_key(false);
+}
+
 static void stop_reading(void) {
+    T.between = true;
     rl_callback_handler_remove();
     eof_is_key(true);
 }
@@ -137,6 +146,7 @@ void terminal_open(const struct script_port *script, const char *history, const 
     struct sigaction a;
     T = (struct terminal){.ways = *ways};
     block_open(script, history, &face, true, stdin, stdout);
+    rl_deprep_term_function = put_back;
     rl_bind_keyseq("\\e[200~", key_paste);
     rl_bind_key(CTRL_C, key_interrupt);
     memset(&a, 0, sizeof a);
@@ -159,9 +169,9 @@ void terminal_ask(void) {
     T.hidden = false;
     if (T.asking || T.end) return;
     T.asking = true;
-    eof_is_key(false);
-    rl_callback_handler_install("> ", line_done);
+    rl_callback_handler_install("> ", line_done); /* an end of file is a key before and behind it: no moment is left in which it is not */
     interrupt_is_key();
+    T.between = false;
     if (!T.begin) return;
     rl_insert_text(T.begin);
     rl_redisplay();
@@ -237,6 +247,7 @@ void terminal_close(void) {
     free(T.begin);
     free(T.taken);
     T = (struct terminal){0};
+    rl_deprep_term_function = rl_deprep_terminal;
     signal(SIGCONT, SIG_DFL);
     block_close();
 }

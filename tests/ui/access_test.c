@@ -111,9 +111,9 @@ static void test_matrix(void) {
         pty_keys(&p, "= 20 + 3\n");
         bool answer = pty_shows(&p, "23", 5) >= 0;
         pty_keys(&p, "\004");
-        bool ended = pty_ended(&p, 5) && pty_code(&p) == 0;
-        tap_ok(prompt && answer && ended && !memchr(p.got.data, '\033', p.got.len) && !p.vt.n_bad, "t.A1: TERM=dumb in %s: a prompt without an escape",
-            c ? "C" : "UTF-8");
+        bool ended = pty_ended(&p, 5) && pty_code(&p) == 0, plain = !memchr(p.got.data, '\033', p.got.len) && !p.vt.n_bad;
+        tap_ok(prompt && answer && ended && plain, "t.A1: TERM=dumb in %s: a prompt without an escape", c ? "C" : "UTF-8");
+        if (!prompt || !answer || !ended) printf("# prompt %d, answer %d, ended %d with %d\n", prompt, answer, ended, pty_code(&p));
         pty_close(&p);
     }
     pty_env("LC_ALL", "C.UTF-8");
