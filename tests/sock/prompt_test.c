@@ -124,6 +124,14 @@ static void flood(const char *unit, size_t n, const char *name, bool prompt) {
     double t = clock_now();
     pty_keys(&p, prompt ? "\003=40 + 2.5\r" : "9");
     bool there = prompt ? pty_shows(&p, "42.5", 20) >= 0 : pty_shows(&p, " Log", 20) >= 0;
+    if (!there && *unit == '\033' &&
+        !vt_shows(&p.vt, " Lua ")) { /* a sequence that a busy machine tore apart is a lone Escape, which closes the drawer (t.K3) */
+        pty_keys(&p, "`");
+        shows(" Lua ", 5);
+        t = clock_now();
+        pty_keys(&p, "\003=40 + 2.5\r");
+        there = pty_shows(&p, "42.5", 20) >= 0;
+    }
     tap_ok(there && clock_now() - t < 5 * TAP_SLOW, "after 256 KB of %s the next key is served in %.0f ms", name, 1e3 * (clock_now() - t));
     if (!there) show(&p);
     pty_keys(&p, prompt ? "\003" : "1");
