@@ -10,22 +10,17 @@
 #include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"
 #include "engine/graph/plan.h"
-#include "engine/graph/plan_priv.h"
 #include "engine/model/model.h"
 #include "engine/ops/i8.h"
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
 #include "tests/engine/fake_device.h"
+#include "tests/engine/i8_fix.h"
 #include "tests/tap.h"
 
 static struct backend_device *dev;
 
-static bool all_there(const struct plan *p) {
-    for (int i = 0; i < p->n_step; i++)
-        if (!device_has(p, i)) return false;
-    return true;
-}
 static double apart(const float *a, const float *b, int64_t n) {
     double d = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -144,75 +139,20 @@ static void not_finite(void) {
 }
 
 /* ---- tables */
-static int table(const char *op, bool there, bool weighted, float *y, int64_t *len, struct err *e) {
-    enum { V = 9, D = 37, T = 11, TEXTS = 4 };
-    static const int32_t ids[T] = {0, 8, 3, 3, -1, 5, 9, 2, 1, 7, 6}, off[TEXTS + 1] = {0, 3, 3, 4, T};
-    struct graph *g = graph_new(DT_F32, false, 1);
-    struct dim td = {1, AXIS_T0}, od = {1, AXIS_R1}, wd[] = {{V, 0}, {D, 0}}, pd[] = {{4, 0}, {D, 0}};
-    tid o = graph_input(g, "o", DT_I32, &od, 1, -1), i = graph_input(g, "i", DT_I32, &td, 1, o), w = graph_input(g, "w", DT_I8, wd, 2, -1),
-        s = graph_input(g, "s", DT_F32, wd, 1, -1);
-    tid pos = graph_input(g, "p", DT_F32, pd, 2, -1), tw = graph_input(g, "tw", DT_F32, &td, 1, o);
-    bool is_bag = strcmp(op, "embedding_bag_i8") == 0, embed = strcmp(op, "embed_i8") == 0;
-    tid in[] = {i, w, is_bag || embed ? o : s, is_bag ? s : pos, is_bag && weighted ? tw : -1, s};
-    tid out = graph_attr(g, op, NULL, in, is_bag ? (weighted ? 5 : 4) : embed ? 6 : 3, NULL, e);
-    struct extents ex = {{1, TEXTS, TEXTS + 1, T}};
-    struct plan *p = out >= 0 ? plan_new(g, &ex, &(struct plan_options){.device = there ? dev : NULL, .keep = &out, .n_keep = 1, .reference = !there}, e)
-                              : NULL;
-    int rc = p ? plan_alloc(p, e) : -1;
-    if (rc == 0) {
-        memcpy(plan_data(p, i), ids, sizeof ids);
-        if (plan_data(p, o)) memcpy(plan_data(p, o), off, sizeof off);
-        for (int k = 0; k < V * D; k++) ((int8_t *)plan_data(p, w))[k] = (int8_t)(k * 29 % 255 - 127);
-        for (int k = 0; k < V; k++) ((float *)plan_data(p, s))[k] = 0.01f * (float)(k + 1);
-        for (int k = 0; plan_data(p, pos) && k < 4 * D; k++) ((float *)plan_data(p, pos))[k] = (float)k * 0.1f;
-        for (int k = 0; plan_data(p, tw) && k < T; k++) ((float *)plan_data(p, tw))[k] = (float)(k + 1);
-        rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, e);
-        *len = tensor_len(graph_tensor(g, out), &ex);
-        if (rc == 0) memcpy(y, plan_data(p, out), (size_t)*len * sizeof *y);
-        if (rc == 0 && there && !all_there(p)) rc = err_set(e, "not on the device");
-    }
-    plan_free(p);
-    graph_free(g);
-    return rc;
-}
 static void tables(void) {
     static const char *const ops[] = {"embedding_i8", "embedding_bag_i8", "embedding_bag_i8", "embed_i8"};
     for (size_t k = 0; k < LEN(ops); k++) {
         float want[11 * 37], got[11 * 37];
         int64_t n = 0;
         struct err e = {0};
-        bool ok = table(ops[k], false, k == 2, want, &n, &e) == 0 && table(ops[k], true, k == 2, got, &n, &e) == 0;
+        bool ok = i8_table(ops[k], (struct plan_options){.reference = true}, k == 2, want, &n, &e) == 0 &&
+                  i8_table(ops[k], (struct plan_options){.device = dev}, k == 2, got, &n, &e) == 0;
         tap_ok(ok && apart(got, want, n) < 2e-5, "%s%s: as plain loops in double (%.1e)%s", ops[k], k == 2 ? " with weights" : "",
             ok ? apart(got, want, n) : NAN, e.text);
     }
 }
 
 /* ---- attention */
-static int attention(bool there, int64_t heads, int64_t d, const int64_t *len, int texts, float *y, int64_t *n, struct err *e) {
-    struct graph *g = graph_new(DT_F32, false, 1);
-    struct dim qd[] = {{1, AXIS_T0}, {3 * heads * d, 0}}, od[] = {{1, AXIS_R1}};
-    char attr[32];
-    int64_t tokens = 0;
-    for (int i = 0; i < texts; i++) tokens += len[i];
-    snprintf(attr, sizeof attr, "heads=%d", (int)heads);
-    tid o = graph_input(g, "o", DT_I32, od, 1, -1), q = graph_input(g, "q", DT_F32, qd, 2, o), out[OP_OUT];
-    struct extents ex = {{1, texts, texts + 1, tokens}};
-    int rc = graph_attr(g, "attention_i8", attr, (tid[]){q, o}, 2, out, e) < 0 ? -1 : 0;
-    struct plan *p = rc == 0 ? plan_new(g, &ex, &(struct plan_options){.device = there ? dev : NULL, .keep = out, .n_keep = 1, .reference = !there}, e) : NULL;
-    rc = p ? plan_alloc(p, e) : -1;
-    if (rc == 0) {
-        float *v = plan_data(p, q);
-        int32_t *off = plan_data(p, o);
-        for (int i = 0; i < texts; i++) off[i + 1] = off[i] + (int32_t)len[i];
-        for (int64_t i = 0; i < tokens * 3 * heads * d; i++) v[i] = (float)rng_normal(21, 0, (uint64_t)i);
-        *n = tokens * heads * d;
-        if ((rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, e)) == 0) memcpy(y, plan_data(p, out[0]), (size_t)*n * sizeof *y);
-        if (rc == 0 && there && !all_there(p)) rc = err_set(e, "not on the device");
-    }
-    plan_free(p);
-    graph_free(g);
-    return rc;
-}
 static void attentions(void) {
     static const struct { int64_t heads, d, len[4]; } a[] = {{2, 8, {5, 1, 0, 9}}, {1, 33, {13, 70, 12, 1}}, {2, 128, {34, 1, 2, 3}}};
     for (size_t k = 0; k < LEN(a); k++) {
@@ -221,7 +161,8 @@ static void attentions(void) {
         float *want = X_NEW(float, size), *got = X_NEW(float, size);
         struct err e = {0};
         double big = 0, sum = 0;
-        bool ok = attention(false, a[k].heads, a[k].d, a[k].len, 4, want, &n, &e) == 0 && attention(true, a[k].heads, a[k].d, a[k].len, 4, got, &n, &e) == 0;
+        bool ok = i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){.reference = true}, -1, want, &n, &e) == 0 &&
+                  i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){.device = dev}, -1, got, &n, &e) == 0;
         for (int64_t i = 0; ok && i < n; i++) big = fmax(big, fabs((double)want[i])), sum += fabs((double)got[i] - (double)want[i]);
         tap_ok(ok && apart(got, want, n) < 0.02 * big && sum / (double)n < 0.002 * big,
             "attention of %d heads of %d in 8 bits: at most %.1e, in the mean %.1e of up to %.1f from floats%s", (int)a[k].heads, (int)a[k].d,
@@ -292,15 +233,7 @@ static void models(void) {
 }
 
 int main(void) {
-    struct err e = {0};
-    struct gemm_info info;
-    if (ops_select("base", &e) < 0) return 1;
-    gemm_open(NULL, &info);
-    dev = fake_device(false, &e); /* unless another plugin is named */
-    if (!dev) {
-        printf("1..0 # SKIP %s\n", e.text);
-        return 0;
-    }
+    if (!(dev = fake_beside_cpu())) return 0;
     products();
     not_finite();
     tables();

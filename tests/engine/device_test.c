@@ -258,16 +258,8 @@ static void texts(const char *attr, int64_t width, double p) {
 }
 
 int main(void) {
-    struct err e = {0};
     const char *only = getenv("HONE_OP");
-    if (ops_select("base", &e) < 0) return 1;
-    struct gemm_info info;
-    gemm_open(NULL, &info);
-    dev = fake_device(false, &e); /* unless another plugin is named */
-    if (!dev) {
-        printf("1..0 # SKIP %s\n", e.text);
-        return 0;
-    }
+    if (!(dev = fake_beside_cpu())) return 0;
     printf("# %s, compute capability %s, %s\n", dev->info.name, dev->info.capability, dev->info.runtime);
     static const enum dtype passes[] = {DT_F32, DT_BF16, DT_F16};
     for (size_t i = 0; i < LEN(passes); i++) {

@@ -17,6 +17,7 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
+#include "tests/engine/i8_fix.h"
 #include "tests/tap.h"
 
 static void hush(void *ctx, enum log_level l, const char *text) { (void)ctx, (void)l, (void)text; }
@@ -204,35 +205,6 @@ static void weights_not_finite(void) {
 }
 
 /* ---- tables ---- */
-static int table(const char *op, bool reference, bool weighted, float *y, int64_t *len, struct err *e) {
-    enum { V = 9, D = 37, T = 11, R = 4 };
-    static const int32_t ids[T] = {0, 8, 3, 3, -1, 5, 9, 2, 1, 7, 6}, off[R + 1] = {0, 3, 3, 4, T};
-    struct graph *g = graph_new(DT_F32, false, 1);
-    struct dim td = {1, AXIS_T0}, od = {1, AXIS_R1}, wd[] = {{V, 0}, {D, 0}}, pd[] = {{4, 0}, {D, 0}};
-    tid o = graph_input(g, "o", DT_I32, &od, 1, -1), i = graph_input(g, "i", DT_I32, &td, 1, o), w = graph_input(g, "w", DT_I8, wd, 2, -1),
-        s = graph_input(g, "s", DT_F32, wd, 1, -1);
-    tid pos = graph_input(g, "p", DT_F32, pd, 2, -1), tw = graph_input(g, "tw", DT_F32, &td, 1, o);
-    bool bag = strcmp(op, "embedding_bag_i8") == 0, embed = strcmp(op, "embed_i8") == 0;
-    tid in[] = {i, w, bag || embed ? o : s, bag ? s : pos, bag && weighted ? tw : -1, s};
-    tid out = graph_attr(g, op, NULL, in, bag ? (weighted ? 5 : 4) : embed ? 6 : 3, NULL, e);
-    struct extents ex = {{1, R, R + 1, T}};
-    struct plan *p = out >= 0 ? plan_new(g, &ex, &(struct plan_options){.keep = &out, .n_keep = 1, .reference = reference}, e) : NULL;
-    int rc = p ? plan_alloc(p, e) : -1;
-    if (rc == 0) {
-        memcpy(plan_data(p, i), ids, sizeof ids);
-        memcpy(plan_data(p, o), off, sizeof off);
-        for (int k = 0; k < V * D; k++) ((int8_t *)plan_data(p, w))[k] = (int8_t)(k * 29 % 255 - 127);
-        for (int k = 0; k < V; k++) ((float *)plan_data(p, s))[k] = 0.01f * (float)(k + 1);
-        for (int k = 0; plan_data(p, pos) && k < 4 * D; k++) ((float *)plan_data(p, pos))[k] = (float)k * 0.1f;
-        for (int k = 0; plan_data(p, tw) && k < T; k++) ((float *)plan_data(p, tw))[k] = (float)(k + 1);
-        rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, e);
-        *len = tensor_len(graph_tensor(g, out), &ex);
-        if (rc == 0) memcpy(y, plan_data(p, out), (size_t)*len * sizeof *y);
-    }
-    plan_free(p);
-    graph_free(g);
-    return rc;
-}
 static void tables(void) {
     static const char *const ops[] = {"embedding_i8", "embedding_bag_i8", "embedding_bag_i8", "embed_i8"};
     for (size_t k = 0; k < LEN(ops); k++) {
@@ -240,10 +212,10 @@ static void tables(void) {
         int64_t n = 0;
         struct err e = {0};
         double worst = 0;
-        bool ok = table(ops[k], true, k == 2, want, &n, &e) == 0;
+        bool ok = i8_table(ops[k], (struct plan_options){.reference = true}, k == 2, want, &n, &e) == 0;
         for (int s = 0; ok && isa_all(s); s++) {
             ops_select(isa_all(s)->name, NULL);
-            ok = table(ops[k], false, k == 2, got, &n, &e) == 0;
+            ok = i8_table(ops[k], (struct plan_options){0}, k == 2, got, &n, &e) == 0;
             for (int64_t i = 0; ok && i < n; i++) worst = fmax(worst, fabs((double)got[i] - (double)want[i]));
         }
         tap_ok(ok && worst < 2e-5, "%s%s: every instruction set as plain loops in double (%.1e)%s", ops[k], k == 2 ? " with weights" : "", worst, e.text);
@@ -252,32 +224,6 @@ static void tables(void) {
 }
 
 /* ---- attention ---- */
-static int attention(
-    const char *op, int64_t heads, int64_t d, const int64_t *len, int texts, struct pool *pool, double nan_at, float *y, int64_t *n, struct err *e) {
-    struct graph *g = graph_new(DT_F32, false, 1);
-    struct dim qd[] = {{1, AXIS_T0}, {3 * heads * d, 0}}, od[] = {{1, AXIS_R1}};
-    char attr[32];
-    int64_t tokens = 0;
-    for (int i = 0; i < texts; i++) tokens += len[i];
-    snprintf(attr, sizeof attr, "heads=%d", (int)heads);
-    tid o = graph_input(g, "o", DT_I32, od, 1, -1), q = graph_input(g, "q", DT_F32, qd, 2, o), out[OP_OUT];
-    struct extents ex = {{1, texts, texts + 1, tokens}};
-    int rc = graph_attr(g, op, attr, (tid[]){q, o}, 2, out, e) < 0 ? -1 : 0;
-    struct plan *p = rc == 0 ? plan_new(g, &ex, &(struct plan_options){.keep = out, .n_keep = 1, .pool = pool}, e) : NULL;
-    rc = p ? plan_alloc(p, e) : -1;
-    if (rc == 0) {
-        float *v = plan_data(p, q);
-        int32_t *off = plan_data(p, o);
-        for (int i = 0; i < texts; i++) off[i + 1] = off[i] + (int32_t)len[i];
-        for (int64_t i = 0; i < tokens * 3 * heads * d; i++) v[i] = (float)rng_normal(21, 0, (uint64_t)i);
-        if (nan_at >= 0) v[(int64_t)nan_at] = NAN;
-        *n = tokens * heads * d;
-        if ((rc = plan_run(p, &ex, PHASE_FORWARD, PHASE_FORWARD, e)) == 0) memcpy(y, plan_data(p, out[0]), (size_t)*n * sizeof *y);
-    }
-    plan_free(p);
-    graph_free(g);
-    return rc;
-}
 static void attentions(struct pool *pool) {
     static const struct {
         int64_t heads, d, len[4];
@@ -288,14 +234,14 @@ static void attentions(struct pool *pool) {
         float *want = X_NEW(float, size), *got = X_NEW(float, size), *once = X_NEW(float, size);
         struct err e = {0};
         double worst = 0, sum = 0, sets = 0, big = 0;
-        bool ok = attention("attention", a[k].heads, a[k].d, a[k].len, 4, NULL, -1, want, &n, &e) == 0, same = true;
+        bool ok = i8_attention("attention", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){0}, -1, want, &n, &e) == 0, same = true;
         for (int s = 0; ok && isa_all(s); s++) {
             ops_select(isa_all(s)->name, NULL);
-            ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, -1, got, &n, &e) == 0;
+            ok = i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){0}, -1, got, &n, &e) == 0;
             for (int64_t i = 0; ok && i < n; i++)
                 worst = fmax(worst, fabs((double)got[i] - (double)want[i])), sum += fabs((double)got[i] - (double)want[i]), sets++,
                 big = fmax(big, fabs((double)want[i]));
-            ok = ok && attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, pool, -1, once, &n, &e) == 0;
+            ok = ok && i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){.pool = pool}, -1, once, &n, &e) == 0;
             same = same && memcmp(got, once, size * sizeof *got) == 0;
         }
         ops_select("auto", NULL);
@@ -305,16 +251,16 @@ static void attentions(struct pool *pool) {
         tap_ok(same, "the same bits on several threads");
         /* not a number in a query spoils its row, in a key or value its text */
         int64_t row = 3 * a[k].heads * a[k].d, w = a[k].heads * a[k].d;
-        ok = attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row), got, &n, &e) == 0;
+        ok = i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){0}, (double)(2 * row), got, &n, &e) == 0;
         ok = ok && isnan(got[2 * w]) && !isnan(got[w]) &&
-             attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, NULL, (double)(2 * row + w), got, &n, &e) == 0;
+             i8_attention("attention_i8", a[k].heads, a[k].d, a[k].len, 4, (struct plan_options){0}, (double)(2 * row + w), got, &n, &e) == 0;
         tap_ok(ok && isnan(got[0]) && isnan(got[2 * w]) && !isnan(got[a[k].len[0] * w]), "NaN in a query makes its row NaN, in a key the text, no other");
         free(want), free(got), free(once);
     }
     struct err e = {0};
     int64_t n, one[] = {2};
     float y[600];
-    tap_ok(attention("attention_i8", 1, 129, one, 1, NULL, -1, y, &n, &e) < 0 && strstr(e.text, "at most 128"), "%s", e.text);
+    tap_ok(i8_attention("attention_i8", 1, 129, one, 1, (struct plan_options){0}, -1, y, &n, &e) < 0 && strstr(e.text, "at most 128"), "%s", e.text);
 }
 
 /* ---- models ---- */

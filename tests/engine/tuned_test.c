@@ -195,56 +195,46 @@ static void convolved(void) {
     tap_ok(convolve(false, FMA) == 1, "and exact again");
 }
 
-/* One 8-bit layer of 256 from 16, `times` runs: products of the library in the last of them, -1: it failed. */
+static long all_products(void) { return since(NULL).all; }
+
+/* The only layer of a graph, `times` runs on the device: what is counted in the last of them, -1: it failed. Frees the graph and its parameters. */
+static long last_run(struct graph *g, tid y, char *base, int64_t rows, int times, long (*count)(void), struct err *e) {
+    struct backend_device *dev = backend_open("cuda", e);
+    struct extents at = {{1, rows, rows + 1}};
+    if (dev) backend_half(dev, g);
+    struct plan *p = dev && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1, .param = base}, e) : NULL;
+    bool ok = p && plan_alloc(p, e) == 0;
+    long before = 0;
+    for (int i = 0; ok && i < times; i++) {
+        before = count();
+        ok = plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, e) == 0;
+    }
+    if (!ok) printf("# %s\n", e->text);
+    plan_free(p);
+    graph_free(g);
+    mirror_drop(base);
+    free(base);
+    return ok ? count() - before : -1;
+}
+/* One 8-bit layer of 256 from 16: products of the library. */
 static long layer8(int64_t rows, int times) {
     struct err e = {0};
-    struct backend_device *dev = backend_open("cuda", &e);
     struct graph *g = graph_new(DT_F32, false, 1);
     struct dim x[] = {{1, AXIS_R}, {16, AXIS_ONE}}, w[] = {{256, AXIS_ONE}, {16, AXIS_ONE}};
     size_t bytes = i8_bytes(256, 16);
-    char *base = mem_new(1, bytes + 256 * sizeof(float));
     tid y = graph_attr(g, "linear_i8", NULL,
         (tid[]){graph_input(g, "x", DT_F32, x, 2, -1), graph_param(g, "w", DT_I8, w, 2, 0, false), graph_param(g, "s", DT_F32, w, 1, bytes, false)}, 3, NULL,
         &e);
-    struct extents at = {{1, rows, rows + 1}};
-    struct plan *p = dev && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1, .param = base}, &e) : NULL;
-    bool ok = p && plan_alloc(p, &e) == 0;
-    struct counts before = {0};
-    for (int i = 0; ok && i < times; i++) {
-        before = since(NULL);
-        ok = plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
-    }
-    if (!ok) printf("# %s\n", e.text);
-    plan_free(p);
-    graph_free(g);
-    mirror_drop(base);
-    free(base);
-    return ok ? since(&before).all : -1;
+    return last_run(g, y, mem_new(1, bytes + 256 * sizeof(float)), rows, times, all_products, &e);
 }
-/* A layer of n from k in fp8 or bf16, `times` runs: products in fp8 in the last of them, -1: it failed. */
+/* A layer of n from k in fp8 or bf16: products in fp8. */
 static long layer_fp8(int64_t n, int64_t k, int64_t rows, int times) {
     struct err e = {0};
-    struct backend_device *dev = backend_open("cuda", &e);
     struct graph *g = graph_new(DT_F32, false, 1);
     struct dim x[] = {{1, AXIS_R}, {k, AXIS_ONE}}, w[] = {{n, AXIS_ONE}, {k, AXIS_ONE}};
-    float *base = X_NEW(float, (size_t)(n * k));
     g->half = DT_BF16, g->fp8 = true;
     tid y = graph_add2(g, "linear", graph_input(g, "x", DT_F32, x, 2, -1), graph_param(g, "w", DT_F32, w, 2, 0, false), &e);
-    struct extents at = {{1, rows, rows + 1}};
-    if (dev) backend_half(dev, g);
-    struct plan *p = dev && y >= 0 ? plan_new(g, &at, &(struct plan_options){.device = dev, .keep = &y, .n_keep = 1, .param = base}, &e) : NULL;
-    bool ok = p && plan_alloc(p, &e) == 0;
-    long before = 0;
-    for (int i = 0; ok && i < times; i++) {
-        before = eights();
-        ok = plan_run(p, &at, PHASE_FORWARD, PHASE_FORWARD, &e) == 0;
-    }
-    if (!ok) printf("# %s\n", e.text);
-    plan_free(p);
-    graph_free(g);
-    mirror_drop(base);
-    free(base);
-    return ok ? eights() - before : -1;
+    return last_run(g, y, mem_new((size_t)(n * k), sizeof(float)), rows, times, eights, &e);
 }
 static void fp8(void) {
     fresh();
