@@ -29,7 +29,6 @@ static struct terminal {
     bool end, edit;
     bool interrupted; /* Ctrl-C was read */
     bool no_eof; /* see eof_is_key */
-    bool between; /* no line is edited, and the next is to come */
     cc_t eof;
     char *taken; /* the block that Enter took */
     char *begin; /* what the next one begins with */
@@ -63,18 +62,17 @@ static void interrupt_is_key(void) {
  * the terminal finds it as it was. */
 static void put_back(void) {
     rl_deprep_terminal();
-    if (!T.between) eof_is_key(false);
+    if (T.asking) eof_is_key(false);
 }
 
 static void stop_reading(void) {
-    T.between = true;
+    T.asking = false;
     rl_callback_handler_remove();
     eof_is_key(true);
 }
 
 static void line_done(char *line) {
     stop_reading();
-    T.asking = false;
     T.taken = line;
     if (!line) T.end = true;
 }
@@ -171,7 +169,6 @@ void terminal_ask(void) {
     T.asking = true;
     rl_callback_handler_install("> ", line_done); /* an end of file is a key before and behind it: no moment is left in which it is not */
     interrupt_is_key();
-    T.between = false;
     if (!T.begin) return;
     rl_insert_text(T.begin);
     rl_redisplay();
@@ -212,7 +209,6 @@ static void leave_line(const char *mark) {
 static void stop_asking(void) {
     leave_line("");
     stop_reading();
-    T.asking = false;
 }
 
 /* In the same line settings: what is typed at once behind it are keys already. */
