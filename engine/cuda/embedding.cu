@@ -1,46 +1,11 @@
 /* Rows of a table by id, means and sums of them over texts, and their row-sparse gradients, as engine/ops/embedding.c defines them: slots in order of first
  * appearance, each slot's sum over its tokens in their order, so that nothing depends on which block came first. */
-#include "engine/cuda/random.cuh"
+#include "engine/cuda/rows.cuh"
 
 #include <limits.h>
 
-/* ---- lookup */
-__global__ void look(const int32_t *ids, vec table, vec y, int64_t n, int64_t d, int64_t v) {
-    EACH(i, n * d) {
-        int64_t id = ids[i / d];
-        y.put(i, id < 0 || id >= v ? 0.0f : table.get(id * d + i % d));
-    }
-}
-static int look_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
-    int64_t d = last_of(&x->in[1]);
-    if (x->out[0].len > 0)
-        LAUNCH(look, grid_for(c, x->out[0].len), 256, c->stream, (const int32_t *)x->in[0].data, vec_of(&x->in[1]), vec_of(&x->out[0]), x->in[0].len, d,
-            x->in[1].n[0]);
-    return 0;
-}
-
-/* ---- bags: one block a text, threads over columns */
-__global__ void bag(const int32_t *ids, const float *table, const int32_t *off, const float *weight, float *y, int64_t rows, int64_t d, int64_t v, bool mean) {
-    for (int64_t r = blockIdx.x; r < rows; r += gridDim.x)
-        for (int64_t i = threadIdx.x; i < d; i += blockDim.x) {
-            float s = 0, sw = 0;
-            for (int t = off[r]; t < off[r + 1]; t++) {
-                float w = weight ? weight[t] : 1.0f;
-                int64_t id = ids[t];
-                sw += w;
-                if (id >= 0 && id < v) s += w * table[id * d + i];
-            }
-            y[r * d + i] = !mean ? s : sw != 0 ? s / sw : 0.0f;
-        }
-}
-static int bag_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) {
-    int64_t d = last_of(&x->in[1]), rows = x->out[0].n[0];
-    if (x->out[0].len > 0)
-        LAUNCH(bag, (unsigned)(rows < 65535 ? rows : 65535), threads_for(d), c->stream, (const int32_t *)x->in[0].data, (const float *)x->in[1].data,
-            (const int32_t *)x->in[2].data, has(x, 3) ? (const float *)x->in[3].data : NULL, (float *)x->out[0].data, rows, d, x->in[1].n[0],
-            c->host->number(x->node, "mode") == 0);
-    return 0;
-}
+static int floats_look_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) { return look_run(c, x, float_rows_of(&x->in[1])); }
+static int floats_bag_run(struct cuda *c, const struct exec *x, const uint64_t *, struct err *) { return bag_run(c, x, float_rows_of(&x->in[1]), 3); }
 
 /* ---- slots: the first token of each id, numbered along the tokens */
 __global__ void slots_clear(int32_t *slot, int64_t v) { EACH(i, v) slot[i] = INT_MAX; }
@@ -175,5 +140,6 @@ static int dense_run(struct cuda *c, const struct exec *x, const uint64_t *, str
 }
 
 extern const struct kernel embedding_kernels[];
-const struct kernel embedding_kernels[] = {{"embedding", 0, 1, false, NULL, look_run}, {"embedding_grad", 4, 0, false, NULL, egrad_run},
-    {"embedding_bag", 0, 0, false, NULL, bag_run}, {"embedding_bag_grad", 8, 0, false, NULL, bgrad_run}, {"rows_dense", 0, 0, false, NULL, dense_run}, {}};
+const struct kernel embedding_kernels[] = {{"embedding", 0, 1, false, NULL, floats_look_run}, {"embedding_grad", 4, 0, false, NULL, egrad_run},
+    {"embedding_bag", 0, 0, false, NULL, floats_bag_run}, {"embedding_bag_grad", 8, 0, false, NULL, bgrad_run}, {"rows_dense", 0, 0, false, NULL, dense_run},
+    {}};
