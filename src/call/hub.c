@@ -14,26 +14,17 @@ enum { QUEUE_CAP = 256 };
 static const struct catalog no_catalogs[1];
 static const struct key no_keys[1];
 
-/* FNV-1a; a dash is as good as an underscore. */
-static uint32_t name_hash(const char *name) {
-    uint32_t h = 2166136261u;
-    for (; *name; name++) h = (h ^ (unsigned char)(*name == '-' ? '_' : *name)) * 16777619u;
-    return h;
-}
-
 struct hub *hub_new(const struct cmd *const *const *cmds, struct runs *runs) {
     struct hub *h = X_NEW(struct hub, 1);
     size_t cap = 0;
     for (size_t l = 0; cmds[l]; l++)
         for (size_t i = 0; cmds[l][i]; i++) cap++;
     h->cmd = X_NEW(const struct cmd *, cap);
-    h->hash = X_NEW(uint32_t, cap);
     for (size_t l = 0; cmds[l]; l++) {
         for (size_t i = 0; cmds[l][i]; i++) {
             const struct cmd *c = cmds[l][i];
             if (hub_find(h, c->kind.name)) BUG("two commands are named %s", c->kind.name);
             if (!c->run == !c->job || (c->job && c->owner != OWNER_ENGINE)) BUG("the row of %s has no way to run", c->kind.name);
-            h->hash[h->n_cmd] = name_hash(c->kind.name);
             h->cmd[h->n_cmd++] = c;
         }
     }
@@ -67,7 +58,6 @@ void hub_free(struct hub *h) {
     free(h->work);
     free(h->parked);
     free(h->cmd);
-    free(h->hash);
     free(h);
 }
 
@@ -97,11 +87,9 @@ bool hub_acts(const struct cmd *cmd, const struct val *args) {
 void hub_absent(struct hub *h, enum owner o) { queue_close(&h->queue[o]); }
 
 const struct cmd *hub_find(const struct hub *h, const char *name) {
-    uint32_t hash = name_hash(name);
     for (size_t i = 0; i < h->n_cmd; i++) {
-        if (h->hash[i] != hash) continue;
         const char *a = h->cmd[i]->kind.name, *b = name;
-        while (*a && (*a == *b || (*a == '_' && *b == '-'))) a++, b++;
+        while (*a && (*a == *b || (*a == '_' && *b == '-'))) a++, b++; /* a dash is as good as an underscore */
         if (!*a && !*b) return h->cmd[i];
     }
     return NULL;

@@ -30,7 +30,6 @@ struct edits {
 struct hub {
     /* immutable after the start */
     const struct cmd **cmd;
-    uint32_t *hash; /* of their names: what is looked up with every key need not touch all rows */
     size_t n_cmd;
     struct runs *runs;
     const struct catalog *catalogs;
