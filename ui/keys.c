@@ -9,11 +9,11 @@
 
 /* A row's keys are separated by blanks. */
 bool keys_has(const struct key_row *r, const char *key) {
-    for (const char *p = r->keys; p && *p;) { /* every key that is pressed goes over all rows */
-        const char *k = key;
-        while (*k && *k == *p) k++, p++;
-        if (!*k && (!*p || *p == ' ')) return true;
-        while (*p && *p != ' ') p++;
+    size_t n = strlen(key);
+    for (const char *p = r->keys; p && *p;) {
+        size_t len = strcspn(p, " ");
+        if (len == n && strncmp(p, key, n) == 0) return true;
+        p += len;
         p += *p == ' ';
     }
     return false;
