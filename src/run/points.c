@@ -97,9 +97,10 @@ static int best_order(const uint64_t *v, size_t n) {
     return best;
 }
 
-struct part { /* of the blocks, up to `end` */
-    size_t end;
-    bool noise;
+/* A stream of zlib's in which noise is stored as it is: looking for repetitions in it takes most of the time and finds none. */
+struct packer {
+    z_stream z;
+    int level, rc; /* rc: Z_OK until something failed, as when there is no room */
 };
 
 /* Do these bytes look evenly distributed? The sum of the squared counts is n + n (n - 1) / 256 then. */
@@ -112,29 +113,29 @@ static bool is_noise(const unsigned char *p, size_t n) {
     return squares < n + (uint64_t)n * n / 256 * 5 / 4;
 }
 
-static void part_add(struct buf *parts, size_t end, bool noise) {
-    struct part *last = parts->len ? (struct part *)(void *)(parts->data + parts->len) - 1 : NULL, p = {end, noise};
-    if (last && last->noise == noise) last->end = end;
-    else buf_add(parts, &p, sizeof p);
+static void pack(struct packer *p, const void *bytes, size_t n, bool noise) {
+    int level = noise ? 0 : LEVEL;
+    if (p->rc == Z_OK && level != p->level) p->rc = deflateParams(&p->z, p->level = level, Z_DEFAULT_STRATEGY);
+    if (p->rc != Z_OK) return;
+    p->z.next_in = (unsigned char *)(uintptr_t)bytes;
+    p->z.avail_in = (uInt)n;
+    p->rc = deflate(&p->z, Z_NO_FLUSH);
+    if (p->z.avail_in > 0) p->rc = Z_BUF_ERROR;
 }
 
-static void put_column(struct buf *out, struct buf *parts, const char *rows, size_t bytes, size_t n, size_t k, uint64_t *v, unsigned char *planes) {
+static void put_column(struct packer *out, const char *rows, size_t bytes, size_t n, size_t k, uint64_t *v, unsigned char *planes) {
     for (size_t i = 0; i < n; i++) memcpy(&v[i], rows + i * bytes + at_column(k), 8);
     uint8_t order = (uint8_t)best_order(v, n);
-    buf_add(out, &order, 1);
+    pack(out, &order, 1, false);
     for (size_t i = 0; i < n; i++) {
         uint64_t z = folded(difference(v, i, order));
         for (size_t b = 0; b < 8; b++) planes[b * n + i] = (unsigned char)(z >> (8 * b));
     }
-    part_add(parts, out->len, false);
-    for (size_t b = 0; b < 8; b++) {
-        buf_add(out, planes + b * n, n);
-        part_add(parts, out->len, is_noise(planes + b * n, n));
-    }
+    for (size_t b = 0; b < 8; b++) pack(out, planes + b * n, n, is_noise(planes + b * n, n));
 }
 
 /* Rows as blocks of one shape: u32 count, u16 m, m x u16 name, and for each column u8 order, 8 planes of count bytes. */
-static void put_blocks(struct buf *out, struct buf *parts, const struct buf *rows) {
+static void put_blocks(struct packer *out, const struct buf *rows) {
     size_t most = rows->len / FIXED + 1;
     uint64_t *v = X_NEW(uint64_t, most);
     unsigned char *planes = X_NEW(unsigned char, 8 * most);
@@ -142,53 +143,33 @@ static void put_blocks(struct buf *out, struct buf *parts, const struct buf *row
         size_t bytes = row_bytes(p);
         uint32_t n = 1;
         while (p + n * bytes < end && same_shape(p, p + n * bytes, bytes)) n++;
-        buf_add(out, &n, 4);
-        buf_add(out, p + 24, 2);
-        for (size_t i = FIXED; i < bytes; i += PAIR) buf_add(out, p + i, 2);
-        for (size_t k = 0; k < 3 + (bytes - FIXED) / PAIR; k++) put_column(out, parts, p, bytes, n, k, v, planes);
+        pack(out, &n, 4, false);
+        pack(out, p + 24, 2, false);
+        for (size_t i = FIXED; i < bytes; i += PAIR) pack(out, p + i, 2, false);
+        for (size_t k = 0; k < 3 + (bytes - FIXED) / PAIR; k++) put_column(out, p, bytes, n, k, v, planes);
         p += n * bytes;
     }
     free(v);
     free(planes);
 }
 
-/* One stream of zlib's, in which noise is stored as it is: looking for repetitions in it takes most of the time and finds none. Bytes, 0: it failed or would be
- * larger than the room. */
-static size_t deflate_parts(const struct buf *blocks, const struct buf *parts, unsigned char *out, size_t room) {
-    z_stream z = {.next_out = out, .avail_out = (uInt)room};
-    size_t n = parts->len / sizeof(struct part), at = 0, size = 0;
-    int rc = deflateInit(&z, LEVEL);
-    for (size_t i = 0; i < n && rc == Z_OK; i++) {
-        struct part p;
-        memcpy(&p, parts->data + i * sizeof p, sizeof p);
-        rc = deflateParams(&z, p.noise ? 0 : LEVEL, Z_DEFAULT_STRATEGY);
-        if (rc != Z_OK) break;
-        z.next_in = (unsigned char *)blocks->data + at;
-        z.avail_in = (uInt)(p.end - at);
-        rc = deflate(&z, i + 1 < n ? Z_NO_FLUSH : Z_FINISH);
-        if (z.avail_in > 0) break; /* no room */
-        at = p.end;
-    }
-    if (rc == Z_STREAM_END) size = z.total_out;
-    deflateEnd(&z);
-    return size;
-}
-
 void points_pack(struct buf *out, const struct buf *names, const struct buf *rows) {
-    struct buf blocks = BUF_INIT, parts = BUF_INIT;
-    if (rows->len) put_blocks(&blocks, &parts, rows);
-    uint32_t head[2] = {(uint32_t)rows->len, (uint32_t)blocks.len};
     unsigned char *packed = X_NEW(unsigned char, rows->len + 1);
-    size_t size = deflate_parts(&blocks, &parts, packed, rows->len), at = out->len;
+    struct packer p = {.z = {.next_out = packed, .avail_out = (uInt)rows->len}, .level = LEVEL};
+    size_t at = out->len;
+    p.rc = deflateInit(&p.z, LEVEL);
+    if (rows->len) put_blocks(&p, rows);
+    bool whole = p.rc == Z_OK && deflate(&p.z, Z_FINISH) == Z_STREAM_END;
+    uint32_t head[2] = {(uint32_t)rows->len, (uint32_t)p.z.total_in};
+    size_t size = p.z.total_out;
+    deflateEnd(&p.z);
     buf_add(out, names->data, names->len);
-    if (size > 0 && size + sizeof head < rows->len) {
+    if (whole && size + sizeof head < rows->len) {
         out->data[at] = PACKED;
         buf_add(out, head, sizeof head);
         buf_add(out, packed, size);
     } else if (rows->len) buf_add(out, rows->data, rows->len);
     free(packed);
-    buf_release(&blocks);
-    buf_release(&parts);
 }
 
 /* ---- reading ---- */
