@@ -210,9 +210,8 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
             d->name, d->name);
     if (rc == 0 && !(fit = pick_fit(m, d, 1u << PART_VAL, e))) rc = -1;
     if (rc == 0) {
-        w.run = run_new(hub_runs(j->hub), a->name ? a->name : "compress");
-        j->run = w.run;
-        rc = run_it(&w, a, m, d, &fit->part[PART_VAL], &recipe, e);
+        j->run = w.run = run_new(hub_runs(j->hub), a->name ? a->name : "compress", e);
+        rc = w.run ? run_it(&w, a, m, d, &fit->part[PART_VAL], &recipe, e) : -1;
     }
     if (fit) dataset_unref(fit);
     if (d) dataset_unref(d);

@@ -516,18 +516,21 @@ static void name_checkpoint(const struct train *t, struct err *e) {
 }
 
 /* Of a data set that is a path the file's name without its ending. */
-static struct run *new_run(struct runs *rs, const char *name) {
+static struct run *new_run(struct runs *rs, const char *name, struct err *e) {
     const char *base = strrchr(name, '/');
     char *prefix = mem_str(base && base[1] ? base + 1 : name), *dot = strchr(prefix, '.');
     if (dot && dot > prefix) *dot = '\0';
-    struct run *r = run_new(rs, prefix);
+    struct run *r = run_new(rs, prefix, e);
     free(prefix);
     return r;
 }
 
 int train_run(struct job *j, const struct train_args *a, struct model *m, struct dataset *d, struct err *e) {
+    struct run *r = a->name ? run_new(hub_runs(j->hub), a->name, e) : new_run(hub_runs(j->hub), d->name, e);
+    if (!r) return -1;
     struct train *t = X_NEW(struct train, 1);
     *t = (struct train){.j = j,
+        .run = r,
         .a = *a,
         .model = m,
         .data = d,
@@ -538,7 +541,6 @@ int train_run(struct job *j, const struct train_args *a, struct model *m, struct
         .saved_step = -1,
         .last_ckpt = -1,
         .last_eval = -1};
-    t->run = a->name ? run_new(hub_runs(j->hub), a->name) : new_run(hub_runs(j->hub), d->name);
     snprintf(m->run, sizeof m->run, "%s", run_name(t->run));
     j->run = t->run;
     j->data = t;

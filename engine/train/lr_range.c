@@ -141,8 +141,8 @@ static int loop(struct range *r, struct err *e) {
 
 int lr_range_run(struct job *j, const struct lr_range_args *a, const struct model *m, struct dataset *d, struct err *e) {
     struct range r = {.j = j, .a = a, .part = &d->part[PART_TRAIN]};
-    r.run = run_new(hub_runs(j->hub), a->name ? a->name : "lr-range");
-    j->run = r.run;
+    j->run = r.run = run_new(hub_runs(j->hub), a->name ? a->name : "lr-range", e);
+    if (!r.run) return -1;
     run_set_state(r.run, RUN_PREPARING);
     run_log_every(r.run, 1);
     int rc = open_range(&r, m, d, e);

@@ -306,9 +306,17 @@ static enum job_state state_after(struct job *j, int rc, struct err *e) {
     return atomic_load(&j->stop) != STOP_NONE ? JOB_STOPPED : JOB_DONE;
 }
 
+/* A job that failed before it had a run says so where nobody waits for it: a key and the palette go on once it has begun. */
+static void say_failed(const struct job *j, const struct err *e) {
+    const struct call *c = j->call;
+    bool unseen = !(c->cmd->flags & CMD_WAIT) && (c->by == BY_KEY || c->by == BY_PALETTE);
+    if (unseen && hub_runs(j->hub)) runs_notice(hub_runs(j->hub), "error", e->text);
+}
+
 /* What the job left open in its run record. */
 static void close_run(struct job *j, enum job_state s, const struct err *e) {
     struct run *r = j->run;
+    if (!r && s == JOB_FAILED) say_failed(j, e);
     if (!r) return;
     journal_job(j);
     if (run_state_ended(run_state(r))) return;

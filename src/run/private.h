@@ -13,7 +13,8 @@ enum { EVENT_RING = 4096, WATCHERS = 32, RATE_SAMPLES = 32, PENDING_MAX = 8 << 2
 /* What the writer thread still has to put into one run's files. Protected by the runs lock; the descriptors and the fields
  * below them belong to the writer thread. */
 struct store {
-    char *dir; /* immutable; NULL: nothing is kept */
+    char *dir; /* NULL: nothing is kept */
+    char *gone; /* what dir was before the folder was removed: others may still look at its name */
     int lock_fd; /* held while the process lives: tells a crashed run from a running one */
     struct buf rows, journal, log, spare; /* spare: empty, becomes rows when those are taken */
     int64_t dropped; /* rows that did not fit while the disk was full */
@@ -107,11 +108,13 @@ void store_record_put(struct buf *rec, const struct buf *names, const struct buf
 bool score_kept(const char *name); /* a number of an evaluation that is kept as a series, SPLIT_NAME */
 void journal_put(struct run *r, const char *lua, int64_t step);
 struct val *run_meta(struct run *r); /* what run.json holds */
+int runs_number(const struct runs *rs, const char *prefix); /* the first N for which no run PREFIX-N was made here */
+void store_discard(struct run *r); /* the folder of a run that never began goes; the lock is left meanwhile */
 void run_event_seen(struct run *r, const char *event, int64_t step, const struct val *ev, double t); /* what the record itself keeps of an event */
 
 /* Without the lock. */
 struct run *run_blank(struct runs *rs); /* nameless, of none */
-void store_open(struct run *r, const char *prefix); /* makes the folder and names the run */
+int store_open(struct run *r, const char *prefix, struct err *e); /* makes the folder and names the run; with no folder of runs it does nothing */
 void store_close(struct run *r);
 int store_start(struct runs *rs); /* the writer thread */
 void store_stop(struct runs *rs);

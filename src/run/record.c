@@ -37,23 +37,24 @@ struct runs *runs_new(const char *dir) {
     return rs;
 }
 
+static void run_free(struct run *r) {
+    store_close(r);
+    for (int s = 0; s < r->n_series; s++) series_free(r->series[s]);
+    for (int a = 0; a < RUN_AXES; a++) series_free(r->axis[a]);
+    val_free(r->start);
+    val_free(r->reports);
+    val_free(r->reported);
+    val_free(r->result);
+    val_free(r->code);
+    free(r->folder);
+    free(r);
+}
+
 void runs_free(struct runs *rs) {
     if (!rs) return;
     alarms_release(&rs->alarms);
     if (rs->dir) store_stop(rs);
-    for (size_t i = 0; i < rs->n; i++) {
-        struct run *r = rs->run[i];
-        store_close(r);
-        for (int s = 0; s < r->n_series; s++) series_free(r->series[s]);
-        for (int a = 0; a < RUN_AXES; a++) series_free(r->axis[a]);
-        val_free(r->start);
-        val_free(r->reports);
-        val_free(r->reported);
-        val_free(r->result);
-        val_free(r->code);
-        free(r->folder);
-        free(r);
-    }
+    for (size_t i = 0; i < rs->n; i++) run_free(rs->run[i]);
     for (int i = 0; i < EVENT_RING; i++) val_free(rs->event[i]);
     if (rs->kept) rs->release(rs->kept);
     val_free(rs->machine);
@@ -167,28 +168,38 @@ void run_join(struct runs *rs, struct run *r) {
     runs_tell(rs);
 }
 
-struct run *run_new(struct runs *rs, const char *prefix) {
+int runs_number(const struct runs *rs, const char *prefix) {
+    int k = 1;
+    size_t len = strlen(prefix);
+    for (size_t i = 0; i < rs->n; i++) {
+        const char *name = rs->run[i]->name;
+        if (strncmp(name, prefix, len) == 0 && name[len] == '-' && atoi(name + len + 1) >= k) k = atoi(name + len + 1) + 1;
+    }
+    return k;
+}
+
+struct run *run_new(struct runs *rs, const char *prefix, struct err *e) {
     char clean[48];
     prefix_clean(clean, sizeof clean, prefix);
     struct run *r = run_blank(rs);
-    store_open(r, clean);
-    pthread_mutex_lock(&rs->lock);
-    if (!r->name[0]) {
-        int k = 1;
-        for (size_t i = 0; i < rs->n; i++) {
-            size_t len = strlen(clean);
-            if (strncmp(rs->run[i]->name, clean, len) == 0 && rs->run[i]->name[len] == '-' && atoi(rs->run[i]->name + len + 1) >= k)
-                k = atoi(rs->run[i]->name + len + 1) + 1;
-        }
-        snprintf(r->name, sizeof r->name, "%s-%d", clean, k);
+    if (store_open(r, clean, e) < 0) {
+        run_free(r);
+        return NULL;
     }
+    pthread_mutex_lock(&rs->lock);
+    if (!r->name[0]) snprintf(r->name, sizeof r->name, "%s-%d", clean, runs_number(rs, clean));
     run_join(rs, r);
     pthread_mutex_unlock(&rs->lock);
     return r;
 }
 
 const char *run_name(const struct run *r) { return r->name; }
-const char *run_dir(const struct run *r) { return r->st.dir; }
+const char *run_dir(const struct run *r) {
+    pthread_mutex_lock(&r->rs->lock);
+    const char *dir = r->st.dir;
+    pthread_mutex_unlock(&r->rs->lock);
+    return dir;
+}
 
 double run_clock(const struct run *r) { return (r->ended ? r->t_end : r->rs->now()) - r->t0; }
 
@@ -415,6 +426,7 @@ void run_end(struct run *r, enum run_state s, int exit_code) {
         val_set_str(ev, "state", run_state_names[s]);
         val_set_int(ev, "exit", exit_code);
         event_put(r->rs, ev);
+        if (s == RUN_FAILED && !r->started && r->st.dir) store_discard(r);
     }
     pthread_mutex_unlock(&r->rs->lock);
 }

@@ -48,9 +48,10 @@ int runs_watch(struct runs *rs, int fd);
 void runs_unwatch(struct runs *rs, int fd);
 
 /* ---- writing (engine thread, but safe from any) ---- */
-struct run *run_new(struct runs *rs, const char *prefix); /* names itself PREFIX-1, -2 ... by the folder of runs */
+/* Names itself PREFIX-1, -2 ... by the folder of runs, where its own folder is made. NULL: that cannot be, so nothing may begin. */
+struct run *run_new(struct runs *rs, const char *prefix, struct err *e);
 const char *run_name(const struct run *r); /* immutable */
-const char *run_dir(const struct run *r); /* its folder, or NULL */
+const char *run_dir(const struct run *r); /* its folder; NULL: nothing is kept, as of one that failed before its start event */
 void run_info(struct run *r, struct val *start_take); /* the fields of the start event; emits it */
 void run_set_state(struct run *r, enum run_state s);
 void run_phase(struct run *r, const char *phase); /* "reading imdb", "training" ...; NULL: none. With its own clock */

@@ -56,15 +56,11 @@ void store_log(struct run *r, double t, const char *level, const char *text) {
 
 /* ---- folder ---- */
 
-void store_open(struct run *r, const char *prefix) {
-    struct runs *rs = r->rs;
-    struct err e = {0};
-    if (!rs->dir) return;
-    char *path = NULL;
-    if (io_mkdirs(rs->dir, 0777, &e) != 0) goto none;
+/* The first number that no folder and no run of this process has. */
+static int next_number(struct runs *rs, const char *prefix) {
     int k = 1;
-    DIR *d = opendir(rs->dir);
     size_t len = strlen(prefix);
+    DIR *d = opendir(rs->dir);
     for (struct dirent *de; d && (de = readdir(d));) {
         if (strncmp(de->d_name, prefix, len) != 0 || de->d_name[len] != '-') continue;
         char *end;
@@ -72,46 +68,91 @@ void store_open(struct run *r, const char *prefix) {
         if (!*end && was >= k && was < 100000000) k = (int)was + 1;
     }
     if (d) closedir(d);
-    for (int tries = 0; tries < 1000; tries++, k++) { /* another process may take the number first */
-        char name[64];
+    pthread_mutex_lock(&rs->lock);
+    int known = runs_number(rs, prefix);
+    pthread_mutex_unlock(&rs->lock);
+    return known > k ? known : k;
+}
+
+/* The lock, and a line in it: what cannot take one line can take no run. -1: errno. */
+static int lock_make(struct run *r, const char *path) {
+    char line[32];
+    char *lock = io_join(path, "lock");
+    int n = snprintf(line, sizeof line, "%ld\n", (long)getpid());
+    r->st.lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    free(lock);
+    if (r->st.lock_fd < 0) return -1;
+    flock(r->st.lock_fd, LOCK_EX | LOCK_NB);
+    errno = 0;
+    if (io_fault("run.lock") == 0 && io_write_all(r->st.lock_fd, line, (size_t)n, NULL, NULL) == 0 && fdatasync(r->st.lock_fd) == 0) return 0;
+    int why = errno ? errno : EIO;
+    close(r->st.lock_fd);
+    r->st.lock_fd = -1;
+    errno = why;
+    return -1;
+}
+
+static int not_kept(struct err *e) {
+    return err_set(e, "%s: nothing of the run could be kept, so it was not begun; --runs DIR or HONE_RUNS says where else runs may go", e ? e->text : "");
+}
+
+int store_open(struct run *r, const char *prefix, struct err *e) {
+    struct runs *rs = r->rs;
+    char name[64];
+    char *path = NULL;
+    if (!rs->dir) return 0;
+    if (io_mkdirs(rs->dir, 0777, e) != 0) return not_kept(e);
+    int k = next_number(rs, prefix), rc = -1;
+    for (int tries = 0; tries < 1000 && rc != 0; tries++, k++) { /* another process may take the number first */
         snprintf(name, sizeof name, "%s-%d", prefix, k);
         free(path);
         path = io_join(rs->dir, name);
-        if (mkdir(path, 0777) == 0) {
-            memcpy(r->name, name, sizeof name);
-            break;
-        }
-        if (errno != EEXIST) break;
+        rc = mkdir(path, 0777);
+        if (rc != 0 && errno != EEXIST) break;
     }
-    if (!r->name[0]) {
-        err_sys(&e, "make the run folder", path);
-        goto none;
+    bool made = rc == 0;
+    if (made) rc = lock_make(r, path);
+    if (rc != 0) {
+        err_sys(e, made ? "write into the run folder" : "make the run folder", path);
+        if (made) io_remove_tree(path, NULL);
+        free(path);
+        return not_kept(e);
     }
-    char *lock = io_join(path, "lock");
-    r->st.lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (r->st.lock_fd >= 0) flock(r->st.lock_fd, LOCK_EX | LOCK_NB);
-    free(lock);
+    memcpy(r->name, name, sizeof name);
     r->st.dir = path;
     buf_addf(&r->st.journal, "-- journal of %s: what was done, in order; the lines run again\n", r->name);
-    return;
-none:
-    free(path);
-    runs_notice(rs, "warn", e.text);
-    runs_notice(rs, "warn", "The run goes on without a folder: nothing of it is kept on disk.");
+    return 0;
+}
+
+static void close_files(struct store *st) {
+    int *fds[] = {&st->metrics_fd, &st->journal_fd, &st->log_fd, &st->lock_fd};
+    for (size_t i = 0; i < LEN(fds); i++) {
+        if (*fds[i] >= 0) close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+void store_discard(struct run *r) {
+    struct runs *rs = r->rs;
+    while (rs->writing) pthread_cond_wait(&rs->idle, &rs->lock);
+    r->st.gone = r->st.dir;
+    r->st.dir = NULL;
+    pthread_mutex_unlock(&rs->lock);
+    close_files(&r->st);
+    io_remove_tree(r->st.gone, NULL);
+    pthread_mutex_lock(&rs->lock);
 }
 
 void store_close(struct run *r) {
     struct store *st = &r->st;
-    int fds[] = {st->metrics_fd, st->journal_fd, st->log_fd, st->lock_fd};
-    for (size_t i = 0; i < LEN(fds); i++)
-        if (fds[i] >= 0) close(fds[i]);
-    st->metrics_fd = st->journal_fd = st->log_fd = st->lock_fd = -1;
+    close_files(st);
     buf_release(&st->rows);
     buf_release(&st->journal);
     buf_release(&st->log);
     buf_release(&st->spare);
     free(st->dir);
-    st->dir = NULL;
+    free(st->gone);
+    st->dir = st->gone = NULL;
 }
 
 /* ---- the writer thread ---- */

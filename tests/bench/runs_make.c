@@ -41,7 +41,7 @@ static void one(const char *dir, int i, int metrics, int64_t steps) {
         names[m] = name[m];
     }
     struct runs *rs = runs_new(dir);
-    struct run *r = run_new(rs, "made");
+    struct run *r = run_new(rs, "made", NULL);
     run_info(r, start_of(i));
     run_set_state(r, RUN_TRAINING);
     for (int64_t s = 1; s <= steps; s++) {

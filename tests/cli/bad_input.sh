@@ -108,7 +108,24 @@ is 2 'metric="f1_macro" is taken on a validation part, and ten.csv has none: loa
 is 2 'no optimiser "foo"' "an unknown optimiser" train data=ten.csv model=mlp optim=foo name=bad
 [ "$(cat out err | grep -c 'no optimiser')" = 1 ]
 ok $? "is said once"
+[ ! -e runs/bad-1 ]
+ok $? "and leaves no folder of a run"
+is 2 'no schedule "foo"' "nor does an unknown schedule" train data=ten.csv model=mlp sched=foo name=bad
+is 2 'cutout changes pictures' "nor what the data cannot do" train data=ten.csv model=mlp cutout=9 name=bad
+is 2 'ema and swa are two ways' "nor arguments that exclude each other" train data=ten.csv model=mlp ema=0.9 swa=1 name=bad
+[ ! -e runs/bad-1 ]
+ok $? "none of them left one"
+mkdir runs/bad-1
+echo '{"run":"bad-1","state":"failed","exit":1}' >runs/bad-1/run.json
+touch runs/bad-1/lock
 is 2 'run bad-1 has no checkpoint' "a run that failed holds no model" eval bad-1 ten.csv
+touch file
+is 1 'cannot make the folder file: Not a directory: .*not begun; --runs DIR' "a file in the place of the folder of runs: no run" \
+    --runs file train data=ten.csv model=mlp
+is 1 'cannot make the folder file: Not a directory' "nor a range of rates" --runs file -c 'data ten.csv y=k' -c 'lr_range model=mlp'
+HONE_FAULT=run.lock:1:ENOSPC is 1 'write into the run folder full/ten-1: No space left.*not begun' "a full disk: none" --runs full train data=ten.csv model=mlp
+[ ! -e full/ten-1 ]
+ok $? "and no folder"
 is 2 'no model "nosuch": .*hone ls' "a model that is not there" eval nosuch ten.csv
 is 2 "data sets have: write data='\{ \"NAME\", y = ... \}'" "an argument of the data given to train" train data=ten.csv model=mlp y=a
 is 2 "data sets have: write data='" "and as an option" train data=ten.csv model=mlp --val 3

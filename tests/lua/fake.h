@@ -35,7 +35,7 @@ struct train_args {
 };
 static int train_job(struct job *j, const void *args, struct err *e) {
     const struct train_args *a = args;
-    struct run *r = run_new(hub_runs(j->hub), "fake");
+    struct run *r = run_new(hub_runs(j->hub), "fake", NULL);
     j->run = r;
     struct val *model = val_table(), *layers = val_list(), *layer = val_table();
     val_set_str(layer, "path", "body.linear1");

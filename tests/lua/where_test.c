@@ -17,7 +17,7 @@ enum { RUNS = 10 };
 static void make(const char *dir, int i) {
     static const char *const names[] = {"loss", "acc"};
     struct runs *rs = runs_new(dir);
-    struct run *r = run_new(rs, "r");
+    struct run *r = run_new(rs, "r", NULL);
     struct val *start = val_table(), *config = val_table(), *optim = val_table();
     val_set_num(optim, "lr", 0.001 * (i + 1));
     val_set_str(optim, "optim", i % 2 ? "adam" : "sgd");

@@ -149,7 +149,7 @@ static void test_scripts(void) {
             "\xe6\xbc\xa2"
             "\xe6\xbc\xa2\xe6\xbc\xa2-1"}};
     for (size_t i = 0; i < LEN(named); i++)
-        tap_is(run_name(run_new(f.rs, named[i][0])), named[i][1], "t.A6: a run's name keeps letters of every script and nothing else");
+        tap_is(run_name(run_new(f.rs, named[i][0], NULL)), named[i][1], "t.A6: a run's name keeps letters of every script and nothing else");
     fx_close(&f);
 }
 

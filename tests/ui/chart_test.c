@@ -237,7 +237,7 @@ static void memory_and_time(void) {
 }
 
 static struct run *another(struct fx *f, double offset, int64_t seed, bool ended) {
-    struct run *r = run_new(f->rs, "other");
+    struct run *r = run_new(f->rs, "other", NULL);
     struct val *info = val_table(), *config = val_table();
     val_set_str(info, "model", "mlp");
     val_set_num(config, "lr", 0.1);

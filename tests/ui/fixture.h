@@ -224,7 +224,7 @@ static void fx_empty(struct fx *f) {
 
 static void fx_open(struct fx *f, int64_t steps, int64_t of) {
     fx_empty(f);
-    f->r = run_new(f->rs, "mnist-mlp");
+    f->r = run_new(f->rs, "mnist-mlp", NULL);
     struct val *info = val_table();
     val_set_str(info, "model", "mlp");
     val_set_int(info, "params", 407050);

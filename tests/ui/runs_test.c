@@ -65,7 +65,7 @@ static void make(const char *dir, int i) {
     static const char *const names[] = {"loss", "acc", "val_loss", "val_acc"};
     struct runs *rs = runs_new(dir);
     runs_set_clock(rs, fx_clock);
-    struct run *r = run_new(rs, i == 7 ? "wide" : i >= 12 ? "seed" : "mlp");
+    struct run *r = run_new(rs, i == 7 ? "wide" : i >= 12 ? "seed" : "mlp", NULL);
     run_info(r, start_of(i));
     run_set_state(r, RUN_TRAINING);
     for (int64_t s = 1; s <= (i == 5 ? 100 : STEPS); s++) {

@@ -72,7 +72,7 @@ static double cold(int i) { return i < 10 ? 80 : i < 20 ? 95 : 80; }
 
 static void judged(void) {
     struct err e = {0};
-    struct run *r = run_new(rs, "a");
+    struct run *r = run_new(rs, "a", NULL);
     struct heard h = feed(r, "loss", 0, 2000, falling);
     tap_ok(h.alerts == 0, "a loss that falls with noise: no alarm");
     h = feed(r, "loss", 2000, 100, spiky);
@@ -82,7 +82,7 @@ static void judged(void) {
     h = feed(r, "loss", 4100, 1000, flat);
     struct heard again = feed(r, "loss", 5100, 1000, rising);
     tap_ok(h.alerts == 0 && again.alerts == 1, "it recovers, then rises again: one more");
-    r = run_new(rs, "b");
+    r = run_new(rs, "b", NULL);
     h = feed(r, "loss", 0, 1000, wild);
     tap_ok(h.alerts == 1, "one that never fell: %s", h.text);
     tap_ok(command("alarm acc plateau patience=500", &e), "a plateau alarm %s", e.text);
@@ -130,7 +130,7 @@ static void programs(void) {
     struct buf b = BUF_INIT;
     struct err e = {0};
     close(fd);
-    struct run *r = run_new(rs, "hook");
+    struct run *r = run_new(rs, "hook", NULL);
     const char *argv[] = {"/bin/sh", "-c", "echo \"$HONE_RUN $HONE_METRIC $HONE_STEP $HONE_VALUE $1 $HONE_TEXT\" >\"$0\"", path, "$(no shell) ; 'x", NULL};
     set_hook("temp", "above", 90, argv);
     feed(r, "temp", 0, 40, cold);
@@ -147,7 +147,7 @@ static void programs(void) {
     feed(r, "temp", 50, 1, wild);
     feed(r, "temp", 51, 1, cold);
     struct heard h = {0};
-    r = run_new(rs, "hook");
+    r = run_new(rs, "hook", NULL);
     feed(r, "temp", 0, 40, cold);
     for (int i = 0; i < 400 && !h.notices; i++) clock_sleep(0.01), h = since(from);
     clock_sleep(0.05);

@@ -76,7 +76,7 @@ static int train(struct job *j, const void *args, struct err *e) {
             job_boundary(j);
             clock_sleep(0.002);
         }
-    j->run = run_new(hub_runs(j->hub), "fake");
+    j->run = run_new(hub_runs(j->hub), "fake", NULL);
     run_info(j->run, val_table());
     run_set_state(j->run, RUN_TRAINING);
     j->data = &f;
@@ -91,6 +91,11 @@ static int train(struct job *j, const void *args, struct err *e) {
         clock_sleep(0.0005);
     }
     return a->fail ? err_set(e, "the data ended") : 0;
+}
+
+static int broken(struct job *j, const void *args, struct err *e) {
+    (void)j, (void)args;
+    return err_set(e, "there is no data set nix");
 }
 
 struct num_args {
@@ -123,7 +128,8 @@ static const struct cmd add_cmd = {{"add", "adds", NULL, num_args, sizeof(struct
 static const struct cmd idle_cmd = {{"idle_add", "adds when nothing runs", NULL, num_args, sizeof(struct num_args)}, OWNER_ENGINE, 0, add, NULL};
 static const struct cmd make_cmd = {{"make", "makes a model", NULL, NULL, 0}, OWNER_ENGINE, 0, make, NULL};
 static const struct cmd draw_cmd = {{"draw", "draws", NULL, NULL, 0}, OWNER_UI, 0, make, NULL};
-static const struct cmd *const fake_cmds[] = {&train_cmd, &measure_cmd, &add_cmd, &idle_cmd, &make_cmd, &draw_cmd, NULL};
+static const struct cmd broken_cmd = {{"broken", "fails before it has a run", NULL, NULL, 0}, OWNER_ENGINE, 0, NULL, broken};
+static const struct cmd *const fake_cmds[] = {&train_cmd, &broken_cmd, &measure_cmd, &add_cmd, &idle_cmd, &make_cmd, &draw_cmd, NULL};
 static const struct cmd *const *const lists[] = {cmds_call, fake_cmds, NULL};
 
 static double engine_cpu;
@@ -458,6 +464,26 @@ static void walk_kind(const char *what, const struct kind *k) {
     tap_ok(good, "%s %s: name, help, arguments, defaults in range", what, k->name);
 }
 
+/* From the prompt the one who asked hears of it there; from the palette and from a key nobody waits. */
+static void test_unseen(struct hub *h) {
+    static const enum by by[] = {BY_PROMPT, BY_PALETTE, BY_KEY};
+    int said[LEN(by)];
+    for (size_t i = 0; i < LEN(by); i++) {
+        struct err e = {0};
+        struct seen s = {"notice", NULL, 0};
+        uint64_t lost;
+        struct val *made = NULL;
+        tap_ok(call_sync(h, "broken", val_table(), by[i], &made, &e) == 0, "broken begins");
+        struct job *j = hub_job(h, made ? made->u.h : (struct handle){0});
+        while (hub_job_state(h, j) < JOB_DONE) clock_sleep(0.001);
+        val_free(made);
+        runs_events(hub_runs(h), 0, see, &s, &lost);
+        said[i] = s.n;
+        val_free(s.last);
+    }
+    tap_ok(said[1] == said[0] + 1 && said[2] == said[1] + 1, "a job of the palette or a key that failed before it had a run says so");
+}
+
 int main(void) {
     pthread_t t;
     struct err e;
@@ -474,6 +500,7 @@ int main(void) {
     test_parse(h);
     test_job(h);
     test_pause_cost(h);
+    test_unseen(h);
     ok(h, "train steps=0");
     hub_quit(h);
     pthread_join(t, NULL);

@@ -64,7 +64,7 @@ static double value_of(int64_t step, int metric) { /* awkward doubles, some not 
 static void make(const char *dir, const char *start, int64_t steps, double shift) {
     static const char *const names[] = {"loss", "odd_a", "odd_b"};
     struct runs *rs = runs_new(dir);
-    struct run *r = run_new(rs, "r");
+    struct run *r = run_new(rs, "r", NULL);
     run_info(r, start_of(start));
     run_set_state(r, RUN_TRAINING);
     for (int64_t i = 1; i <= steps; i++) {
@@ -436,7 +436,7 @@ static void keep_tests(const char *dir) {
     val_free(w);
     tap_ok(fails("rm fourth", "add yes=true"), "rm says what it would delete");
     struct runs *live = runs_new(dir);
-    struct run *r = run_new(live, "live");
+    struct run *r = run_new(live, "live", NULL);
     run_info(r, start_of(config_a));
     runs_flush(live, 5);
     tap_ok(fails("rm live-1 yes=true", "held by a process") && fails("mv live-1 x", "held by a process"), "a live run is neither deleted nor renamed");

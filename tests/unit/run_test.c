@@ -92,10 +92,10 @@ static void event_tests(void) {
     fcntl(fd[0], F_SETFL, O_NONBLOCK);
     fcntl(fd[1], F_SETFL, O_NONBLOCK);
     runs_watch(rs, fd[1]);
-    struct run *r = run_new(rs, "fashion");
+    struct run *r = run_new(rs, "fashion", NULL);
     tap_is(run_name(r), "fashion-1", "the first run of a name");
-    tap_is(run_name(run_new(rs, "fashion")), "fashion-2", "the second");
-    const char *hostile = run_name(run_new(rs, "../\x1b[31m x"));
+    tap_is(run_name(run_new(rs, "fashion", NULL)), "fashion-2", "the second");
+    const char *hostile = run_name(run_new(rs, "../\x1b[31m x", NULL));
     tap_ok(!strchr(hostile, '/') && !strchr(hostile, '\x1b') && hostile[0] != '.', "a hostile prefix becomes %s", hostile);
     char buf[64];
     tap_ok(read(fd[0], buf, sizeof buf) == 1, "wake-ups are merged into one byte");
@@ -160,7 +160,7 @@ static bool add_up(void *ctx, const struct point *p) {
 static void file_tests(const char *dir) {
     struct err e = {0};
     struct runs *rs = runs_new(dir);
-    struct run *r = run_new(rs, "t");
+    struct run *r = run_new(rs, "t", NULL);
     char *path = io_join(run_dir(r), "metrics.bin"), *folder = mem_str(run_dir(r));
     run_info(r, val_table());
     run_set_state(r, RUN_TRAINING);
@@ -240,7 +240,7 @@ static void crash_test(const char *dir) {
     pid_t pid = fork();
     if (pid == 0) {
         struct runs *rs = runs_new(dir);
-        struct run *r = run_new(rs, "dead");
+        struct run *r = run_new(rs, "dead", NULL);
         run_info(r, val_table());
         run_set_state(r, RUN_TRAINING);
         runs_flush(rs, 5);
@@ -258,18 +258,31 @@ static void crash_test(const char *dir) {
     free(path);
 }
 
-static void full_disk_test(void) {
+/* A run that cannot be kept is refused and leaves nothing; nor does one that fails before its start event, whose number is not used again here. */
+static void no_folder_test(const char *dir) {
+    struct err e = {0};
     struct runs *rs = runs_new("/dev/full/runs");
-    struct run *r = run_new(rs, "x");
-    struct seen s = {0};
-    runs_events(rs, 1, see, &s, NULL);
-    tap_ok(run_dir(r) == NULL && s.n >= 1, "no folder: the run goes on, one notice says why (%s)", s.line);
-    const char *const names[] = {"loss"};
-    for (int64_t i = 0; i < 100; i++) run_metrics(r, i, 0, names, (double[]){1}, 1);
+    tap_ok(run_new(rs, "x", &e) == NULL && runs_count(rs) == 0 && strstr(e.text, "/dev/full: Not a directory") && strstr(e.text, "--runs DIR"),
+        "no folder of runs: no run (%s)", e.text);
+    runs_free(rs);
+    err_clear(&e);
+    rs = runs_new(dir);
+    struct run *r = run_new(rs, "x", NULL);
+    char *path = io_join(dir, "x-1"), *second = io_join(dir, "x-2");
+    run_set_state(r, RUN_PREPARING);
+    run_say(r, "notice", 0, "error", "no optimiser");
+    tap_ok(run_dir(r) && io_exists(path), "else it has a folder");
+    run_end(r, RUN_FAILED, 1);
     struct run_now now;
     run_now(r, &now);
-    tap_ok(now.step == 99, "and steps are taken");
+    tap_ok(!run_dir(r) && !io_exists(path) && now.state == RUN_FAILED, "a run that fails before it began leaves no folder");
+    r = run_new(rs, "x", NULL);
+    run_info(r, val_table());
+    run_end(r, RUN_FAILED, 1);
+    tap_ok(run_dir(r) && io_exists(second), "one that had begun leaves %s", run_name(r));
     runs_free(rs);
+    free(path);
+    free(second);
 }
 
 int main(void) {
@@ -280,7 +293,7 @@ int main(void) {
     event_tests();
     file_tests(dir);
     crash_test(dir);
-    full_disk_test();
+    no_folder_test(dir);
     io_remove_tree(dir, &e);
     return tap_done();
 }

@@ -30,7 +30,7 @@ static struct val *config_of(double lr, int64_t seed) {
 static void make(const char *dir, const char *prefix, int64_t steps, double lr, int64_t seed) {
     static const char *const names[] = {"loss", "acc"};
     struct runs *rs = runs_new(dir);
-    struct run *r = run_new(rs, prefix);
+    struct run *r = run_new(rs, prefix, NULL);
     run_info(r, config_of(lr, seed));
     run_set_state(r, RUN_TRAINING);
     for (int64_t i = 1; i <= steps; i++) {
@@ -163,7 +163,7 @@ static void crash_tests(const char *dir) {
     pid_t pid = fork();
     if (pid == 0) {
         struct runs *rs = runs_new(dir);
-        struct run *r = run_new(rs, "live");
+        struct run *r = run_new(rs, "live", NULL);
         run_info(r, config_of(0.1, 1));
         run_set_state(r, RUN_TRAINING);
         runs_flush(rs, 5);
