@@ -48,7 +48,11 @@ const struct arg data_arg_table[] = {
         ARG_INT, AT(frames), 0, AT_RUN, 1, 60000},
     {"mel", "sounds: bands of the mel scale whose energies a frame holds", NULL, "40", ARG_INT, AT(mel), 0, AT_RUN, 2, 512},
     {"normalize", "images: subtract the training mean, divide by the standard deviation (otherwise 0 to 1)", NULL, "false", ARG_BOOL, AT(normalize)},
-    {"standardize", "tables: each number column to mean 0, standard deviation 1 of the training part", NULL, "true", ARG_BOOL, AT(standardize)}, {NULL}};
+    {"standardize",
+        "number columns of tables, and targets that are numbers, to mean 0, standard deviation 1 of the training part; answers and mse, mae .. are of the "
+        "numbers as they were",
+        NULL, "true", ARG_BOOL, AT(standardize)},
+    {NULL}};
 
 const struct kind data_kind = {"data", "Loads a data set: by name, or from a file or folder",
     "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)};

@@ -24,6 +24,10 @@ struct column {
     float *mean, *inv_std; /* F32: per value standardisation (width entries) after scale/shift, or NULL */
     int64_t max_id; /* TOKENS, I32 labels: number of ids (vocabulary, classes) */
 };
+/* Values become (v - mean) / std when a batch is filled. */
+void column_standardise(struct column *c, double mean, double std);
+/* n values as a batch has them, back to what they were; out may be in. */
+void column_restore(const struct column *c, const float *in, float *out, int64_t n);
 struct part {
     int64_t n;
     int n_col;
@@ -66,6 +70,9 @@ struct dataset *dataset_load(
  * what was read (part.raw) are encoded by it. Else, longest > 0: texts of more tokens are cut to so many, which is logged and counted in identity.cut. Other
  * parts are empty. d itself (a reference) where there is nothing to change. */
 struct dataset *dataset_fit(struct dataset *d, const struct val *prep, int64_t longest, unsigned parts, struct err *e);
+
+/* The set, whose reference is taken, with targets that are numbers scaled as prep, a model's, says: itself or one that borrows it. */
+struct dataset *dataset_retarget(struct dataset *d_take, const struct val *prep);
 
 /* One batch in buffers the caller owns (sizes by the caller's plan). */
 struct batch_col {

@@ -24,6 +24,16 @@ static void standardise(float *restrict out, const float *restrict mean, const f
     for (int64_t i = 0; i < n; i++) out[i] = (out[i] - mean[i]) * inv[i];
 }
 
+void column_standardise(struct column *c, double mean, double std) {
+    c->scale = (float)(1 / std);
+    c->shift = (float)(-mean / std);
+}
+
+void column_restore(const struct column *c, const float *in, float *out, int64_t n) {
+    double scale = (double)c->scale, shift = (double)c->shift;
+    for (int64_t i = 0; i < n; i++) out[i] = (float)(((double)in[i] - shift) / scale);
+}
+
 static void fill_dense(const struct column *c, const int64_t *idx, int64_t n, void *data) {
     int64_t w = c->width;
     if (c->type == COL_I32) {

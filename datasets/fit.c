@@ -116,3 +116,28 @@ struct dataset *dataset_fit(struct dataset *d, const struct val *prep, int64_t l
     if (!prep && x->len != d->len && x->prep) val_set_int(x->prep, "len", x->len);
     return x;
 }
+
+/* The targets of a part, where they are numbers, one an example. */
+static struct column *numbers(const struct dataset *d, int part) {
+    const struct part *p = &d->part[part];
+    struct column *y = p->n_col > d->n_input ? &p->col[p->n_col - 1] : NULL;
+    return y && p->n > 0 && y->type == COL_F32 && y->width == 1 ? y : NULL;
+}
+
+struct dataset *dataset_retarget(struct dataset *d, const struct val *prep) {
+    const struct val *y = val_get(prep, "target");
+    struct column c = {0}, *own;
+    bool same = true;
+    double std = val_get_num(y, "std", 1);
+    column_standardise(&c, val_get_num(y, "mean", 0), std > 0 ? std : 1);
+    for (int i = 0; i < PART_N && prep; i++)
+        if ((own = numbers(d, i))) same = same && own->scale == c.scale && own->shift == c.shift;
+    if (same) return d;
+    struct dataset *x = borrow(d, d->prep, ~0u);
+    if (y) val_set(x->prep, "target", val_copy(y));
+    else val_unset(x->prep, "target");
+    for (int i = 0; i < PART_N; i++)
+        if ((own = numbers(x, i))) own->scale = c.scale, own->shift = c.shift;
+    dataset_unref(d);
+    return x;
+}

@@ -33,10 +33,11 @@ static int same_ids(const struct model *m, const struct dataset *d, unsigned par
     return 0;
 }
 
-/* Two preparations of texts that differ in the length kept at most. */
-static bool same_words(const struct val *a, const struct val *b) {
+/* Two preparations of the same inputs; without `len` texts may differ in the length kept at most. */
+static bool same_inputs(const struct val *a, const struct val *b, bool len) {
     struct val *x = val_copy(a), *y = val_copy(b);
-    val_unset(x, "len"), val_unset(y, "len");
+    val_unset(x, "target"), val_unset(y, "target");
+    if (!len) val_unset(x, "len"), val_unset(y, "len");
     bool same = val_equal(x, y);
     val_free(x), val_free(y);
     return same;
@@ -57,13 +58,17 @@ static struct dataset *as_it_is(const struct model *m, struct dataset *d, unsign
     return d;
 }
 
-struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned parts, struct err *e) {
+static struct dataset *fit_inputs(const struct model *m, struct dataset *d, unsigned parts, struct err *e) {
     const struct val *prep = val_get(m->desc, "prep");
-    if (same_classes(m, d, e) < 0) return NULL;
-    if (!prep || !d->prep || val_equal(prep, d->prep)) return as_it_is(m, d, parts, e);
+    if (!prep || !d->prep || same_inputs(prep, d->prep, true)) return as_it_is(m, d, parts, e);
     if (keeps_texts(d, parts)) return dataset_fit(d, prep, 0, parts, e);
     log_write(LOG_WARN, "the data was prepared in another way than the model's training data; its numbers may mean something else");
     return as_it_is(m, d, parts, e);
+}
+
+struct dataset *pick_fit(const struct model *m, struct dataset *d, unsigned parts, struct err *e) {
+    struct dataset *x = same_classes(m, d, e) < 0 ? NULL : fit_inputs(m, d, parts, e);
+    return x ? dataset_retarget(x, val_get(m->desc, "prep")) : NULL;
 }
 
 const struct part *pick_fit_part(const struct model *m, struct dataset *d, const struct part *p, struct dataset **fit, struct err *e) {
@@ -75,7 +80,7 @@ const struct part *pick_fit_part(const struct model *m, struct dataset *d, const
 static struct dataset *fit_training(struct model *m, struct dataset *d, struct err *e) {
     const unsigned parts = 1u << PART_TRAIN | 1u << PART_VAL;
     struct val *prep = val_get(m->desc, "prep"), *input = val_at(val_get(m->desc, "input"), 0);
-    bool other = prep && d->prep && !val_equal(prep, d->prep), words = other && !same_words(prep, d->prep);
+    bool other = prep && d->prep && !same_inputs(prep, d->prep, true), words = other && !same_inputs(prep, d->prep, false);
     if (words && keeps_texts(d, parts)) {
         log_write(LOG_WARN, "data %s was encoded in another way than the model's words: its texts are encoded anew as the model takes them", d->name);
         return dataset_fit(d, prep, 0, parts, e);
@@ -92,6 +97,6 @@ int pick_pair_training(struct job *j, const struct val *model, const struct val 
     if (pick_pair(j, model, data, out, e) < 0) return -1;
     struct dataset *fit = fit_training(out->m, out->d, e);
     dataset_unref(out->d);
-    out->d = fit;
+    out->d = fit ? dataset_retarget(fit, val_get(out->m->desc, "prep")) : NULL;
     return fit ? 0 : -1;
 }

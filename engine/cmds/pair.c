@@ -258,6 +258,8 @@ static int foreign(const char *path, const struct val *data, struct pair *out, s
     val_free(defaults);
     if (!out->m) return -1;
     model_name_classes(out->m, out->d);
+    const struct val *scale = val_get(out->d->prep, "target");
+    if (scale) val_set(val_get(out->m->desc, "prep"), "target", val_copy(scale));
     objects_add_model(out->m);
     return 0;
 }

@@ -88,8 +88,10 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
     struct val *v = val_table(), *all = val_list();
     bool classes = val_get(m->desc, "classes") || val_get_int(m->desc, "n_class", 0) > 0;
     if (!classes) {
-        for (int64_t i = 0; i < n; i++) val_push(all, val_num((double)z[i]));
-        val_set(v, "value", n == 1 ? val_num((double)z[0]) : val_copy(all));
+        const struct val *y = val_get(val_get(m->desc, "prep"), "target"); /* learned as (y - mean) / std */
+        double mean = val_get_num(y, "mean", 0), std = val_get_num(y, "std", 1);
+        for (int64_t i = 0; i < n; i++) val_push(all, val_num((double)z[i] * std + mean));
+        val_set(v, "value", n == 1 ? val_copy(val_at(all, 0)) : val_copy(all));
         val_free(all);
         return v;
     }

@@ -17,6 +17,7 @@ struct eval {
     struct step *step;
     struct tally tally;
     int32_t *guess;
+    float *value; /* answers, then targets of a batch */
     int32_t *path; /* a decoded sequence: as many as a row has frames */
     struct examples *examples;
     int64_t batch;
@@ -191,6 +192,7 @@ struct eval *eval_new(const struct eval_spec *spec, struct err *e) {
     if (spec->guesses && labels) v->guess = X_NEW(int32_t, (size_t)spec->part->n + 1);
     v->tally.sequence = spec->loss && spec->loss->row->sequence;
     if (v->tally.sequence) v->path = X_NEW(int32_t, (size_t)(tensor_len(o, &v->step->max) / o->dim[o->ndim - 1].k) + 1);
+    if (!labels && !v->tally.sequence) v->value = X_NEW(float, 2 * (size_t)tensor_len(o, &v->step->max) + 1);
     if (spec->examples && !v->tally.sequence) v->examples = examples_new(classes);
     return v;
 }
@@ -200,6 +202,7 @@ void eval_free(struct eval *v) {
     step_free(v->step);
     tally_release(&v->tally);
     free(v->guess);
+    free(v->value);
     free(v->path);
     examples_free(v->examples);
     free(v);
@@ -217,6 +220,17 @@ static void count_sequences(struct eval *v, const struct extents *x, const struc
     }
 }
 
+/* Answers and targets as they were before the target was standardised. */
+static void count_values(struct eval *v, const float *out, int64_t rows, int64_t width, const struct batch *b) {
+    const struct part *p = v->spec.part;
+    const float *y = step_target(v->step);
+    int64_t n = rows * width;
+    column_restore(&p->col[p->n_col - 1], out, v->value, n);
+    column_restore(&p->col[p->n_col - 1], y, v->value + n, n);
+    tally_values(&v->tally, v->value, v->value + n, n);
+    if (v->examples && rows == b->rows) examples_values(v->examples, v->value, v->value + n, rows, width, b->start); /* an answer a token is no example */
+}
+
 static void count(struct eval *v, const struct extents *x, const struct batch *b, const struct step_result *r) {
     int64_t rows, width;
     const float *out = step_output(v->step, x, &rows, &width);
@@ -224,10 +238,8 @@ static void count(struct eval *v, const struct extents *x, const struct batch *b
     v->tally.weight += r->weight;
     if (v->tally.sequence) count_sequences(v, x, b);
     else if (v->tally.n_class) tally_logits(&v->tally, out, step_target(v->step), rows, v->guess && rows == b->rows ? v->guess + b->start : NULL);
-    else tally_values(&v->tally, out, step_target(v->step), rows * width);
-    if (!v->examples || rows != b->rows) return; /* an answer a token is no example */
-    if (v->tally.n_class) examples_logits(v->examples, out, step_target(v->step), rows, b->start);
-    else examples_values(v->examples, out, step_target(v->step), rows, width, b->start);
+    else count_values(v, out, rows, width, b);
+    if (v->examples && v->tally.n_class && rows == b->rows) examples_logits(v->examples, out, step_target(v->step), rows, b->start);
 }
 
 void eval_weights(struct eval *v, const float *data) { plan_bind(v->step->plan, (void *)(uintptr_t)data, NULL); /* a forward pass only reads them */ }
