@@ -19,7 +19,7 @@
 #include "src/base/thread.h"
 #include "tests/ui/pty.h"
 
-enum { KEYS = 400, PAIRS_MAX = 100 };
+enum { KEYS = 400, PAIRS_MAX = 400 };
 
 static char hone[4200], dir[64];
 static int session;
@@ -241,15 +241,18 @@ static void one_stretch(enum state_of state, double seconds, double *own, double
     if (state == STALLED) pty_close(&p); /* hangs up */
 }
 
-/* Steps a second in b over those in a, by the rounds, with the interval of the mean. */
+/* Steps a second in b over those in a, by the rounds, with the intervals of mean and median. */
 static void ratio(const char *what, const double *a, const double *b, int n) {
     double sum = 0, squares = 0, r[PAIRS_MAX];
     int all = n;
     n = 0;
     for (int i = 0; i < all; i++)
         if (isfinite(a[i] / b[i]) && a[i] / b[i] > 0) r[n] = log(a[i] / b[i]), sum += r[n], squares += r[n] * r[n], n++; /* else no answer came */
-    double mean = sum / n, var = n > 1 ? (squares - sum * mean) / (n - 1) : NAN, half = 2.1 * sqrt(var / n);
-    printf("    %s %.4f [%.4f, %.4f], median %.4f, %d rounds\n", what, exp(mean), exp(mean - half), exp(mean + half), n ? exp(middle(r, n)) : NAN, n);
+    double mean = sum / n, var = n > 1 ? (squares - sum * mean) / (n - 1) : NAN, half = 2.1 * sqrt(var / n), med = n ? middle(r, n) : NAN;
+    int low = (int)floor(n / 2.0 - 0.98 * sqrt(n)); /* ranks of the median's 95 % interval: the binomial of the sign test, as a normal */
+    printf("    %s %.4f [%.4f, %.4f]", what, exp(mean), exp(mean - half), exp(mean + half));
+    if (low > 0) printf(", median %.4f [%.4f, %.4f]", exp(med), exp(r[low - 1]), exp(r[n - low]));
+    printf(", %d rounds\n", n);
 }
 
 static void stalls(int rounds, double seconds) {
