@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "datasets/applies.h"
 #include "datasets/formats/sound.h"
 #include "datasets/loading.h"
 #include "datasets/read.h"
@@ -128,6 +129,12 @@ static int read_targets(struct loading *l, int y, struct err *e) {
         if (!l->num[p] && !l->cls[p]) return -1;
     }
     return 0;
+}
+
+static int check_arguments(const struct loading *l, struct err *e) {
+    static const unsigned of[] = {[INPUT_ARRAY] = HOLDS_ARRAYS, [INPUT_TEXT] = HOLDS_TEXTS, [INPUT_TABLE] = HOLDS_CELLS};
+    unsigned holds = l->stream ? HOLDS_STREAM : l->rate ? HOLDS_SOUNDS : of[l->input];
+    return data_applies(l->a, l->src.name, l->tab, holds | (l->target.number ? HOLDS_NUMBERS : 0), e);
 }
 
 /* ---- draws ---- */
@@ -446,8 +453,8 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
         r = read_options(l, e) || encoder_from_args(&l->enc, a, search, e);
         if (!r) l->tabular.missing = a->missing, r = take_prep(l, e);
         if (!r) r = read_tables(l, e);
-        if (!r && l->stream) r = build_stream(l, e);
-        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || draw(l, e);
+        if (!r && l->stream) r = build_stream(l, e) || check_arguments(l, e);
+        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || check_arguments(l, e) || draw(l, e);
     }
     for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {

@@ -135,7 +135,7 @@ static int split_arrays(struct table tab[PART_N], struct err *e) {
     int r = 0;
     for (int i = 0; i < all.n_col && !r; i++) {
         struct column c = all.col[i];
-        struct table one = {.file = mem_str(all.file), .n = all.rows[i], .n_col = 1, .col = X_NEW(struct column, 1), .named = true};
+        struct table one = {.file = mem_str(all.file), .n = all.rows[i], .n_col = 1, .col = X_NEW(struct column, 1), .named = true, .format = all.format};
         memset(&all.col[i], 0, sizeof c);
         int part = PART_TRAIN;
         for (size_t k = 0; k < LEN(ends); k++) {

@@ -258,4 +258,4 @@ out:
 }
 
 static const char *const ext[] = {".csv", ".tsv", ".tab", ".txt", ".data", NULL};
-const struct format format_csv = {"csv", "CSV, TSV or any separated text", ext, NULL, csv_read, NULL};
+const struct format format_csv = {"csv", "CSV, TSV or any separated text", ext, NULL, csv_read, NULL, NULL, "sep header quote encoding"};

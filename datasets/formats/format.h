@@ -35,6 +35,7 @@ struct table {
     char **label_name; /* names of the labels 0, 1, .. where the format has them; else NULL */
     int n_label_name;
     int64_t rate; /* sounds: samples a second; else 0 */
+    const struct format *format; /* as which it was read; NULL: made from numbers */
 };
 struct read_opts {
     int sep; /* byte; 0: guess */
@@ -59,6 +60,7 @@ struct format {
     int (*read)(const struct bytes *in, const struct read_opts *o, struct table *out, struct err *e);
     int (*read_dir)(const char *path, const struct read_opts *o, struct table *out, struct err *e); /* of a format that is a folder */
     int (*beside)(const char *path, struct table *out, struct err *e); /* what lies beside the file: names of labels; NULL: nothing */
+    const char *takes; /* arguments of hone.data that say how it is read, separated by blanks; NULL: none */
 };
 extern const struct format *const formats[]; /* list.c; ends with NULL */
 extern const struct format format_idx, format_npy, format_npz, format_jsonl, format_jsonlists, format_csv, format_textdir;

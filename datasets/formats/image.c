@@ -114,4 +114,4 @@ static int image_read(const struct bytes *in, const struct read_opts *o, struct 
 }
 
 static const char *const ext[] = {".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".pnm", NULL};
-const struct format format_image = {"image", "a picture: PNG, JPEG, PPM, PGM", ext, image_probe, image_read, NULL};
+const struct format format_image = {"image", "a picture: PNG, JPEG, PPM, PGM", ext, image_probe, image_read, NULL, NULL, "size"};

@@ -98,4 +98,4 @@ static int jsonl_read(const struct bytes *in, const struct read_opts *o, struct 
 }
 
 static const char *const ext[] = {".jsonl", ".ndjson", ".json", NULL};
-const struct format format_jsonl = {"jsonl", "JSON lines, one object a row", ext, jsonl_probe, jsonl_read, NULL};
+const struct format format_jsonl = {"jsonl", "JSON lines, one object a row", ext, jsonl_probe, jsonl_read, NULL, NULL, "encoding"};

@@ -53,4 +53,4 @@ static int jsonlists_read(const struct bytes *in, const struct read_opts *o, str
 }
 
 static const char *const ext[] = {NULL};
-const struct format format_jsonlists = {"jsonlists", "a JSON object of lists of [text, label]", ext, NULL, jsonlists_read, NULL};
+const struct format format_jsonlists = {"jsonlists", "a JSON object of lists of [text, label]", ext, NULL, jsonlists_read, NULL, NULL, "encoding"};

@@ -232,6 +232,7 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     if (io_is_dir(path)) {
         const struct format *d = imagedir_is(path) ? &format_imagedir : &format_textdir;
         if (d->read_dir(path, o, out, e)) return table_free(out), -1;
+        out->format = d;
         return 0;
     }
     struct bytes in = {path, NULL, 0};
@@ -245,9 +246,10 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     free(p);
     if (!r && !out->n && !(o && o->optional)) r = err_set(e, "%s holds no rows", path);
     if (!r && f->beside) r = f->beside(path, out, e);
-    if (r) table_free(out);
-    else if (!out->file) out->file = mem_str(path);
-    return r;
+    if (r) return table_free(out), r;
+    if (!out->file) out->file = mem_str(path);
+    out->format = f;
+    return 0;
 }
 
 const struct format *const formats[] = {&format_idx, &format_npz, &format_npy, &format_jsonl, &format_cifar, &format_image, &format_sound, &format_tar,

@@ -20,4 +20,4 @@ static int plain_read(const struct bytes *in, const struct read_opts *o, struct 
 }
 
 static const char *const ext[] = {NULL};
-const struct format format_plain = {"plain", "a plain text, read as a stream of tokens", ext, NULL, plain_read, NULL};
+const struct format format_plain = {"plain", "a plain text, read as a stream of tokens", ext, NULL, plain_read, NULL, NULL, "encoding"};

@@ -238,4 +238,4 @@ static int sound_read(const struct bytes *in, const struct read_opts *o, struct 
     int r = sounds_add(&s, in, "", o, e);
     return sounds_into(&s, false, o, r ? &none : e) || r ? -1 : 0;
 }
-const struct format format_sound = {"sound", "a sound as frames of log-mel energies: WAV, FLAC", ext, probe, sound_read, NULL};
+const struct format format_sound = {"sound", "a sound as frames of log-mel energies: WAV, FLAC", ext, probe, sound_read, NULL, NULL, "frames mel"};

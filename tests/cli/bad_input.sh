@@ -63,6 +63,7 @@ print(hone.train{ model = nn.model{ input = d, nn.linear{2} }, data = d, epochs 
 LUA
 is 2 'bag wants texts; good.csv has . numbers? a row: model=mlp, model=linear' "a named model for other data" train data=good.csv model=bag
 printf 'text,label\n' >long.csv
+printf '{"a":1,"k":"x"}\n{"a":2,"k":"y"}\n' >rows.jsonl
 for i in 1 2 3 4 5 6 7 8; do printf 'w%s a b c d e f g h i j k,x\nshort %s,y\n' $i $i; done >>long.csv
 script 0 '8 of 16 train texts are longer than the 6 tokens that the model has positions for and were cut' "texts longer than the positions: cut, counted" <<'LUA'
 local d = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }
@@ -133,6 +134,13 @@ is 2 "data sets have: write data='" "and to eval" eval nosuch ten.csv y=a
 is 2 'option --device' "an option given as an argument" train data=ten.csv model=mlp device=cuda
 is 0 'ten.csv: 8 training, 2 validation, 0 test rows' "a data set that was only loaded is told" data ten.csv val=2
 is 2 'name of the data set is empty' "an empty name" data ''
+is 2 'len=12 goes with texts, a stream, but ten.csv was read as a table of numbers and categories \(text=COLUMN' "an argument of texts with a table" \
+    data ten.csv len=12
+is 2 'mel=80 goes with imagedir, tar, sound|mel=80 goes with .*, but ten.csv was read as csv: leave it out' "one of sounds" data ten.csv mel=80
+is 2 'missing="mean" goes with tables' "one of tables with texts" data long.csv missing=mean
+is 2 'sep=";" goes with csv, but rows.jsonl was read as jsonl' "one of CSV with JSON lines" data rows.jsonl 'sep=;'
+is 2 'normalize=true goes with pictures and other arrays' "one of pictures" data ten.csv normalize=true
+is 0 '' "one at its default says nothing" data ten.csv lower=true missing=error
 is 2 'ten.csv is there and is no bundle' "a bundle does not replace another file" bundle good-1 ten.csv
 head -n 1 ten.csv | grep -q a,b,k
 ok $? "which is as it was"
