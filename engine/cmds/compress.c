@@ -200,9 +200,9 @@ static int compress_job(struct job *j, const void *args, struct err *e) {
     struct recipe recipe;
     struct dataset *fit = NULL;
     if ((a->save && *a->save && model_may_save(a->save, e) < 0) || recipe_init(&recipe, a->recipe, e) < 0) return -1;
-    struct dataset *d = pick_data(a->data, NULL, e);
-    struct model *m = d ? pick_model(a->model, e) : NULL;
-    int rc = m ? 0 : -1;
+    struct model *m = pick_model(a->model, e);
+    struct dataset *d = m ? pick_data_for(a->data, m, NULL, e) : NULL;
+    int rc = d ? 0 : -1;
     if (rc == 0 && d->part[PART_VAL].n == 0)
         rc = err_set(e,
             "data set %s has no validation part, on which compression is judged (never on the test part): load it with val=N, as in data = { \"%s\", val = "
@@ -231,9 +231,10 @@ static int table_run(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg compress_table[] = {
-    {"model", "a model or the path of a saved one; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, model), ARG_POSITIONAL},
-    {"data", "a data set with a validation part, or {NAME, val=N}; the newest if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, data), 0, 0, 0,
-        0, NULL, SRC_DATA},
+    {"model", "a model, the path of a saved one, or a run; the newest model if not given", NULL, NULL, ARG_VAL, offsetof(struct compress_args, model),
+        ARG_POSITIONAL},
+    {"data", "a data set with a validation part, or {NAME, val=N}; if not given a run's own, else the newest", NULL, NULL, ARG_VAL,
+        offsetof(struct compress_args, data), 0, 0, 0, 0, NULL, SRC_DATA},
     {"recipe", "compressors, one after another: { prune.magnitude{ 0.5 }, quant.int8{} }, or as text prune.magnitude{0.5},quant.int8", NULL, "quant.int8",
         ARG_VAL, offsetof(struct compress_args, recipe)},
     {"max_drop", "a step that takes more accuracy (r2 without classes) on the validation part than this, absolute, is not kept and the goal is missed", NULL,

@@ -87,11 +87,17 @@ static int on_progress(void *ctx, const char *phase, double fraction) {
 }
 
 void data_asked(struct dataset *d, const struct val *args) {
-    struct val *asked = val_copy(args);
-    const char *name = val_get_str(args, "name", "");
-    char *real = io_exists(name) ? realpath(name, NULL) : NULL; /* a path means the same from any folder later */
-    if (real) val_set_str(asked, "name", real);
-    free(real);
+    static const char *const paths[] = {"name", "tokenizer"}; /* mean the same from any folder later */
+    struct val *asked = val_table();
+    const struct val *first = val_at(args, 0);
+    for (size_t i = 0; i < args->u.t.n_field; i++) val_set(asked, args->u.t.field[i].name, val_copy(args->u.t.field[i].v));
+    if (first) val_set(asked, "name", val_copy(first));
+    for (size_t i = 0; i < LEN(paths); i++) {
+        const char *path = val_get_str(asked, paths[i], "");
+        char *real = io_exists(path) ? realpath(path, NULL) : NULL;
+        if (real) val_set_str(asked, paths[i], real);
+        free(real);
+    }
     val_set(d->identity, "asked", asked);
 }
 

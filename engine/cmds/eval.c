@@ -192,14 +192,15 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     const char *split = "";
     int part, rc = 0;
     if (val_len(a->models) < 1) return err_code(e, ERR_USAGE, "compare needs models: hone.compare{ a, b, data = d.test }");
-    struct dataset *d = pick_data(a->data, &part, e);
+    struct model *m = pick_model(val_at(a->models, 0), e);
+    struct dataset *d = m ? pick_data_for(a->data, m, &part, e) : NULL;
     const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct val *rows = val_list();
     int32_t *first = NULL;
     if (!pool) rc = -1;
     for (size_t i = 0; rc == 0 && i < val_len(a->models); i++) {
-        struct model *m = pick_model(val_at(a->models, i), e);
+        if (i > 0) m = pick_model(val_at(a->models, i), e);
         rc = m ? compare_one(j, a, m, d, p, split, pool, rows, &first, e) : -1;
     }
     if (rc == 0) job_result(j, rows);
@@ -210,10 +211,10 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     return rc;
 }
 
-#define DATA(flags)                                                                                                                                          \
-    {                                                                                                                                                        \
-        "data", "a data set or one of its parts; the test part of a whole set", NULL, NULL, ARG_VAL, offsetof(struct eval_args, data), flags, 0, 0, 0, NULL, \
-            SRC_DATA                                                                                                                                         \
+#define DATA(flags)                                                                                                                             \
+    {                                                                                                                                           \
+        "data", "a data set or one of its parts; the test part of a whole set; if not given a run's own, else the newest", NULL, NULL, ARG_VAL, \
+            offsetof(struct eval_args, data), flags, 0, 0, 0, NULL, SRC_DATA                                                                    \
     }
 #define REST                                                                                                                                   \
     {"split", "which part", NULL, NULL, ARG_ENUM, offsetof(struct eval_args, part), 0, 0, 0, 0, part_choice},                                  \

@@ -14,6 +14,7 @@
 #include "engine/train/ckpt.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
+#include "src/run/store.h"
 
 static bool absent(const struct val *v) { return !v || v->type == VAL_NIL; }
 
@@ -42,9 +43,21 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
     return pick_data_for(v, NULL, part, e);
 }
 
+/* As it was read for the run that m was loaded from. NULL without an error: m is of no run, or nothing tells what that read. */
+static struct dataset *data_of_run(const struct model *m, struct err *e) {
+    struct val *run = m && m->stored ? store_describe(m->stored, NULL) : NULL;
+    const struct val *asked = val_get(val_get(val_get(run, "start"), "identity"), "asked");
+    struct dataset *d = asked && asked->type == VAL_TABLE ? pick_load_data(asked, m->desc, e) : NULL;
+    if (asked && !d) err_wrap(e, "the data set of %s cannot be loaded again, give data=", m->stored);
+    val_free(run);
+    return d;
+}
+
 struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e) {
     if (part) *part = -1;
     if (absent(v)) {
+        struct dataset *d = data_of_run(m, e);
+        if (d || e->code) return d;
         struct handle h = newest(HANDLE_DATA);
         if (h.id) return objects_data(h, e);
         err_code(e, ERR_USAGE, "no data set is given and none is loaded; give data=hone.data{\"imdb\"} or data=NAME");
@@ -78,16 +91,16 @@ const struct part *pick_part(const struct dataset *d, int part, const char **nam
     return &d->part[part];
 }
 
-static const char *runs_at;
-void pick_runs(const char *dir) { runs_at = dir; }
+static const char *runs_folder;
+void pick_runs(const char *dir) { runs_folder = dir; }
 
 /* The checkpoint of a run's folder, of its ckpt folder or of its name that is worth most: the best where one was kept, else the newest. NULL: it is no run;
  * heap, as is the run's folder. *e is set where it is one without a whole checkpoint. */
 static char *checkpoint_of(const char *path, char **folder, int64_t *step, struct err *e) {
     char *inside = io_join(path, "model.json"), *ckpt = io_join(path, "ckpt"), *named = NULL, *out = NULL;
     const char *run = io_exists(inside) ? NULL : io_is_dir(ckpt) ? path : NULL;
-    if (!run && runs_at && !strchr(path, '/') && !io_exists(path) && !recipe_find(path)) {
-        named = io_join(runs_at, path);
+    if (!run && runs_folder && !strchr(path, '/') && !io_exists(path) && !recipe_find(path)) {
+        named = io_join(runs_folder, path);
         free(ckpt);
         ckpt = io_join(named, "ckpt");
         if (io_is_dir(ckpt)) run = named;
@@ -140,7 +153,7 @@ struct model *pick_load(const char *path, const struct hf_options *o, struct err
 }
 
 static bool is_run(const char *name) {
-    char *dir = runs_at && !strchr(name, '/') ? io_join(runs_at, name) : NULL, *ckpt = dir ? io_join(dir, "ckpt") : NULL;
+    char *dir = runs_folder && !strchr(name, '/') ? io_join(runs_folder, name) : NULL, *ckpt = dir ? io_join(dir, "ckpt") : NULL;
     bool is = ckpt && io_is_dir(ckpt);
     free(ckpt);
     free(dir);
@@ -159,7 +172,7 @@ bool pick_is_stored(const char *name, char **folder, struct err *e) {
 }
 
 static int no_model(const char *name, struct err *e) {
-    char *dir = runs_at && *name && !strchr(name, '/') ? io_join(runs_at, name) : NULL;
+    char *dir = runs_folder && *name && !strchr(name, '/') ? io_join(runs_folder, name) : NULL;
     bool run = dir && io_is_dir(dir);
     free(dir);
     if (run) return err_code(e, ERR_USAGE, "run %.100s has no checkpoint to take a model from: it ended before the first was saved", name);

@@ -7,7 +7,8 @@
 
 /* v: HANDLE_DATA, HANDLE_PART (*part set), a name or path, or NULL/nil: the newest one. A reference that the caller gives back. part may be NULL. */
 struct dataset *pick_data(const struct val *v, int *part, struct err *e);
-/* The same; what is loaded from a name or path is prepared as the model's training data was, with its classes. */
+/* The same; what is loaded from a name or path is prepared as the model's training data was, with its classes. Nothing: what the run read that m was loaded
+ * from, where it was loaded from one. */
 struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e);
 const struct part *pick_part(const struct dataset *d, int part, const char **name, struct err *e); /* that part; below 0: test, else val, else train */
 /* Of the table of hone.data; like: a model's description, as whose training data they are prepared, or NULL. */

@@ -27,6 +27,11 @@ is 1 'column "colour": the training part has no value "green"' "a value it does 
 run=$(ls -d r/trees-* | head -1)
 is 0 '^acc (1|0\.9[0-9]*)$' "a run by its folder" eval "$run" oak.csv
 is 0 'label oak' "a run by its name" --runs r predict "$(basename "$run")" 11 red 4.2
+mkdir away
+cd away || exit 99
+is 0 '"n":300' "a run's own data, found from another folder" --json --runs ../r eval "$(basename "$run")"
+is 0 '"won":0' "models side by side, on what the first was trained on" --json --runs ../r compare "$(basename "$run")" "$work/trees.hone"
+cd ..
 echo "hone.eval{ model = '$run', data = { 'trees.csv', test = 50 } }" >eval.lua
 "$hone" --quiet --runs r run eval.lua >out 2>err
 is 0 'test_acc' "its evaluation is kept with it" --runs r ls
