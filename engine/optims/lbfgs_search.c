@@ -1,9 +1,10 @@
-/* The line search of L-BFGS: along the direction it finds a point that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6) in the form of
- * torch.optim.LBFGS with line_search_fn="strong_wolfe": c1 = 1e-4, c2 = 0.9, cubic interpolation (equation 3.59).
+/* The line search of L-BFGS: along the direction it finds a point that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6) in
+ * the form of torch.optim.LBFGS with line_search_fn="strong_wolfe": c1 = 1e-4, c2 = 0.9, cubic interpolation (equation 3.59).
  *
- * The step's forward and backward passes run again for each point (step_run), then these nodes of PHASE_SEARCH: lbfgs_slope, one a parameter, chained: the slope of f
- * along the direction d; lbfgs_search: what comes next, from numbers alone; lbfgs_move, one a parameter: to start + t d. Random layers draw the same numbers each time, as
- * those are a function of the step. f is the mean loss, times the factor of clipping by norm, plus the penalties, so that it belongs to the gradients of the step. */
+ * The step's forward and backward passes run again for each point (step_run), then these nodes of PHASE_SEARCH: lbfgs_slope, one a parameter, chained: the
+ * slope of f along the direction d; lbfgs_search: what comes next, from numbers alone; lbfgs_move, one a parameter: to start + t d. Random layers draw the
+ * same numbers each time, as those are a function of the step. f is the mean loss, times the factor of clipping by norm, plus the penalties, so that it
+ * belongs to the gradients of the step. */
 #include <math.h>
 #include <string.h>
 
@@ -129,21 +130,26 @@ static void zoom(double *l, double f, double slope, double longest) {
     }
     zoom_next(l, longest);
 }
-static void begin(double *l, double f, double slope) {
+
+/* A direction upwards (it belongs to a gradient whose elements were clipped, the slope does not) would come again and again, as no step makes no new pair:
+ * then the history is forgotten, and the next step is a first one. */
+static void begin(double *w, double *l, double f, double slope) {
     l[L_F0] = f, l[L_G0] = slope;
     set_end(l, 0, 0, f, slope);
     l[L_ITER] = 0;
     l[L_T] = l[L_FIRST], l[L_STAGE] = SEARCH_BRACKET;
-    if (!(slope < 0)) finish_at(l, 0);
+    if (slope < 0) return;
+    finish_at(l, 0);
+    w[N_ITER] = w[N_COUNT] = 0;
 }
 
 static void search_ref(const struct exec *x) {
-    double *l = (double *)x->in[0].data + x->in[0].len - L_N;
+    double *w = x->in[0].data, *l = w + x->in[0].len - L_N;
     const double *sum = x->in[1].data;
     double loss = view_get(&x->in[2], 0), weight = view_get(&x->in[3], 0), f = loss / weight * l[L_CLIPPED] + sum[S_PENALTY], slope = sum[S_SLOPE];
     if (!isfinite(f) || !isfinite(slope)) f = slope = INFINITY; /* too far: the bracket is halved */
     l[L_DO] = l[L_STAGE] == SEARCH_OVER ? MOVE_NOT : l[L_STAGE] == SEARCH_START ? MOVE_FIRST : MOVE_ON;
-    if (l[L_STAGE] == SEARCH_START) begin(l, f, slope);
+    if (l[L_STAGE] == SEARCH_START) begin(w, l, f, slope);
     else if (l[L_STAGE] == SEARCH_BRACKET) bracket(l, f, slope, sum[S_MAX]);
     else if (l[L_STAGE] == SEARCH_ZOOM) zoom(l, f, slope, sum[S_MAX]);
 }

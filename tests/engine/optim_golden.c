@@ -5,18 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/graph/op.h"
-#include "engine/graph/plan.h"
-#include "engine/optims/optim.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "tests/engine/optim_fix.h"
 #include "tests/tap.h"
 
 enum { PARAMS = 5, POINTS = 6, ALL = 28 + 7 + 21 + 3 + 24 };
-static const struct {
-    int64_t dim[4];
-    int ndim, len, at;
-} shape[PARAMS] = {{{7, 4}, 2, 28, 0}, {{7}, 1, 7, 28}, {{3, 7}, 2, 21, 35}, {{3}, 1, 3, 56}, {{2, 3, 2, 2}, 4, 24, 59}};
+static const struct trial_shape shape[PARAMS] = {{{7, 4}, 2, 28, 0}, {{7}, 1, 7, 28}, {{3, 7}, 2, 21, 35}, {{3}, 1, 3, 56}, {{2, 3, 2, 2}, 4, 24, 59}};
 
 static double val(int64_t k, int64_t i) { return (double)((i * 37 + k * 101 + i * i % 97) % 199) / 199.0 - 0.5; }
 
@@ -103,8 +97,7 @@ static double valley(const double *w, double *g) {
     return f;
 }
 
-typedef double (*function)(const double *w, double *g);
-static function problem(const char *name) {
+static trial_function problem(const char *name) {
     return strcmp(name, "quadratic") == 0 ? quadratic
            : strcmp(name, "net") == 0     ? net
            : strcmp(name, "waves") == 0   ? waves
@@ -112,91 +105,16 @@ static function problem(const char *name) {
                                           : valley;
 }
 
-struct trial {
-    struct optimiser *o;
-    struct graph *g;
-    struct plan *plan;
-    tid param[PARAMS], grad[PARAMS], hyper, loss, weight, ctl;
-    size_t offset[PARAMS];
-    char *weights;
-    enum dtype real;
-};
-
-static void put(const struct trial *t, void *to, int i, double v) {
-    if (t->real == DT_F64) ((double *)to)[i] = v;
-    else ((float *)to)[i] = (float)v;
-}
-static double get(const struct trial *t, const void *from, int i) { return t->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i]; }
-
 static int open_trial(struct trial *t, const struct val *spec, enum dtype real, struct err *e) {
-    static const char *const names[PARAMS] = {"p0", "p1", "p2", "p3", "p4"};
-    struct optim_param p[PARAMS];
-    struct extents x = {{1, 1, 2}};
-    *t = (struct trial){.real = real, .o = optimiser_new(spec, e), .g = graph_new(real, true, 1)};
-    if (!t->o) return -1;
-    t->weights = mem_try(PARAMS, 512, "weights", e);
-    for (int k = 0; k < PARAMS; k++) {
-        struct dim d[4];
-        p[k] = (struct optim_param){.name = names[k], .ndim = shape[k].ndim, .len = shape[k].len, .trained = true};
-        for (int j = 0; j < shape[k].ndim; j++) d[j] = (struct dim){p[k].dim[j] = shape[k].dim[j], AXIS_ONE};
-        t->offset[k] = (size_t)k * 512;
-        t->param[k] = graph_param(t->g, names[k], real, d, shape[k].ndim, t->offset[k], true);
-        t->grad[k] = graph_input(t->g, "g", real, d, shape[k].ndim, -1);
-    }
-    if (optimiser_layout(t->o, p, PARAMS, real, e) < 0) return -1;
-    struct dim h = {CTL_N * t->o->l.n_group, AXIS_ONE};
-    t->hyper = graph_input(t->g, "hyper", real, &h, 1, -1);
-    t->loss = graph_scalar(t->g, "loss");
-    t->weight = graph_scalar(t->g, "weight");
-    if (optimiser_build(t->o, t->g, t->param, t->grad, PARAMS, t->hyper, t->loss, t->weight, &t->ctl, e) < 0) return -1;
-    struct plan_options po = {.keep = &t->ctl, .n_keep = 1, .param = t->weights, .state = t->o->l.state};
-    t->plan = plan_new(t->g, &x, &po, e);
-    if (!t->plan || plan_alloc(t->plan, e) < 0) return -1;
+    double start[ALL];
     for (int k = 0; k < PARAMS; k++)
-        for (int i = 0; i < shape[k].len; i++) put(t, t->weights + t->offset[k], i, val(k, i));
-    return 0;
-}
-
-static void close_trial(struct trial *t) {
-    plan_free(t->plan);
-    graph_free(t->g);
-    optimiser_free(t->o);
-    free(t->weights);
-}
-
-static void weights(const struct trial *t, double *w) {
-    for (int k = 0; k < PARAMS; k++)
-        for (int i = 0; i < shape[k].len; i++) w[shape[k].at + i] = get(t, t->weights + t->offset[k], i);
-}
-
-/* Loss and gradients of the weights as they are, in four rows. */
-static void put_gradient(struct trial *t, function f) {
-    double w[ALL], g[ALL];
-    weights(t, w);
-    plan_scalar(t->plan, t->loss, 4 * f(w, g));
-    plan_scalar(t->plan, t->weight, 4);
-    for (int k = 0; k < PARAMS; k++)
-        for (int i = 0; i < shape[k].len; i++) put(t, plan_data(t->plan, t->grad[k]), i, 4 * g[shape[k].at + i]);
-}
-
-static int step(struct trial *t, function f, double clip, int *evaluations, struct err *e) {
-    double h[CTL_N], lr = optimiser_common(t->o)->lr;
-    struct extents x = {{1, 1, 2}};
-    optimiser_hyper(t->o, lr, clip, 0, h);
-    for (int i = 0; i < CTL_N * t->o->l.n_group; i++) put(t, plan_data(t->plan, t->hyper), i, t->o->l.hyper[i]);
-    put_gradient(t, f);
-    if (plan_run(t->plan, &x, PHASE_UPDATE, PHASE_UPDATE, e) < 0) return -1;
-    for (bool again = optimiser_searches(t->o); again; ++*evaluations) { /* as engine/train/step.c */
-        if (plan_run(t->plan, &x, PHASE_SEARCH, PHASE_SEARCH, e) < 0) return -1;
-        if ((again = optimiser_again(t->o))) put_gradient(t, f);
-    }
-    optimiser_applied(t->o, lr);
-    return 0;
+        for (int i = 0; i < shape[k].len; i++) start[shape[k].at + i] = val(k, i);
+    return trial_open(t, spec, real, shape, PARAMS, start, e);
 }
 
 static double off(const struct trial *t, const struct val *want) {
     double w[ALL], worst = val_len(want) == ALL ? 0 : INFINITY, v;
-    weights(t, w);
+    trial_weights(t, w);
     for (int i = 0; i < ALL && val_as_num(val_at(want, (size_t)i), &v); i++) {
         double d = fabs(w[i] - v) / fmax(1, fabs(v));
         if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
@@ -212,17 +130,17 @@ static void run(const struct val *c, enum dtype real, const char *isa) {
     double first = INFINITY, last = 0;
     const struct val *at = val_get(c, "steps");
     const char *many = val_get(at, "10") ? "10" : val_get(at, "25") ? "25" : "100";
-    int evaluations = 0, steps = atoi(many);
+    int steps = atoi(many);
     for (int s = 1; rc == 0 && s <= (far ? steps : 1); s++) {
-        rc = step(&t, problem(val_get_str(c, "problem", "")), val_get_num(c, "clip", 0), &evaluations, &e);
+        rc = trial_step(&t, problem(val_get_str(c, "problem", "")), val_get_num(c, "clip", 0), 0, &e);
         if (s == 1) first = off(&t, val_get(at, "1"));
         if (s == steps) last = off(&t, val_get(at, many));
     }
     const char *name = val_get_str(c, "name", "?"), *what = val_get_str(c, "problem", "?");
     if (far) tap_ok(rc == 0 && first <= 1e-12 && last <= 1e-10, "%s on a %s: first step within %.1e, %s within %.1e %s", name, what, first, many, last, e.text);
     else tap_ok(rc == 0 && first <= 2e-6, "%s on a %s in float, %s: a step within %.1e %s", name, what, isa, first, e.text);
-    if (evaluations) printf("# %d evaluations\n", evaluations);
-    close_trial(&t);
+    if (t.evaluations > steps) printf("# %d evaluations\n", t.evaluations);
+    trial_close(&t);
 }
 
 int main(void) {
