@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
@@ -171,14 +172,29 @@ static void print_data(struct line *l, struct handle h) {
     buf_release(&b);
 }
 
+/* Of an evaluation or a list of them, which name the part they are of, the text that Lua shows; NULL: the Lua library is not there, or v is no such thing. */
+static struct val *sheet(struct line *l, const char *name, const struct val *v) {
+    struct err e = {0};
+    struct val *args, *text = NULL;
+    if (!val_get(v, "split") && !val_get(val_at(v, 0), "split")) return NULL;
+    if (app_need(l->app, OWNER_SCRIPT, &e)) return NULL;
+    args = val_table();
+    val_set(args, "report", val_copy(v));
+    val_set_str(args, "command", name);
+    if (call_sync(l->app->hub, "sheet", args, BY_LINE, &text, &e) < 0) log_write(LOG_WARN, "%s", e.text);
+    return text;
+}
+
 /* Of an answer with a "text", people want the text. */
 static void print_result(struct line *l, const char *name, const struct val *v) {
-    const struct val *text = l->app->o.json ? NULL : val_get(v, "text");
+    struct val *made = l->app->o.json ? NULL : sheet(l, name, v);
+    const struct val *text = l->app->o.json ? NULL : made ? made : val_get(v, "text");
     if (v && v->type == VAL_HANDLE && !l->app->o.json) {
         if (v->u.h.kind == HANDLE_DATA) print_data(l, v->u.h);
         return;
     }
     plain_value(l->view, name, text && text->type == VAL_STR ? text : v);
+    val_free(made);
 }
 
 static int job_code(struct line *l, struct job *j) {

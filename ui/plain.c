@@ -34,6 +34,7 @@ struct plain {
     uint64_t version;
     struct buf line;
     char failed[ERR_TEXT]; /* the newest error of a run that was shown */
+    struct val *said; /* the numbers of the newest result of a run that was shown, or NULL */
 };
 
 struct plain *plain_new(struct runs *rs, enum plain_mode mode, FILE *out, FILE *notes, bool bar, bool ascii) {
@@ -178,14 +179,23 @@ static void ev_text(struct plain *p, const struct val *ev) {
     line_to(p, p->notes);
 }
 
-static void ev_result(struct plain *p, const struct val *ev) {
-    const struct val *v = val_get(ev, "values");
+/* Fields, one a line; those that a result said already are left out. */
+static void fields_text(struct plain *p, const struct val *v, const struct val *said) {
     for (size_t i = 0; v && v->type == VAL_TABLE && i < v->u.t.n_field; i++) {
+        const struct val *was = val_get(said, v->u.t.field[i].name);
+        if (was && val_equal(was, v->u.t.field[i].v)) continue;
         show(p, v->u.t.field[i].name, 60);
         buf_addc(&p->line, ' ');
         value_text(p, v->u.t.field[i].v);
         line_to(p, p->out);
     }
+}
+
+static void ev_result(struct plain *p, const struct val *ev) {
+    const struct val *v = val_get(ev, "values");
+    fields_text(p, v, NULL);
+    val_free(p->said);
+    p->said = v ? val_copy(v) : NULL;
 }
 
 static void ev_end(struct plain *p, const struct val *ev) {
@@ -423,12 +433,9 @@ void plain_value(struct plain *p, const char *cmd, const struct val *v) {
     } else if (list) {
         for (size_t i = 0; i < val_len(v); i++) value_text(p, val_at(v, i)), line_to(p, p->out);
     } else if (v->type == VAL_TABLE) {
-        for (size_t i = 0; i < v->u.t.n_field; i++) {
-            show(p, v->u.t.field[i].name, 60);
-            buf_addc(&p->line, ' ');
-            value_text(p, v->u.t.field[i].v);
-            line_to(p, p->out);
-        }
+        fields_text(p, v, p->said);
+        val_free(p->said);
+        p->said = NULL;
     } else {
         value_text(p, v);
         line_to(p, p->out);
@@ -456,5 +463,6 @@ void plain_free(struct plain *p) {
     for (int i = 0; i < 2; i++)
         if (p->fd[i] >= 0) close(p->fd[i]);
     buf_release(&p->line);
+    val_free(p->said);
     free(p);
 }

@@ -152,8 +152,8 @@ static void discordant(const struct part *p, const int32_t *a, const int32_t *b,
 }
 
 /* One row: report, size, milliseconds of the pass; against the first model the paired exact McNemar test and the rows that flipped. */
-static int compare_one(struct job *j, const struct eval_args *a, struct model *m, struct dataset *d, const struct part *p, const char *split, struct pool *pool,
-    struct val *rows, int32_t **first, struct err *e) {
+static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct val *given, struct dataset *d, const struct part *p,
+    const char *split, struct pool *pool, struct val *rows, int32_t **first, struct err *e) {
     struct loss_spec loss = {0};
     struct precision pr;
     struct dataset *fit = NULL;
@@ -167,6 +167,7 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
         val_unset(r, "confusion");
         val_unset(r, "table");
         val_unset(r, "classes");
+        if (given->type == VAL_STR) val_set_str(r, "model", given->u.s.p); /* two runs of one kind of model */
         val_set_int(r, "bytes", (int64_t)m->bytes);
         val_set_num(r, "seconds", clock_now() - t);
         if (g && !*first) {
@@ -200,8 +201,9 @@ static int compare_job(struct job *j, const void *args, struct err *e) {
     int32_t *first = NULL;
     if (!pool) rc = -1;
     for (size_t i = 0; rc == 0 && i < val_len(a->models); i++) {
-        if (i > 0) m = pick_model(val_at(a->models, i), e);
-        rc = m ? compare_one(j, a, m, d, p, split, pool, rows, &first, e) : -1;
+        const struct val *given = val_at(a->models, i);
+        if (i > 0) m = pick_model(given, e);
+        rc = m ? compare_one(j, a, m, given, d, p, split, pool, rows, &first, e) : -1;
     }
     if (rc == 0) job_result(j, rows);
     else val_free(rows);

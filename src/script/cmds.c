@@ -257,4 +257,4 @@ static const struct cmd cmd_interrupt = {
 };
 
 const struct cmd *const cmds_script[] = {
-    &cmd_lua, &cmd_run_script, &cmd_rerun, &cmd_interrupt, &cmd_sh, &cmd_who, &cmd_reload, &cmd_models, &cmd_model_rows, &cmd_model_layers, NULL};
+    &cmd_lua, &cmd_run_script, &cmd_rerun, &cmd_interrupt, &cmd_sh, &cmd_who, &cmd_reload, &cmd_models, &cmd_model_rows, &cmd_model_layers, &cmd_sheet, NULL};

@@ -1,89 +1,21 @@
 /* The list of whole models in scripts/lib/hone/models.lua as commands: models shows it; model_rows and model_layers are what the engine asks for when a
- * model is given by its name. Each is a coroutine whose value becomes the call's result. Script thread. */
+ * model is given by its name. Script thread. */
 #include "config.h"
 
 #include "src/script/state.h"
 
 #include <stddef.h>
-#include <string.h>
-
-#include "src/base/mem.h"
 
 struct named_args {
     char *name;
     struct val *args, *data;
 };
 
-struct asking {
-    struct task *t;
-    const char *function;
-    const struct named_args *a;
-};
-static const char chunk[] = "local f, name, args, data = ... return require('hone.models')[f](name, args, data)";
-
-static void push_or_nil(lua_State *L, const struct val *v) {
-    if (v) val_push_lua(L, v);
-    else lua_pushnil(L);
-}
-
-static int push_question(lua_State *L) {
-    const struct asking *q = lua_touserdata(L, 1);
-    luaL_checkstack(L, 8, "a question");
-    if (safe_load_text(L, chunk, sizeof chunk - 1, "=models", 0) != LUA_OK) return lua_error(L);
-    lua_pushstring(L, q->function);
-    lua_pushstring(L, q->a ? q->a->name : NULL);
-    push_or_nil(L, q->a ? q->a->args : NULL);
-    push_or_nil(L, q->a ? q->a->data : NULL);
-    if (!lua_checkstack(q->t->co, 8)) return luaL_error(L, "the script's memory is used up");
-    lua_xmove(L, q->t->co, 5);
-    q->t->nargs = 4;
-    return 0;
-}
-
 static int ask(struct call *c, const char *function, const struct named_args *a, struct err *e) {
-    struct script *s = cmds_script_of(e);
-    struct task *t = s ? task_new(s, TASK_ASK, "models") : NULL;
-    if (!t) return s ? err_set(e, "the script's memory is used up") : -1;
-    struct asking q = {t, function, a};
-    struct err why = {0};
-    t->call = c;
-    call_defer(c);
-    lua_pushcfunction(s->L, push_question);
-    lua_pushlightuserdata(s->L, &q);
-    if (lua_pcall(s->L, 1, 0, 0) == LUA_OK) {
-        task_start(s, t);
-        return 0;
-    }
-    err_set(&why, "%s", lua_type(s->L, -1) == LUA_TSTRING ? lua_tostring(s->L, -1) : "the models cannot be asked");
-    lua_pop(s->L, 1);
-    task_end(s, t, -1, &why, NULL);
-    return 0;
-}
-
-static int read_answer(lua_State *L) { /* the answer, the value */
-    struct val **out = lua_touserdata(L, 1), **box = val_box(L);
-    val_into(L, 2, "the answer of scripts/lib/hone/models.lua", box);
-    *out = *box;
-    *box = NULL;
-    return 0;
-}
-
-void models_answer(struct script *s, struct task *t, int idx) {
-    struct val *v = NULL;
-    struct err e = {0};
-    lua_pushcfunction(s->L, read_answer);
-    lua_pushlightuserdata(s->L, &v);
-    if (idx) lua_pushvalue(t->co, idx);
-    else lua_pushnil(t->co);
-    lua_xmove(t->co, s->L, 1);
-    if (lua_pcall(s->L, 2, 0, 0) == LUA_OK) {
-        call_result(t->call, v);
-        task_end(s, t, 0, &e, NULL);
-        return;
-    }
-    err_set(&e, "%s", lua_type(s->L, -1) == LUA_TSTRING ? lua_tostring(s->L, -1) : "the answer does not fit into the script's memory");
-    lua_pop(s->L, 1);
-    task_end(s, t, -1, &e, NULL);
+    struct val *name = a && a->name ? val_str(a->name) : NULL;
+    int rc = cmds_ask(c, "hone.models", function, (const struct val *const[]){name, a ? a->args : NULL, a ? a->data : NULL}, e);
+    val_free(name);
+    return rc;
 }
 
 static int run_models(struct call *c, const void *args, struct err *e) { return ask(c, "show", args, e); }

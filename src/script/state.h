@@ -181,7 +181,12 @@ void meta_base(lua_State *L);
 extern const struct cmd cmd_who, cmd_reload;
 /* models.c */
 extern const struct cmd cmd_models, cmd_model_rows, cmd_model_layers;
-void models_answer(struct script *s, struct task *t, int idx); /* a TASK_ASK has ended with the value at idx of its stack; 0: nil */
+/* sheet.c */
+extern const struct cmd cmd_sheet;
+/* ask.c */
+void cmds_answer(struct script *s, struct task *t, int idx); /* a TASK_ASK has ended with the value at idx of its stack; 0: nil */
+/* In a command's run: what this function of the module gives for three values (NULL: nil) will be the call's result. */
+int cmds_ask(struct call *c, const char *module, const char *function, const struct val *const v[3], struct err *e);
 /* shell.c */
 extern const struct cmd cmd_sh;
 void shell_interrupt(void); /* any thread: ends the programs that run */

@@ -164,7 +164,7 @@ static void ended_well(struct script *s, struct task *t, int n) {
         return;
     }
     if (t->kind == TASK_ASK) {
-        models_answer(s, t, n ? first : 0);
+        cmds_answer(s, t, n ? first : 0);
         return;
     }
     if (n && (t->show || t->kind == TASK_LUA)) show_values(t->co, first, top, &b);

@@ -21,11 +21,11 @@ hone.train{ model = m, data = d, epochs = 6, batch = 32, seed = 1, optim = optim
 m:save("m.hone")
 EOF
 is 0 'val_ler 0(\.0[0-4][0-9]*)?$' "a GRU learns to read; its label error rate is below 5 %" --plain --runs r run train.lua
-is 0 '^ler 0(\.0[0-4][0-9]*)?$' "rows it has not seen: label error rate" eval m.hone test.csv
-is 0 '^acc (1|0\.[89][0-9]*)$' "and the share of rows without an error" eval m.hone test.csv
-is 0 '^acc_lo 0\.[789]' "with its interval" eval m.hone test.csv
+is 0 '^ler  *0(\.0[0-4][0-9]*)?$' "rows it has not seen: label error rate" eval m.hone test.csv
+is 0 '^acc  *(1|0\.[89])[0-9.]*  ' "and the share of rows without an error" eval m.hone test.csv
+is 0 '^acc .*95 %: 0\.[789][0-9]* to' "with its interval" eval m.hone test.csv
 run=$(ls -d r/train-* | head -1)
-is 0 '^ler 0(\.0[0-4][0-9]*)?$' "the run's best checkpoint as well" eval "$run" test.csv
+is 0 '^ler  *0(\.0[0-4][0-9]*)?$' "the run's best checkpoint as well" eval "$run" test.csv
 "$hone" --json predict m.hone 'aa..b.ccc.~' 'dd.d.' >p.json 2>err
 [ "$(sed 's/.*"predict","label":"\([a-z]*\)".*/\1/' p.json | tr '\n' ' ')" = "abc dd " ]; ok $? "repeats are joined, those with a gap between are not"
 grep -q '"labels":\["a","b","c"\]' p.json && ! grep -q '"p":' p.json; ok $? "the labels one by one; the best path has no probability"
@@ -53,7 +53,7 @@ hone.train{ model = m, data = d, epochs = 8, batch = 20, seed = 1, optim = optim
 m:save("s.hone")
 EOF
 is 0 'val_ler 0(\.0[0-4][0-9]*)?$' "frames of numbers are learned" --plain --runs r run strips.lua
-is 0 '^ler 0(\.0[0-4][0-9]*)?$' "and strips it has not seen are read" eval s.hone strips
+is 0 '^ler  *0(\.0[0-4][0-9]*)?$' "and strips it has not seen are read" eval s.hone strips
 "$hone" --json predict s.hone strips/t10k-images-idx3-ubyte >p.json 2>err
 [ "$(grep -c '"event":"predict","label":"[123 ]*","labels":\[' p.json)" = 100 ]; ok $? "one answer a row of a file"
 # What cannot be.

@@ -139,7 +139,7 @@ function report:interval(name)
     return all[name][1], all[name][2]
 end
 
-local ORDER = { "loss", "acc", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap", "mcc", "kappa", "brier", "ece", "mse", "mae", "rmse", "r2" }
+local ORDER = { "loss", "acc", "ler", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap", "mcc", "kappa", "log_loss", "brier", "ece", "mse", "mae", "rmse", "r2" }
 
 local function report_text(self)
     local rows = {}
@@ -192,6 +192,39 @@ end
 local report_meta = { __index = report, __tostring = report_text }
 local compare_meta = { __tostring = compare_text }
 local outcome_meta = { __tostring = outcome_text }
+
+local WORST = 10 -- classes shown where there are more than SHOWN
+
+-- The classes with the least F1; those that have neither examples nor guesses are left out.
+local function worst(self)
+    local list, rows = {}, { { "class", "precision", "recall", "f1", "support" } }
+    for i, c in ipairs(self.per_class) do
+        if c.f1 then list[#list + 1] = { c.f1, i, c } end
+    end
+    table.sort(list, function(a, b)
+        if a[1] ~= b[1] then return a[1] < b[1] end
+        return a[2] < b[2]
+    end)
+    for i = 1, math.min(WORST, #list) do
+        local c = list[i][3]
+        rows[i + 1] = { tostring(c.class), num(c.precision), num(c.recall), num(c.f1), num(c.support) }
+    end
+    return string.format("the %d of %d classes with the least f1:\n", #rows - 1, #self.per_class) .. columns(rows, true)
+end
+
+-- All of a report as the command line shows it; nil: it is none.
+function M.sheet(t, command)
+    M.wrap(t, command)
+    local meta = getmetatable(t)
+    if meta == compare_meta then return compare_text(t) end
+    if meta ~= report_meta then return nil end
+    local parts = { report_text(t) }
+    if t.per_class and #t.per_class > 0 then
+        parts[2] = #t.per_class > SHOWN and worst(t) or t:table()
+        parts[3] = (#t.per_class > SHOWN and "most frequent mistakes:\n" or "") .. t:confusion()
+    end
+    return table.concat(parts, "\n\n")
+end
 
 -- Called by the bindings with each result of a job that is a table.
 function M.wrap(t, command)

@@ -1,0 +1,23 @@
+#!/bin/sh
+# What eval and compare show on the command line is what Lua prints of the same report; --json has the numbers.
+. "$top_srcdir/tests/cli/lib.sh"
+awk 'BEGIN { srand(5); print "a,b,k"; for (i = 0; i < 300; i++) { a = rand(); b = rand(); printf "%.4f,%.4f,%s\n", a, b, (a + 0.3 * b + 0.4 * rand() > 0.9 ? "yes" : "no") } }' >two.csv
+awk 'BEGIN { srand(6); print "a,b,k"; for (i = 0; i < 900; i++) { a = rand(); b = rand(); printf "%.4f,%.4f,c%d\n", a, b, int(25 * a) } }' >many.csv
+is 0 '' "two classes are learned" --plain train data='{"two.csv", val=60, test=60}' model=mlp epochs=4
+grep -c '^val_acc ' out | grep -qx 1
+ok $? "and each number is said once"
+is 0 '' "25 classes" --plain train data='{"many.csv", test=200}' model=mlp epochs=2
+cat >two.lua <<'LUA'
+local rep = hone.eval{ model = "two-1", data = { "two.csv", val = 60, test = 60 } }
+print(rep) print() print(rep:table()) print() print(rep:confusion())
+LUA
+"$hone" --plain run two.lua >want 2>&1
+"$hone" eval two-1 data='{"two.csv", val=60, test=60}' >out 2>err </dev/null
+diff want out >&2 && grep -q '^acc  *0\.[0-9]*  (95 %: 0\.[0-9]* to 0\.[0-9]*)$' out && grep -qE '^yes  +0\.' out && grep -qE '^0 no +[0-9]+ +[0-9]+$' out
+ok $? "eval shows metrics, classes and confusion, as Lua does"
+is 0 '^\{"event":"eval","loss":.*"confusion":\[\[[0-9]+,[0-9]+\],\[[0-9]+,[0-9]+\]\]' "the raw numbers as JSON" --json eval two-1 data='{"two.csv", val=60, test=60}'
+is 0 '^the 10 of 25 classes with the least f1:' "of many classes the worst" eval many-1 data='{"many.csv", test=200}'
+is 0 '^most frequent mistakes:' "and what they are taken for" eval many-1 data='{"many.csv", test=200}'
+is 0 '^two-1  0\.[0-9]+ +0\.[0-9]+\.\.0\.[0-9]+ +0\.' "compare is a table that names what was given" compare two-1 two-1 data='{"two.csv", val=60, test=60}'
+is 0 '"model":"two-1".*"p_mcnemar":1' "and JSON has its numbers" --json compare two-1 two-1 data='{"two.csv", val=60, test=60}'
+finish
