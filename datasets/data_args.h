@@ -15,7 +15,7 @@ struct data_args {
     char *name; /* of a recipe, or a path */
     int64_t train, val, test, split; /* rows; ARG_NONE_INT: not given */
     char *variant;
-    struct val *x; /* a column name or a list of them */
+    struct val *x, *drop; /* a column name or a list of them */
     char *y, *text, *sep, *encoding;
     struct val *header; /* true, false or "auto" */
     struct val *quote; /* true, false or absent */

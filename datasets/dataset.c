@@ -108,8 +108,30 @@ static int read_tables(struct loading *l, struct err *e) {
     return r ? r : even_sounds(l, e);
 }
 
+/* missing="drop": rows without a target are none. */
+static int drop_targets(struct loading *l, int y, struct err *e) {
+    for (int p = 0; p < PART_N; p++) {
+        struct table *t = &l->tab[p];
+        int c = t->n ? same_column(l, p, y, e) : -2;
+        if (c == -1) return -1;
+        if (c < 0 || t->col[c].type != COL_TEXT || t->origin) continue;
+        int64_t *rows = X_NEW(int64_t, (size_t)t->n + 1), n = 0, all = t->n;
+        for (int64_t i = 0; i < all; i++) {
+            size_t k;
+            const char *s = table_text(t, c, i, &k);
+            if (!tabular_missing(s, k)) rows[n++] = i;
+        }
+        if (n < all) table_keep(t, rows, n);
+        free(rows);
+        if (n < all) log_write(LOG_INFO, "%s: %lld of %lld rows have no target and are left out", t->file, (long long)(all - n), (long long)all);
+        if (!n) return err_set(e, "%s: no row has a target in column \"%.100s\"", t->file, t->col[c].name);
+    }
+    return 0;
+}
+
 static int read_targets(struct loading *l, int y, struct err *e) {
     if (y < 0) return 0;
+    if (l->a->missing == MISSING_DROP && drop_targets(l, y, e)) return -1;
     const struct val *like = l->a->like;
     int want = l->a->target;
     if (want == TARGET_AUTO && val_get_bool(like, "sequence", false)) want = TARGET_SEQUENCE;
@@ -154,6 +176,7 @@ static int64_t *usable(struct loading *l, int part, int64_t *n, struct err *e) {
         }
         if (ok) rows[(*n)++] = i;
     }
+    if (*n < t->n) log_write(LOG_INFO, "%s: %lld of %lld rows miss a value and are left out", t->file, (long long)(t->n - *n), (long long)t->n);
     return rows;
 }
 
@@ -394,6 +417,9 @@ static void make_prep(struct loading *l) {
         if (l->opts.size) val_set_int(d->prep, "size", l->opts.size);
         if (l->rate) val_set_int(d->prep, "rate", l->rate);
     }
+    const struct val *columns = val_get(d->identity, "columns");
+    if (columns && val_get(columns, "target")) val_set_str(d->prep, "y", val_get_str(columns, "target", ""));
+    if (columns && val_get(columns, "text")) val_set_str(d->prep, "x", val_get_str(columns, "text", ""));
     if (l->target.number) {
         struct val *y = val_table();
         val_set_num(y, "mean", l->y_mean);
@@ -428,6 +454,7 @@ static void loading_release(struct loading *l) {
     target_release(&l->target);
     encoder_release(&l->enc);
     tabular_release(&l->tabular);
+    val_free(l->left);
     source_free(&l->src);
     for (char **w = l->want; w && *w; w++) free(*w);
     free(l->want);
@@ -454,7 +481,9 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
         if (!r) l->tabular.missing = a->missing, r = take_prep(l, e);
         if (!r) r = read_tables(l, e);
         if (!r && l->stream) r = build_stream(l, e) || check_arguments(l, e);
-        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || check_arguments(l, e) || draw(l, e);
+        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || check_arguments(l, e);
+        if (!r && !l->stream) choose_note(l, y);
+        if (!r && !l->stream) r = draw(l, e);
     }
     for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {

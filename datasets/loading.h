@@ -23,6 +23,8 @@ struct loading {
     int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
     struct target target;
     bool has_y, stream;
+    bool guessed; /* the target, by its place */
+    struct val *left; /* {{column=, why=}, ..} that are no inputs, or NULL */
     int64_t rate; /* of sounds; 0: there are none */
     int32_t *cls[PART_N]; /* of every row of a table, or NULL */
     float *num[PART_N];
@@ -38,6 +40,8 @@ static inline bool prep_is(const struct loading *l, const char *kind) { return l
 
 /* Target and inputs among the columns of the training table: into l; *y: the column of the target, -1: there is none. */
 int choose_columns(struct loading *l, int *y, struct err *e);
+/* Says what was guessed, and puts the columns into the identity; when the target is known. */
+void choose_note(struct loading *l, int y);
 /* The same column in the table of another part. */
 int same_column(const struct loading *l, int part, int col, struct err *e);
 

@@ -46,7 +46,7 @@ static int learn_text(struct target *t, const struct table *tab, int col, struct
     int rc = 0, n_seen = 0;
     for (int64_t i = 0; rc == 0 && i < tab->n; i++) {
         size_t n, at = 0;
-        const char *s = target_label(tab, col, i, tmp, &n);
+        const char *s = target_text(tab, col, i, tmp, &n);
         while (rc == 0 && at < n) {
             uint32_t c;
             at += utf8_next(s + at, n - at, &c);
@@ -113,7 +113,7 @@ int sequence_widen(struct target *t, const struct table *tab, int col, struct er
     for (int64_t i = 0; i < tab->n; i++) {
         size_t n = 0, at = 0;
         int64_t len = 0;
-        const char *s = tab->col[col].type == COL_TEXT ? target_label(tab, col, i, tmp, &n) : NULL;
+        const char *s = tab->col[col].type == COL_TEXT ? target_text(tab, col, i, tmp, &n) : NULL;
         uint32_t cp;
         for (; s && at < n; len++) at += utf8_next(s + at, n - at, &cp);
         if (!s) len = row_length(&tab->col[col], i);
@@ -129,7 +129,7 @@ static int fill_row(const struct target *t, const struct table *tab, int col, in
     const struct column *c = &tab->col[col];
     char tmp[32], where[512];
     size_t n = 0, at = 0;
-    const char *s = c->type == COL_TEXT ? target_label(tab, col, row, tmp, &n) : NULL;
+    const char *s = c->type == COL_TEXT ? target_text(tab, col, row, tmp, &n) : NULL;
     int64_t len = s ? 0 : row_length(c, row), k = 0;
     while (s ? at < n : k < len) {
         size_t from = at;

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "src/base/buf.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 
 bool tabular_missing(const char *s, size_t n) {
@@ -66,7 +67,7 @@ static int learn_column(
     struct feature *f, const struct table *tab, int col, const int64_t *idx, int64_t n, bool standardize, enum data_missing missing, struct err *e) {
     char where[512];
     double sum = 0, sq = 0;
-    int64_t count = 0, bad = -1, miss = -1;
+    int64_t count = 0, bad = -1, miss = -1, missed = 0;
     const char *why = NULL, *why_bad = NULL;
     f->name = mem_str(tab->col[col].name);
     for (int64_t i = 0; i < n; i++) {
@@ -74,7 +75,7 @@ static int learn_column(
         const char *s = table_text(tab, col, idx[i], &k);
         double v;
         if (tabular_missing(s, k)) {
-            if (miss < 0) miss = idx[i];
+            if (!missed++) miss = idx[i];
         } else if (tabular_number(s, k, &v, &why)) {
             count++;
             double d = v - sum;
@@ -83,9 +84,12 @@ static int learn_column(
         } else if (bad < 0) bad = idx[i], why_bad = why;
     }
     if (miss >= 0 && missing == MISSING_ERROR)
-        return err_set(e, "%s, column \"%.100s\": the value is missing; give missing=\"drop\" or missing=\"mean\", or leave the column out of x",
-            table_where(tab, miss, where, sizeof where), f->name);
-    if (!count && bad < 0) return err_set(e, "%s: column \"%.100s\" has no value at all; leave it out of x", tab->file, f->name);
+        return err_set(e,
+            "%s, column \"%.100s\": the value is missing, in %lld of %lld rows; give missing=\"mean\", missing=\"drop\" for those rows, or drop=\"%.100s\" for "
+            "the "
+            "column",
+            table_where(tab, miss, where, sizeof where), f->name, (long long)missed, (long long)n, f->name);
+    if (!count && bad < 0) return err_set(e, "%s: column \"%.100s\" has no value at all; leave it out with drop=\"%.100s\"", tab->file, f->name, f->name);
     if (bad >= 0 && (count > 9 * (n - count) || !strcmp(why_bad, "is not a finite number"))) { /* numbers with a few strays: an error, not a category */
         size_t k;
         const char *s = table_text(tab, col, bad, &k);
@@ -102,8 +106,9 @@ static int learn_column(
     f->category = true;
     if (distinct(f, tab, col, idx, n, 1000))
         return err_set(e,
-            "%s: column \"%.100s\" is not numeric and has more than 1000 different values; give text=\"%.100s\" if it is the text, or leave it out of x",
-            tab->file, f->name, f->name);
+            "%s: column \"%.100s\" is not numeric and has more than 1000 different values; give text=\"%.100s\" if it is the text, or leave it out with "
+            "drop=\"%.100s\"",
+            tab->file, f->name, f->name, f->name);
     return 0;
 }
 
@@ -132,7 +137,7 @@ static int cell(const struct tabular *t, const struct feature *f, const char *s,
     const char *why = "";
     if (tabular_missing(s, n)) {
         if (t->missing == MISSING_ERROR)
-            return err_set(e, "%s, column \"%.100s\": the value is missing; give missing=\"drop\" or missing=\"mean\", or leave the column out of x",
+            return err_set(e, "%s, column \"%.100s\": the value is missing; fill it in, or load the training data with missing=\"mean\"",
                 table_where(tab, row, where, sizeof where), f->name);
         return 0; /* all zero: the mean of a standardised column, no value of a category */
     }
@@ -142,7 +147,10 @@ static int cell(const struct tabular *t, const struct feature *f, const char *s,
             out[i] = 1;
             return 0;
         }
-        return err_set(e, "%s, column \"%.100s\": the training part has no value \"%.*s\", only \"%.60s\" and %d more",
+        if (t->missing == MISSING_MEAN) return 1;
+        return err_set(e,
+            "%s, column \"%.100s\": the training part has no value \"%.*s\", only \"%.60s\" and %d more; mend the cell, or load the training data with "
+            "missing=\"mean\": then it counts as missing",
             table_where(tab, row, where, sizeof where), f->name, (int)(n < 60 ? n : 60), s, f->value[0], f->n_value - 1);
     }
     double v;
@@ -159,15 +167,23 @@ int tabular_fill(const struct tabular *t, const struct table *tab, const int *co
     out->dim[0] = out->width = t->width;
     out->scale = 1;
     float *p = out->data = mem_try((size_t)n_row * (size_t)t->width + 1, sizeof(float), "the table", e);
+    int64_t unknown = 0, first = 0;
+    int of = 0;
+    char where[512];
     if (!p) return -1;
     for (int64_t r = 0; r < n_row; r++)
         for (int i = 0; i < t->n; i++) {
             size_t n;
             int64_t row = idx ? idx[r] : r;
             const char *s = table_text(tab, cols[i], row, &n);
-            if (cell(t, &t->f[i], s, n, tab, row, p, e)) return -1;
+            int got = cell(t, &t->f[i], s, n, tab, row, p, e);
+            if (got < 0) return -1;
+            if (got && !unknown++) first = row, of = i;
             p += t->f[i].category ? t->f[i].n_value : 1;
         }
+    if (unknown)
+        log_write(LOG_WARN, "%s, column \"%.100s\": a value that the training part never had; it and %lld more like it count as missing",
+            table_where(tab, first, where, sizeof where), t->f[of].name, (long long)unknown - 1);
     return 0;
 }
 

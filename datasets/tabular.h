@@ -21,7 +21,8 @@ struct tabular {
 };
 /* cols: n column numbers of a TEXT table. Learns over rows idx[0..n_row). */
 int tabular_learn(struct tabular *t, const struct table *tab, const int *cols, int n, const int64_t *idx, int64_t n_row, bool standardize, struct err *e);
-/* An F32 column of width t->width. A cell that is no number, or a value the training part never had, is an error with its place. */
+/* An F32 column of width t->width. A cell that is no number, or without missing="mean" a value the training part never had, is an error with its
+ * place. */
 int tabular_fill(const struct tabular *t, const struct table *tab, const int *cols, const int64_t *idx, int64_t n_row, struct column *out, struct err *e);
 bool tabular_missing(const char *s, size_t n); /* empty, ?, NA */
 /* A cell as a number; why: what is wrong with it, for a sentence. */

@@ -12,9 +12,9 @@
 #include "src/base/mem.h"
 
 #define MAX_CLASSES 100000
-#define MANY 100 /* different whole numbers, above which they may be no classes */
+#define SOME 20 /* different whole numbers, above which they may be no classes */
 
-const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
+const char *target_text(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
     const struct column *c = &tab->col[col];
     switch (c->type) {
     case COL_TEXT: {
@@ -27,6 +27,15 @@ const char *target_label(const struct table *tab, int col, int64_t row, char tmp
     case COL_I32: *n = (size_t)snprintf(tmp, 32, "%d", ((const int32_t *)c->data)[row]); break;
     default: *n = (size_t)snprintf(tmp, 32, "%.9g", ((const float *)c->data)[row]);
     }
+    return tmp;
+}
+
+const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
+    const char *s = target_text(tab, col, row, tmp, n), *why;
+    double v;
+    if (tab->col[col].type != COL_TEXT || *n >= 32 || !memchr(s, '.', *n) || *s > '9' || !tabular_number(s, *n, &v, &why)) return s;
+    if (fabs(v) >= 1e15 || rint(v) != v) return s;
+    *n = (size_t)snprintf(tmp, 32, "%.0f", v + 0.0);
     return tmp;
 }
 
@@ -62,8 +71,8 @@ static int learn_labels(struct target *t, const struct table *tab, int col, bool
         const char *s = target_label(tab, col, i, tmp, &n), *why;
         double d;
         if (!n)
-            return err_set(
-                e, "%s: the label in column \"%.100s\" is empty; remove the row or fill it in", table_where(tab, i, where, sizeof where), tab->col[col].name);
+            return err_set(e, "%s: the label in column \"%.100s\" is empty; remove the row, fill it in, or give missing=\"drop\"",
+                table_where(tab, i, where, sizeof where), tab->col[col].name);
         if (*all_int && !is_int(s, n)) *all_int = false;
         bool number = *all_number && tabular_number(s, n, &d, &why);
         if (number) numbers++;
@@ -74,7 +83,7 @@ static int learn_labels(struct target *t, const struct table *tab, int col, bool
     if (miss >= 0 && *all_number && numbers > 0) {
         size_t n;
         const char *s = target_label(tab, col, miss, tmp, &n);
-        return err_set(e, "%s: the target in column \"%.100s\" is missing (%.*s), all others are numbers; remove the row or fill it in",
+        return err_set(e, "%s: the target in column \"%.100s\" is missing (%.*s), all others are numbers; remove the row, fill it in, or give missing=\"drop\"",
             table_where(tab, miss, where, sizeof where), tab->col[col].name, (int)n, s);
     }
     if (miss >= 0) *all_number = false;
@@ -158,6 +167,38 @@ static int sorted_order(struct target *t, const struct table *tab, bool all_int,
     return 0;
 }
 
+/* The different labels are class numbers: they begin at 0 or 1 and leave hardly any out. */
+static bool count_up(const struct target *t, int64_t n) {
+    double least = INFINITY, most = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        size_t k;
+        const char *s = vocab_word(t->label, i + 2, &k), *why;
+        double v = 0;
+        tabular_number(s, k, &v, &why);
+        least = fmin(least, v), most = fmax(most, v);
+    }
+    return (least == 0 || least == 1) && (most - least + 1) * 9 <= (double)n * 10;
+}
+
+/* Labels that are all numbers may be classes that somebody numbered, or numbers: prices, ages, counts. */
+static bool looks_number(const struct target *t, const struct table *tab, int col, bool all_int) {
+    int64_t n = vocab_size(t->label) - 2;
+    bool whole = true;
+    for (int64_t i = 0; i < n && whole; i++) { /* "1.0": what pandas writes of classes where some were missing */
+        size_t k;
+        const char *s = vocab_word(t->label, i + 2, &k), *why;
+        double v;
+        whole = tabular_number(s, k, &v, &why) && rint(v) == v;
+    }
+    if (!whole) return true;
+    if (tab->col[col].type != COL_TEXT) return tab->col[col].type == COL_F32 && n > 1000;
+    if (all_int ? n <= SOME || (n <= tab->n / 2 && count_up(t, n)) : n <= SOME && n <= tab->n / 2) return false;
+    log_write(LOG_INFO,
+        "%s: column \"%.100s\" has %lld different whole numbers in %lld rows: they are taken as numbers, not as classes (target=\"class\" for those)",
+        tab->file, tab->col[col].name, (long long)n, (long long)tab->n);
+    return true;
+}
+
 int target_learn(struct target *t, const struct table *tab, int col, enum data_target want, const struct recipe *r, const struct val *classes, struct err *e) {
     memset(t, 0, sizeof *t);
     t->width = 1;
@@ -183,20 +224,7 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
         given_order(t, classes);
         return 0;
     }
-    if (want == TARGET_AUTO && all_number && (!all_int || tab->col[col].type == COL_F32)) {
-        bool whole = tab->col[col].type == COL_F32; /* labels that an array happens to hold as floats */
-        for (int64_t i = 0; whole && i < tab->n; i++) whole = rintf(((float *)tab->col[col].data)[i]) == ((float *)tab->col[col].data)[i];
-        t->number = !whole || vocab_size(t->label) > 1000;
-        if (t->number) return 0;
-    }
-    int64_t n = vocab_size(t->label) - 2;
-    if (want == TARGET_AUTO && all_int && tab->col[col].type == COL_TEXT && n > MANY && n > tab->n / 2) { /* prices, years: a class would have one row or two */
-        log_write(LOG_INFO,
-            "%s: column \"%.100s\" has %lld different whole numbers in %lld rows: they are taken as numbers, not as classes (target=\"class\" for those)",
-            tab->file, tab->col[col].name, (long long)n, (long long)tab->n);
-        t->number = true;
-        return 0;
-    }
+    if (want == TARGET_AUTO && all_number && (t->number = looks_number(t, tab, col, all_int))) return 0;
     if (sorted_order(t, tab, all_int, e)) return -1;
     if (t->n_class == 1 && !val_len(classes) && tab->n > 1)
         log_write(LOG_WARN, "%s: all %lld targets in column \"%.100s\" are \"%.60s\": with one class there is nothing to learn", tab->file, (long long)tab->n,

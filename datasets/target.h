@@ -28,7 +28,8 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
 /* Class number of every row, of sequences `width` of each with -1 behind the end, heap; NULL with a sentence that names the row. */
 int32_t *target_classes(const struct target *t, const struct table *tab, int col, struct err *e);
 float *target_numbers(const struct target *t, const struct table *tab, int col, struct err *e);
-/* The label of a row as text, into tmp if it is a number. */
+/* The target of a row as text, into tmp if it is a number. As a label "1.0" is "1": what pandas writes of whole numbers where some are missing. */
+const char *target_text(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n);
 const char *target_label(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n);
 void target_release(struct target *t);
 

@@ -10,6 +10,9 @@
 #include "datasets/tabular.h"
 #include "src/base/mem.h"
 
+#define APART_ROWS 1000
+#define APART_VALUES 100
+#define APART_COLUMNS 64
 struct field {
     const char *p;
     size_t n;
@@ -18,7 +21,7 @@ struct field {
 struct scan {
     const char *p, *end, *name;
     int sep;
-    bool quote;
+    bool quote, blanks; /* sep is a blank: see skip_blanks */
     int64_t line; /* of the row that was read last */
     int64_t next_line;
     struct field *f;
@@ -46,10 +49,16 @@ static int quoted(struct scan *s, struct field *f, struct err *e) {
     f->p = begin;
     f->n = (size_t)(p - begin);
     s->p = p + 1;
-    if (s->p < s->end && *s->p != s->sep && *s->p != '\n' && *s->p != '\r')
+    if (s->p < s->end && *s->p != s->sep && *s->p != '\n' && *s->p != '\r' && !(s->blanks && *s->p == '\t'))
         return err_set(e, "%s line %lld: \"%c\" after the closing quote of cell %d; double the quotes that belong to the text", s->name,
             (long long)s->next_line, (unsigned char)*s->p < 0x20 || (unsigned char)*s->p > 0x7e ? '?' : *s->p, s->n);
     return 0;
+}
+
+/* Where blanks separate, any number of them, tabs too, is one separator, and none at the ends of a row. */
+static void skip_blanks(struct scan *s) {
+    while (s->blanks && s->p < s->end && (*s->p == ' ' || *s->p == '\t')) s->p++;
+    if (s->blanks && s->p < s->end && *s->p == '\r' && s->p + 1 < s->end && s->p[1] == '\n') s->p++;
 }
 
 /* Next row that is not blank into s->f[0 .. s->n). Returns 1, 0 at the end, -1. */
@@ -58,6 +67,7 @@ static int scan_row(struct scan *s, struct err *e) {
     while (s->p < s->end && (*s->p == '\n' || *s->p == '\r')) s->next_line += *s->p++ == '\n';
     if (s->p == s->end) return 0;
     s->line = s->next_line;
+    skip_blanks(s);
     for (;;) {
         if (s->n == FORMAT_MAX_COLUMNS)
             return err_set(e, "%s line %lld has more than %d columns; give the separator with sep=", s->name, (long long)s->line, FORMAT_MAX_COLUMNS);
@@ -67,11 +77,12 @@ static int scan_row(struct scan *s, struct err *e) {
             if (quoted(s, f, e)) return -1;
         } else {
             const char *p = s->p;
-            while (p < s->end && *p != s->sep && *p != '\n') p++;
+            while (p < s->end && *p != s->sep && *p != '\n' && !(s->blanks && *p == '\t')) p++;
             f->n = (size_t)(p - s->p);
             s->p = p;
             if (f->n && (p == s->end || *p == '\n') && p[-1] == '\r') f->n--;
         }
+        skip_blanks(s);
         if (s->p < s->end && *s->p == '\r' && (s->p + 1 == s->end || s->p[1] == '\n')) s->p++;
         if (s->p == s->end) return 1;
         if (*s->p == '\n') {
@@ -79,6 +90,7 @@ static int scan_row(struct scan *s, struct err *e) {
             s->next_line++;
             return 1;
         }
+        if (s->blanks) continue;
         if (*s->p != s->sep) return err_set(e, "%s line %lld: a carriage return inside a row; convert the line ends to LF", s->name, (long long)s->line);
         s->p++;
     }
@@ -102,10 +114,25 @@ static bool field_number(const struct scan *s, const struct field *f) {
     char tmp[64], *end;
     if (!f->n || f->n >= sizeof tmp) return false;
     if (decimal_comma(s, f)) return true;
-    memcpy(tmp, f->p, f->n);
+    memcpy(tmp, f->p, f->n); /* strtod passes over blanks before it */
     tmp[f->n] = 0;
     strtod(tmp, &end);
     return end != tmp && !*end;
+}
+
+/* Rows of as many numbers or words, most of them numbers, between blanks: what numpy and many instruments write. */
+static bool guess_blanks(const struct bytes *t, const char *name) {
+    struct scan s = {.p = (const char *)t->p, .end = (const char *)t->p + t->n, .name = name, .sep = ' ', .blanks = true, .quote = true, .next_line = 1};
+    int n = 0, rows = 0, numbers = 0, cells = 0;
+    bool even = true;
+    while (even && rows < 50 && scan_row(&s, NULL) == 1) {
+        even = rows ? s.n == n : s.n > 1;
+        n = s.n;
+        for (int i = 0; rows && i < s.n; i++) numbers += field_number(&s, &s.f[i]), cells++;
+        rows++;
+    }
+    free(s.f);
+    return even && rows > 2 && numbers * 2 > cells;
 }
 
 static int guess_sep(const struct bytes *t, const char *name) {
@@ -124,18 +151,59 @@ static int guess_sep(const struct bytes *t, const char *name) {
     int best = 0;
     for (int i = 1; i < 4; i++)
         if (count[i] > count[best]) best = i;
-    return seps[best];
+    return !count[best] && guess_blanks(t, name) ? ' ' : seps[best];
 }
 
-/* A header is a first row with a known name, a name that was asked for, or words over a column of numbers, of which some may be missing. */
+/* 0, 1, 2 .. as pandas names columns that have no names, maybe behind the blank name of the numbers of the rows. */
+static bool counts_up(const struct scan *s) {
+    int from = s->f[0].n == 0;
+    char tmp[16];
+    for (int i = from; i < s->n; i++) {
+        int n = snprintf(tmp, sizeof tmp, "%d", i - from);
+        if (s->f[i].n != (size_t)n || memcmp(s->f[i].p, tmp, s->f[i].n) != 0) return false;
+    }
+    return s->n - from > 2;
+}
+
+static bool same_cell(const struct field *a, const struct field *b) { return a->n == b->n && !memcmp(a->p, b->p, a->n); }
+
+/* Words in the first row that no later row has, one of them over a column of a few values that come again and again. s: with the first row read. */
+static bool apart(struct scan s) {
+    struct scan at = s;
+    int n = s.n < APART_COLUMNS ? s.n : APART_COLUMNS, rows = 0, *values = X_NEW(int, (size_t)n), again = 0;
+    struct field *seen = X_NEW(struct field, (size_t)n * APART_VALUES);
+    bool yes = true;
+    at.f = NULL, at.cap = 0;
+    for (int c = 0; c < n; c++) yes &= s.f[c].n > 0 || c == 0;
+    for (; yes && rows < APART_ROWS && scan_row(&at, NULL) == 1; rows++) {
+        yes = at.n == s.n;
+        for (int c = 0; yes && c < n; c++) {
+            struct field *have = seen + (size_t)c * APART_VALUES;
+            int k = 0;
+            yes = !same_cell(&at.f[c], &s.f[c]);
+            if (values[c] > APART_VALUES) continue;
+            while (k < values[c] && !same_cell(&have[k], &at.f[c])) k++;
+            if (k == values[c] && values[c]++ < APART_VALUES) have[k] = at.f[c];
+        }
+    }
+    for (int c = 0; c < n; c++) again += values[c] <= APART_VALUES && values[c] * 3 <= rows;
+    free(at.f);
+    free(seen);
+    free(values);
+    return yes && again > 0 && rows >= 10;
+}
+
+/* A header is a first row with a known name, a name that was asked for, words over a column of numbers, of which some may be missing, or words that stand
+ * apart. */
 static bool guess_header(struct scan s, const struct read_opts *o) {
     static const char *const known[] = {
         "text", "label", "category", "class", "sentence", "target", "review", "id", "y", "intent", "query", "title", "text_a", NULL};
     s.f = NULL, s.cap = 0;
+    struct scan begin = s;
     bool yes = false, any_number = false;
     if (scan_row(&s, NULL) == 1) {
         int n = s.n;
-        bool *word = X_NEW(bool, (size_t)n);
+        bool *word = X_NEW(bool, (size_t)n), counted = counts_up(&s);
         for (int i = 0; i < n; i++) {
             for (const char *const *k = known; *k; k++) yes |= field_is(&s.f[i], *k);
             for (const char *const *k = o ? o->want : NULL; k && *k; k++) yes |= field_is(&s.f[i], *k);
@@ -155,18 +223,28 @@ static bool guess_header(struct scan s, const struct read_opts *o) {
             }
         }
         for (int i = 0; i < n && rows && !any_number; i++) yes |= word[i] && numbers[i] && seen[i];
+        any_number &= !counted;
+        yes |= counted && rows;
         free(seen);
         free(word);
         free(numbers);
     }
     free(s.f);
-    return yes && !any_number;
+    if (yes || any_number) return yes && !any_number;
+    yes = scan_row(&begin, NULL) == 1 && apart(begin);
+    free(begin.f);
+    return yes;
 }
 
 static int header_row(struct scan *s, struct table *out, struct err *e) {
+    out->blank_first = s->n > 1 && !s->f[0].n;
     for (int i = 0; i < s->n; i++) {
-        char *name = mem_strn(s->f[i].p, s->f[i].n), tmp[16];
-        snprintf(tmp, sizeof tmp, "%d", i + 1);
+        struct field f = s->f[i];
+        while (f.n && *f.p == ' ') f.p++, f.n--; /* "a, b" */
+        while (f.n && f.p[f.n - 1] == ' ') f.n--;
+        char *name = mem_strn(f.p, f.n), tmp[16];
+        if (i || !counts_up(s)) snprintf(tmp, sizeof tmp, "%d", i + 1);
+        else *tmp = 0; /* "1" is the name of another one */
         int at = *name ? table_find(out, name) : -1;
         if (at >= 0) {
             err_set(e, "%s line %lld: the header names \"%.100s\" twice, columns %d and %d; rename one", s->name, (long long)s->line, name, at + 1, i + 1);
@@ -227,6 +305,7 @@ static int csv_read(const struct bytes *in, const struct read_opts *o, struct ta
     }
     struct scan s = {.p = (const char *)t.p, .end = (const char *)t.p + t.n, .name = in->name, .next_line = 1};
     s.sep = o && o->sep ? o->sep : guess_sep(&t, in->name);
+    s.blanks = s.sep == ' ';
     s.quote = o && o->quote >= 0 ? o->quote : s.sep != '\t';
     bool header = o && o->header >= 0 ? o->header : guess_header(s, o);
     struct cells *cells = NULL;

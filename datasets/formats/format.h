@@ -31,6 +31,7 @@ struct table {
     int32_t *line; /* text formats: line number of each row; else NULL */
     char **origin; /* textdir: file of each row; else NULL */
     int64_t *rows; /* npz: length of each column, as they may belong to different parts; else NULL */
+    bool blank_first; /* the header has no name for the first column: what pandas writes above the numbers of the rows */
     bool named; /* the columns have names of their own, not "1", "2" .. */
     char **label_name; /* names of the labels 0, 1, .. where the format has them; else NULL */
     int n_label_name;
@@ -76,6 +77,7 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
 
 void table_free(struct table *t); /* releases what is inside */
 struct column *table_add(struct table *t, const char *name, enum col_type type); /* a zeroed column; the pointers of earlier ones die */
+void table_keep(struct table *t, const int64_t *row, int64_t n); /* these rows alone, given in rising order; of text columns, with line or origin */
 int table_find(const struct table *t, const char *name); /* -1: none */
 /* "FILE line 7" or "FILE row 7" for messages, into a buffer of the caller. */
 const char *table_where(const struct table *t, int64_t row, char *out, size_t n);

@@ -38,6 +38,28 @@ struct column *table_add(struct table *t, const char *name, enum col_type type) 
     return c;
 }
 
+void table_keep(struct table *t, const int64_t *row, int64_t n) {
+    for (int c = 0; c < t->n_col; c++) {
+        struct column *x = &t->col[c];
+        int64_t to = 0;
+        if (x->type != COL_TEXT) BUG("rows of numbers are not left out");
+        for (int64_t i = 0; i < n; i++) {
+            int64_t from = x->offset[row[i]], k = x->offset[row[i] + 1] - from;
+            memmove((char *)x->data + to, (char *)x->data + from, (size_t)k);
+            x->offset[i] = to; /* row[i] >= i: what follows is still as it was */
+            to += k;
+        }
+        x->offset[n] = to;
+        ((char *)x->data)[to] = 0;
+    }
+    for (int64_t i = 0; i < n && t->line; i++) t->line[i] = t->line[row[i]];
+    for (int64_t i = 0, k = 0; i < t->n && t->origin; i++) {
+        if (k < n && row[k] == i) t->origin[k++] = t->origin[i];
+        else free(t->origin[i]);
+    }
+    t->n = n;
+}
+
 int table_find(const struct table *t, const char *name) {
     for (int i = 0; i < t->n_col; i++)
         if (!strcmp(t->col[i].name, name)) return i;

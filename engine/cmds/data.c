@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,7 @@ static int fetch(struct call *c, const void *args, struct err *e) {
 }
 
 /* ---- ls, show ---- */
+#define LISTED 100 /* names of a list that show gives */
 static int ls(struct call *c, const void *args, struct err *e) {
     (void)args, (void)e;
     char **search = data_search();
@@ -175,6 +177,35 @@ static int ls(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
+/* A long list by its begin: 30,000 columns or classes are no answer. */
+static void shorten(struct val *of, const char *name) {
+    const struct val *l = val_get(of, name);
+    size_t n = val_len(l);
+    if (n <= LISTED) return;
+    struct val *few = val_list();
+    char more[48];
+    for (size_t i = 0; i < LISTED; i++) val_push(few, val_copy(val_at(l, i)));
+    snprintf(more, sizeof more, ".. and %zu more", n - LISTED);
+    val_push(few, val_str(more));
+    val_set(of, name, few);
+}
+
+/* Rows of each class in the training part. */
+static struct val *class_rows(const struct dataset *d) {
+    const struct part *p = &d->part[PART_TRAIN];
+    const struct column *y = p->n_col ? &p->col[p->n_col - 1] : NULL;
+    struct val *l = val_list();
+    if (!y || y->type != COL_I32 || d->longest || p->n_col == 1) return l;
+    int64_t *n = X_NEW(int64_t, (size_t)d->n_class + 1);
+    for (int64_t i = 0; i < p->n; i++) {
+        int32_t k = ((const int32_t *)y->data)[i];
+        if (k >= 0 && k < d->n_class) n[k]++;
+    }
+    for (int i = 0; i < d->n_class; i++) val_push(l, val_int(n[i]));
+    free(n);
+    return l;
+}
+
 static int show(struct call *c, const void *args, struct err *e) {
     struct notice n = {clock_now() + 2};
     char **search = data_search();
@@ -184,6 +215,10 @@ static int show(struct call *c, const void *args, struct err *e) {
     struct val *v = val_copy(d->identity), *classes = val_list(), *prep = val_table();
     for (int i = 0; i < d->n_class; i++) val_push(classes, val_str(d->class_name[i]));
     val_set(v, "classes", classes);
+    val_set(v, "class_rows", class_rows(d));
+    if (d->n_class > 0) val_set_int(v, "n_class", d->n_class);
+    shorten(v, "classes"), shorten(v, "class_rows");
+    if (val_get(v, "columns")) shorten(val_get(v, "columns"), "inputs"), shorten(val_get(v, "columns"), "left_out");
     for (size_t i = 0; i < d->prep->u.t.n_field; i++) /* without the long lists */
         if (d->prep->u.t.field[i].v->type != VAL_TABLE || (!val_get(d->prep->u.t.field[i].v, "text") && val_len(d->prep->u.t.field[i].v) <= 8))
             val_set(prep, d->prep->u.t.field[i].name, val_copy(d->prep->u.t.field[i].v));

@@ -6,6 +6,7 @@
 #include "datasets/dataset.h"
 #include "engine/cmds/pick.h"
 #include "src/base/log.h"
+#include "src/base/mem.h"
 
 static int same_classes(const struct model *m, const struct dataset *d, struct err *e) {
     const struct val *names = val_get(m->desc, "classes");
@@ -36,7 +37,8 @@ static int same_ids(const struct model *m, const struct dataset *d, unsigned par
 /* Two preparations of the same inputs; without `len` texts may differ in the length kept at most. */
 static bool same_inputs(const struct val *a, const struct val *b, bool len) {
     struct val *x = val_copy(a), *y = val_copy(b);
-    val_unset(x, "target"), val_unset(y, "target");
+    static const char *const other[] = {"target", "x", "y"}; /* the scale of the target, names of columns */
+    for (size_t i = 0; i < LEN(other); i++) val_unset(x, other[i]), val_unset(y, other[i]);
     if (!len) val_unset(x, "len"), val_unset(y, "len");
     bool same = val_equal(x, y);
     val_free(x), val_free(y);

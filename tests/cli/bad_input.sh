@@ -16,7 +16,7 @@ is 1 'no data set nosuchset; .*hone data ls' "a name that is no data set" data n
 is 1 'cut.csv.gz is damaged: its gzip data ends too early' "a truncated file" data cut.csv.gz y=k
 is 1 'short.csv line 3: 2 columns instead of 3' "a row with too few columns" data short.csv y=k
 is 1 'three.tsv line 3: 3 columns instead of 2' "3 columns instead of 2" data three.tsv y=k
-is 1 'nan.csv line 2, column "b": the value is missing; give missing=' "a NaN in a table is a missing cell" data nan.csv y=k
+is 1 'nan.csv line 2, column "b": the value is missing, in 1 of 3 rows; give missing=' "a NaN in a table is a missing cell" data nan.csv y=k
 is 1 'label/test.csv line 3: the label "zzz" is none of the 2 classes' "a wrong label" data label text=text y=label
 is 2 'y="kk": good.csv has no such column; it has a, b, k' "a column that is not there" data good.csv y=kk
 is 1 'quoted.tsv line 2: 3 columns instead of 2' "quotes in a tab-separated file are text" data quoted.tsv y=k text=t

@@ -11,4 +11,45 @@ awk -v r2="$r2" -v mae="$mae" 'BEGIN { exit !(r2 > 0.97 && r2 < 1 && mae > 500 &
 printf 'rooms,garden\n2,no\n5,yes\n' >new.csv
 "$hone" --runs r predict houses-1 new.csv >out 2>err
 awk 'NR == 2 { a = $1 } NR == 3 { b = $1 } END { exit !(a > 160000 && a < 190000 && b > 300000 && b < 345000) }' out; ok $? "and answers are prices: $(tr '\n' ' ' <out)"
+# Tables whose columns are no plain numbers
+awk 'BEGIN { srand(5); print ",PassengerId,Survived,Name,Sex,Age,Fare,Ticket"
+    for (i = 0; i < 60; i++) printf "%d,%d,%d,\"Smith%d, Mr. \"\"Bob\"\" the Elder\",%s,%s,%.2f,A/5 %d\n",
+        i, 800 + i, i % 2, i, (i % 2 ? "female" : "male"), (i % 7 ? 20 + i % 40 : ""), 5 + i, 3001 * i }' >titanic.csv
+is 1 'column "Age": the value is missing, in 9 of 60 rows; give missing="mean".*drop="Age"' "gaps are told, with what can be done" data show titanic.csv
+is 0 '^columns target Survived  inputs Sex Age Fare  left_out 1 PassengerId Name Ticket$' "names, codes and numbers of rows are left out" \
+    data show titanic.csv missing=mean
+is 0 'left out: 1 \(numbers the rows\), PassengerId \(numbers the rows\), Name \(another value in nearly every row\), Ticket' "and that is said" \
+    data show titanic.csv missing=mean
+is 0 'inputs Sex Age  left_out .*Fare' "a column that is named by drop" data show titanic.csv missing=mean drop=Fare
+is 0 'inputs Fare Name$|inputs Fare Name ' "x= takes what it names" data show titanic.csv x='{"Fare", "Name"}'
+is 0 'rows train 51 ' "missing=drop" data show titanic.csv missing=drop
+awk 'BEGIN { print "income,rooms,where,value"; for (i = 0; i < 50; i++) print i + 0.5 "," i % 5 "," (i % 3 ? "NEAR BAY" : "<1H OCEAN") "," 1000 * i }' >california.csv
+is 0 'california.csv: the target is value, a number' "the last column is the target, which is said" data show california.csv
+is 0 'inputs income rooms where' "a category of two words is no text" data show california.csv
+awk 'BEGIN { print "colour,size,kind"; for (i = 0; i < 30; i++) print (i % 2 ? "red" : "blue") "," (i % 3 ? "big" : "small") "," (i % 2 ? "yes" : "no") }' >words.csv
+is 0 'rows train 30 .*|target kind  inputs colour size' "a header over words alone" data show words.csv
+sed 1d words.csv >bare.csv
+is 0 'target 3  inputs 1 2' "and none" data show bare.csv
+awk 'BEGIN { print "0,1,2,3"; for (i = 0; i < 30; i++) print i / 7 "," i % 4 + 0.25 "," i / 3 "," i % 2 ".0" }' >frame.csv
+is 0 '^classes 0 1$' "columns that pandas numbered, classes it wrote as 0.0 and 1.0" data show frame.csv
+is 0 'rows train 30 ' "whose header is no row" data show frame.csv
+awk 'BEGIN { print "length width  kind"; for (i = 0; i < 30; i++) print "  " i / 7 "   " i % 4 "\t" (i % 2 ? "oak" : "elm") " " }' >blanks.txt
+is 0 'target kind  inputs length width' "columns between blanks" data show blanks.txt
+awk 'BEGIN { print "a, b, species"; for (i = 0; i < 30; i++) print i / 7 ", " i % 4 ", Iris-" (i % 2 ? "setosa" : "virginica") }' >spaced.csv
+is 0 'target species  inputs a b$' "blanks behind commas" data show spaced.csv
+{ cat words.csv; echo "red,big,"; } >gap.csv
+is 1 'the label in column "kind" is empty.*missing="drop"' "a row without a label" data show gap.csv
+is 0 'gap.csv: 1 of 31 rows have no target and are left out' "is left out on demand" data show gap.csv missing=drop
+cat >rare.lua <<'EOF'
+local d = hone.data{ "california.csv", missing = "mean" }
+local m = nn.model{ input = d, nn.linear{1} }
+hone.train{ model = m, data = d, epochs = 1 }:wait()
+print(m:predict{ 3.5, 2, "ISLAND" }.value)
+print(hone.eval{ model = m, data = { "california.csv", target = "number" } }.n)
+EOF
+is 0 'column "where": a value that the training part never had' "with missing=mean a new value counts as missing" run --plain rare.lua
+"$hone" --runs r train data='{"titanic.csv", missing="mean"}' model=mlp epochs=30 lr=0.01 name=ship >out 2>&1
+cut -d, -f4- titanic.csv | sed 's/Smith/Jones/' >other.csv
+{ echo "Fare,Sex,Survived,Id,Age"; awk -F, 'NR > 1 { print 10 "," $(NF-3) "," $3 "," $2 "," 30 }' titanic.csv; } >other.csv
+is 0 '^acc 1$' "another file of the same, by the name of its target" --runs r eval ship-1 other.csv
 finish

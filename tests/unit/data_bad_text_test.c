@@ -61,7 +61,7 @@ static const struct bad csv[] = {
     {"a.csv", B("a,b,y\n1,2,0\nnan,3,1\n"), "", "line 3, column \"a\": the value is missing"},
     {"a.csv", B("a,b,y\n1,inf,0\n2,3,1\n"), "", "line 2, column \"b\": \"inf\" is not a finite number"},
     {"a.csv", B("a,b,y\n1,2,0\n?,3,1\n"), "", "line 3, column \"a\": the value is missing"},
-    {"a.csv", B("a,b,y\n1,2,0\n,3,1\n"), "", "the value is missing; give missing=\"drop\""},
+    {"a.csv", B("a,b,y\n1,2,0\n,3,1\n"), "", "the value is missing, in 1 of 2 rows; give missing=\"mean\""},
     {"a.csv", B("a,b,y\n1,1,0\n1,2,0\n1,3,0\n1,4,1\n1,5,1\n1,6,1\n1,7,1\n1,8,1\n1,9,1\n1,10,1\n1,1x,0\n"), "\"header\":true",
         "line 12, column \"b\": \"1x\" is not a number"},
     {"a.csv", B("a,y\n1,0.5\n2,1.5\n3,zz\n"), "\"target\":\"number\"", "line 4, column \"y\": the target \"zz\" is not a number"},
