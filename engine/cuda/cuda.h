@@ -68,6 +68,7 @@ extern const struct kernel *const kernel_lists[]; /* each ended by a row without
 int comm_id(struct cuda *c, char *out, struct err *e);
 int comm_open(struct cuda *c, const char *id, int rank, int size, struct err *e);
 int comm_sum(struct cuda *c, float *const *p, const int64_t *len, int count, struct err *e);
+int comm_join(struct cuda *c, struct err *e);
 void comm_close(struct cuda *c, bool broken);
 int comm_look(struct cuda *c, struct err *e);
 

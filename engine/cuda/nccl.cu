@@ -1,6 +1,8 @@
 /* Sums over the devices of several processes by NCCL, which is opened at run time (HONE_NCCL of the environment names another file than libnccl.so.2). Its
  * header may be missing, so the few entry points used are declared here as nccl.h of NCCL 2 gives them. A process that never comes would hold up the start for
- * ever: that runs on a thread of its own, which is left alone when it is hopeless. */
+ * ever: that runs on a thread of its own, which is left alone when it is hopeless. Sums run on a stream of their own, beside what is queued behind them, and
+ * are never part of a kept run: each rank keeps runs of its own extents, and captured or not must be the same in all ranks (NCCL user guide, "Using NCCL with
+ * CUDA Graphs"). */
 #include "engine/cuda/cuda.h"
 
 #include <dlfcn.h>
@@ -16,6 +18,8 @@ struct unique_id { /* ncclUniqueId */
 };
 struct nccl {
     void *lib, *comm;
+    cudaStream_t stream; /* of the sums */
+    cudaEvent_t ready, summed; /* what is to be summed is there; the sums are */
     int (*id)(unique_id *out);
     int (*init)(void **comm, int size, unique_id id, int rank);
     int (*sum)(const void *from, void *to, size_t n, int type, int op, void *comm, cudaStream_t s);
@@ -73,7 +77,29 @@ int comm_id(struct cuda *c, char *out, struct err *e) {
     return 0;
 }
 
+static void parted(struct nccl *n) {
+    if (n->stream) cudaStreamDestroy(n->stream);
+    if (n->ready) cudaEventDestroy(n->ready);
+    if (n->summed) cudaEventDestroy(n->summed);
+    n->stream = NULL, n->ready = n->summed = NULL;
+}
+void comm_close(struct cuda *c, bool broken) {
+    struct nccl *n = c->nccl;
+    if (n && n->comm && !c->lost) (broken ? n->abort : n->destroy)(n->comm);
+    if (n && !c->lost) parted(n);
+    if (n) n->comm = NULL;
+}
+
 /* ---- start */
+static int stream_of_sums(struct cuda *c, struct err *e) {
+    struct nccl *n = c->nccl;
+    int least = 0, greatest = 0; /* of priorities: sums go first, as others wait for them */
+    if (cuda_fail(c, cudaDeviceGetStreamPriorityRange(&least, &greatest), "no stream", e) < 0 ||
+        cuda_fail(c, cudaStreamCreateWithPriority(&n->stream, cudaStreamNonBlocking, greatest), "no stream", e) < 0 ||
+        cuda_fail(c, cudaEventCreateWithFlags(&n->ready, cudaEventDisableTiming), "no event", e) < 0)
+        return -1;
+    return cuda_fail(c, cudaEventCreateWithFlags(&n->summed, cudaEventDisableTiming), "no event", e);
+}
 struct joining {
     struct nccl *n;
     int device, rank, size, rc;
@@ -117,24 +143,27 @@ int comm_open(struct cuda *c, const char *id, int rank, int size, struct err *e)
     int rc = j->rc;
     n->comm = j->comm;
     free(j);
-    if (rc == 0) return 0;
-    n->comm = NULL;
-    return nccl_fail(c, rc, "the GPUs cannot be joined", e);
+    if (rc == 0 && stream_of_sums(c, e) == 0) return 0;
+    if (rc != 0) nccl_fail(c, rc, "the GPUs cannot be joined", e), n->comm = NULL;
+    comm_close(c, true);
+    return -1;
 }
-void comm_close(struct cuda *c, bool broken) {
-    struct nccl *n = c->nccl;
-    if (n && n->comm && !c->lost) (broken ? n->abort : n->destroy)(n->comm);
-    if (n) n->comm = NULL;
-}
-
 /* ---- sums */
 int comm_sum(struct cuda *c, float *const *p, const int64_t *len, int count, struct err *e) {
     struct nccl *n = c->nccl;
+    static const char what[] = "gradients cannot be summed over the GPUs";
     if (!n || !n->comm) return c->host->fail(e, "the GPUs are not joined");
+    if (cuda_fail(c, cudaEventRecord(n->ready, c->stream), what, e) < 0 || cuda_fail(c, cudaStreamWaitEvent(n->stream, n->ready, 0), what, e) < 0) return -1;
     int rc = n->begin();
-    for (int i = 0; i < count && rc == 0; i++) rc = n->sum(p[i], p[i], (size_t)len[i], NCCL_FLOAT, NCCL_SUM, n->comm, c->stream);
+    for (int i = 0; i < count && rc == 0; i++) rc = n->sum(p[i], p[i], (size_t)len[i], NCCL_FLOAT, NCCL_SUM, n->comm, n->stream);
     int end = n->end();
-    return rc == 0 && end == 0 ? 0 : nccl_fail(c, rc ? rc : end, "gradients cannot be summed over the GPUs", e);
+    return rc == 0 && end == 0 ? 0 : nccl_fail(c, rc ? rc : end, what, e);
+}
+int comm_join(struct cuda *c, struct err *e) {
+    struct nccl *n = c->nccl;
+    static const char what[] = "sums over the GPUs cannot be waited for";
+    if (!n || !n->comm) return c->host->fail(e, "the GPUs are not joined");
+    return cuda_fail(c, cudaEventRecord(n->summed, n->stream), what, e) < 0 ? -1 : cuda_fail(c, cudaStreamWaitEvent(c->stream, n->summed, 0), what, e);
 }
 /* While the stream is waited for: -1 if what is waited for will not come. */
 int comm_look(struct cuda *c, struct err *e) {

@@ -24,6 +24,7 @@ static const struct sticky {
 int cuda_fail(struct cuda *c, cudaError_t rc, const char *what, struct err *e) {
     const char *more = "";
     if (rc == cudaSuccess) return 0;
+    cudaGetLastError(); /* it is told here, not once more behind the next kernel */
     for (const struct sticky &s : sticky)
         if (s.rc == rc) {
             more = s.advice;
@@ -169,6 +170,7 @@ static int sync_device(void *b, struct err *e) {
     for (long n = 1; !c->lost; n++) {
         cudaError_t rc = cudaStreamQuery(c->stream);
         if (rc != cudaErrorNotReady) return cuda_fail(c, rc, "waiting for the device", e);
+        cudaGetLastError(); /* CUDA keeps this answer as an error */
         if (n % 1024 == 0 && host->gone(&c->info)) break;
         if (n % 16384 == 0 && comm_look(c, e) < 0) return -1;
         if (n > 4096) sched_yield();
@@ -179,6 +181,7 @@ static int sync_device(void *b, struct err *e) {
 static int comm_id_device(void *b, char *id, struct err *e) { return comm_id((struct cuda *)b, id, e); }
 static int comm_open_device(void *b, const char *id, int rank, int size, struct err *e) { return comm_open((struct cuda *)b, id, rank, size, e); }
 static int comm_sum_device(void *b, float *const *p, const int64_t *n, int count, struct err *e) { return comm_sum((struct cuda *)b, p, n, count, e); }
+static int comm_join_device(void *b, struct err *e) { return comm_join((struct cuda *)b, e); }
 static void comm_close_device(void *b, bool broken) { comm_close((struct cuda *)b, broken); }
 static void tf32_device(void *b, bool on) { ((struct cuda *)b)->tf32 = on; }
 static void weights_device(void *b, const void *p, size_t n) { held_weights((struct cuda *)b, p, n); }
@@ -234,7 +237,6 @@ static void *end(void *b, struct err *e) {
     struct kept_run *k = (struct kept_run *)calloc(1, sizeof *k);
     c->keeping = false;
     if (cuda_fail(c, cudaStreamEndCapture(c->stream, &g), "a run cannot be kept", e) < 0) {
-        cudaGetLastError();
         free(k);
         return NULL;
     }
@@ -276,6 +278,7 @@ static const struct backend cuda_backend = {.name = "cuda",
     .comm_id = comm_id_device,
     .comm_open = comm_open_device,
     .comm_sum = comm_sum_device,
+    .comm_join = comm_join_device,
     .comm_close = comm_close_device,
     .lost = lost_device,
     .tf32 = tf32_device,

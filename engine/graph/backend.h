@@ -55,10 +55,12 @@ struct backend {
     int (*sync)(void *b, struct err *e); /* until all that is queued is done */
     /* n bytes of weights lie at p of the device, and were written just now: what was made from them is out of date. n 0: they are about to go. */
     void (*weights)(void *b, const void *p, size_t n);
-    /* Several devices, a process each. One of them makes the id, all open with it at once. Sums are queued; when a wait fails for want of the others, the devices are parted. */
+    /* Several devices, a process each. One of them makes the id, all open with it at once. Sums are of what is queued so far, and run beside what is queued
+     * from then on until comm_join; when a wait fails for want of the others, the devices are parted. */
     int (*comm_id)(void *b, char *id, struct err *e); /* COMM_ID bytes */
     int (*comm_open)(void *b, const char *id, int rank, int size, struct err *e);
     int (*comm_sum)(void *b, float *const *p, const int64_t *n, int count, struct err *e); /* of every process, in place */
+    int (*comm_join)(void *b, struct err *e); /* what is queued from now on runs behind the sums */
     void (*comm_close)(void *b, bool broken); /* broken: the others may be gone */
     bool (*lost)(void *b); /* after an error: nothing more runs on it in this process */
     void (*tf32)(void *b, bool on); /* from now on products and convolutions of fp32 may round their operands to 10 bits of fraction */

@@ -1,11 +1,13 @@
 /* Running a plan on a device. Its blocks are laid out there exactly as on the host, so a tensor has one offset and two addresses. What goes up is queued
  * before the steps (inputs, live numbers, the number of the step), what is kept comes back behind them, then one sync. A step the device has no kernel for
- * runs on the CPU between copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole. */
+ * runs on the CPU between copies. Weights and optimiser states are mirrors (backend.h). A run with extents seen before is replayed as a whole, or, where
+ * several devices sum gradients meanwhile, in the parts between the sums, which are queued each time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/backend.h"
+#include "engine/graph/buckets.h"
 #include "engine/graph/choose.h"
 #include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
@@ -24,10 +26,15 @@ static const enum arena_role up[] = {ROLE_SCALAR, ROLE_CONST, ROLE_INPUT}, down[
 struct kept {
     struct extents x;
     enum phase from, to;
+    bool summed;
     int seen; /* runs so far */
     uint64_t used;
-    void *graph; /* NULL: not kept */
+    void *graph[BUCKETS_MAX + 1]; /* by part; NULL: not kept */
     bool never; /* it cannot be */
+};
+struct part { /* of a run: these steps */
+    int lo, hi;
+    bool first, last; /* what goes up comes before them, what is kept comes back behind them */
 };
 struct away {
     struct backend_device *d; /* borrowed */
@@ -41,6 +48,7 @@ struct away {
     size_t up_bytes, kept_end; /* bytes that go up in front of the inputs, with them; end of the kept tensors in ROLE_TEMP */
     struct kept run[RUNS];
     uint64_t clock;
+    struct buckets *buckets; /* of p->sum; NULL: not cut yet */
 };
 
 static size_t root_bytes(const struct plan *p, tid t) { return size_up(tensor_bytes(&p->g->tensor[t], &p->max), 64); }
@@ -109,12 +117,18 @@ int device_new(struct plan *p, struct err *e) {
     return 0;
 }
 
+static void forget(struct away *a, struct kept *k) {
+    for (int i = 0; i <= BUCKETS_MAX; i++)
+        if (k->graph[i]) a->d->b->forget(a->d->self, k->graph[i]);
+    *k = (struct kept){0};
+}
+
 void device_free(struct plan *p) {
     struct away *a = p->away;
     if (!a) return;
     const struct backend *b = a->d->b;
-    for (int i = 0; i < RUNS; i++)
-        if (a->run[i].graph) b->forget(a->d->self, a->run[i].graph);
+    for (int i = 0; i < RUNS; i++) forget(a, &a->run[i]);
+    buckets_free(a->buckets);
     if (a->memory) b->free(a->d->self, a->memory);
     if (a->pinned) b->unpin(a->d->self, a->pinned);
     free(a->rest);
@@ -230,9 +244,9 @@ static int cpu_step(struct plan *p, int s, struct err *e) {
     return b->sync(a->d->self, e);
 }
 
-static int steps(struct plan *p, enum phase from, enum phase to, struct err *e) {
+static int steps(struct plan *p, int lo, int hi, enum phase from, enum phase to, struct err *e) {
     struct away *a = p->away;
-    for (int s = 0; s < p->n_step; s++) {
+    for (int s = lo; s < hi; s++) {
         struct exec *x = &p->exec[s];
         if (x->node->phase < from || x->node->phase > to || (x->node->op->flags & OP_VIEW)) continue;
         double t = p->o.profile ? clock_now() : 0;
@@ -252,15 +266,15 @@ static bool same_extents(const struct extents *a, const struct extents *b) {
 }
 
 /* The entry of these extents and phases; the one not used for longest gives way to a new one. */
-static struct kept *entry(struct away *a, const struct extents *x, enum phase from, enum phase to) {
+static struct kept *entry(struct away *a, const struct kept *want) {
     struct kept *old = &a->run[0];
     for (int i = 0; i < RUNS; i++) {
         struct kept *k = &a->run[i];
-        if (k->seen && k->from == from && k->to == to && same_extents(&k->x, x)) return k;
+        if (k->seen && k->from == want->from && k->to == want->to && k->summed == want->summed && same_extents(&k->x, &want->x)) return k;
         if (k->used < old->used) old = k;
     }
-    if (old->graph) a->d->b->forget(a->d->self, old->graph);
-    *old = (struct kept){.x = *x, .from = from, .to = to};
+    forget(a, old);
+    *old = *want;
     return old;
 }
 
@@ -270,8 +284,9 @@ static bool cpu_between(const struct plan *p, enum phase from, enum phase to) {
     return false;
 }
 
-static int queue(struct plan *p, enum phase from, enum phase to, struct err *e) {
-    return send(p, e) < 0 || steps(p, from, to, e) < 0 || fetch(p, e) < 0 ? -1 : 0;
+static int queue(struct plan *p, const struct kept *k, const struct part *q, struct err *e) {
+    if (q->first && send(p, e) < 0) return -1;
+    return steps(p, q->lo, q->hi, k->from, k->to, e) < 0 || (q->last && fetch(p, e) < 0) ? -1 : 0;
 }
 
 /* What the steps choose by measuring, before the first run of these extents. */
@@ -289,23 +304,53 @@ static int prepare(struct plan *p, enum phase from, enum phase to, struct err *e
 }
 
 /* Seen once: run. Seen again: kept while it is queued, then replayed, as ever after. */
-static int queue_or_replay(struct plan *p, enum phase from, enum phase to, struct err *e) {
+static int queue_or_replay(struct plan *p, struct kept *k, int i, const struct part *q, struct err *e) {
     struct away *a = p->away;
     const struct backend *b = a->d->b;
-    struct kept *k = entry(a, &p->now, from, to);
-    k->used = ++a->clock;
-    if (k->graph) return b->replay(a->d->self, k->graph, e);
-    if (k->seen == 0 && choose_measures() && prepare(p, from, to, e) < 0) return -1;
-    if (k->seen++ == 0 || k->never || p->o.profile || cpu_between(p, from, to)) return queue(p, from, to, e);
+    if (k->graph[i]) return b->replay(a->d->self, k->graph[i], e);
+    if (k->seen < 2 || k->never) return queue(p, k, q, e);
     struct err why = {0};
     int rc = b->begin(a->d->self, &why);
     if (rc == 0) {
-        rc = queue(p, from, to, &why);
-        k->graph = b->end(a->d->self, rc == 0 ? &why : NULL);
+        rc = queue(p, k, q, &why);
+        k->graph[i] = b->end(a->d->self, rc == 0 ? &why : NULL);
     }
-    if (k->graph && rc == 0) return b->replay(a->d->self, k->graph, e);
+    if (k->graph[i] && rc == 0) return b->replay(a->d->self, k->graph[i], e);
     k->never = true;
-    return queue(p, from, to, e);
+    return queue(p, k, q, e);
+}
+
+static int run_whole(struct plan *p, struct kept *k, struct err *e) {
+    const struct part all = {0, p->n_step, true, true};
+    return queue_or_replay(p, k, 0, &all, e);
+}
+
+/* Between the parts that make them final, the buckets are given to the sums. */
+static int run_summed(struct plan *p, struct kept *k, struct err *e) {
+    struct away *a = p->away;
+    const struct buckets *s = a->buckets;
+    int rc = 0;
+    for (int i = 0; i <= s->n && rc == 0; i++) {
+        struct part q = {i ? s->bucket[i - 1].step + 1 : 0, i < s->n ? s->bucket[i].step + 1 : p->n_step, i == 0, false};
+        rc = queue_or_replay(p, k, i, &q, e);
+        if (rc == 0 && i < s->n) rc = a->d->b->comm_sum(a->d->self, s->at + s->bucket[i].first, s->len + s->bucket[i].first, s->bucket[i].n, e);
+    }
+    return rc == 0 ? a->d->b->comm_join(a->d->self, e) : rc;
+}
+
+static void cut(struct plan *p, enum phase to) {
+    if (!p->away->buckets) p->away->buckets = buckets_new(p, p->sum, p->n_sum, to);
+}
+
+static int run(struct plan *p, enum phase from, enum phase to, bool summed, struct err *e) {
+    struct away *a = p->away;
+    const struct kept want = {.x = p->now, .from = from, .to = to, .summed = summed};
+    struct kept *k = entry(a, &want);
+    k->used = ++a->clock;
+    if (k->seen == 0 && choose_measures() && prepare(p, from, to, e) < 0) return -1;
+    if (k->seen++ == 0) k->never = p->o.profile || cpu_between(p, from, to);
+    if (summed) cut(p, to);
+    return summed ? run_summed(p, k, e) : run_whole(p, k, e);
 }
 
 static bool updates(const struct plan *p, enum phase from, enum phase to) {
@@ -314,7 +359,7 @@ static bool updates(const struct plan *p, enum phase from, enum phase to) {
     return false;
 }
 
-int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
+int device_run(struct plan *p, enum phase from, enum phase to, bool summed, struct err *e) {
     struct away *a = p->away;
     static const enum arena_role kept[] = {ROLE_PARAM, ROLE_STATE};
     for (size_t i = 0; i < LEN(kept); i++) {
@@ -325,13 +370,10 @@ int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
         if (there == a->block[kept[i]]) continue;
         a->block[kept[i]] = there;
         plan_bind(p, p->o.param, p->o.state); /* new addresses: nothing kept holds any more */
-        for (int j = 0; j < RUNS; j++) {
-            if (a->run[j].graph) a->d->b->forget(a->d->self, a->run[j].graph);
-            a->run[j] = (struct kept){0};
-        }
+        for (int j = 0; j < RUNS; j++) forget(a, &a->run[j]);
     }
     *a->word = p->step;
-    int rc = queue_or_replay(p, from, to, e);
+    int rc = run(p, from, to, summed, e);
     if (a->d->b->sync(a->d->self, rc == 0 ? e : NULL) < 0) rc = -1;
     if (rc < 0) backend_failed(a->d, e);
     if (updates(p, from, to))
@@ -339,25 +381,17 @@ int device_run(struct plan *p, enum phase from, enum phase to, struct err *e) {
     return rc;
 }
 
-int plan_sum_devices(struct plan *p, const tid *t, int n, bool zero, struct err *e) {
+int plan_sum_none(struct plan *p, enum phase to, struct err *e) {
+    if (plan_alloc(p, e) < 0) return -1;
     struct backend_device *d = p->away->d;
-    float **at = X_NEW(float *, (size_t)n + 1);
-    int64_t *len = X_NEW(int64_t, (size_t)n + 1);
-    int k = 0, rc = 0;
-    for (int i = 0; i < n; i++) {
-        float *from = t[i] < 0 ? NULL : device_at(p, t[i]);
-        int64_t cells = t[i] < 0 ? 0 : tensor_len(&p->g->tensor[t[i]], &p->max);
-        if (!from || !cells) continue;
-        int64_t gap = k ? from - (at[k - 1] + len[k - 1]) : -1;
-        if (gap >= 0 && gap < ALIGN / (int64_t)sizeof(float)) len[k - 1] += gap + cells; /* neighbours in one piece, whatever lies between them */
-        else at[k] = from, len[k++] = cells;
-    }
-    for (int i = 0; i < k && zero && rc == 0; i++) rc = d->b->fill(d->self, at[i], 0, (size_t)len[i] * sizeof(float), e);
-    if (rc == 0) rc = d->b->comm_sum(d->self, at, len, k, e);
+    cut(p, to);
+    const struct buckets *s = p->away->buckets;
+    int rc = 0;
+    for (int i = 0; i < s->n_piece && rc == 0; i++) rc = d->b->fill(d->self, s->at[i], 0, (size_t)s->len[i] * sizeof(float), e);
+    for (int i = 0; i < s->n && rc == 0; i++) rc = d->b->comm_sum(d->self, s->at + s->bucket[i].first, s->len + s->bucket[i].first, s->bucket[i].n, e);
+    if (rc == 0) rc = d->b->comm_join(d->self, e);
     if (rc == 0) rc = d->b->sync(d->self, e);
     if (rc < 0) backend_failed(d, e);
-    free(at);
-    free(len);
     return rc;
 }
 

@@ -164,7 +164,15 @@ static int check_extents(const struct plan *p, const struct extents *now, struct
     return 0;
 }
 
-int plan_run(struct plan *p, const struct extents *given, enum phase from, enum phase to, struct err *e) {
+void plan_sums(struct plan *p, const tid *t, int n) {
+    free(p->sum);
+    p->sum = X_NEW(tid, (size_t)n + 1);
+    memcpy(p->sum, t, (size_t)n * sizeof *t);
+    p->n_sum = n;
+}
+
+/* Memory and the shapes of a run. */
+static int extents(struct plan *p, const struct extents *given, struct err *e) {
     struct extents own = *given, *now = &own;
     if (plan_alloc(p, e) < 0) return -1;
     derive_count(p->g, now, offsets_of, p);
@@ -174,7 +182,16 @@ int plan_run(struct plan *p, const struct extents *given, enum phase from, enum 
             shapes(p, now);
             break;
         }
-    if (p->away) return device_run(p, from, to, e);
+    return 0;
+}
+
+int plan_run_summed(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e) {
+    return extents(p, now, e) < 0 ? -1 : device_run(p, from, to, true, e);
+}
+
+int plan_run(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e) {
+    if (extents(p, now, e) < 0) return -1;
+    if (p->away) return device_run(p, from, to, false, e);
     mirror_read(p->block[ROLE_PARAM]);
     mirror_read(p->block[ROLE_STATE]);
     unsigned mode = denormal_off();

@@ -290,6 +290,7 @@ void plan_free(struct plan *p) {
     if (!p) return;
     device_free(p);
     free((void *)(uintptr_t)p->o.keep);
+    free(p->sum);
     free(p->step_node);
     free(p->exec);
     free(p->fast);

@@ -46,8 +46,11 @@ struct cost_sum {
 };
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out);
 
-/* Of a plan on one of several devices that were joined (backend.comm_open): these float tensors, of no axis that moves, become their sums over all; zero:
- * this one has none. */
-int plan_sum_devices(struct plan *p, const tid *t, int n, bool zero, struct err *e);
+/* Of a plan on one of several devices that were joined (backend.comm_open). plan_sums says, once, which float tensors, of no axis that moves, are summed over
+ * all of them. plan_run_summed is plan_run with these sums behind the steps that make them final, beside the steps that follow; what is kept does not come
+ * to the host. plan_sum_none is for a device that has nothing to add: zeros take part in the sums of the others. Each ends when all sums are there. */
+void plan_sums(struct plan *p, const tid *t, int n);
+int plan_run_summed(struct plan *p, const struct extents *now, enum phase from, enum phase to, struct err *e);
+int plan_sum_none(struct plan *p, enum phase to, struct err *e);
 
 #endif

@@ -27,6 +27,8 @@ struct plan {
     char *scratch_mem, *memory; /* memory: one allocation behind block[] and scratch_mem */
     bool bound; /* exec pointers are set */
     uint64_t step;
+    tid *sum; /* plan_sums; on a device */
+    int n_sum;
     struct away *away; /* device.c: the same memory and steps on a device; NULL: on the CPU */
     double spent[PHASE_N];
 };
@@ -37,7 +39,7 @@ void device_free(struct plan *p);
 int device_alloc(struct plan *p, struct err *e);
 void *device_at(const struct plan *p, tid t); /* where a tensor lives on the device */
 bool device_has(const struct plan *p, int s); /* step s runs there */
-int device_run(struct plan *p, enum phase from, enum phase to, struct err *e); /* for p->now */
+int device_run(struct plan *p, enum phase from, enum phase to, bool summed, struct err *e); /* for p->now */
 int device_fetch(struct plan *p, struct err *e); /* every tensor back to the host */
 /* engine/graph/exec.c */
 void plan_step_run(struct plan *p, int s); /* on the CPU */

@@ -18,14 +18,15 @@ static const struct batch *run_batches(struct train *t, struct extents *x, struc
             return NULL;
         }
         bool mine = parallel_mine(t, g->n);
+        if (mine && t->par && parallel_next(t, e) < 0) return NULL;
         if (mine) *x = step_load(t->step, t->part, b);
         t->spent.data += clock_now() - from;
         t->n_micro++;
         g->n++, g->rows += b->rows, g->tokens += b->total_tokens, g->last = b->last;
         bool end = b->last || g->n >= t->a.accum;
         if (end && !t->par) return b;
-        if (mine && step_micro(t->step, x, (uint64_t)t->n_micro, e) < 0) return NULL;
-        if (parallel_sum(t, g->n - 1, !end, e) < 0) return NULL;
+        if (!t->par && step_micro(t->step, x, (uint64_t)t->n_micro, e) < 0) return NULL;
+        if (t->par && parallel_batch(t, mine ? x : NULL, g->n - 1, end, e) < 0) return NULL;
         if (end) return b;
     }
 }

@@ -1,8 +1,8 @@
 /* What the ranks tell each other. An order goes from rank 0 to all: STATE (everything a checkpoint would hold, and at first the training rows) or STEP
  * (learning rate). A rank that got STATE is a run resumed from a checkpoint that came by memory; an edit sends STATE anew, a step costs one small message and
  * a sum for each turn of the ranks. Sums are made in the order of the batches, so a run has the same bits with any number of ranks, and with accum in one
- * process. With a device each rank has one of its own, counted on from rank 0's, and adds up its batches there; behind the last batch the devices sum what
- * they have among themselves (backend.comm_sum), so the order of the sums is theirs. Gradients of tables are dense then. */
+ * process. With a device each rank has one of its own, counted on from rank 0's, and adds up its batches there; while the last one of a rank goes backward
+ * the devices sum what is final among themselves (plan_run_summed), so the order of the sums is theirs. Gradients of tables are dense then. */
 #include "config.h"
 
 #include "engine/train/parallel.h"
@@ -40,6 +40,12 @@ struct parallel {
     bool joined; /* the devices of all ranks are */
     int restarts; /* of the others */
     bool onto; /* the sums of earlier turns of this step are in carry */
+    struct {
+        bool there, summed; /* a batch of this rank waits to be run; the devices have summed */
+        int64_t i; /* which of the step */
+        uint64_t n; /* number of all micro-batches */
+        struct extents x;
+    } wait; /* with devices */
     struct piece *piece;
     float *carry; /* of all pieces */
     int64_t n_carry;
@@ -225,24 +231,24 @@ static int sum_rows(struct train *t, int param, const tid rows[3], uint64_t has,
     return 0;
 }
 
-/* Every rank has added up its own batches; one that had none in this step has zeros. */
-static int sum_devices(struct train *t, struct err *e) {
-    const struct step *s = t->step;
-    tid *all = X_NEW(tid, (size_t)s->n_grad + 3);
-    const tid number[] = {s->sum_loss, s->sum_weight, s->sum_hits};
-    double from = clock_now();
-    memcpy(all, s->grad, (size_t)s->n_grad * sizeof *all);
-    memcpy(all + s->n_grad, number, sizeof number);
-    int rc = plan_sum_devices(s->plan, all, s->n_grad + 3, !s->begun, e);
-    free(all);
-    t->spent.ranks += clock_now() - from;
-    return rc;
-}
-
-int parallel_sum(struct train *t, int64_t i, bool more, struct err *e) {
+/* ---- devices: a rank's last batch of a step sums as it goes backward, so it waits until it is known to be that */
+static int run_waiting(struct train *t, bool last, struct err *e) {
     struct parallel *p = t->par;
-    if (!p) return 0;
-    if (t->device) return more ? 0 : sum_devices(t, e);
+    const struct extents *x = p->wait.there ? &p->wait.x : NULL;
+    p->wait.there = false;
+    if (last) p->wait.summed = true;
+    return last ? step_micro_summed(t->step, x, p->wait.n, e) : x ? step_micro(t->step, x, p->wait.n, e) : 0;
+}
+static int batch_of_device(struct train *t, const struct extents *x, int64_t i, bool end, struct err *e) {
+    struct parallel *p = t->par;
+    if (x) p->wait.there = true, p->wait.i = i, p->wait.n = (uint64_t)t->n_micro, p->wait.x = *x;
+    bool last = end || (p->wait.there && p->wait.i + ranks_size(p->ranks) >= t->a.accum);
+    return last && !p->wait.summed ? run_waiting(t, true, e) : 0;
+}
+int parallel_next(struct train *t, struct err *e) { return t->device ? run_waiting(t, false, e) : 0; }
+
+static int sum_ranks(struct train *t, int64_t i, bool more, struct err *e) {
+    struct parallel *p = t->par;
     const struct step *s = t->step;
     int size = ranks_size(p->ranks), k = 0, turn = (int)(i % size) + 1;
     if (more && turn < size) return 0;
@@ -267,6 +273,12 @@ int parallel_sum(struct train *t, int64_t i, bool more, struct err *e) {
     for (int j = 0; j < k; at += p->piece[j++].n) memcpy(p->carry + at, p->piece[j].p, (size_t)p->piece[j].n * sizeof *p->carry);
     t->step->begun = false; /* the next batch begins sums of its own, which come onto these */
     return 0;
+}
+
+int parallel_batch(struct train *t, const struct extents *x, int64_t i, bool end, struct err *e) {
+    if (t->device) return batch_of_device(t, x, i, end, e);
+    if (x && step_micro(t->step, x, (uint64_t)t->n_micro, e) < 0) return -1;
+    return sum_ranks(t, i, !end, e);
 }
 
 /* ---- rank 0 ---- */
@@ -387,7 +399,7 @@ void parallel_changed(struct train *t) {
 
 int parallel_begin(struct train *t, double lr, struct err *e) {
     struct order o = {.what = ORDER_STEP, .lr = lr, .loss_scale = t->a.loss_scale};
-    t->par->onto = false;
+    t->par->onto = t->par->wait.there = t->par->wait.summed = false;
     if (!t->par->told && tell(t, e) < 0) return -1;
     return order(t, &o, e);
 }
@@ -471,7 +483,7 @@ static int take_step(struct train *t, const struct order *o, struct err *e) {
     struct step_result r;
     const struct batch *b;
     t->a.loss_scale = o->loss_scale;
-    t->par->onto = false;
+    t->par->onto = t->par->wait.there = t->par->wait.summed = false;
     if (train_group(t, o->lr, &g, &r, &b, e) < 0) return -1;
     if (r.ok) optimiser_applied(t->optim, o->lr);
     t->pos = g.last ? 0 : g.start + g.rows;

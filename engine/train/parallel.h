@@ -14,9 +14,11 @@ void parallel_changed(struct train *t); /* something was edited: the others are 
 int parallel_begin(struct train *t, double lr, struct err *e);
 /* Does this rank compute batch i (0, 1 ..) of a step? */
 bool parallel_mine(const struct train *t, int64_t i);
-/* After batch i of a step, on every rank; more: others follow. Once each rank has had its turn the sums of gradients, loss, weight and hits become those of all
- * batches so far. */
-int parallel_sum(struct train *t, int64_t i, bool more, struct err *e);
+/* Before a batch of this rank is loaded: one that waits to be run, as it might have been the rank's last, is run. */
+int parallel_next(struct train *t, struct err *e);
+/* Batch i of a step, on every rank; x: it was loaded here, NULL: it is another rank's; end: it is the step's last. Runs it, at once or when it is known
+ * whether this rank has another one. Once each rank has had its turn the sums of gradients, loss, weight and hits become those of all batches so far. */
+int parallel_batch(struct train *t, const struct extents *x, int64_t i, bool end, struct err *e);
 bool parallel_lead(const struct train *t); /* rank 0 */
 bool parallel_broken(const struct train *t); /* a rank has ended or does not answer */
 /* Rank 0, after a failure: the others are started anew and will be told everything again. -1: it happens too often. */

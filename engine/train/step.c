@@ -180,12 +180,31 @@ static double number(const struct step *s, tid t) {
     return p ? (double)*p : NAN;
 }
 
-int step_micro(struct step *s, const struct extents *now, uint64_t n, struct err *e) {
+static void begin_micro(struct step *s, uint64_t n) {
     plan_step(s->plan, n);
     if (s->seed >= 0) plan_scalar(s->plan, s->seed, s->loss_scale);
     plan_scalar(s->plan, s->first, !s->begun);
     s->begun = true;
+}
+
+int step_micro(struct step *s, const struct extents *now, uint64_t n, struct err *e) {
+    begin_micro(s, n);
     return plan_run(s->plan, now, PHASE_FORWARD, PHASE_BUFFERS, e);
+}
+
+int step_micro_summed(struct step *s, const struct extents *now, uint64_t n, struct err *e) {
+    if (!s->summed) {
+        tid *all = X_NEW(tid, (size_t)s->n_grad + 3);
+        const tid number[] = {s->sum_loss, s->sum_weight, s->sum_hits};
+        memcpy(all, s->grad, (size_t)s->n_grad * sizeof *all);
+        memcpy(all + s->n_grad, number, sizeof number);
+        plan_sums(s->plan, all, s->n_grad + (int)LEN(number));
+        free(all);
+        s->summed = true;
+    }
+    if (!now) return plan_sum_none(s->plan, PHASE_BUFFERS, e);
+    begin_micro(s, n);
+    return plan_run_summed(s->plan, now, PHASE_FORWARD, PHASE_BUFFERS, e);
 }
 
 /* A line search: the same batch again, with the same random numbers, at each point that the optimiser asks for. Running statistics moved once, before. */

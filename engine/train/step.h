@@ -37,6 +37,7 @@ struct step {
     tid seed; /* DT_F16: the gradient of the loss to begin with; -1: it is 1 */
     double loss_scale; /* its value, a power of two, by which updates divide; 1 at first */
     bool begun; /* a micro-batch was run since the last update */
+    bool summed; /* the plan knows what is summed over devices */
     struct optimiser *optim;
     struct extents max;
     int recomputed; /* nodes that run twice */
@@ -55,6 +56,9 @@ void *step_input(const struct step *s, int i, int32_t **offsets, float **weights
 void *step_target(const struct step *s);
 /* A micro-batch that is not the last of its step (spec.accum): forward and backward, gradients are added, nothing is updated. */
 int step_micro(struct step *s, const struct extents *now, uint64_t number, struct err *e);
+/* The same for the last one of this of several joined devices: gradients, loss, weight and hits become those of all of them. now NULL: this one has none in
+ * this step. */
+int step_micro_summed(struct step *s, const struct extents *now, uint64_t number, struct err *e);
 /* Runs it, with accum as the last micro-batch of its step: loss, weight and hits are those of all of them.
  * number: the step's number, of which random layers are a function. hyper: CTL_N control numbers, of which
  * the optimiser has those of more groups (NULL: evaluation). */

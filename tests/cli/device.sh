@@ -152,6 +152,27 @@ HONE_FAKE_NCCL=none
 "$hone" --json --runs rn --device cuda run many.lua one.hone 8 2 >one.json 2>err && "$hone" --json --runs rn --device cuda --ranks 2 run many.lua two.hone 16 1 >two.json 2>>err
 [ -n "$(result one.json)" ] && [ "$(result one.json)" = "$(result two.json)" ] && cmp -s one.hone two.hone
 ok $? "two ranks on two devices: the bits of one that adds up two batches: $(result two.json) $(cat err)"
+# a model with several buckets of gradients, whose sums run beside the backward pass: as early as the device may, and as late as it may. Of the 5 batches of an
+# epoch a rank has one in a step, or two, or none; sums of two batches have one order, so they have the bits of one process
+cat >wide.lua <<'EOF'
+local d = hone.data{ "small.csv", y = "y", val = 160 }
+local net = nn.model{ input = d, nn.linear{512}, nn.tanh{}, nn.linear{512}, nn.tanh{}, nn.linear{512}, nn.tanh{}, nn.linear{2} }
+local w = hone.train{ model = net, data = d, steps = 4, batch = 8, accum = tonumber(arg[2]), optim = optim.adamw{ lr = 1e-3 } }:wait()
+net:save(arg[1])
+hone.result{ loss = w.loss }
+EOF
+"$hone" --json --runs rn --device cuda run wide.lua one-w.hone 2 >one.json 2>err
+"$hone" --json --runs rn --device cuda --ranks 2 run wide.lua four-w.hone 4 >four.json 2>>err
+for order in early late; do
+    HONE_FAKE_ORDER=$order "$hone" --json --runs rn --device cuda --ranks 2 run wide.lua two-w.hone 2 >two.json 2>>err
+    [ -n "$(result one.json)" ] && [ "$(result one.json)" = "$(result two.json)" ] && cmp -s one-w.hone two-w.hone
+    ok $? "gradients are summed beside the backward pass, as $order as may be, to the same bits: $(result two.json) $(cat err)"
+    HONE_FAKE_ORDER=$order "$hone" --json --runs rn --device cuda --ranks 2 run wide.lua two-w.hone 4 >two.json 2>>err
+    [ -n "$(result four.json)" ] && [ "$(result four.json)" = "$(result two.json)" ] && cmp -s four-w.hone two-w.hone
+    ok $? "with two batches a rank: $(result two.json) $(cat err)"
+    HONE_FAKE_ORDER=$order "$hone" --json --runs rn --device cuda run train.lua order.hone >order.json 2>err && cmp -s gpu.hone order.hone
+    ok $? "nothing on one device hangs on when it begins ($order) $(cat err)"
+done
 HONE_FAKE_CUDA=count=1
 is 1 '2 ranks from device cuda on want a GPU each: device cuda:1 is not there: this machine has 1' "more ranks than devices" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
 HONE_FAKE_CUDA=count=2 HONE_NCCL=$work/none.so
@@ -162,6 +183,8 @@ HONE_NCCL=$top_builddir/tests/cuda/nccl.so HONE_FAKE_NCCL=init
 is 1 'the GPUs cannot be joined: NCCL says unhandled system error: made up by the fake' "devices that cannot be joined" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
 HONE_FAKE_NCCL=reduce=3
 is 1 'gradients cannot be summed over the GPUs: NCCL says internal error' "a sum that fails" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
+HONE_FAKE_NCCL=late=3
+is 1 'a sum over the GPUs failed: NCCL says internal error' "a sum that fails under way" --runs rn --device cuda --ranks 2 run many.lua x.hone 16 1
 # a rank that is killed leaves the others with a sum that never ends: they give it up, and new ranks do the step again
 HONE_FAKE_NCCL=none
 if command -v pgrep >/dev/null; then

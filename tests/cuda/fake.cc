@@ -1,5 +1,7 @@
-/* The fake device: memory is the host's, a stream runs everything at once or, while it is captured, keeps it to be run again. HONE_FAKE_CUDA of the
- * environment makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after it
+/* The fake device: memory is the host's, a stream runs everything as soon as it can or, while it is captured, keeps it to be run again. HONE_FAKE_ORDER of
+ * the environment says how streams run beside each other: "early" and "late" do nothing until somebody waits, and then whatever they may of all streams but
+ * the first (early), or of the first one (late), before the others, so that a missing event shows. Calls that are not allowed while a stream is captured end
+ * the process. Errors stay for cudaGetLastError as CUDA keeps them, also that a stream is not ready. HONE_FAKE_CUDA makes it fail: "none" (no device), "driver" (too old), "memory=N" (N MiB in all), "lost=N", "ecc=N", "bus=N" (the N-th launch and all after it
  * fail: a bad address, damaged memory, a device off the bus; HONE_FAKE_XID_LOG names a file that is made then), "hang=N" (from the N-th launch on it does not
  * answer), "count=N" devices, "serves=N" (the driver is of CUDA N / 1000), "capability=80" (8.0; else 9.0). Kernels and products have made-up times on a clock
  * that events read, by their size; of the algorithms the library names the first is not the fastest and one does not run. */
@@ -28,6 +30,7 @@ struct fake_graph {
 };
 struct fake_event {
     double at = 0;
+    long recorded = 0, reached = 0; /* how often it was asked for, and passed */
 };
 static struct {
     std::map<void *, size_t> blocks;
@@ -39,8 +42,11 @@ static struct {
     long eights = 0; /* products of fp8 */
     long convolutions[4] = {0}; /* by cudnnMathType_t */
     long copied[8] = {0}; /* bytes, by kind */
-    cudaError_t sticky = cudaSuccess;
+    cudaError_t sticky = cudaSuccess, last = cudaSuccess;
     bool hangs = false;
+    long kept = 0; /* runs that were kept */
+    std::vector<cudaStream_t> streams;
+    cudaStream_t capturing = nullptr;
 } fake;
 
 static const char *setting(const char *name) {
@@ -54,12 +60,53 @@ static long setting_n(const char *name, long otherwise) {
 static int capability() { return (int)setting_n("capability=", 90); }
 static size_t memory_total() { return (size_t)setting_n("memory=", 4096) << 20; }
 
+/* What cudaGetLastError will say. */
+static cudaError_t noted(cudaError_t rc) {
+    if (rc) fake.last = rc;
+    return rc;
+}
+/* Calls that wait or take memory: cudaErrorStreamCaptureUnsupported on a device. */
+static void not_captured(const char *call) {
+    if (!fake.capturing) return;
+    fprintf(stderr, "%s while a stream is captured\n", call);
+    abort();
+}
+
+/* ---- streams ---- */
+static bool advance(cudaStream_t s) {
+    if (s->queue.empty() || fake.hangs || fake.sticky) return false;
+    fake_stream::item &front = s->queue.front();
+    bool first = !front.begun;
+    front.begun = true;
+    if (!front.work(first)) return false;
+    s->queue.pop_front();
+    return true;
+}
+static char order(void) {
+    const char *v = getenv("HONE_FAKE_ORDER");
+    return v ? *v : 0; /* 'e', 'l' */
+}
+/* Everything that can run now, streams before others by their order. */
+static void pump(void) {
+    for (bool more = true; more;) {
+        more = false;
+        for (int turn = 0; turn < 2 && !more; turn++)
+            for (cudaStream_t s : fake.streams)
+                if (s->first == ((turn == 0) == (order() != 'e'))) more = advance(s) || more;
+    }
+}
+static cudaError_t give(cudaStream_t s, fake_work work) {
+    if (fake.sticky) return noted(fake.sticky);
+    if (s == fake.capturing && s) not_captured("a sum over devices");
+    s->queue.push_back({work, false});
+    s->fresh = true;
+    if (!order()) pump();
+    return noted(fake.sticky);
+}
 static cudaError_t submit(cudaStream_t s, std::function<void()> work) {
-    if (fake.sticky) return fake.sticky;
-    while (s && s->pending) usleep(100);
-    if (s && s->capturing) s->capturing->work.push_back(work);
-    else work();
-    return fake.sticky;
+    if (fake.sticky) return noted(fake.sticky);
+    if (s->capturing) return s->capturing->work.push_back(work), cudaSuccess;
+    return give(s, [=](bool) { return work(), true; });
 }
 
 /* ---- the runtime ---- */
@@ -81,7 +128,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int i) {
 }
 cudaError_t cudaDriverGetVersion(int *v) { return *v = (int)setting_n("serves=", 13000), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *v) { return *v = 13000, cudaSuccess; }
-cudaError_t cudaSetDevice(int) { return fake.sticky; }
+cudaError_t cudaSetDevice(int) { return noted(fake.sticky); }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     *total = memory_total();
     *available = *total > fake.used ? *total - fake.used : 0;
@@ -89,11 +136,12 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
 }
 /* Freshly mapped pages, so that a kernel that leaves its block of memory meets a page of nobody. */
 cudaError_t cudaMalloc(void **p, size_t n) {
-    if (fake.sticky) return fake.sticky;
-    if (fake.used + n > memory_total()) return cudaErrorMemoryAllocation;
+    not_captured("cudaMalloc");
+    if (fake.sticky) return noted(fake.sticky);
+    if (fake.used + n > memory_total()) return noted(cudaErrorMemoryAllocation);
     size_t page = 4096, body = (n + page - 1) / page * page;
     char *m = (char *)mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED) return cudaErrorMemoryAllocation;
+    if (m == MAP_FAILED) return noted(cudaErrorMemoryAllocation);
     mprotect(m + body, page, PROT_NONE);
     memset(m, 0xA5, n); /* nobody may count on zeros */
     fake.blocks[m] = n;
@@ -103,16 +151,25 @@ cudaError_t cudaMalloc(void **p, size_t n) {
 }
 cudaError_t cudaFree(void *p) {
     if (!p) return cudaSuccess;
+    not_captured("cudaFree");
     for (; fake.hangs; pause()) continue;
+    pump();
     auto it = fake.blocks.find(p);
-    if (it == fake.blocks.end()) return cudaErrorInvalidValue;
+    if (it == fake.blocks.end()) return noted(cudaErrorInvalidValue);
     munmap(p, (it->second + 4095) / 4096 * 4096 + 4096);
     fake.used -= it->second;
     fake.blocks.erase(it);
     return cudaSuccess;
 }
-cudaError_t cudaHostAlloc(void **p, size_t n, unsigned) { return (*p = calloc(1, n ? n : 1)) ? cudaSuccess : cudaErrorMemoryAllocation; }
-cudaError_t cudaFreeHost(void *p) { return free(p), cudaSuccess; }
+cudaError_t cudaHostAlloc(void **p, size_t n, unsigned) {
+    not_captured("cudaHostAlloc");
+    return (*p = calloc(1, n ? n : 1)) ? cudaSuccess : noted(cudaErrorMemoryAllocation);
+}
+cudaError_t cudaFreeHost(void *p) {
+    not_captured("cudaFreeHost");
+    pump();
+    return free(p), cudaSuccess;
+}
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s) {
     fake.copied[kind & 7] += (long)n;
     return submit(s, [=] { memmove(to, from, n); });
@@ -120,38 +177,83 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcp
 cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s) {
     return submit(s, [=] { memset(p, byte, n); });
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned) { return *s = new fake_stream, cudaSuccess; }
-cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
-/* A device that does not answer any more: whoever waits for it waits for ever. */
-static cudaError_t answer(void) {
-    for (; fake.hangs; pause()) continue;
-    return fake.sticky;
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned) {
+    *s = new fake_stream;
+    (*s)->first = fake.streams.empty(), (*s)->give = give;
+    fake.streams.push_back(*s);
+    return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return answer(); }
-cudaError_t cudaStreamQuery(cudaStream_t s) { return fake.hangs || s->pending ? cudaErrorNotReady : fake.sticky; }
-cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode) { return s->capturing = new fake_graph, cudaSuccess; }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *s, unsigned flags, int) { return cudaStreamCreateWithFlags(s, flags); }
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) { return *least = 0, *greatest = -5, cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t s) {
+    pump();
+    for (size_t i = 0; i < fake.streams.size(); i++)
+        if (fake.streams[i] == s) fake.streams.erase(fake.streams.begin() + (long)i);
+    return delete s, cudaSuccess;
+}
+/* A device that does not answer any more: whoever waits for it waits for ever. */
+static void answer(void) {
+    for (; fake.hangs; pause()) continue;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+    not_captured("cudaStreamSynchronize");
+    for (pump(); !s->queue.empty() && !fake.sticky; pump()) answer(), usleep(100);
+    return answer(), noted(fake.sticky);
+}
+cudaError_t cudaStreamQuery(cudaStream_t s) {
+    not_captured("cudaStreamQuery");
+    bool fresh = s->fresh; /* what was just queued is not done yet: for the first who asks */
+    s->fresh = false;
+    pump();
+    return noted(fake.sticky ? fake.sticky : fake.hangs || fresh || !s->queue.empty() ? cudaErrorNotReady : cudaSuccess);
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, enum cudaStreamCaptureMode) {
+    not_captured("cudaStreamBeginCapture");
+    fake.capturing = s;
+    return s->capturing = new fake_graph, cudaSuccess;
+}
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
     *g = s->capturing;
-    s->capturing = nullptr;
-    return *g ? cudaSuccess : cudaErrorInvalidValue;
+    s->capturing = nullptr, fake.capturing = nullptr;
+    return *g ? cudaSuccess : noted(cudaErrorInvalidValue);
 }
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long) { return *x = new fake_graph(*g), cudaSuccess; }
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned long long) {
+    if (setting("instance")) return noted(cudaErrorMemoryAllocation);
+    fake.kept++;
+    return *x = new fake_graph(*g), cudaSuccess;
+}
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
     for (auto &w : x->work)
         if (submit(s, w)) break;
-    return fake.sticky;
+    return noted(fake.sticky);
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) { return delete x, cudaSuccess; }
 cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSuccess; }
 cudaError_t cudaEventCreate(cudaEvent_t *v) { return *v = new fake_event, cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *v, unsigned) { return cudaEventCreate(v); }
 cudaError_t cudaEventDestroy(cudaEvent_t v) { return delete v, cudaSuccess; }
 cudaError_t cudaEventRecord(cudaEvent_t v, cudaStream_t s) {
-    return submit(s, [=] { v->at = fake.clock; });
+    if (s->capturing) not_captured("cudaEventRecord"); /* it may be, but nobody does */
+    long n = ++v->recorded;
+    return give(s, [=](bool) { return v->at = fake.clock, v->reached = n, true; });
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return fake.sticky; }
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { return *ms = (float)(to->at - from->at), fake.sticky; }
-cudaError_t cudaGetLastError(void) { return fake.sticky; }
-cudaError_t cudaPeekAtLastError(void) { return fake.sticky; }
+/* For what was recorded last when it is called. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t v, unsigned) {
+    if (s->capturing) not_captured("cudaStreamWaitEvent");
+    long n = v->recorded;
+    return give(s, [=](bool) { return v->reached >= n; });
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t v) {
+    not_captured("cudaEventSynchronize");
+    for (pump(); v->reached < v->recorded && !fake.sticky; pump()) answer(), usleep(100);
+    return answer(), noted(fake.sticky);
+}
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { return *ms = (float)(to->at - from->at), noted(fake.sticky); }
+cudaError_t cudaGetLastError(void) {
+    cudaError_t rc = fake.sticky ? fake.sticky : fake.last;
+    return fake.last = cudaSuccess, rc;
+}
+cudaError_t cudaPeekAtLastError(void) { return fake.sticky ? fake.sticky : fake.last; }
 const char *cudaGetErrorName(cudaError_t e) {
     switch (e) {
     case cudaSuccess: return "cudaSuccess";
@@ -159,6 +261,8 @@ const char *cudaGetErrorName(cudaError_t e) {
     case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
+    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
     case cudaErrorECCUncorrectable: return "cudaErrorECCUncorrectable";
     case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
     default: return "cudaErrorUnknown";
@@ -284,8 +388,9 @@ static void driver_notes(void) {
 }
 
 void fake_launch(dim3 grid, dim3 block, cudaStream_t s, std::function<void()> kernel) {
-    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z == 0 || block.x * block.y * block.z > 1024) {
-        fake.sticky = cudaErrorInvalidValue;
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x * block.y * block.z == 0 || block.x * block.y * block.z > 1024 || grid.y > 65535 ||
+        grid.z > 65535 || grid.x > 0x7fffffff || block.z > 64) {
+        noted(cudaErrorInvalidConfiguration);
         return;
     }
     submit(s, [=] {
@@ -436,6 +541,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
     return CUBLAS_STATUS_SUCCESS;
 }
 long fake_computes(int type) { return fake.computes[type & 127]; }
+long fake_kept(void) { return fake.kept; }
 long fake_launches(void) { return fake.launches; }
 long fake_eights(void) { return fake.eights; }
 long fake_copied(int kind) { return fake.copied[kind & 7]; }

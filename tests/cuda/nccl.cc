@@ -1,12 +1,15 @@
 /* A small fake of NCCL: the processes of one group meet in a file of shared memory that the id names, and add up in the order of their ranks.
- * HONE_FAKE_NCCL of the environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of the process fails), "hang=N" (the N-th sum never ends). A
- * group whose size is not that of the first one that came is refused. */
+ * HONE_FAKE_NCCL of the environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of the process fails), "hang=N" (the N-th sum never ends),
+ * "late=N" (the N-th sum fails while it is under way, which shows when it is asked for). A group whose size is not that of the first one that came is refused,
+ * as are ranks that do not sum the same. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 #include <cstdio>
@@ -21,12 +24,13 @@ struct unique_id {
 };
 struct hall {
     std::atomic<int> size, arrived, phase;
+    size_t length[RANKS]; /* of the sum under way */
     float slot[RANKS][CHUNK];
 };
 struct comm {
     hall *h;
     int rank, size;
-    std::atomic<bool> dead;
+    std::atomic<bool> dead, failed;
     std::thread worker; /* of the last group of sums */
 };
 struct job {
@@ -34,9 +38,10 @@ struct job {
     size_t n;
     comm *c;
     cudaStream_t stream;
-    bool hangs;
+    bool hangs, fails;
 };
 static std::vector<job> group;
+static std::set<const comm *> alive; /* what is queued may come when its group is gone */
 static long sums;
 static const char *setting(const char *name) {
     const char *v = getenv("HONE_FAKE_NCCL");
@@ -52,6 +57,11 @@ static void meet(comm *c) {
 }
 static void add_up(const job &j) {
     comm *c = j.c;
+    c->h->length[c->rank] = j.n;
+    meet(c);
+    for (int r = 0; r < c->size && !c->dead; r++)
+        if (c->h->length[r] != j.n) fprintf(stderr, "rank %d sums %zu numbers, rank %d %zu\n", c->rank, j.n, r, c->h->length[r]), abort();
+    c->failed = c->failed || j.fails;
     for (size_t at = 0; at < j.n && !c->dead; at += CHUNK) {
         size_t k = j.n - at < (size_t)CHUNK ? j.n - at : (size_t)CHUNK;
         memcpy(c->h->slot[c->rank], j.y + at, k * sizeof(float));
@@ -63,7 +73,7 @@ static void add_up(const job &j) {
         }
         meet(c);
     }
-    while (j.hangs && !c->dead) usleep(1000);
+    while ((j.hangs || j.fails) && !c->dead) usleep(1000);
 }
 extern "C" {
 int ncclGetUniqueId(unique_id *id) {
@@ -80,38 +90,45 @@ int ncclCommInitRank(comm **out, int size, unique_id id, int rank) {
     void *p = mmap(nullptr, sizeof(hall), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (p == MAP_FAILED) return SYSTEM_ERROR;
-    comm *c = new comm{(hall *)p, rank, size, {false}, {}};
+    comm *c = new comm{(hall *)p, rank, size, {false}, {false}, {}};
     int none = 0;
     if (!c->h->size.compare_exchange_strong(none, size) && none != size) return delete c, INVALID_ARGUMENT;
     meet(c);
     if (rank == 0) unlink(id.bytes);
+    alive.insert(c);
     return *out = c, SUCCESS;
 }
 int ncclAllReduce(const void *from, void *to, size_t n, int type, int op, comm *c, cudaStream_t stream) {
     if (type != 7 || op != 0 || from != to) return INVALID_ARGUMENT;
     ++sums;
     if (setting("reduce=") && sums == atol(setting("reduce="))) return INTERNAL_ERROR;
-    group.push_back({(float *)to, n, c, stream, setting("hang=") && sums >= atol(setting("hang="))});
+    group.push_back({(float *)to, n, c, stream, setting("hang=") && sums >= atol(setting("hang=")), setting("late=") && sums == atol(setting("late="))});
     return SUCCESS;
 }
 int ncclGroupStart(void) { return group.clear(), SUCCESS; }
-/* What was asked for runs on a thread, as it would on a device; the stream is busy meanwhile. */
+/* What was asked for runs on a thread, as it would on a device, when its turn comes in the stream. */
 int ncclGroupEnd(void) {
     if (group.empty()) return SUCCESS;
     comm *c = group[0].c;
     cudaStream_t stream = group[0].stream;
-    if (c->worker.joinable()) c->worker.join();
-    stream->pending++;
-    c->worker = std::thread([jobs = group, stream] {
-        for (const job &j : jobs) add_up(j);
-        stream->pending--;
+    auto over = std::make_shared<std::atomic<bool>>(false);
+    stream->give(stream, [jobs = group, c, over](bool first) {
+        if (!first) return over->load();
+        if (!alive.count(c)) return true;
+        if (c->worker.joinable()) c->worker.join();
+        c->worker = std::thread([jobs, over] {
+            for (const job &j : jobs) add_up(j);
+            *over = true;
+        });
+        return false;
     });
     return SUCCESS;
 }
-int ncclCommGetAsyncError(comm *, int *rc) { return *rc = SUCCESS; }
+int ncclCommGetAsyncError(comm *c, int *rc) { return *rc = c->failed ? INTERNAL_ERROR : SUCCESS, SUCCESS; }
 int ncclCommDestroy(comm *c) {
     if (c->worker.joinable()) c->worker.join();
     munmap(c->h, sizeof(hall));
+    alive.erase(c);
     return delete c, SUCCESS;
 }
 int ncclCommAbort(comm *c) { return c->dead = true, ncclCommDestroy(c); }

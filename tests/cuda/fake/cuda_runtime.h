@@ -14,6 +14,7 @@ typedef enum cudaError {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9,
     cudaErrorInsufficientDriver = 35,
     cudaErrorDevicesUnavailable = 46,
     cudaErrorNoDevice = 100,
@@ -31,6 +32,8 @@ typedef enum cudaError {
     cudaErrorInvalidPc = 718,
     cudaErrorLaunchFailure = 719,
     cudaErrorNotSupported = 801,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
     cudaErrorUnknown = 999
 } cudaError_t;
 typedef struct fake_stream *cudaStream_t;
@@ -46,6 +49,7 @@ struct cudaDeviceProp {
 };
 #define cudaHostAllocDefault 0
 #define cudaStreamNonBlocking 1
+#define cudaEventDisableTiming 2
 
 cudaError_t cudaGetDeviceCount(int *n);
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device);
@@ -60,6 +64,9 @@ cudaError_t cudaFreeHost(void *p);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s);
 cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags);
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *s, unsigned flags, int priority);
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest);
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t v, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
 cudaError_t cudaStreamQuery(cudaStream_t s);
@@ -70,6 +77,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x);
 cudaError_t cudaGraphDestroy(cudaGraph_t g);
 cudaError_t cudaEventCreate(cudaEvent_t *v);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *v, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t v);
 cudaError_t cudaEventRecord(cudaEvent_t v, cudaStream_t s);
 cudaError_t cudaEventSynchronize(cudaEvent_t v);
@@ -83,13 +91,22 @@ const char *cudaGetErrorString(cudaError_t e);
 }
 
 /* ---- for kernels ---- */
-#include <atomic>
 #include <cmath>
+#include <deque>
 #include <functional>
 
+/* Work of a stream, in its order; it is called until it says that it is done: with true the first time. */
+typedef std::function<bool(bool first)> fake_work;
 struct fake_stream {
     struct fake_graph *capturing = nullptr;
-    std::atomic<int> pending{0}; /* sums of tests/cuda/nccl.cc that are going on */
+    struct item {
+        fake_work work;
+        bool begun;
+    };
+    std::deque<item> queue;
+    bool fresh = false; /* something was queued since it was last asked for */
+    bool first = false; /* the one that was made first, see HONE_FAKE_ORDER */
+    cudaError_t (*give)(fake_stream *s, fake_work work) = nullptr; /* for tests/cuda/nccl.cc, which is linked to nothing */
 };
 
 struct dim3 {
