@@ -322,7 +322,7 @@ int front_word(struct app *a, const char *word, int *status) {
 /* ---- words that may take the terminal ---- */
 
 static int run_word(struct app *a, const char *path, char *const *arg, size_t n) {
-    if (a->tty) return dashboard(a, false, path, arg, n);
+    if (a->tty && strcmp(path, "-") != 0) return dashboard(a, false, path, arg, n);
     struct err e = {0};
     return app_open(a, &e) ? fail(&e) : line_script(a, path, arg, n);
 }
@@ -341,7 +341,7 @@ int front_terminal(struct app *a, const char *word, int *status) {
         *status = path ? run_word(a, path, o->word + 2, o->n_word > 2 ? o->n_word - 2 : 0) : fail(&e);
         free(path);
     } else if (strcmp(word, "run") == 0) {
-        if (o->n_word < 2) err_code(&e, ERR_USAGE, "run needs a script: hone run SCRIPT.lua [ARG..]");
+        if (o->n_word < 2) err_code(&e, ERR_USAGE, "run needs a script: hone run SCRIPT.lua [ARG..], or - to read it from standard input");
         *status = e.code ? fail(&e) : run_word(a, o->word[1], o->word + 2, o->n_word - 2);
     } else return 0;
     return 1;

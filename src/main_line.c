@@ -323,15 +323,39 @@ void line_print(struct app *a, const char *name, const struct val *v) {
 
 /* ---- scripts ---- */
 
+/* The script that is given on standard input. */
+static int read_script(struct line *l, struct buf *text, struct err *e) {
+    enum { MOST = 16 << 20 }; /* as of a file */
+    char piece[4096];
+    buf_add(text, "", 0);
+    for (ssize_t n = 1; n != 0;) {
+        if (!line_turn(l, 0, -1)) {
+            if (l->wish != WISH_NONE) return err_code(e, ERR_STOPPED, "stopped before the script was read");
+            continue;
+        }
+        n = read(0, piece, sizeof piece);
+        if (n < 0 && errno != EINTR) return err_sys(e, "read the script from", "standard input");
+        if (n > 0) buf_add(text, piece, (size_t)n);
+        if (text->len > MOST) return err_set(e, "the script on standard input is larger than 16 MiB: data belongs in a data file");
+    }
+    if (strlen(text->data) != text->len)
+        return err_set(e, "the script on standard input holds a NUL byte at offset %zu: it is no Lua text", strlen(text->data));
+    return 0;
+}
+
 int line_script(struct app *a, const char *path, char *const *arg, size_t n) {
     static struct line l;
     struct err e = {0};
     if (line_open(&l, a)) return EXIT_FAILED;
     int code;
+    struct buf text = BUF_INIT;
+    bool given = strcmp(path, "-") == 0;
     crashed_tell(a->runs, "notice");
-    if (app_need(a, OWNER_SCRIPT, &e) || script_run_file(a->hub, path, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e))
+    if ((given && read_script(&l, &text, &e)) || app_need(a, OWNER_SCRIPT, &e) ||
+        script_run_file(a->hub, path, given ? text.data : NULL, (int)n, (const char *const *)(const void *)arg, &l.reply, NULL, &e))
         code = line_fail(&l, &e);
     else code = wait_call(&l);
+    buf_release(&text);
     if (code == EXIT_USAGE) code = EXIT_FAILED; /* a script's mistake, not one of the command line */
     int rest = line_wait_all(&l);
     return line_close(&l, code ? code : rest);

@@ -310,7 +310,7 @@ void opts_usage(struct buf *b, const struct cmd *const *const *cmds) {
     buf_adds(b, "hone - train, evaluate and compress neural networks in a terminal\n\n"
                 "  hone                          dashboard of this folder's session: attach to it, or start one\n"
                 "  hone demo [NAME]              a built-in example: fashion, intents, article\n"
-                "  hone run [OPTIONS] SCRIPT [ARG..]  run an experiment; it sees ARG in the table arg\n"
+                "  hone run [OPTIONS] SCRIPT [ARG..]  run an experiment; it sees ARG in the table arg; -: from standard input\n"
                 "  hone -c 'COMMAND ARGS'        one or more commands, in order\n"
                 "  hone COMMAND [ARGS]           one command of the list below: NAME=VALUE or --name VALUE\n"
                 "  hone help [TOPIC]             a command, layer, optimiser ... in full\n\nOptions:\n");

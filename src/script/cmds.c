@@ -48,7 +48,7 @@ static int run_lua(struct call *c, const void *args, struct err *e) {
 struct load {
     struct script *s;
     struct task *t;
-    const char *path;
+    const char *path, *text; /* text: instead of the file */
     const struct val *args;
 };
 
@@ -77,8 +77,9 @@ static int load_script(lua_State *L) {
         for (size_t i = 0; i < n; i++) val_push_lua(L, val_at(l->args, i)), lua_rawseti(L, -2, (lua_Integer)i + 1);
         lua_setglobal(L, "arg");
     }
-    safe_load_file(L, l->path);
-    if (l->t->kind == TASK_SCRIPT) watch_add(l->s, l->path);
+    if (l->text) safe_load_script(L, l->text, strlen(l->text), "=stdin");
+    else safe_load_file(L, l->path);
+    if (l->t->kind == TASK_SCRIPT && !l->text) watch_add(l->s, l->path);
     if (n > 200) n = 200;
     for (size_t i = 0; i < n; i++) val_push_lua(L, val_at(l->args, i));
     if (!lua_checkstack(l->t->co, (int)n + 1)) return luaL_error(L, "too many arguments");
@@ -87,7 +88,7 @@ static int load_script(lua_State *L) {
     return 0;
 }
 
-void cmds_run_file(struct script *s, struct call *c, const char *path, const struct val *args) {
+void cmds_run_file(struct script *s, struct call *c, const char *path, const char *text, const struct val *args) {
     struct task *t = task_new(s, c ? TASK_SCRIPT : TASK_CONFIG, path);
     struct err e = {0};
     if (!t) {
@@ -95,7 +96,7 @@ void cmds_run_file(struct script *s, struct call *c, const char *path, const str
         if (c) c->err = e, call_done(c, -1);
         return;
     }
-    struct load l = {s, t, path, args};
+    struct load l = {s, t, path, text, args};
     t->call = c;
     lua_pushcfunction(s->L, load_script);
     lua_pushlightuserdata(s->L, &l);
@@ -109,7 +110,7 @@ void cmds_run_file(struct script *s, struct call *c, const char *path, const str
 }
 
 struct run_script_args {
-    char *path;
+    char *path, *text;
     struct val *args;
 };
 static int run_run_script(struct call *c, const void *args, struct err *e) {
@@ -118,10 +119,10 @@ static int run_run_script(struct call *c, const void *args, struct err *e) {
     if (!s) return -1;
     free(s->last_path);
     val_free(s->last_args);
-    s->last_path = mem_str(a->path);
+    s->last_path = a->text ? NULL : mem_str(a->path);
     s->last_args = val_copy(a->args);
     call_defer(c);
-    cmds_run_file(s, c, a->path, a->args);
+    cmds_run_file(s, c, a->path, a->text, a->args);
     return 0;
 }
 
@@ -217,6 +218,7 @@ static const struct arg lua_argv[] = {
 static const struct arg run_script_argv[] = {
     {"path", "a Lua file", NULL, NULL, ARG_PATH, offsetof(struct run_script_args, path), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
     {"args", "what the script sees in the table arg and in ...", NULL, NULL, ARG_TABLE, offsetof(struct run_script_args, args), ARG_POSITIONAL | ARG_REST},
+    {"text", "the script itself, as hone run - reads it: no file is opened then", NULL, NULL, ARG_STR, offsetof(struct run_script_args, text)},
     {NULL},
 };
 

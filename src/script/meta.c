@@ -168,7 +168,7 @@ static int run_reload(struct call *c, const void *args, struct err *e) {
     char *path = mem_str(s->last_path); /* which running it sets again */
     struct val *again = val_copy(s->last_args);
     call_defer(c);
-    cmds_run_file(s, c, path, again);
+    cmds_run_file(s, c, path, NULL, again);
     val_free(again);
     free(path);
     return 0;

@@ -67,20 +67,27 @@ static const char *slurp(lua_State *L, const char *path, size_t *n) {
     return p;
 }
 
-/* Pushes the chunk, or a message; *skip of a first line that starts with #. */
+/* Without a byte order mark and a first line that starts with #. */
+static int load_body(lua_State *L, const char *p, size_t n, const char *chunk, int env) {
+    if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3, n -= 3;
+    if (n && *p == '#')
+        while (n && *p != '\n') p++, n--;
+    return safe_load_text(L, p, n, chunk, env);
+}
+
+/* Pushes the chunk, or a message. */
 static int load_path(lua_State *L, const char *path, int env) {
     size_t n;
     const char *p = slurp(L, path, &n);
     if (!p) return LUA_ERRFILE;
-    if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3, n -= 3;
-    if (n && *p == '#')
-        while (n && *p != '\n') p++, n--;
     const char *chunk = lua_pushfstring(L, "@%s", path);
-    int rc = safe_load_text(L, p, n, chunk, env);
+    int rc = load_body(L, p, n, chunk, env);
     lua_insert(L, -3);
     lua_pop(L, 2);
     return rc;
 }
+
+int safe_load_script(lua_State *L, const char *text, size_t n, const char *chunk) { return load_body(L, text, n, chunk, 0) == LUA_OK ? 1 : lua_error(L); }
 
 int safe_load_file(lua_State *L, const char *path) {
     int rc = load_path(L, path, 0);

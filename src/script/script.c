@@ -178,7 +178,7 @@ char *script_config(void) {
 
 static void *loop(void *arg) {
     struct script *s = arg;
-    if (s->config) cmds_run_file(s, NULL, s->config, NULL);
+    if (s->config) cmds_run_file(s, NULL, s->config, NULL, NULL);
     atomic_fetch_sub(&s->live, 1); /* the task counts itself */
     while (!atomic_load(&s->quit)) script_serve(s, -1);
     take_inbox(s);
@@ -249,11 +249,12 @@ void script_stop(struct script_port *p) {
     script_free(s);
 }
 
-int script_run_file(struct hub *h, const char *path, int argc, const char *const *argv, struct queue *reply, void *ctx, struct err *e) {
+int script_run_file(struct hub *h, const char *path, const char *text, int argc, const char *const *argv, struct queue *reply, void *ctx, struct err *e) {
     struct val *args = val_table(), *list = val_table();
     val_set_str(args, "path", path);
     for (int i = 0; i < argc; i++) val_push(list, val_str(argv[i]));
     val_set(args, "args", list);
+    if (text) val_set_str(args, "text", text);
     struct call *c = call_new(h, "run_script", args, BY_LINE, e);
     return c ? call_submit(c, reply, ctx, e) : -1;
 }

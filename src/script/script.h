@@ -19,9 +19,9 @@ void script_stop(struct script_port *p); /* interrupts what runs, ends the threa
 /* The user's config.lua, if there is one: a new string, or NULL. script_start runs it; the port is busy until then. */
 char *script_config(void);
 
-/* Runs a file on the script thread; the finished call comes to `reply` when the script and the jobs it started have ended. Its
+/* Runs a file, or a text that path names, on the script thread; the finished call comes to `reply` when the script and the jobs it started have ended. Its
  * status is -1 if the script raised (err.code ERR_FAIL), was interrupted or a job of it was stopped (ERR_STOPPED), or a job failed. */
-int script_run_file(struct hub *h, const char *path, int argc, const char *const *argv, struct queue *reply, void *ctx, struct err *e);
+int script_run_file(struct hub *h, const char *path, const char *text, int argc, const char *const *argv, struct queue *reply, void *ctx, struct err *e);
 /* A shelf_where_fn (src/stored/shelf.h): which runs an expression holds for. Any thread; needs no script thread. */
 struct shelf;
 int script_where(const char *text, const struct shelf *s, bool *keep, struct err *e);

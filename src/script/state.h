@@ -131,6 +131,7 @@ void state_rearm(lua_State *L); /* puts the hook on a thread at its normal count
 /* safe.c, lua_str.c, lua_tab.c: replaced library functions */
 void safe_open(lua_State *L);
 int safe_load_file(lua_State *L, const char *path); /* pushes the chunk, or raises */
+int safe_load_script(lua_State *L, const char *text, size_t n, const char *chunk); /* the same of what stands in a file */
 int safe_load_text(
     lua_State *L, const char *text, size_t n, const char *chunk, int env); /* LUA_OK or the status of lua_load, message pushed; raises for bytecode */
 void lua_str_open(lua_State *L);
@@ -211,6 +212,6 @@ void complete_answer(struct script *s, struct complete_ask *ask);
 /* cmds.c */
 void cmds_bind(struct script *s);
 struct script *cmds_script_of(struct err *e); /* the one of the process; NULL with an error */
-void cmds_run_file(struct script *s, struct call *c, const char *path, const struct val *args);
+void cmds_run_file(struct script *s, struct call *c, const char *path, const char *text, const struct val *args); /* text: instead of the file, or NULL */
 
 #endif

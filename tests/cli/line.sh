@@ -16,6 +16,15 @@ printf 'help\nnonsense = = 1\nhelp\n' | "$hone" >out 2>err
 ok $? "a mistake ends it with 1"
 echo 'print("hello " .. arg[1])' >s.lua
 is 0 '^hello world' "a script with an argument" run s.lua world
+"$hone" run - world <s.lua >out 2>err
+[ $? = 0 ] && grep -q '^hello world' out
+ok $? "a script on standard input"
+printf '#!/usr/bin/env hone\nlocal x = = 1' | "$hone" run - >out 2>err
+[ $? = 1 ] && grep -q 'stdin:2: unexpected symbol' err
+ok $? "whose mistakes have its lines"
+printf 'print(1)\0' | "$hone" run - >out 2>err
+[ $? = 1 ] && grep -q 'NUL byte at offset 8' err
+ok $? "and which is text"
 "$hone" --json run s.lua world >out 2>err </dev/null
 ! grep -q hello out && grep -q 'hello world' err
 ok $? "print goes to stderr under --json"
