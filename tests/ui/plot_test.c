@@ -120,6 +120,7 @@ static void decoding(void) {
     keys_are("a\x1b[A\x1bOB\x1b[5~\x1b[1;5C\x1bx\r\t\x7f", "a Up Down PgUp C-Right M-x Enter Tab Bsp ");
     keys_are("\x1b", "Esc ");
     keys_are("\xc3\xa9\xe4\xb8\xad\xff", "\xc3\xa9 \xe4\xb8\xad ");
+    keys_are("\x1b\x87O", "O "); /* a byte that begins nothing ends what was waited for */
     keys_are("\x1b[200~one\x1b[20two\x1b[201~z", "P:one\x1b[20two z ");
     keys_are("\x1b[200~one\x1b[0ntwo\x1b[201~z", "R: P:onetwo z "); /* an answer that arrives in the midst of a paste */
     keys_are("\x1b[0n\x1b[12;40R\x1b[<0;5;6M\x1b]0;x\aq\x1b[[D", "R: R: M: q F4 ");

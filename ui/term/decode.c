@@ -116,6 +116,7 @@ static void ground(struct decode *d, unsigned char c, double now, decode_fn fn, 
     } else if (c < 0x80) {
         emit(d, fn, ctx, "", control_name(c, name));
     } else {
+        d->state = GROUND;
         d->n = 0;
     }
 }
