@@ -246,6 +246,7 @@ static int each_row(struct cursor *c, char name[][32], uint16_t n_names, bool (*
 }
 
 int points_each(const unsigned char *p, size_t n, bool (*fn)(void *ctx, const struct point *p), void *ctx) {
+    if (!n) return -1; /* p may be NULL then */
     struct cursor c = {p, p + n};
     uint8_t format;
     uint16_t n_names;
