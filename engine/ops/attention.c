@@ -116,7 +116,8 @@ static void next_is(struct head *h, const struct exec *x, int64_t tile, int64_t 
     h->next_n = same ? h->n : off[(tile + 1) / h->heads + 1] - (h->token + h->n);
 }
 static inline __attribute__((always_inline)) void fetch(const float *x, int64_t d, const int write) {
-    for (int64_t j = 0; j < d; j += 16) __builtin_prefetch(x + j, write, 2);
+    for (int64_t j = 0; j < d; j += 16) /* the builtin takes literals */
+        write ? __builtin_prefetch(x + j, 1, 2) : __builtin_prefetch(x + j, 0, 2);
 }
 static inline __attribute__((always_inline)) void fetch_rows(const struct head *h, int64_t row) {
     const float *q = h->q + row * h->ld + h->next, *out = h->out + row * h->ldo;

@@ -64,7 +64,7 @@ static void next_is(struct head *h, const struct exec *x, int64_t tile, int64_t 
 }
 static inline __attribute__((always_inline)) void fetch(struct half_mat m, int64_t at, int64_t d, const int write) {
     const char *from = half_at(m.type, m.data, at), *to = half_at(m.type, from, d);
-    for (; from < to; from += 64) __builtin_prefetch(from, write, 2);
+    for (; from < to; from += 64) write ? __builtin_prefetch(from, 1, 2) : __builtin_prefetch(from, 0, 2);
 }
 static inline __attribute__((always_inline)) void fetch_rows(const struct head *h, int64_t row) {
     int64_t q = row * 3 * h->width, out = row * h->width;
