@@ -11,13 +11,12 @@
 
 #include "src/base/err.h"
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/run/private.h"
 #include "src/run/pyramid.h"
 #include "src/run/store.h"
 
-enum { READ_WHOLE = 64 << 20, META_MAX = 16 << 20, LOG_MAX = 256 << 10 };
+enum { READ_WHOLE = 64 << 20, LOG_MAX = 256 << 10 };
 
 struct run *run_mirror(struct runs *rs, const char *name) {
     struct run *r = runs_find(rs, name);
@@ -242,7 +241,7 @@ static int fill_meta(struct run *r, bool live, struct err *e) {
     double t = (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec;
     bool alive = live || r->ended || store_alive(r->folder);
     if (t != r->meta_time || st.st_size != r->meta_size || !alive) {
-        struct val *m = json_read_file(path, META_MAX, e);
+        struct val *m = store_read_meta(r->folder, e);
         if (!m) rc = -1;
         else {
             if (!alive && !run_state_ended(state_named(val_get_str(m, "state", NULL), RUN_CRASHED))) val_set_str(m, "state", "crashed");

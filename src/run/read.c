@@ -143,10 +143,21 @@ static bool see_latest(void *ctx, const struct point *p) {
     return true;
 }
 
-struct val *store_describe(const char *dir, struct err *e) {
+struct val *store_read_meta(const char *dir, struct err *e) {
     char *path = io_join(dir, "run.json");
     struct val *v = json_read_file(path, META_MAX, e);
+    if (v && v->type != VAL_TABLE) {
+        err_set(e, "%s is no description of a run: it holds a %s where an object belongs", path, val_type_name(v));
+        val_free(v);
+        v = NULL;
+    }
     free(path);
+    return v;
+}
+
+struct val *store_describe(const char *dir, struct err *e) {
+    struct val *v = store_read_meta(dir, e);
+    char *path;
     if (!v) return NULL;
     const char *state = val_get_str(v, "state", "crashed");
     bool ended = false;

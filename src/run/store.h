@@ -38,6 +38,7 @@ bool store_name_ok(const char *name); /* can be a folder of runs: no slash, no l
 bool store_alive(const char *dir); /* somebody holds its lock */
 /* The run's lock where nobody holds it, a descriptor to close; -1: somebody does, or there is none. */
 int store_own(const char *dir);
+struct val *store_read_meta(const char *dir, struct err *e); /* run.json as it is, a table */
 int store_meta(const char *dir, const struct val *meta, struct err *e); /* writes run.json, whole or not at all */
 /* scores.c: an evaluation of weights of that step by another process, once the run has ended: SPLIT_loss and so on as series, the report into run.json.
  * Nothing is done while the run lives. */

@@ -189,17 +189,46 @@ static void crash_tests(const char *dir) {
     for (int i = 0; i < 2; i++) close(ready[i]), close(die[i]);
 }
 
+/* A run.json that is JSON but no object: a row of what is not known, a sentence for those who ask. */
+static void foreign_tests(const char *dir) {
+    static const char *const text[] = {"9", "[1, 2]", "\"run\"", "null"};
+    char *run = io_join(dir, "r-1"), *meta = io_join(run, "run.json"), *lock = io_join(run, "lock");
+    struct err e = {0};
+    int bad = 0;
+    if (io_mkdirs(run, 0700, &e) || io_write_file(lock, "", 0, &e)) BUG("%s", e.text);
+    for (size_t i = 0; i < LEN(text); i++) {
+        struct err why = {0}, filled = {0};
+        if (io_write_file(meta, text[i], strlen(text[i]), &e)) BUG("%s", e.text);
+        struct val *v = store_describe(run, &why);
+        struct shelf *s = shelf_read(dir, NULL, &e);
+        const struct shelf_run *row = s ? shelf_find(s, "r-1") : NULL;
+        struct runs *rs = runs_new(dir);
+        bool list = text[i][0] == '['; /* a table too, as far as values go */
+        bad += (v != NULL) != list || !row || row->state != RUN_CRASHED || (!list && !strstr(why.text, "run.json is no description of a run")) ||
+               (run_fill(run_mirror(rs, "r-1"), false, &filled) < 0) == list;
+        runs_free(rs);
+        shelf_unref(s);
+        val_free(v);
+    }
+    tap_ok(bad == 0, "a run.json that is no object is said to be none (%d of %zu wrong)", bad, LEN(text));
+    free(run);
+    free(meta);
+    free(lock);
+}
+
 int main(void) {
     char base[] = "/tmp/hone-stored-XXXXXX";
     struct err e = {0};
     tap_ok(mkdtemp(base) != NULL, "folder");
-    char *a = io_join(base, "a"), *b = io_join(base, "b"), *c = io_join(base, "c");
+    char *a = io_join(base, "a"), *b = io_join(base, "b"), *c = io_join(base, "c"), *d = io_join(base, "d");
     pyramid_tests(a);
     shelf_tests(b);
     crash_tests(c);
+    foreign_tests(d);
     io_remove_tree(base, &e);
     free(a);
     free(b);
     free(c);
+    free(d);
     return tap_done();
 }
