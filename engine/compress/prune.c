@@ -1,6 +1,7 @@
 /* Pruning by magnitude. Units of feed-forward parts and of hidden linear layers, and heads of attention, are removed as a whole: a unit's score is the norm
- * of all that belongs to it (the row that makes it, its bias, the column that reads it), and the description gets smaller, so products do. what="weights" only
- * sets single weights to zero and is said to give no speed-up. In each layer the same share goes. */
+ * of all that belongs to it (the row that makes it, its bias, the column that reads it), and the description gets smaller, so products do. A batch norm behind
+ * a hidden layer loses the same units: it divides the size of their rows out, so its own gain and bias count instead of them (network slimming, Liu et al.
+ * 2017). what="weights" only sets single weights to zero and is said to give no speed-up. In each layer the same share goes. */
 #include "config.h"
 
 #include <math.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "engine/compress/compress.h"
+#include "engine/graph/op.h"
 #include "src/base/mem.h"
 
 enum { WHAT_ALL, WHAT_UNITS, WHAT_HEADS, WHAT_WEIGHTS };
@@ -19,17 +21,20 @@ struct magnitude_args {
     struct val *keep;
 };
 
+enum { NORMS = 2, MEMBERS = 3 + 4 * NORMS }; /* batch norms behind a hidden layer; what belongs to a unit then */
+
 /* Positions of unit u in an extent of a parameter: part * part_len + u * per + 0 .. per, for each part. */
 struct member {
     char name[256];
     int extent;
     int64_t per, parts, part_len;
+    bool weightless; /* is no part of the score */
 };
 struct group { /* what is removed together */
     char path[200];
     const char *what, *field; /* field of the layer that counts the units */
     int64_t n, head; /* head > 0: values of a head */
-    struct member member[4];
+    struct member member[MEMBERS];
     int n_member;
 };
 struct plan_prune {
@@ -37,6 +42,7 @@ struct plan_prune {
     int n;
     const struct model *m;
     const struct magnitude_args *a;
+    char why[256]; /* of the first hidden layer that has to stay: what stands in the way */
 };
 
 static void member_add(struct group *g, const struct model *m, const char *name, int extent, int64_t per, int64_t parts, int64_t part_len) {
@@ -108,24 +114,63 @@ static bool works_on_elements(const char *kind) {
     return false;
 }
 
-/* The linear layer that alone reads linear layer i of the list, with nothing but functions of single values between them; NULL: none. */
-static const struct val *reader_of(const struct val *list, size_t i) {
-    if (used_elsewhere(list, val_at(list, i))) return NULL;
+/* Does a batch norm take the rows of a matrix, so that its channels are the units of the linear layer before it? */
+static bool norms_units(const struct model *m, const char *path) {
+    struct graph *g = graph_new(DT_F32, false, 0);
+    struct model_io io;
+    bool is = false;
+    if (model_build(m, g, &io, NULL) == 0)
+        for (int i = 0; i < g->n_node && !is; i++) {
+            const struct node *n = &g->node[i];
+            is = strcmp(n->op->kind.name, "batch_norm") == 0 && n->path && strcmp(n->path, path) == 0 && graph_tensor(g, n->in[0])->ndim == 2;
+        }
+    graph_free(g);
+    return is;
+}
+
+static void keep_why(struct plan_prune *p, const struct val *layer, const char *what, const char *other) {
+    if (!p->why[0]) snprintf(p->why, sizeof p->why, "%.60s has to stay whole: %.60s %s", val_get_str(layer, "name", "?"), other, what);
+}
+
+/* The linear layer that alone reads linear layer i of the list, with nothing but functions of single values and batch norms between them; NULL: none. */
+static const struct val *reader_of(struct plan_prune *p, const struct val *list, size_t i, const char *prefix, const struct val *norm[NORMS], int *n_norm) {
+    const struct val *layer = val_at(list, i);
+    if (used_elsewhere(list, layer)) return keep_why(p, layer, "is used beside the chain", "it"), NULL;
+    *n_norm = 0;
     for (size_t j = i + 1; j < val_len(list); j++) {
         const struct val *v = val_at(list, j);
-        const char *kind = val_get_str(v, "layer", "");
-        if (val_get(v, "from")) return NULL;
-        if (strcmp(kind, "linear") == 0) return val_get(v, "share") ? NULL : v;
-        if (!works_on_elements(kind) || used_elsewhere(list, v)) return NULL;
+        const char *kind = val_get_str(v, "layer", ""), *name = val_get_str(v, "name", kind);
+        if (val_get(v, "from")) return keep_why(p, layer, "takes another input", name), NULL;
+        char path[200];
+        snprintf(path, sizeof path, "%.100s%.60s", prefix, name);
+        bool is_norm = strcmp(kind, "batch_norm") == 0 && *n_norm < NORMS && !val_get(v, "share") && norms_units(p->m, path);
+        if (strcmp(kind, "linear") == 0) return val_get(v, "share") ? (keep_why(p, layer, "shares its weights", name), NULL) : v;
+        if (!works_on_elements(kind) && !is_norm) return keep_why(p, layer, "behind it takes its units together", name), NULL;
+        if (used_elsewhere(list, v)) return keep_why(p, layer, "is used beside the chain", name), NULL;
+        if (is_norm) norm[(*n_norm)++] = v;
     }
     return NULL;
 }
 
+/* What a batch norm keeps of each unit; the statistics say nothing of its weight. */
+static void norm_of(struct plan_prune *p, struct group *g, const char *prefix, const struct val *norm) {
+    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
+    for (size_t k = 0; k < LEN(parts); k++) {
+        struct member *b = &g->member[g->n_member];
+        *b = (struct member){.per = 1, .parts = 1, .part_len = g->n, .weightless = k > 1};
+        snprintf(b->name, sizeof b->name, "%.80s%.60s.%s", prefix, val_get_str(norm, "name", ""), parts[k]);
+        if (model_param(p->m, b->name)) g->n_member++;
+    }
+}
+
 static void hidden_of(struct plan_prune *p, const struct val *list, size_t i, const char *prefix, const char *path) {
-    const struct val *next = reader_of(list, i);
     const struct param *w = param_at(p->m, path, "weight");
+    const struct val *norm[NORMS];
     char reader[256];
-    if (!next || !w || w->dim[0] < 2 || p->a->what == WHAT_HEADS || keep_has(p->a->keep, w->name)) return;
+    int n_norm;
+    if (!w || w->dim[0] < 2 || p->a->what == WHAT_HEADS || keep_has(p->a->keep, w->name)) return;
+    const struct val *next = reader_of(p, list, i, prefix, norm, &n_norm);
+    if (!next) return;
     for (size_t k = 0; k < val_len(list); k++) /* the reader's weights may be shared too */
         if (strcmp(val_get_str(val_at(list, k), "share", ""), val_get_str(next, "name", "")) == 0) return;
     snprintf(reader, sizeof reader, "%.80s%.60s.weight", prefix, val_get_str(next, "name", ""));
@@ -134,6 +179,8 @@ static void hidden_of(struct plan_prune *p, const struct val *list, size_t i, co
     struct group *g = group_add(p, path, "units", "out", w->dim[0]);
     member_add(g, p->m, "weight", 0, 1, 1, w->dim[0]);
     member_add(g, p->m, "bias", 0, 1, 1, w->dim[0]);
+    for (int k = 0; k < g->n_member; k++) g->member[k].weightless = n_norm > 0;
+    for (int k = 0; k < n_norm; k++) norm_of(p, g, prefix, norm[k]);
     struct member *b = &g->member[g->n_member++];
     *b = (struct member){.extent = 1, .per = 1, .parts = 1, .part_len = w->dim[0]};
     snprintf(b->name, sizeof b->name, "%s", reader);
@@ -177,6 +224,7 @@ static int score(const struct model *m, const struct group *g, struct scored *s,
     for (int k = 0; k < g->n_member; k++) {
         const struct member *b = &g->member[k];
         const struct param *p = model_param(m, b->name);
+        if (b->weightless) continue;
         int64_t cols = p->ndim > 1 ? p->dim[1] : 1;
         float *w = mem_try((size_t)p->len + 1, sizeof *w, "the weights", e);
         if (!w) return -1;
@@ -262,8 +310,8 @@ static struct model *magnitude_run(const struct model *m, const void *args, stru
     groups_of(&p, val_get(m->desc, "layers"), "");
     struct val *desc = val_copy(m->desc), *list = val_list();
     int rc = p.n ? 0
-                 : err_set(e, "prune.magnitude: the model has no %s that can be removed: hidden linear layers, feed-forward parts and heads can be",
-                       a->what == WHAT_HEADS ? "heads" : "units");
+                 : err_set(e, "prune.magnitude: the model has no %s that can be removed: hidden linear layers, feed-forward parts and heads can be%s%s",
+                       a->what == WHAT_HEADS ? "heads" : "units", p.why[0] ? "; " : "", p.why);
     for (int i = 0; i < p.n && rc == 0; i++) rc = cut(&p, &p.g[i], desc, s->map, list, e);
     val_set(s->note, "layers", list);
     free(p.g);

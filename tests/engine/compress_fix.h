@@ -63,6 +63,10 @@ static const struct {
         "{\"input\":{\"ids\":20,\"len\":8},\"n_class\":3,\"layers\":[{\"layer\":\"embedding\",\"n\":20,\"dim\":24},{\"layer\":\"attention\",\"heads\":3,"
         "\"causal\":true},{\"layer\":\"mean_pool\"},{\"layer\":\"linear\",\"out\":3}]}",
         "prune.magnitude{0.34,what=heads}", true, 20 * 24 + 48 * 24 + 48 + 24 * 16 + 24 + 75},
+    {"a batch norm behind a hidden layer",
+        "{\"input\":12,\"n_class\":3,\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"batch_norm\"},{\"layer\":\"relu\"},{\"layer\":"
+        "\"dropout\",\"p\":0.1},{\"layer\":\"batch_norm\"},{\"layer\":\"linear\",\"out\":3}]}",
+        "magnitude{0.5}", false, 12 * 10 + 10 + 2 * 20 + 10 * 3 + 3},
 };
 
 static __attribute__((unused)) void compress_open(void) {

@@ -120,6 +120,44 @@ static void smallest(void) {
     model_free(s), model_free(m);
 }
 
+/* Behind a batch norm the size of a row says nothing: the gain and what reads it do. Its statistics go with the unit. */
+static void normed(void) {
+    struct err e = {0};
+    struct index_map map = {0};
+    struct model *m = make(cuts[4].json, &e);
+    float *w1 = weights(m, "linear1.weight"), *gain = weights(m, "batch_norm1.weight"), *mean = weights(m, "batch_norm1.running_mean");
+    for (int u = 0; u < 20; u++) {
+        for (int i = 0; i < 12; i++) w1[u * 12 + i] = u % 2 ? 0.001f : 5;
+        gain[u] = u % 2 ? 9 : 0.01f;
+        mean[u] = (float)u;
+    }
+    struct model *s = squeeze(m, "prune.magnitude{0.5}", NULL, &map, &e);
+    const float *left = s ? weights(s, "batch_norm1.running_mean") : NULL;
+    bool ok = left && model_param(s, "batch_norm1.running_mean")->len == 10;
+    for (int u = 0; ok && u < 10; u++) ok = left[u] == (float)(2 * u + 1);
+    tap_ok(ok, "units with a small gain go, whatever their rows; the running mean of the others stays %s", e.text);
+    index_release(&map);
+    model_free(m), model_free(s);
+    static const struct {
+        const char *json, *why;
+    } whole[] = {
+        {"{\"input\":12,\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"layer_norm\"},{\"layer\":\"linear\",\"out\":3}]}",
+            "linear1 has to stay whole: layer_norm1 behind it takes its units together"},
+        {"{\"input\":[20,12],\"layers\":[{\"layer\":\"linear\",\"out\":20},{\"layer\":\"batch_norm\"},{\"layer\":\"linear\",\"out\":3},{\"layer\":"
+         "\"flatten\"}]}",
+            "linear1 has to stay whole: batch_norm1 behind it takes its units together"}, /* its channels are the 20 rows */
+    };
+    for (size_t i = 0; i < LEN(whole); i++) {
+        e = (struct err){0};
+        struct index_map none = {0};
+        m = make(whole[i].json, &e);
+        s = m ? squeeze(m, "prune.magnitude{0.5}", NULL, &none, &e) : NULL;
+        tap_ok(m && !s && strstr(e.text, whole[i].why), "%s", e.text);
+        index_release(&none);
+        model_free(m), model_free(s);
+    }
+}
+
 /* what= leaves the other kind alone; so does a use beside the chain. */
 static void left_alone(void) {
     static const struct {
@@ -196,6 +234,7 @@ int main(void) {
     compress_open();
     pruned();
     smallest();
+    normed();
     left_alone();
     states();
     return tap_done();
