@@ -72,6 +72,7 @@ int data_applies(const struct data_args *a, const char *name, const struct table
         bool said = f->v->type != VAL_NIL && !(usual && val_equal(usual, f->v)), known, taken = reads(f->name, tab, holds, &known);
         val_free(usual);
         bool ok = g ? (g->with & holds) != 0 || a->like : !known || taken;
+        if (!strcmp(f->name, "missing") && a->missing == MISSING_DROP && holds & HOLDS_TEXTS) ok = true; /* rows without a target */
         if (said && !ok) rc = refuse(f->name, f->v, name, tab, holds, e);
     }
     val_free(given);
@@ -80,6 +81,7 @@ int data_applies(const struct data_args *a, const char *name, const struct table
 
 static const struct goes rows[] = {{"tokens", HOLDS_TEXTS | HOLDS_STREAM}, {"tokenizer", HOLDS_TEXTS | HOLDS_STREAM}, {"lower", HOLDS_TEXTS | HOLDS_STREAM},
     {"vocab", HOLDS_TEXTS | HOLDS_STREAM}, {"len", HOLDS_TEXTS | HOLDS_STREAM}, {"trunc", HOLDS_TEXTS}, {"ngrams", HOLDS_TEXTS}, {"chars", HOLDS_TEXTS},
-    {"hash_buckets", HOLDS_TEXTS}, {"tfidf", HOLDS_TEXTS}, {"missing", HOLDS_CELLS}, {"standardize", HOLDS_CELLS | HOLDS_NUMBERS}, {"normalize", HOLDS_ARRAYS},
-    {"x", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {"y", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS},
-    {"text", HOLDS_TEXTS | HOLDS_CELLS}, {"target", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {NULL, 0}};
+    {"hash_buckets", HOLDS_TEXTS}, {"tfidf", HOLDS_TEXTS}, {"missing", HOLDS_CELLS}, {"drop", HOLDS_CELLS | HOLDS_TEXTS},
+    {"standardize", HOLDS_CELLS | HOLDS_NUMBERS}, {"normalize", HOLDS_ARRAYS}, {"x", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS},
+    {"y", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {"text", HOLDS_TEXTS | HOLDS_CELLS},
+    {"target", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {NULL, 0}};

@@ -59,7 +59,7 @@ static bool names_rows(const char *s) {
 }
 
 const char *look_useless(const struct look *k, const struct table *t, int col) {
-    bool each = k->distinct * 10 > k->n * 9, enough = k->rows >= FEW;
+    bool each = k->distinct * 10 > k->n * 9, enough = k->n >= FEW;
     if (!k->n) return k->rows == t->n ? "no value at all" : NULL;
     if (k->whole == k->rows && k->distinct == k->n && ((col == 0 && t->blank_first && k->n > 1) || (enough && names_rows(t->col[col].name))))
         return "numbers the rows";

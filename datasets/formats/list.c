@@ -249,6 +249,31 @@ static const struct format *choose(const char *path, const struct bytes *in, con
     return o && o->pick && f != &format_tar ? &format_jsonlists : f;
 }
 
+/* A file that is not read but known by its first bytes: what it is and what to do. */
+static const char *foreign(const struct bytes *in) {
+#define PANDAS(read) "; write it as CSV, in Python: pandas.read_" read ".to_csv(\"data.csv\", index=False)"
+    static const struct {
+        const char *magic;
+        size_t n;
+        const char *what;
+    } row[] = {{"PAR1", 4, "a Parquet file" PANDAS("parquet(..)")}, {"ARROW1", 6, "a Feather file" PANDAS("feather(..)")},
+        {"\x89HDF", 4, "an HDF5 file" PANDAS("hdf(..)") ", or its arrays as npz"}, {"\xd0\xcf\x11\xe0", 4, "an Excel file: save it as CSV"},
+        {"SQLite format 3", 15, "an SQLite database: write the table as CSV, with sqlite3 -header -csv FILE \"select * from TABLE\""},
+        {"\x80\4\x95", 3, "a Python pickle" PANDAS("pickle(..)")}, {"\x80\5\x95", 3, "a Python pickle" PANDAS("pickle(..)")},
+        {"BZh", 3, "packed with bzip2: unpack it with bunzip2, or pack it with gzip or xz"},
+        {"\x28\xb5\x2f\xfd", 4, "packed with zstd: unpack it with unzstd, or pack it with gzip or xz"},
+        {"7z\xbc\xaf", 4, "a 7z archive: unpack it, or make a tar archive of it"}, {"Rar!", 4, "a RAR archive: unpack it, or make a tar archive of it"},
+        {"%PDF", 4, "a PDF document: take the text out, with pdftotext"}};
+    for (size_t i = 0; i < LEN(row); i++)
+        if (in->n >= row[i].n && !memcmp(in->p, row[i].magic, row[i].n)) return row[i].what;
+    if (in->n < 30 || memcmp(in->p, "PK\3\4", 4)) return NULL;
+    static const char *const office[] = {"[Content_Types].xml", "docProps/", "xl/", "mimetype"}; /* the first member */
+    for (size_t i = 0; i < LEN(office); i++)
+        if (in->n >= 30 + strlen(office[i]) && !memcmp(in->p + 30, office[i], strlen(office[i])))
+            return "an Excel file or another document of an office program: save it as CSV";
+    return "a zip archive: unpack it, or make a tar archive of it";
+}
+
 int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e) {
     memset(out, 0, sizeof *out);
     if (io_is_dir(path)) {
@@ -263,7 +288,9 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     in.p = p;
     int r = -1;
     const struct format *f = choose(path, &in, o);
+    const char *other = f == &format_csv || f == &format_plain || f == &format_jsonl ? foreign(&in) : NULL;
     if (!in.n) err_set(e, "%s is empty", path);
+    else if (other) err_set(e, "%s is %s", path, other);
     else r = f->read(&in, o, out, e);
     free(p);
     if (!r && !out->n && !(o && o->optional)) r = err_set(e, "%s holds no rows", path);

@@ -140,7 +140,13 @@ static int npz_read(const struct bytes *in, const struct read_opts *o, struct ta
     return 0;
 }
 
-static bool npz_probe(const struct bytes *h) { return h->n >= 4 && (!memcmp(h->p, "PK\3\4", 4) || !memcmp(h->p, "PK\5\6", 4)); }
+/* A zip file whose first member is an array. */
+static bool npz_probe(const struct bytes *h) {
+    if (h->n >= 4 && !memcmp(h->p, "PK\5\6", 4)) return true;
+    if (h->n < 30 || memcmp(h->p, "PK\3\4", 4)) return false;
+    size_t n = le16(h->p + 26);
+    return n >= 4 && h->n >= 30 + n && !memcmp(h->p + 30 + n - 4, ".npy", 4);
+}
 
 static const char *const ext[] = {".npz", NULL};
 const struct format format_npz = {"npz", "several NumPy arrays", ext, npz_probe, npz_read, NULL};

@@ -51,5 +51,20 @@ is 0 'column "where": a value that the training part never had' "with missing=me
 "$hone" --runs r train data='{"titanic.csv", missing="mean"}' model=mlp epochs=30 lr=0.01 name=ship >out 2>&1
 cut -d, -f4- titanic.csv | sed 's/Smith/Jones/' >other.csv
 { echo "Fare,Sex,Survived,Id,Age"; awk -F, 'NR > 1 { print 10 "," $(NF-3) "," $3 "," $2 "," 30 }' titanic.csv; } >other.csv
-is 0 '^acc 1$' "another file of the same, by the name of its target" --runs r eval ship-1 other.csv
+is 0 '^acc +1' "another file of the same, by the name of its target" --runs r eval ship-1 other.csv
+# JSON as pandas and others write it
+printf '[\n  {\n    "text": "a good film",\n    "label": "pos"\n  },\n  {"text": "a dull film", "label": "neg", "lang": "en"}\n]\n' >list.json
+is 0 'rows train 2 .*|classes neg pos' "a list of objects" data show list.json
+is 0 'list.json: 1 of 2 objects lack "lang", which counts as missing' "a key that some lack" data show list.json
+printf '{"text":"good [film]","meta":{"a":1},"tags":["x","y"],"label":1}\n{"text":"bad","meta":{},"tags":["z"],"label":0}\n' >nested.jsonl
+is 0 'the values of "meta" are objects or nested lists, which cannot be a column; it is left out' "objects are left out" data show nested.jsonl
+is 0 'target label  inputs tags' "lists of words are texts" data show nested.jsonl x=tags
+# Files of other programs
+magic() { printf "$1" >"$2" && is 1 "$2 is $3" "$4" data show "$2"; }
+magic 'PAR1\025\004\025\000' a.parquet 'a Parquet file; write it as CSV, in Python: pandas.read_parquet' "Parquet"
+magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\000\000\000\000\000\000\000\023\000\000\000[Content_Types].xml' a.xlsx \
+    'an Excel file' "xlsx"
+magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\000\000\000\000\000\000\000\005\000\000\000t.csvxxxx' a.zip 'a zip archive' "zip"
+magic 'BZh91AY&SY\000\000' a.csv.bz2 'packed with bzip2' "bzip2"
+magic 'SQLite format 3\000' a.db 'an SQLite database' "SQLite"
 finish
