@@ -224,6 +224,69 @@ static void all_paths(void) {
     tap_ok(right == tries, "with room for all prefixes the search finds the most likely of all labellings and its probability: %d of %d", right, tries);
     tap_ok(greedy > tries / 2 && greedy < tries, "the best path finds it %d times", greedy);
 }
+
+/* The same search written plainly: prefixes as lists of labels, equal ones joined by comparison, all of them sorted. */
+enum { N_FRAMES = 30, N_CLASSES = 5, N_BEAM = 5, N_SEEN = N_BEAM * N_CLASSES };
+struct prefix {
+    int32_t label[N_FRAMES];
+    int64_t n;
+    double blank, other; /* probabilities */
+};
+static int likelier(const void *a, const void *b) {
+    const struct prefix *x = a, *y = b;
+    double p = x->blank + x->other, q = y->blank + y->other;
+    return (q > p) - (q < p);
+}
+static struct prefix *seen_as(struct prefix *all, int *n, const struct prefix *old, int32_t more) {
+    struct prefix p = *old;
+    p.blank = p.other = 0;
+    if (more) p.label[p.n++] = more;
+    int at = 0;
+    while (at < *n && !same(all[at].label, all[at].n, p.label, p.n)) at++;
+    if (at == *n) all[(*n)++] = p;
+    return &all[at];
+}
+static int64_t plain_search(const float *z, int beam, int32_t *out, double *log_p) {
+    struct prefix kept[N_BEAM] = {{.blank = 1}}, next[N_SEEN];
+    int n_kept = 1;
+    for (int t = 0; t < N_FRAMES; t++, z += N_CLASSES) {
+        double sum = 0;
+        int n = 0;
+        for (int k = 0; k < N_CLASSES; k++) sum += exp((double)z[k]);
+        for (int i = 0; i < n_kept; i++)
+            for (int32_t k = 0; k < N_CLASSES; k++) {
+                const struct prefix *old = &kept[i];
+                double p = exp((double)z[k]) / sum;
+                bool again = old->n > 0 && k == old->label[old->n - 1];
+                if (k == 0) seen_as(next, &n, old, 0)->blank += (old->blank + old->other) * p;
+                if (again) seen_as(next, &n, old, 0)->other += old->other * p;
+                if (k > 0) seen_as(next, &n, old, k)->other += (again ? old->blank : old->blank + old->other) * p;
+            }
+        qsort(next, (size_t)n, sizeof *next, likelier);
+        n_kept = n < beam ? n : beam;
+        memcpy(kept, next, (size_t)n_kept * sizeof *kept);
+    }
+    memcpy(out, kept[0].label, sizeof kept[0].label);
+    *log_p = log(kept[0].blank + kept[0].other);
+    return kept[0].n;
+}
+static void narrow(void) {
+    int right = 0, tries = 100;
+    float z[N_FRAMES * N_CLASSES];
+    for (int k = 0; k < tries; k++) {
+        int32_t want[N_FRAMES], got[N_FRAMES];
+        double p, q;
+        for (int i = 0; i < N_FRAMES * N_CLASSES; i++) z[i] = (float)(1.5 * rng_normal(6, (uint64_t)k, (uint64_t)i));
+        int64_t n = plain_search(z, 1 + k % N_BEAM, want, &p), m = decode_beam(z, N_FRAMES, N_CLASSES, 1 + k % N_BEAM, got, &q);
+        right += same(want, n, got, m) && fabs(p - q) < 1e-9;
+    }
+    tap_ok(right == tries, "with room for 1 to %d prefixes the search finds what a plain one does: %d of %d", N_BEAM, right, tries);
+    double p;
+    int32_t a[4] = {0}, b[4] = {0};
+    const float even[] = {0, 2, 2, 1, 3, 0, 3, 3};
+    tap_ok(decode_best_path(even, 2, 4, a) == 1 && a[0] == 1 && decode_beam(even, 1, 4, 3, b, &p) == 1 && b[0] == 1, "of equal classes the first is taken");
+}
+
 /* Many frames, classes and prefixes: what is kept stays small, and more room finds no worse sequence here. */
 static void wide(void) {
     enum { FRAMES = 150, CLASSES = 120 };
@@ -266,6 +329,7 @@ int main(void) {
     val_free(all);
     examples();
     all_paths();
+    narrow();
     wide();
     distances();
     return tap_done();
