@@ -134,8 +134,12 @@ static void judged(void) {
         bool ok = row && val_get_bool(row, "kept", !t[i].kept) == t[i].kept && q.out.met && (!t[i].why || strstr(val_get_str(row, "why", ""), t[i].why));
         tap_ok(ok, "%s: %s %s", t[i].name, t[i].kept ? "kept" : "refused:", row ? val_get_str(row, "why", "") : q.e.text);
         if (q.rc == 0) {
-            tap_ok(fabs(val_get_num(row, "faster_1", 0) * t[i].one - 1) < 0.3 && val_get_num(row, "faster_1_lo", 9) <= val_get_num(row, "faster_1_hi", 0),
-                "the factor and its interval are in the report");
+            double lo = val_get_num(row, "faster_1_lo", 9), hi = val_get_num(row, "faster_1_hi", 0), faster = val_get_num(row, "faster_1", 0);
+            tap_ok(fabs(faster * t[i].one - 1) < 0.3 && lo < hi && lo <= faster && faster <= hi, "the factor and its interval are in the report");
+            const struct val *first_row = val_at(val_get(q.out.report, "steps"), 0);
+            double off = fabs(val_get_num(first_row, "p50_ms", 0) - 1) + fabs(val_get_num(row, "p50_ms", 0) / t[i].one - 1) +
+                         fabs(val_get_num(first_row, "examples_s", 0) / 3200 - 1) + fabs(val_get_num(row, "examples_s", 0) * t[i].many / 3200 - 1);
+            tap_ok(off < 4 * t[i].noise, "1 ms and 10 ms for 32 rows before, %g and %g times that after: off by %.4f", t[i].one, t[i].many, off);
             tap_ok(model_values(q.out.model) == model_values(q.m) && (q.out.model->param[0].store == DT_F16) == t[i].kept, "the result is the %s",
                 t[i].kept ? "new model" : "old one");
         }
@@ -211,6 +215,47 @@ static void dropped(void) {
     trial_end(&q);
 }
 
+/* What the report says is of which two models: each row's pairs of it and the last one kept, the whole report's of the first and the last one kept. */
+static int64_t zero_share(const struct model *m, int i) {
+    const float *w = (const float *)(const void *)((const char *)m->data + m->param[i].offset);
+    int64_t n = 0;
+    for (int64_t k = 0; k < m->param[i].len; k++) n += w[k] == 0;
+    return n;
+}
+static void told(void) {
+    struct trial q;
+    trial_begin(&q, 200, 0.01);
+    double acc[3] = {0}, lost[3] = {0};
+    float *w1 = zeroed(q.m), *w2 = weights(q.m, "linear2.weight"), *w3 = weights(q.m, "linear3.weight");
+    for (int u = 0; u < 12; u++) {
+        w1[u * 12 + u] = w2[u * 20 + u] = 1 + 0.05f * (float)u;
+        w3[u % 3 * 16 + u] = 1;
+    }
+    const struct val *steps = trial_run(&q, "prune.magnitude{0.5},prune.magnitude{0.5}", (struct fake){{1, 1}, 0.001, 0, {0}}), *r = q.out.report;
+    for (size_t i = 0; i < val_len(steps); i++) {
+        acc[i] = val_get_num(val_at(steps, i), "acc", NAN);
+        lost[i] = (val_get_num(val_at(steps, i), "lost", NAN) - val_get_num(val_at(steps, i), "won", NAN)) / 200;
+    }
+    tap_ok(q.rc == 0 && acc[1] > acc[2] && fabs(acc[0] - acc[1] - lost[1]) < 1e-12 && fabs(acc[1] - acc[2] - lost[2]) < 1e-12,
+        "pairs are of a step and the one before it: accuracies %g, %g, %g; lost %g, %g", acc[0], acc[1], acc[2], lost[1], lost[2]);
+    tap_ok(q.rc == 0 && fabs(val_get_num(r, "drop", NAN) - acc[0] + acc[2]) < 1e-12 && val_get_num(r, "acc", NAN) == acc[2] &&
+               val_get_num(r, "acc_before", NAN) == acc[0],
+        "the report's are of the last one and the first: %g", val_get_num(r, "drop", NAN));
+    int right = 0;
+    for (int i = 0; q.rc == 0 && i < q.out.model->n_param; i++) {
+        double share = val_get_num(val_at(val_get(r, "layers"), (size_t)i), "sparsity", NAN);
+        right += fabs(share - (double)zero_share(q.out.model, i) / (double)q.out.model->param[i].len) < 1e-12;
+    }
+    tap_ok(q.rc == 0 && right == 6 && zero_share(q.out.model, 0) > 0, "each weight's share of zeros: %d of 6", right);
+    q.spec.max_drop = acc[0] - acc[1];
+    steps = trial_run(&q, "prune.magnitude{0.5},prune.magnitude{0.5}", (struct fake){{1, 1}, 0.001, 0, {0}});
+    tap_ok(q.rc == 0 && val_get_bool(val_at(steps, 1), "kept", false) && !val_get_bool(val_at(steps, 2), "kept", true),
+        "a drop of all that is allowed is allowed");
+    tap_ok(q.rc == 0 && val_get_num(q.out.report, "acc", NAN) == acc[1] && fabs(val_get_num(q.out.report, "drop", NAN) - acc[0] + acc[1]) < 1e-12,
+        "with the last step refused the report is of the one before it: %g", val_get_num(q.out.report, "acc", NAN));
+    trial_end(&q);
+}
+
 /* Binomial sums by hand, and what the ratio of pairs does with outliers. */
 static void statistics(void) {
     tap_near(metric_mcnemar(1, 9), 22.0 / 1024, 1e-15, "McNemar 1 to 9: 2 (1 + 10) / 2^10");
@@ -266,6 +311,20 @@ static void tables(void) {
         val_free(v);
     }
     tap_ok(ok, "the table takes any value tree and lets no escape or bidi code through");
+    struct val *v = parse("{\"steps\":[{\"name\":\"as given\",\"kept\":true,\"acc\":0.5,\"acc_lo\":0.25,\"acc_hi\":0.75,\"bytes\":1280258,\"memory\":100,"
+                          "\"p50_ms\":1.25},{\"name\":\"half\",\"kept\":false,\"r2\":0.5,\"bytes\":-123456,\"p_mcnemar\":0.125,\"p99_ms\":2,"
+                          "\"examples_s\":12345.6,\"why\":\"slower\"}],\"split\":\"val\",\"data\":\"made\",\"threads\":2,\"kernels\":\"base\"}");
+    struct buf b = BUF_INIT;
+    report_table(v, &b);
+    const char *want = "step      kept  acc (95 %)                      p      bytes  p50 ms  p99 ms    ex/s  memory\n"
+                       "as given        0.5000 (0.2500 to 0.7500)       -  1,280,258    1.25       -       -     100\n"
+                       "half      no    r2 0.5000                  0.1250   -123,456       -       2  12,346       -\n"
+                       "half: refused: slower\n"
+                       "measured on the val part of made, 2 threads, kernels base; p: exact McNemar test against the row before that was kept\n";
+    tap_ok(b.data && strcmp(b.data, want) == 0, "a table, to the letter");
+    if (b.data && strcmp(b.data, want) != 0) printf("%s", b.data);
+    buf_release(&b);
+    val_free(v);
 }
 
 /* ---- the command ---- */
@@ -386,6 +445,7 @@ int main(void) {
     missed();
     nothing_done();
     dropped();
+    told();
     statistics();
     tables();
     alone();

@@ -84,7 +84,10 @@ static void pruned(void) {
     struct model *k = squeeze(m, "prune.magnitude{0.5,keep=linear1}", NULL, &map, &e);
     tap_ok(k && model_param(k, "linear1.weight")->dim[0] == 20 && model_param(k, "linear2.weight")->dim[0] == 8, "keep: that layer stays whole");
     index_release(&map);
-    model_free(m), model_free(none), model_free(z), model_free(k);
+    struct model *both = squeeze(m, "prune.magnitude{0.5,keep={linear1,linear2}}", NULL, &map, &e);
+    tap_ok(!both && strstr(e.text, "no units that can be removed"), "keep: a list of both leaves nothing to remove %s", e.text);
+    index_release(&map);
+    model_free(m), model_free(none), model_free(z), model_free(k), model_free(both);
 }
 
 /* What goes is what weighs least, counted with the weights that read it: here the even units, whose own weights are the larger ones. */
