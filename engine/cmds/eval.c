@@ -1,6 +1,7 @@
 /* The commands eval and compare: metrics of one or several models on a part of a data set, read once. Engine thread. */
 #include "config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "engine/cmds/pick.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"
+#include "engine/metrics/threshold.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
 #include "src/base/io.h"
@@ -23,7 +25,7 @@ struct eval_args {
     struct val *model, *data, *loss;
     int part;
     int64_t batch;
-    struct val *models;
+    struct val *models, *threshold;
     int precision;
     bool force_precision;
 };
@@ -42,8 +44,7 @@ static struct pool *make_pool(struct err *e) {
     return pool_new(threads, e);
 }
 
-static struct val *report_of(const struct eval *v, const struct model *m, const struct dataset *d, const char *split, const struct precision *pr) {
-    const struct tally *t = eval_tally(v);
+static struct val *report_of(const struct tally *t, const struct model *m, const struct dataset *d, const char *split, const struct precision *pr) {
     struct val *r = tally_values_val(t);
     val_set_str(r, "precision", precision_name(pr));
     val_set_str(r, "split", split);
@@ -91,10 +92,10 @@ static struct eval *prepare(const struct model *m, const struct dataset *d, cons
 }
 
 /* What the dashboard shows of it: with examples, and the confusion of many classes in less room. */
-static void publish(struct run *run, const struct eval *v, const struct part *p, const struct val *report) {
+static void publish(struct run *run, const struct eval *v, const struct tally *t, const struct part *p, const struct val *report) {
     struct val *r = val_copy(report);
     val_unset(r, "confusion");
-    examples_confusion(eval_tally(v), r);
+    examples_confusion(t, r);
     if (eval_examples(v)) examples_report(eval_examples(v), p, r);
     examples_publish(run, r);
 }
@@ -109,30 +110,93 @@ static struct run *trained_by(struct runs *rs, const struct model *m) {
     return r;
 }
 
+/* ---- two classes and a threshold ---- */
+
+struct decision { /* how the positive class is told from the other one */
+    struct threshold t;
+    const char *from; /* the part it was picked on; NULL: it was given */
+    struct tally counted;
+};
+
+/* On the validation part, unless that is what is judged or there is none. */
+static int pick(struct job *j, struct decision *c, const struct eval_args *a, const struct model *m, struct dataset *d, const struct eval *v, const char *split,
+    struct pool *pool, struct err *e) {
+    const struct part *val = &d->part[PART_VAL];
+    if (val->n == 0 || strcmp(split, "val") == 0) {
+        c->from = split;
+        log_write(LOG_WARN, "the threshold is picked on the rows that it is judged by, which flatters it: load the data with val=N and judge another part");
+        return threshold_pick(&c->t, eval_tally(v), split, e);
+    }
+    struct loss_spec loss = {0};
+    struct precision pr;
+    struct dataset *fit = NULL;
+    const struct part *fitted = pick_fit_part(m, d, val, &fit, e);
+    struct eval *on_val = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
+    int rc = on_val ? eval_run(on_val, ask, j, e) : -1;
+    c->from = "val";
+    if (rc == 0) rc = threshold_pick(&c->t, eval_tally(on_val), "val", e);
+    eval_free(on_val);
+    if (fit) dataset_unref(fit);
+    loss_release(&loss);
+    return rc;
+}
+
+static int decide(struct job *j, struct decision *c, const struct eval_args *a, const struct model *m, struct dataset *d, const struct eval *v,
+    const char *split, struct pool *pool, struct err *e) {
+    if (threshold_class(&c->t, eval_tally(v)->n_class, d->n_class == 2 ? d->class_name : NULL, e) < 0) return -1;
+    if (!threshold_given(&c->t) && pick(j, c, a, m, d, v, split, pool, e) < 0) return -1;
+    return threshold_tally(&c->t, eval_tally(v), &c->counted, e);
+}
+
+/* threshold, positive, threshold_from and threshold_for (where it was picked), cost (where costs were given). */
+static void say_decision(const struct decision *c, struct val *r) {
+    double cost = threshold_cost(&c->t, &c->counted);
+    struct val *name = val_at(val_get(r, "classes"), (size_t)c->t.cls);
+    struct buf b = BUF_INIT;
+    val_set_num(r, "threshold", c->t.at);
+    val_set(r, "positive", name ? val_copy(name) : val_int(c->t.cls));
+    threshold_say(&c->t, &b);
+    if (c->from) val_set_str(r, "threshold_from", c->from), val_set_str(r, "threshold_for", b.data);
+    if (!isnan(cost)) val_set_num(r, "cost", cost);
+    buf_release(&b);
+}
+
+/* Of an evaluation that was run: the job's result, and what its run keeps. Scores by a threshold are not put beside those without. */
+static void deliver(struct job *j, const struct model *m, const struct dataset *d, const struct part *p, const struct eval *v, const struct decision *by,
+    const char *split, const struct precision *pr) {
+    const struct tally *t = by ? &by->counted : eval_tally(v);
+    struct val *r = report_of(t, m, d, split, pr);
+    struct err kept = {0};
+    struct run *own = trained_by(hub_runs(j->hub), m), *run = own ? own : runs_current(hub_runs(j->hub));
+    if (by) say_decision(by, r);
+    if (run) publish(run, v, t, p, r);
+    bool keep = !by && strcmp(split, "train") != 0;
+    if (own && keep) run_scores(own, split, r);
+    if (!own && m->stored && keep && store_scores(m->stored, split, m->stored_step, r, &kept) != 0)
+        log_write(LOG_WARN, "the evaluation is not kept with its run: %s", kept.text);
+    job_result(j, r);
+}
+
 static int eval_job(struct job *j, const void *args, struct err *e) {
     const struct eval_args *a = args;
     const char *split = "";
     int part;
+    struct decision c = {0};
+    bool by = a->threshold && a->threshold->type != VAL_NIL;
+    if (by && threshold_init(&c.t, a->threshold, e) < 0) return -1;
     struct model *m = pick_model(a->model, e); /* first: data is read as it wants it */
     struct dataset *d = m ? pick_data_for(a->data, m, &part, e) : NULL;
     const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
     struct loss_spec loss = {0};
     struct precision pr;
-    struct err kept = {0};
     struct dataset *fit = NULL;
     const struct part *fitted = pool ? pick_fit_part(m, d, p, &fit, e) : NULL;
     struct eval *v = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
-    if (rc == 0) {
-        struct val *r = report_of(v, m, d, split, &pr);
-        struct run *own = trained_by(hub_runs(j->hub), m), *run = own ? own : runs_current(hub_runs(j->hub));
-        if (run) publish(run, v, p, r);
-        if (own && strcmp(split, "train") != 0) run_scores(own, split, r);
-        if (!own && m->stored && strcmp(split, "train") != 0 && store_scores(m->stored, split, m->stored_step, r, &kept) != 0)
-            log_write(LOG_WARN, "the evaluation is not kept with its run: %s", kept.text);
-        job_result(j, r);
-    }
+    if (rc == 0 && by) rc = decide(j, &c, a, m, d, v, split, pool, e);
+    if (rc == 0) deliver(j, m, d, p, v, by ? &c : NULL, split, &pr);
+    if (by) threshold_untally(&c.counted), threshold_release(&c.t);
     eval_free(v);
     if (fit) dataset_unref(fit);
     loss_release(&loss);
@@ -162,7 +226,7 @@ static int compare_one(struct job *j, const struct eval_args *a, struct model *m
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
-        struct val *r = report_of(v, m, d, split, &pr);
+        struct val *r = report_of(eval_tally(v), m, d, split, &pr);
         const int32_t *g = eval_guesses(v);
         val_unset(r, "confusion");
         val_unset(r, "table");
@@ -230,6 +294,11 @@ static const struct arg eval_table[] = {
     {"model", "a model, the path of a saved one, or a run: its best checkpoint, else its last; the newest model if not given", NULL, NULL, ARG_VAL,
         offsetof(struct eval_args, model), ARG_POSITIONAL},
     DATA(ARG_POSITIONAL),
+    {"threshold",
+        "two classes: from which probability on the answer is the second one (or positive=NAME): a number, or the one that on the validation part has recall "
+        "or "
+        "precision as wanted or the least cost: {recall=0.95}, {precision=0.9}, {fp=1, fn=5}",
+        NULL, NULL, ARG_VAL, offsetof(struct eval_args, threshold)},
     REST,
 };
 static const struct arg compare_table[] = {

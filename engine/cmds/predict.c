@@ -10,6 +10,7 @@
 #include "engine/cmds/pick.h"
 #include "engine/graph/backend.h"
 #include "engine/metrics/metric.h"
+#include "engine/metrics/threshold.h"
 #include "engine/train/decode.h"
 #include "engine/train/eval.h"
 #include "engine/train/precision.h"
@@ -23,6 +24,7 @@ struct predict_args {
     int64_t top, beam;
     int precision;
     bool force_precision;
+    struct val *threshold;
 };
 #define FILE_MAX ((size_t)64 << 20)
 
@@ -83,8 +85,15 @@ static void name_class(struct val *to, const char *field, const struct model *m,
     else val_set_int(to, field, c);
 }
 
-/* {label=, p=, probs={name=p ..}} of one row of logits; without classes {value=}. */
-static struct val *answer(const struct model *m, const float *z, int64_t n, int64_t top) {
+/* The answer by a threshold of the positive class, of a probability in single precision as evaluations keep it; probs stay as they are. */
+static void by_threshold(struct val *v, const struct model *m, const struct threshold *t, const double p[2]) {
+    int64_t c = (double)(float)p[t->cls] >= t->at ? t->cls : 1 - t->cls;
+    name_class(v, "label", m, c);
+    val_set_num(v, "p", p[c]);
+}
+
+/* {label=, p=, probs={name=p ..}} of one row of logits; without classes {value=}. by: NULL, or of two classes. */
+static struct val *answer(const struct model *m, const float *z, int64_t n, int64_t top, const struct threshold *by) {
     struct val *v = val_table(), *all = val_list();
     bool classes = val_get(m->desc, "classes") || val_get_int(m->desc, "n_class", 0) > 0;
     if (!classes) {
@@ -113,6 +122,7 @@ static struct val *answer(const struct model *m, const float *z, int64_t n, int6
         }
         val_push(all, one);
     }
+    if (by) by_threshold(v, m, by, (double[]){exp((double)z[0] - max) / sum, exp((double)z[1] - max) / sum});
     val_set(v, "probs", all);
     free(used);
     return v;
@@ -142,7 +152,7 @@ static struct val *sequence(const struct model *m, const float *z, int64_t frame
 }
 
 /* Each answer says what it was computed in, where fp32 was not asked for. */
-static int answers(const struct model *m, const struct part *p, const struct predict_args *a, struct val *out, struct err *e) {
+static int answers(const struct model *m, const struct part *p, const struct predict_args *a, const struct threshold *by, struct val *out, struct err *e) {
     struct step_spec ss = {.model = m};
     struct loader_spec ls = {.part = p, .batch = 64, .epochs = 1};
     struct precision pr;
@@ -179,7 +189,7 @@ static int answers(const struct model *m, const struct part *p, const struct pre
         if (whole) continue;
         const int32_t *offset = rows != b->rows ? b->col[0].offset : NULL; /* one answer a token: that of a text is its last, what follows the text */
         for (int64_t i = 0; i < b->rows && (offset || i < rows); i++) {
-            struct val *v = answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, a->top);
+            struct val *v = answer(m, z + (offset ? offset[i + 1] - 1 : i) * width, width, a->top, by);
             if (a->precision != PRECISION_FP32) val_set_str(v, "precision", precision_name(&pr));
             val_push(out, v);
         }
@@ -187,6 +197,22 @@ static int answers(const struct model *m, const struct part *p, const struct pre
     loader_free(l);
     step_free(s);
     return rc;
+}
+
+/* 1: there is a threshold, 0: there is none. */
+static int threshold_of(const struct predict_args *a, const struct model *m, struct threshold *t, struct err *e) {
+    if (!a->threshold || a->threshold->type == VAL_NIL) return 0;
+    const struct val *classes = val_get(m->desc, "classes");
+    int64_t n = val_len(classes) ? (int64_t)val_len(classes) : val_get_int(m->desc, "n_class", 0);
+    char *names[2] = {NULL, NULL};
+    if (threshold_init(t, a->threshold, e) < 0) return -1;
+    for (int i = 0; i < 2; i++)
+        if (class_name(m, i)) names[i] = mem_str(class_name(m, i));
+    int rc = threshold_given(t) ? threshold_class(t, (int)n, names[0] && names[1] ? names : NULL, e)
+                                : err_code(e, ERR_USAGE, "threshold: predict takes the number itself; hone eval picks it");
+    for (int i = 0; i < 2; i++) free(names[i]);
+    if (rc < 0) threshold_release(t);
+    return rc < 0 ? -1 : 1;
 }
 
 static int predict_run(struct call *c, const void *args, struct err *e) {
@@ -202,7 +228,9 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     if (p && strcmp(kind, "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = p->n > 1;
     if (p && strcmp(kind, "array") == 0 && (in->type == VAL_STR || (val_len(in) && val_at(in, 0)->type == VAL_STR))) many = many || p->n > 1;
     struct val *out = val_list();
-    int rc = p ? answers(m, p, a, out, e) : -1;
+    struct threshold t;
+    int by = p ? threshold_of(a, m, &t, e) : -1, rc = by < 0 ? -1 : answers(m, p, a, by ? &t : NULL, out, e);
+    if (by > 0) threshold_release(&t);
     if (rc == 0) call_result(c, many ? val_copy(out) : val_copy(val_at(out, 0)));
     val_free(out);
     val_free(in);
@@ -217,6 +245,8 @@ static const struct arg table[] = {
     {"top", "classes to list, most likely first", NULL, "5", ARG_INT, offsetof(struct predict_args, top), 0, 0, 1, 1e6},
     {"beam", "sequences of classes: prefixes that the search keeps; 1 takes the best class of each frame", NULL, "1", ARG_INT,
         offsetof(struct predict_args, beam), 0, 0, 1, 10000},
+    {"threshold", "two classes: from which probability on the answer is the second class, as hone eval picks it: a number, or {0.3, positive=NAME}", NULL, NULL,
+        ARG_VAL, offsetof(struct predict_args, threshold)},
     {"precision", PRECISION_INFER_HELP, NULL, "fp32", ARG_ENUM, offsetof(struct predict_args, precision), 0, 0, 0, 0, precision_infer_names},
     {"force_precision", PRECISION_FORCE_HELP, NULL, "false", ARG_BOOL, offsetof(struct predict_args, force_precision)},
     {NULL},

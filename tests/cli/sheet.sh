@@ -20,4 +20,26 @@ is 0 '^the 10 of 25 classes with the least f1:' "of many classes the worst" eval
 is 0 '^most frequent mistakes:' "and what they are taken for" eval many-1 data='{"many.csv", test=200}'
 is 0 '^two-1  0\.[0-9]+ +0\.[0-9]+\.\.0\.[0-9]+ +0\.' "compare is a table that names what was given" compare two-1 two-1 data='{"two.csv", val=60, test=60}'
 is 0 '"model":"two-1".*"p_mcnemar":1' "and JSON has its numbers" --json compare two-1 two-1 data='{"two.csv", val=60, test=60}'
+data='{"two.csv", val=60, test=60}'
+is 0 '^yes from a probability of 0\.[0-9]+ on, picked on val for recall 0\.95$' "a threshold picked on the validation part" eval two-1 data="$data" 'threshold={recall=0.95}'
+"$hone" --json eval two-1 data="$data" split=val 'threshold={recall=0.95}' >out 2>err </dev/null
+recall=$(sed 's/.*"class":"yes","support":[0-9]*,"precision":[0-9.]*,"recall":\([0-9.]*\).*/\1/' out)
+awk -v r="$recall" 'BEGIN { exit !(r >= 0.95) }' && grep -q 'which flatters it' err
+ok $? "on the rows it was picked on its recall is reached ($recall), and that this flatters is said"
+at=$(sed 's/.*"threshold":\([0-9.]*\).*/\1/' out)
+cat >at.lua <<'LUA'
+local data = hone.data{ "two.csv", val = 60, test = 60 }
+local m = hone.load("runs/two-1")
+local rep = hone.eval{ model = m, data = data, threshold = { recall = 0.95 } }
+assert(rep.threshold == tonumber(arg[1]) and rep.positive == "yes" and rep.threshold_from == "val" and rep.cost == nil)
+local all, said = hone.eval{ model = m, data = "two.csv", split = "train", threshold = rep.threshold }, 0
+for _, answer in ipairs(m:predict{ "two.csv", threshold = rep.threshold }) do said = said + (answer.label == "yes" and 1 or 0) end
+assert(said == all.matrix[1][2] + all.matrix[2][2] and said > 0 and said < 300, said)
+local c, half = hone.eval{ model = m, data = data.val, threshold = { fp = 1, fn = 8 } }, hone.eval{ model = m, data = data.val }.matrix
+assert(c.cost == (c.matrix[1][2] + 8 * c.matrix[2][1]) / c.n and c.cost <= (half[1][2] + 8 * half[2][1]) / c.n)
+LUA
+is 0 '' "Lua picks the same, and predict answers by it" --plain run at.lua "$at"
+is 2 'positive="maybe" is no class; there are "no" and "yes"' "a class that is none" eval two-1 data="$data" 'threshold={0.5, positive="maybe"}'
+is 2 'goes with two classes, but the model has 25' "more classes" eval many-1 data='{"many.csv", test=200}' threshold=0.5
+is 2 'hone eval picks it' "predict picks none" predict two-1 two.csv 'threshold={recall=0.9}'
 finish

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/metrics/metric.h"
+#include "engine/metrics/threshold.h"
 #include "engine/train/sched.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
@@ -120,6 +121,94 @@ static void scores(void) {
     tally_release(&t);
 }
 
+/* ---- thresholds ---- */
+
+struct at {
+    double recall, precision, cost;
+}; /* of a threshold, counted from the pairs alone */
+static struct at count_at(const float *p, const int32_t *y, int n, double t, double fp_cost, double fn_cost) {
+    double tp = 0, fp = 0, fn = 0;
+    for (int i = 0; i < n; i++) {
+        bool flagged = (double)p[2 * i + 1] >= t;
+        tp += flagged && y[i] == 1, fp += flagged && y[i] == 0, fn += !flagged && y[i] == 1;
+    }
+    return (struct at){tp / (tp + fn), tp + fp > 0 ? tp / (tp + fp) : 0, (fp_cost * fp + fn_cost * fn) / n};
+}
+
+/* Against every threshold that the rows tell apart: of those with the recall none has a larger precision, and so on. */
+static void picked(const char *spec_text, int n, double levels) {
+    struct err e = {0};
+    struct threshold t;
+    struct tally rows, counted;
+    float *z = X_NEW(float, 2 * (size_t)n);
+    int32_t *y = X_NEW(int32_t, (size_t)n);
+    tally_init(&rows, 2, n);
+    for (int i = 0; i < n; i++) {
+        y[i] = rng_unit(7, 1, (uint64_t)i) < 0.3;
+        z[2 * i + 1] = (float)(floor(levels * (rng_unit(7, 2, (uint64_t)i) + 0.7 * y[i])) / levels * 4 - 3); /* ties */
+    }
+    tally_logits(&rows, z, y, n, NULL);
+    struct val *spec = args_text(spec_text);
+    bool ok = threshold_init(&t, spec, &e) == 0 && threshold_class(&t, 2, NULL, &e) == 0 && threshold_pick(&t, &rows, "val", &e) == 0;
+    double fp = isnan(t.fp) ? 1 : t.fp, fn = isnan(t.fn) ? 1 : t.fn;
+    struct at is = count_at(rows.prob, y, n, t.at, fp, fn);
+    for (int i = 0; ok && i <= n; i++) {
+        struct at other = count_at(rows.prob, y, n, i < n ? (double)rows.prob[2 * i + 1] : 2, fp, fn);
+        if (!isnan(t.recall)) ok = is.recall >= t.recall && (other.recall < t.recall || other.recall >= is.recall);
+        else if (!isnan(t.precision)) ok = is.precision >= t.precision && (other.precision < t.precision || other.recall <= is.recall);
+        else ok = other.cost >= is.cost - 1e-12;
+    }
+    ok = ok && threshold_tally(&t, &rows, &counted, &e) == 0;
+    tap_ok(ok, "%s: threshold %.4f, recall %.3f, precision %.3f, cost %.3f%s", spec_text, t.at, is.recall, is.precision, is.cost, e.text);
+    if (ok) {
+        tap_near((double)counted.confusion[3] / (double)(counted.confusion[2] + counted.confusion[3]), is.recall, 1e-12, "and the rows are counted by it");
+        tap_ok(value(&counted, "auroc") == value(&rows, "auroc") && counted.n == rows.n, "while what needs no threshold stays");
+        if (!isnan(t.fp)) tap_near(threshold_cost(&t, &counted), is.cost, 1e-12, "the cost of a row");
+        threshold_untally(&counted);
+    }
+    val_free(spec);
+    threshold_release(&t);
+    tally_release(&rows);
+    free(z), free(y);
+}
+
+static void thresholds(void) {
+    picked("{recall=0.95}", 400, 1e6);
+    picked("{recall=1}", 400, 12);
+    picked("{precision=0.6}", 400, 1e6);
+    picked("{precision=0.8}", 400, 12);
+    picked("{fp=1, fn=5}", 400, 1e6);
+    picked("{fp=9, fn=1}", 400, 12);
+    picked("{fp=1, fn=0}", 50, 12); /* none is positive */
+    static const struct {
+        const char *text, *why;
+    } bad[] = {{"{recall=0.9, precision=0.9}", "give one of"}, {"{fp=1}", "give one of"}, {"{}", "give one of"}, {"1.5", "must be a number from 0 to 1"},
+        {"{recal=0.9}", "did you mean 'recall'"}};
+    for (size_t i = 0; i < LEN(bad); i++) {
+        struct err e = {0};
+        struct threshold t;
+        struct val *v = args_text(bad[i].text);
+        tap_ok(threshold_init(&t, v, &e) < 0 && strstr(e.text, bad[i].why), "%s: %s", bad[i].text, e.text);
+        val_free(v);
+    }
+    struct err e = {0};
+    struct threshold t;
+    struct val *v = args_text("{0.5, positive=\"maybe\"}"), *hard = args_text("{precision=0.99}");
+    char no[] = "no", yes[] = "yes", *names[] = {no, yes};
+    tap_ok(threshold_init(&t, v, &e) == 0 && threshold_class(&t, 2, names, &e) < 0 && strstr(e.text, "\"no\" and \"yes\""), "%s", e.text);
+    tap_ok(threshold_class(&t, 3, NULL, &e) < 0 && strstr(e.text, "the model has 3"), "%s", e.text);
+    threshold_release(&t);
+    struct tally rows;
+    tally_init(&rows, 2, 4);
+    tally_logits(&rows, (const float[]){0, 1, 0, 1, 0, 0, 0, -1}, (const int32_t[]){1, 0, 1, 0}, 4, NULL); /* precisions 1/2, 2/3, 1/2 */
+    tap_ok(threshold_init(&t, hard, &e) == 0 && threshold_class(&t, 2, names, &e) == 0 && threshold_pick(&t, &rows, "val", &e) < 0 &&
+               strstr(e.text, "the best has 0.6667"),
+        "%s", e.text);
+    threshold_release(&t);
+    tally_release(&rows);
+    val_free(v), val_free(hard);
+}
+
 /* ---- schedules ---- */
 
 static struct val *spec(const char *name) {
@@ -213,6 +302,7 @@ int main(void) {
     random_classes(77, 9, 3080);
     random_classes(10, 4, 100);
     scores();
+    thresholds();
     schedules();
     return tap_done();
 }

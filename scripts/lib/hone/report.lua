@@ -152,6 +152,11 @@ local function report_text(self)
     end
     local head = string.format("%s on %s, %s: %s rows", tostring(self.model), tostring(self.data), tostring(self.split), num(self.n))
     if self.precision and self.precision ~= "fp32" then head = head .. ", computed in " .. self.precision end
+    if self.threshold then
+        head = head .. string.format("\n%s from a probability of %.4g on", tostring(self.positive), self.threshold)
+        if self.threshold_for then head = head .. string.format(", picked on %s for %s", self.threshold_from, self.threshold_for) end
+        if self.cost then rows[#rows + 1] = { "cost", num(self.cost) .. "  a row" } end
+    end
     return #rows > 0 and head .. "\n" .. columns(rows) or head
 end
 
