@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +61,16 @@ int exit_of(const struct err *e) {
     }
 }
 
-static int fail(const struct err *e) {
+int fail(const struct err *e) {
     say("%s", e->text);
     return exit_of(e);
+}
+
+int exit_of_end(const struct val *end) {
+    const char *state = val_get_str(end, "state", "done");
+    int64_t code = val_get_int(end, "exit", -1);
+    if (code >= 0 && code < 256) return (int)code;
+    return strcmp(state, "done") == 0 ? EXIT_DONE : strcmp(state, "stopped") == 0 ? EXIT_STOPPED : EXIT_FAILED;
 }
 
 static void bug_hook(const char *text) {
@@ -99,7 +107,7 @@ int app_settings(struct app *a, struct err *e) {
     for (size_t i = 0; i < a->o.set->u.t.n_field; i++) {
         const struct val_field *f = &a->o.set->u.t.field[i];
         bool known = args_find(&settings_kind, f->name);
-        if (!known && !a->hub) app_open(a, e); /* a property of runs, or of nothing: the rows tell */
+        if (!known) app_open(a); /* a property of runs, or of nothing: the rows tell */
         if (!known && app_need(a, OWNER_ANY, e)) return -1;
         if (known ? settings_set(f->name, f->v, NULL, e) : parse_no_property(a->hub, "set", f->name, f->v, NULL, e)) {
             e->code = ERR_USAGE;
@@ -113,14 +121,12 @@ int app_settings(struct app *a, struct err *e) {
     return r;
 }
 
-int app_open(struct app *a, struct err *e) {
-    (void)e;
-    if (a->hub) return 0;
+void app_open(struct app *a) {
+    if (a->hub) return;
     a->runs = runs_new(a->o.runs);
     runs_set_where(a->runs, script_where);
     a->hub = hub_new(app_cmds, a->runs);
     hub_set_keys(a->hub, ui_keys());
-    return 0;
 }
 
 int app_need(struct app *a, enum owner owner, struct err *e) {
@@ -185,25 +191,21 @@ static int print_version(void) {
 
 static int print_usage(void) {
     struct buf b = BUF_INIT;
-    opts_usage(&b, app_cmds);
+    opts_usage(&b);
     fputs(b.data, stdout);
     buf_release(&b);
     return EXIT_DONE;
 }
 
 static int unknown_command(const char *word) {
-    const char *near = opts_nearest_command(app_cmds, word);
+    const char *near = opts_nearest_command(word);
     if (near) say("there is no command \"%s\"; did you mean %s?", word, near);
     else say("there is no command \"%s\"; hone --help lists them", word);
     return EXIT_USAGE;
 }
 
 static const struct cmd *line_command(const struct app *a, const char *word) {
-    char name[64];
-    snprintf(name, sizeof name, "%s", word);
-    for (char *p = name; *p; p++)
-        if (*p == '-') *p = '_';
-    const struct cmd *c = hub_find(a->hub, name);
+    const struct cmd *c = hub_find(a->hub, word);
     return c && (c->flags & CMD_LINE) ? c : NULL;
 }
 
@@ -241,7 +243,7 @@ static int dispatch(struct app *a) {
     e = (struct err){0};
     if (app_settings(a, &e)) return fail(&e);
     if (front_terminal(a, word, &status)) return status;
-    if (app_open(a, &e)) return fail(&e);
+    app_open(a);
     if (o->n_cmd > 0) return line_commands(a);
     if (front_word(a, word, &status)) return status;
     if (!word) return line_prompt(a);

@@ -11,6 +11,7 @@
 #include "src/base/val.h"
 #include "src/call/call.h"
 #include "src/call/port.h"
+#include "ui/plain.h"
 
 struct runs;
 
@@ -34,11 +35,10 @@ struct opts {
 int opts_parse(struct opts *o, int argc, char **argv, struct err *e);
 void opts_help_word(struct opts *o); /* turns the words NAME .. into help NAME */
 void opts_release(struct opts *o);
-void opts_usage(struct buf *b, const struct cmd *const *const *cmds); /* --help: synopsis, options, commands */
+void opts_usage(struct buf *b); /* --help: synopsis, options, commands */
 /* Words after a command's name to its argument table: NAME=VALUE, --name VALUE, --name=VALUE, --value-of-an-enum, -x, positional. */
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e);
-/* "--help" for a word the user mistyped: the nearest command name, or NULL. */
-const char *opts_nearest_command(const struct cmd *const *const *cmds, const char *word);
+const char *opts_nearest_command(const char *word); /* what a mistyped word may have meant, or NULL */
 
 /* ---- main_signals.c ---- */
 enum stop_wish { WISH_NONE, WISH_INTERRUPT, WISH_PREEMPT };
@@ -47,6 +47,7 @@ void signals_session(void); /* the column "session" */
 void signals_at_prompt(bool on); /* an interrupt ends an evaluation, however many come */
 int signals_fd(void); /* readable after a signal; signals_take drains it */
 enum stop_wish signals_take(void); /* what was asked since the last call */
+bool signals_preempted(void); /* it was to end with a checkpoint */
 void signals_crash_file(const char *path); /* where a crash report goes (NULL: stderr) */
 
 /* ---- main.c ---- */
@@ -63,11 +64,13 @@ struct app {
 extern const struct cmd *const *const app_cmds[]; /* every list of rows */
 int app_kept(struct err *e); /* what the user keeps in files: settings, keys; before app_settings. -1: something in them is wrong, the rest counts */
 int app_settings(struct app *a, struct err *e); /* options into properties */
-int app_open(struct app *a, struct err *e); /* runs and hub */
+void app_open(struct app *a); /* runs and hub; a second call does nothing */
 int app_need(struct app *a, enum owner owner, struct err *e); /* starts the threads that this owner's commands need */
 void app_close(struct app *a); /* ends the threads, frees; a second call does nothing */
 char *share_path(const char *name); /* of hone's own files: lib, experiments, samples; new string or NULL */
 int exit_of(const struct err *e);
+int exit_of_end(const struct val *end); /* of a run that ended, by its fields "exit" and "state" */
+int fail(const struct err *e); /* says it; gives its exit code */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "hone: ..." to stderr, made harmless */
 
 /* ---- main_line.c, main_prompt.c: foreground line mode; each returns the exit code ---- */
@@ -77,6 +80,7 @@ int line_script(struct app *a, const char *path, char *const *arg, size_t n);
 int line_prompt(struct app *a); /* lines of stdin: commands, or Lua */
 void line_print(struct app *a, const char *name, const struct val *v); /* one result that came from a session */
 bool out_is_ascii(void);
+enum plain_mode out_mode(const struct app *a); /* as the options say */
 
 /* ---- main_front.c: the words that reach or start a session ---- */
 /* 1: done, *status is the exit code; 0: not such a word. word NULL: none was given. */

@@ -17,12 +17,6 @@
 #include "src/session/link.h"
 #include "src/session/socket.h"
 #include "src/session/spawn.h"
-#include "ui/plain.h"
-
-static int fail(const struct err *e) {
-    say("%s", e->text);
-    return exit_of(e);
-}
 
 /* ---- demo ---- */
 
@@ -139,10 +133,9 @@ static int follow(struct app *a, const struct place *p, uint64_t since, const ch
     struct err e = {0};
     if (link_open(&l, p, "watcher", &e)) return fail(&e);
     struct val *args = val_table();
-    val_set_int(args, "since", (int64_t)since);
-    if (since == 0) val_unset(args, "since");
+    if (since) val_set_int(args, "since", (int64_t)since);
     int r = link_call(&l, "subscribe", args, 10, signals_fd(), NULL, &e);
-    struct plain *view = plain_new(a->runs, a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT, a->out, a->out, false, out_is_ascii());
+    struct plain *view = plain_new(a->runs, out_mode(a), a->out, a->out, false, out_is_ascii());
     while (r == 0 && !plain_broken(view)) {
         struct val *v = link_next(&l, -1, signals_fd(), &e);
         if (!v) break;
@@ -214,15 +207,6 @@ static int watch(struct app *a, const char *run) {
 
 /* ---- commands on what runs ---- */
 
-/* How a `wait` ended is the exit code. */
-static int code_of_state(const struct val *v) {
-    const char *s = val_get_str(v, "state", "done");
-    int64_t code = val_get_int(v, "exit", -1);
-    if (code >= 0 && code < 256) return (int)code;
-    if (strcmp(s, "failed") == 0 || strcmp(s, "crashed") == 0) return EXIT_FAILED;
-    return strcmp(s, "stopped") == 0 ? EXIT_STOPPED : EXIT_DONE;
-}
-
 static bool take_follow(struct app *a) {
     bool follow_it = false;
     size_t k = 1;
@@ -248,7 +232,7 @@ static int ask(struct app *a, const struct place *p, struct link *l, const struc
     if (strcmp(c->kind.name, "shutdown") == 0) /* gone when we are */
         for (double end = clock_now() + 10; place_taken(p) && clock_now() < end;) clock_sleep(0.01);
     if (result && result->type != VAL_BOOL) line_print(a, c->kind.name, result);
-    int code = strcmp(c->kind.name, "wait") == 0 ? code_of_state(result) : EXIT_DONE;
+    int code = strcmp(c->kind.name, "wait") == 0 ? exit_of_end(result) : EXIT_DONE;
     val_free(result);
     return then_follow ? follow(a, p, 0, NULL) : code;
 }
@@ -323,8 +307,8 @@ int front_word(struct app *a, const char *word, int *status) {
 
 static int run_word(struct app *a, const char *path, char *const *arg, size_t n) {
     if (a->tty && strcmp(path, "-") != 0) return dashboard(a, false, path, arg, n);
-    struct err e = {0};
-    return app_open(a, &e) ? fail(&e) : line_script(a, path, arg, n);
+    app_open(a);
+    return line_script(a, path, arg, n);
 }
 
 int front_terminal(struct app *a, const char *word, int *status) {

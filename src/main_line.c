@@ -23,7 +23,6 @@
 #include "src/prompt/terminal.h"
 #include "src/script/script.h"
 #include "src/stored/folder.h"
-#include "ui/plain.h"
 
 bool out_is_ascii(void) {
     const char *l = getenv("LC_ALL");
@@ -31,6 +30,8 @@ bool out_is_ascii(void) {
     if (!l || !*l) l = getenv("LANG");
     return isatty(1) && !(l && (strcasestr(l, "UTF-8") || strcasestr(l, "UTF8")));
 }
+
+enum plain_mode out_mode(const struct app *a) { return a->o.json ? PLAIN_JSON : a->o.quiet ? PLAIN_QUIET : PLAIN_TEXT; }
 
 /* What a script prints while a line is edited on the terminal waits for the thread that has the line. */
 static struct queue said;
@@ -127,11 +128,7 @@ int line_open(struct line *l, struct app *a) {
         say("cannot make the queues of line mode: %s", strerror(errno));
         return -1;
     }
-    l->view = plain_new(a->runs,
-        a->o.json    ? PLAIN_JSON
-        : a->o.quiet ? PLAIN_QUIET
-                     : PLAIN_TEXT,
-        a->out, stderr, isatty(2) && !a->dumb && !a->o.plain, out_is_ascii());
+    l->view = plain_new(a->runs, out_mode(a), a->out, stderr, isatty(2) && !a->dumb && !a->o.plain, out_is_ascii());
     script_on_print(on_print, a);
     return 0;
 }

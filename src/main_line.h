@@ -5,7 +5,6 @@
 #include "src/base/queue.h"
 #include "src/call/job.h"
 #include "src/main.h"
-#include "ui/plain.h"
 
 /* One foreground run of the program. */
 struct line {

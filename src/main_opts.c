@@ -297,16 +297,16 @@ struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const st
     return t;
 }
 
-const char *opts_nearest_command(const struct cmd *const *const *cmds, const char *word) {
+const char *opts_nearest_command(const char *word) {
     const char *names[256];
     size_t n = 0;
-    for (; *cmds; cmds++)
-        for (const struct cmd *const *c = *cmds; *c && n < LEN(names); c++)
+    for (const struct cmd *const *const *list = app_cmds; *list; list++)
+        for (const struct cmd *const *c = *list; *c && n < LEN(names); c++)
             if ((*c)->flags & CMD_LINE) names[n++] = (*c)->kind.name;
     return args_nearest(word, names, n);
 }
 
-void opts_usage(struct buf *b, const struct cmd *const *const *cmds) {
+void opts_usage(struct buf *b) {
     buf_adds(b, "hone - train, evaluate and compress neural networks in a terminal\n\n"
                 "  hone                          dashboard of this folder's session: attach to it, or start one\n"
                 "  hone demo [NAME]              a built-in example: fashion, intents, article\n"
@@ -322,8 +322,8 @@ void opts_usage(struct buf *b, const struct cmd *const *const *cmds) {
         buf_addf(b, "  %-34s %s\n", left, r->help);
     }
     buf_adds(b, "\nCommands:\n");
-    for (; *cmds; cmds++)
-        for (const struct cmd *const *c = *cmds; *c; c++)
+    for (const struct cmd *const *const *list = app_cmds; *list; list++)
+        for (const struct cmd *const *c = *list; *c; c++)
             if (((*c)->flags & (CMD_LINE | CMD_HIDDEN)) == CMD_LINE) buf_addf(b, "  %-12s %s\n", (*c)->kind.name, (*c)->kind.help);
     buf_adds(b, "\nExit: 0 done, 1 failed, 2 usage, 3 stopped by the user, 4 goal not met, 75 preempted (start again to go on), 128+N signal N.\n");
 }

@@ -18,11 +18,6 @@
 
 enum { LOOK_MS = 200 };
 
-static int fail(const struct err *e) {
-    say("%s", e->text);
-    return exit_of(e);
-}
-
 /* Waits a moment. False: a signal asked to end. */
 static bool moment(void) {
     struct pollfd p = {signals_fd(), POLLIN, 0};
@@ -45,20 +40,12 @@ static int find(struct app *a, const char *name, struct folder *f, struct err *e
 static bool over(const char *dir, struct val **what) {
     struct val *v = store_describe(dir, NULL);
     const char *state = v ? val_get_str(v, "state", "crashed") : store_alive(dir) ? "queued" : "crashed";
-    bool end = false;
-    for (int s = RUN_DONE; s < RUN_STATES; s++) end = end || strcmp(state, run_state_names[s]) == 0;
+    bool end = run_state_ended(run_state_named(state, RUN_QUEUED));
     if (end && what) {
         *what = v ? v : val_table();
         val_set_str(*what, "state", state);
     } else val_free(v);
     return end;
-}
-
-static int code_of(const struct val *v) {
-    const char *state = val_get_str(v, "state", "");
-    int64_t code = val_get_int(v, "exit", -1);
-    if (code >= 0 && code < 256) return (int)code;
-    return strcmp(state, "done") == 0 ? EXIT_DONE : strcmp(state, "stopped") == 0 ? EXIT_STOPPED : EXIT_FAILED;
 }
 
 int files_wait(struct app *a, const char *name) {
@@ -81,7 +68,7 @@ int files_wait(struct app *a, const char *name) {
             val_set(shown, metrics->u.t.field[i].name, val_copy(metrics->u.t.field[i].v));
         line_print(a, "wait", shown);
     }
-    code = v ? code_of(v) : 130;
+    code = v ? exit_of_end(v) : 130; /* 130: 128 + SIGINT */
     val_free(v);
     val_free(shown);
     folder_close(&f);

@@ -46,8 +46,6 @@ static int capture(void) {
     return p[0];
 }
 
-static bool preempted(void) { return signals_take() == WISH_PREEMPT; }
-
 /* print() of scripts, on the script thread: one notice a line. */
 static void on_print(void *ctx, const char *text, size_t n) {
     while (n > 0) {
@@ -103,7 +101,8 @@ int session_main(struct app *a) {
     int status = EXIT_FAILED;
     struct err lost = {0};
     bool read = app_kept(&lost) == 0; /* what the command line says comes after it */
-    if (app_settings(a, &e) == 0 && app_open(a, &e) == 0) {
+    if (app_settings(a, &e) == 0) {
+        app_open(a);
         if (!read) runs_notice(a->runs, "warn", lost.text);
         hub_add_resumer(a->hub);
         struct prompt_port prompt = {0};
@@ -118,7 +117,7 @@ int session_main(struct app *a) {
             .listen_fd = listener,
             .captured = captured,
             .signal_fd = signals_fd(),
-            .preempted = preempted,
+            .preempted = signals_preempted,
             .start = start_threads,
             .start_ctx = a,
             .idle_s = idle_seconds(&a->o),

@@ -150,6 +150,8 @@ enum stop_wish signals_take(void) {
     return WISH_NONE;
 }
 
+bool signals_preempted(void) { return signals_take() == WISH_PREEMPT; }
+
 void signals_crash_file(const char *path) {
     crash_path[0] = 0;
     if (path && strlen(path) < sizeof crash_path) memcpy(crash_path, path, strlen(path) + 1);

@@ -37,7 +37,7 @@ static const struct cmd *const *const *watch_cmds(void) {
     static const struct cmd *acting[256];
     static const struct cmd *const *list[] = {cmds_call, cmds_run, cmds_ui, cmds_script, acting, NULL};
     size_t n = 0;
-    for (const struct cmd *const *c = cmds_engine; *c && n + 1 < sizeof acting / sizeof *acting; c++)
+    for (const struct cmd *const *c = cmds_engine; *c && n + 1 < LEN(acting); c++)
         if (!((*c)->flags & CMD_WATCHER)) acting[n++] = *c;
     acting[n] = NULL;
     return list;
@@ -141,8 +141,6 @@ static int nothing_to_start(void *ctx, struct err *e) {
     return 0;
 }
 
-static bool preempted(void) { return signals_take() == WISH_PREEMPT; }
-
 int viewer_main(struct app *a) {
     static const struct script_port no_script;
     static struct viewer w;
@@ -173,7 +171,7 @@ int viewer_main(struct app *a) {
         .listen_fd = -1,
         .captured = -1,
         .signal_fd = signals_fd(),
-        .preempted = preempted,
+        .preempted = signals_preempted,
         .start = nothing_to_start,
         .viewer = true,
         .client_fd = sock,

@@ -436,7 +436,7 @@ ROW(axis, "Logarithmic y axis on and off", none_table, none_args);
 ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, none_args);
 ROW_EX(x_axis, "The x axis of the charts: steps, epochs, time of training, clock", "hone.x_axis{\"epoch\"}", x_table, pick_args);
 ROW_EX(window, "The part of the run that charts show", "hone.window{from=1000, to=2000}", window_table, window_args);
-const struct cmd ghost_cmd = {{"ghost", "The curve of another run behind each: the one before, the best, mean and range over seeds", "hone.ghost{\"previous\"}",
+const struct cmd ghost_cmd = {{"ghost", "the curve of another run behind each: the one before, the best, mean and range over seeds", "hone.ghost{\"previous\"}",
                                   curve_table, sizeof(struct pick_args)},
     OWNER_UI, CMD_WHILE_RUNNING, ghost_run_, NULL};
 

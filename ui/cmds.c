@@ -13,7 +13,7 @@ static struct ui *bound; /* UI thread only */
 void ui_cmds_bind(struct ui *u) { bound = u; }
 
 struct ui *ui_bound(struct err *e) {
-    if (!bound) err_set(e, "There is no dashboard here; start hone on a terminal.");
+    if (!bound) err_set(e, "there is no dashboard here; start hone on a terminal");
     return bound;
 }
 
@@ -75,7 +75,7 @@ static int freeze_run(struct call *c, const void *args, struct err *e) {
 }
 static int glyphs_run(struct call *c, const void *args, struct err *e) {
     BEGIN(pick_args);
-    if (u->scr && screen_ascii(u->scr)) return err_set(e, "This terminal's codeset is not UTF-8, so only the ASCII set can be drawn.");
+    if (u->scr && screen_ascii(u->scr)) return err_set(e, "this terminal's codeset is not UTF-8, so only the ASCII set can be drawn");
     u->glyphs = a->what > 0 ? (enum glyphs)(a->what - 1) : (enum glyphs)((u->glyphs + 1) % GLYPHS_N);
     says_glyphs_chosen(u);
     return 0;
@@ -106,7 +106,7 @@ static int prompt_run(struct call *c, const void *args, struct err *e) {
         u->refused = true;
         return 0;
     }
-    if (!u->prompt) return err_set(e, "There is no Lua prompt in this session.");
+    if (!u->prompt) return err_set(e, "there is no Lua prompt in this session");
     u->drawer = u->drawer == 0 ? 8 : u->drawer == 8 ? -1 : u->drawer < 0 ? 1 : 0;
     return 0;
 }
@@ -125,7 +125,7 @@ static const struct arg move_table[] = {
     {"times", "how often", NULL, "1", ARG_INT, offsetof(struct move_args, times), 0, 0, 1, 1000000, NULL, SRC_NONE}, {0}};
 PICK(set, "which set", glyph_picks, 0, "next");
 PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
-static const struct cmd screen_cmd = {{"screen", "The visible cells of the dashboard as text", "print(hone.screen{})", none_table, sizeof(struct none_args)},
+static const struct cmd screen_cmd = {{"screen", "the visible cells of the dashboard as text", "print(hone.screen{})", none_table, sizeof(struct none_args)},
     OWNER_UI, CMD_WHILE_RUNNING | CMD_LINE | CMD_WATCHER, screen_run, NULL};
 static ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
 static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\", times=3}", move_table, move_args);

@@ -4,6 +4,7 @@
 #include "ui/keymap.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

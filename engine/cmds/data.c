@@ -228,14 +228,14 @@ static int show(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 
-const struct cmd cmd_data = {{"data", "Loads a data set: by name, or from a file or folder",
+const struct cmd cmd_data = {{"data", "loads a data set: by name, or from a file or folder",
                                  "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, load, NULL};
-const struct cmd cmd_data_fetch = {{"data_fetch", "Fetches a public data set or pretrained model into ./data, checked against its known sum",
+const struct cmd cmd_data_fetch = {{"data_fetch", "fetches a public data set or pretrained model into ./data, checked against its known sum",
                                        "hone.data_fetch{ \"banking77\" }", fetch_table, sizeof(struct fetch_args)},
     OWNER_HELPER, CMD_LINE, fetch, NULL};
-const struct cmd cmd_data_ls = {{"data_ls", "Lists the known data sets and pretrained models and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER,
+const struct cmd cmd_data_ls = {{"data_ls", "lists the known data sets and pretrained models and where they lie", "hone.data_ls{}", NULL, 0}, OWNER_HELPER,
     CMD_LINE | CMD_WATCHER, ls, NULL};
-const struct cmd cmd_data_show = {{"data_show", "What a data set is: files, sums, rows, classes, preparation", "hone.data_show{ \"german-credit\" }",
+const struct cmd cmd_data_show = {{"data_show", "what a data set is: files, sums, rows, classes, preparation", "hone.data_show{ \"german-credit\" }",
                                       data_arg_table, sizeof(struct data_args)},
     OWNER_HELPER, CMD_LINE, show, NULL};

@@ -33,7 +33,7 @@ static struct val *find_record(const char *path, struct err *e) {
 /* A run of this process tells at once; its file may still be on its way. */
 static struct val *live_record(struct hub *h, const struct val *resume) {
     struct job *j = resume->type == VAL_HANDLE ? hub_job(h, resume->u.h) : NULL;
-    struct run *r = j ? hub_job_run(h, j) : resume->type == VAL_STR ? runs_find(hub_runs(h), resume->u.s.p) : NULL;
+    struct run *r = j ? hub_job_run(j) : resume->type == VAL_STR ? runs_find(hub_runs(h), resume->u.s.p) : NULL;
     struct val *start = r ? run_start_info(r) : NULL, *v = start ? val_table() : NULL;
     if (v) val_set(v, "start", start);
     return v;

@@ -436,7 +436,7 @@ static int setup(struct train *t, struct err *e) {
 void train_resume_path(struct hub *h, const struct val *resume, char *out, size_t size) {
     const char *text = resume->type == VAL_STR ? resume->u.s.p : "", *dir = runs_dir(hub_runs(h));
     struct job *j = resume->type == VAL_HANDLE ? hub_job(h, resume->u.h) : NULL;
-    struct run *r = j ? hub_job_run(h, j) : NULL;
+    struct run *r = j ? hub_job_run(j) : NULL;
     if (r && run_dir(r)) snprintf(out, size, "%s", run_dir(r));
     else if (dir && *text && !strchr(text, '/')) snprintf(out, size, "%s/%s", dir, text); /* a run's name */
     else snprintf(out, size, "%s", text);

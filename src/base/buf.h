@@ -1,4 +1,4 @@
-/* A growing byte buffer, always NUL-terminated after the first add. buf = {0} is an empty one. */
+/* A growing byte buffer, always NUL-terminated after the first add. BUF_INIT is an empty one. */
 #ifndef HONE_BASE_BUF_H
 #define HONE_BASE_BUF_H
 

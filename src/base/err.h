@@ -4,8 +4,6 @@
 #ifndef HONE_BASE_ERR_H
 #define HONE_BASE_ERR_H
 
-#include <stdarg.h>
-
 #define ERR_TEXT 1024
 
 struct err {

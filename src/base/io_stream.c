@@ -45,6 +45,7 @@ static int fill(struct io_stream *s, struct err *e) {
 }
 
 struct io_stream *io_stream_open(const char *path, struct err *e) {
+    static const unsigned char xz_magic[] = {0xfd, '7', 'z', 'X', 'Z', 0};
     int fd = io_open_file(path, NULL, e);
     if (fd < 0) return NULL;
     struct io_stream *s = X_NEW(struct io_stream, 1);
@@ -58,10 +59,7 @@ struct io_stream *io_stream_open(const char *path, struct err *e) {
             goto fail;
         }
         s->z_open = true;
-    } else if (s->len >= 6 && memcmp(s->in,
-                                  "\xfd"
-                                  "7zXZ\0",
-                                  6) == 0) {
+    } else if (s->len >= sizeof xz_magic && memcmp(s->in, xz_magic, sizeof xz_magic) == 0) {
         s->kind = XZ;
 #ifdef HAVE_LZMA
         s->x = (lzma_stream)LZMA_STREAM_INIT;

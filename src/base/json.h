@@ -11,8 +11,8 @@
 
 #define JSON_DEPTH 200 /* deepest nesting that is read */
 struct val *json_parse(const char *text, size_t n, const char *where, struct err *e); /* where: file name for the message */
-size_t json_count(
-    const char *text, size_t n); /* how many values it may hold at most: to bound the tree of a foreign text before it is made (80 to 250 bytes each) */
+/* How many values the text may hold at most: bounds the tree of a foreign text (80 to 250 bytes a value) before it is made. */
+size_t json_count(const char *text, size_t n);
 struct val *json_read_file(const char *path, size_t max_bytes, struct err *e);
 void json_write(struct buf *b, const struct val *v); /* one line, no spaces outside strings */
 void json_write_pretty(struct buf *b, const struct val *v); /* two-space indent and a newline at the end, for files people read */

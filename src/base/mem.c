@@ -26,6 +26,12 @@ void *mem_grow(void *p, size_t n, size_t size) {
     return q;
 }
 
+void *mem_room(void *p, size_t n, size_t *cap, size_t size) {
+    if (n < *cap) return p;
+    *cap = *cap ? 2 * *cap : 4;
+    return mem_grow(p, *cap, size);
+}
+
 char *mem_str(const char *s) { return s ? mem_strn(s, strlen(s)) : NULL; }
 
 char *mem_strn(const char *s, size_t n) {

@@ -20,8 +20,8 @@ int utf8_columns(const char *s, size_t n); /* of a string that went through utf8
 
 enum utf8_set { UTF8_FULL, UTF8_ASCII }; /* UTF8_ASCII: everything above 0x7e is escaped as \u{..} */
 /* Appends s made harmless: control, escape, bidi, zero-width, unassigned and private code points and bad bytes as \x1b, \u{200f} ...;
- * tab and newline become one space. At most max_cols columns (< 0: no limit); a cut, also one of before inside a last
- * character, ends in "~" (one column). Returns the columns used. */
+ * tab and newline become one space. At most max_cols columns (< 0: no limit). Where text was left out, or the last character of s
+ * is incomplete, "~" (one column) stands at the end. Returns the columns used. */
 int utf8_show(struct buf *out, const char *s, size_t n, int max_cols, enum utf8_set set);
 
 #endif

@@ -139,23 +139,15 @@ bool val_equal(const struct val *a, const struct val *b) {
     }
 }
 
-static size_t next_cap(size_t cap) { return cap < 4 ? 4 : cap * 2; }
-
 void val_push(struct val *t, struct val *v_take) {
     ASSERT_HONE(t && t->type == VAL_TABLE && v_take);
-    if (t->u.t.n_item == t->u.t.cap_item) {
-        t->u.t.cap_item = next_cap(t->u.t.cap_item);
-        t->u.t.item = X_GROW(t->u.t.item, struct val *, t->u.t.cap_item);
-    }
+    t->u.t.item = X_ROOM(t->u.t.item, struct val *, t->u.t.n_item, &t->u.t.cap_item);
     t->u.t.item[t->u.t.n_item++] = v_take;
 }
 
 void val_append(struct val *t, const char *name, struct val *v_take) {
     ASSERT_HONE(t && t->type == VAL_TABLE && name && v_take);
-    if (t->u.t.n_field == t->u.t.cap_field) {
-        t->u.t.cap_field = next_cap(t->u.t.cap_field);
-        t->u.t.field = X_GROW(t->u.t.field, struct val_field, t->u.t.cap_field);
-    }
+    t->u.t.field = X_ROOM(t->u.t.field, struct val_field, t->u.t.n_field, &t->u.t.cap_field);
     t->u.t.field[t->u.t.n_field].name = mem_str(name);
     t->u.t.field[t->u.t.n_field++].v = v_take;
 }

@@ -225,7 +225,7 @@ void hub_journal(struct hub *h, const struct call *c, int64_t step) {
 }
 
 void journal_call(struct hub *h, const struct call *c) {
-    enum { HISTORY_MAX = 262144 };
+    enum { HISTORY_MAX = 262144 }; /* bytes; what comes later is in its own run's journal only */
     struct buf b = BUF_INIT, line = BUF_INIT;
     bool made = c->result && c->result->type == VAL_HANDLE && !is_run(c->result); /* a model, a data set: later lines name it */
     if ((c->cmd->owner != OWNER_ENGINE && !made) || c->cmd->flags & (CMD_WATCHER | CMD_HIDDEN) || !h->runs) return;

@@ -44,11 +44,11 @@ void hub_set_keys(struct hub *h, const struct key *keys);
 const struct key *hub_keys(const struct hub *h); /* never NULL */
 void hub_absent(struct hub *h, enum owner o); /* nobody will serve this owner in this process: its calls fail at once with a sentence */
 struct runs *hub_runs(struct hub *h);
-/* Before other threads start: only what changes nothing, settings of this process and the dashboard's own commands go through; `why` is the answer to the
- * rest. */
+/* Before other threads start. From then on only what changes nothing, settings of this process and the dashboard's own commands are
+ * run; `why` is the answer to all others. */
 void hub_set_read_only(struct hub *h, const char *why);
 const char *hub_read_only(const struct hub *h); /* that answer, or NULL */
-bool hub_acts(const struct cmd *cmd, const struct val *args); /* would be answered so; args may be NULL */
+bool hub_acts(const struct cmd *cmd, const struct val *args); /* it changes something: read-only refuses it; args may be NULL */
 void hub_add_resumer(struct hub *h); /* somebody here can resume a paused job: a session, a prompt, a hook on alerts */
 bool hub_can_resume(struct hub *h); /* false: a job that pauses by itself would wait for ever */
 const struct cmd *hub_find(const struct hub *h, const char *name);
@@ -79,7 +79,7 @@ void call_done(struct call *c, int status);
 int hub_serve(struct hub *h, enum owner o, int timeout_ms);
 void hub_engine_loop(struct hub *h); /* the engine thread: calls and jobs until hub_quit */
 void hub_quit(struct hub *h); /* stops jobs at the next boundary, closes queues */
-void hub_journal(struct hub *h, const struct call *c, int64_t step); /* appends the Lua line to the current run's journal; the hub does it itself
-    for every call of the engine's that may change something */
+/* Appends the Lua line to the current run's journal; the hub does it itself for every call of the engine's that may change something. */
+void hub_journal(struct hub *h, const struct call *c, int64_t step);
 
 #endif

@@ -7,14 +7,8 @@
 struct call;
 struct job;
 
-enum owner {
-    OWNER_UI,
-    OWNER_SCRIPT,
-    OWNER_ENGINE,
-    OWNER_HELPER,
-    OWNER_ANY,
-    OWNER_N
-}; /* the thread that runs it; ANY: on the caller's thread, only reads or uses locks */
+/* The thread that runs it; ANY: the caller's, for what only reads or uses locks. */
+enum owner { OWNER_UI, OWNER_SCRIPT, OWNER_ENGINE, OWNER_HELPER, OWNER_ANY, OWNER_N };
 enum cmd_flags {
     CMD_WHILE_RUNNING = 1, /* OWNER_ENGINE: served inside job_boundary; otherwise it waits for the job's end */
     CMD_CONFIRM = 2, /* asks on a terminal before it acts */
@@ -33,7 +27,7 @@ struct cmd {
     int (*job)(struct job *j, const void *args, struct err *e); /* or this: async, on the engine thread */
 };
 
-/* Lists of rows, each ending with NULL; the file that generates the list is named in its comment. */
+/* Lists of rows, each ending with NULL, in the file that the comment names. */
 extern const struct cmd *const cmds_call[]; /* src/call/cmds.c: help, set, get, undo, note, wait, jobs ... */
 extern const struct cmd *const cmds_run[]; /* src/stored/cmds.c: log, result, status, ls, diff, export ... */
 extern const struct cmd *const cmds_engine[]; /* engine/cmds/list.c: data, model, train, eval, predict, bench, doctor ... */

@@ -514,61 +514,61 @@ static int handle_run(struct call *c, const void *args, struct err *e) {
 static const char *const stop_after[] = {"epoch", "step", "now", NULL};
 
 static const struct arg run_only[] = {RUN_ARG(run_args, "the run; without it the one that runs"), {0}};
-static const struct arg wait_args_[] = {RUN_ARG(run_args, "the run; without it the newest"), {0}};
+static const struct arg wait_args[] = {RUN_ARG(run_args, "the run; without it the newest"), {0}};
 static const struct arg set_args[] = {RUN_ARG(prop_args, "the run; without it the one that runs, then hone itself"), NAME_ARG,
     {"value", "its new value", NULL, NULL, ARG_VAL, offsetof(struct prop_args, value), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE},
     {"force", "do not ask about a change of more than 10 times", NULL, NULL, ARG_BOOL, offsetof(struct prop_args, force), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
 static const struct arg get_args[] = {RUN_ARG(prop_args, "the run; without it the one that runs, then hone itself"), NAME_ARG, {0}};
-static const struct arg ahead_args_[] = {
+static const struct arg ahead_args[] = {
     {"run", "the run; without it the one that runs", NULL, NULL, ARG_HANDLE, offsetof(struct ahead_args, of.run), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_RUN},
     {"name", "which property", NULL, "lr", ARG_STR, offsetof(struct ahead_args, of.name), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_PROP},
     {"value", "what it would be set to", NULL, NULL, ARG_VAL, offsetof(struct ahead_args, of.value), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_NONE},
     {"points", "at most so many values", NULL, "40", ARG_INT, offsetof(struct ahead_args, points), 0, 0, 2, 1024, NULL, SRC_NONE}, {0}};
-static const struct arg props_args_[] = {RUN_ARG(prop_args, "the run; without it the one that runs"), {0}};
-static const struct arg stop_args_[] = {RUN_ARG(stop_args, "the run; without it the one that runs"),
+static const struct arg props_args[] = {RUN_ARG(prop_args, "the run; without it the one that runs"), {0}};
+static const struct arg stop_args[] = {RUN_ARG(stop_args, "the run; without it the one that runs"),
     {"after", "where it stops", NULL, "step", ARG_ENUM, offsetof(struct stop_args, after), ARG_POSITIONAL, 0, 0, 0, stop_after, SRC_NONE},
     {"after_epoch", "at the end of the epoch", NULL, NULL, ARG_BOOL, offsetof(struct stop_args, after_epoch), 0, 0, 0, 0, NULL, SRC_NONE},
     {"after_step", "after this step", NULL, NULL, ARG_BOOL, offsetof(struct stop_args, after_step), 0, 0, 0, 0, NULL, SRC_NONE},
     {"now", "before anything else", NULL, NULL, ARG_BOOL, offsetof(struct stop_args, now), 0, 0, 0, 0, NULL, SRC_NONE},
     {"discard", "save nothing", NULL, NULL, ARG_BOOL, offsetof(struct stop_args, discard), 0, 0, 0, 0, NULL, SRC_NONE}, {0}};
-static const struct arg note_args_[] = {RUN_ARG(note_args, "the run; without it the current one"),
+static const struct arg note_args[] = {RUN_ARG(note_args, "the run; without it the current one"),
     {"text", "what to write down", NULL, NULL, ARG_STR, offsetof(struct note_args, text), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_NONE}, {0}};
-static const struct arg help_args_[] = {{"topic", "a command, a layer or another kind, a property, properties, keys", NULL, NULL, ARG_STR,
-                                            offsetof(struct help_args, topic), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_COMMAND},
+static const struct arg help_args[] = {{"topic", "a command, a layer or another kind, a property, properties, keys", NULL, NULL, ARG_STR,
+                                           offsetof(struct help_args, topic), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_COMMAND},
     {0}};
-static const struct arg apropos_args_[] = {
+static const struct arg apropos_args[] = {
     {"text", "what to look for", NULL, NULL, ARG_STR, offsetof(struct apropos_args, text), ARG_POSITIONAL | ARG_REQUIRED}, {0}};
-static const struct arg manual_args_[] = {
+static const struct arg manual_args[] = {
     {"part", "which table", NULL, "commands", ARG_ENUM, offsetof(struct manual_args, part), ARG_POSITIONAL, 0, 0, 0, help_manual_names, SRC_NONE}, {0}};
-static const struct arg handle_args_[] = {
+static const struct arg handle_args[] = {
     {"of", "its text, such as model#3", NULL, NULL, ARG_HANDLE, offsetof(struct handle_args, of), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_RUN}, {0}};
 
 #define ROW(id, about, example, args, type, owner, flags) \
     static const struct cmd id##_cmd = {{#id, about, example, args, sizeof(struct type)}, owner, flags, id##_run, NULL}
-ROW(help, "tells about commands, kinds, properties, keys", "hone.help{\"train\"}", help_args_, help_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
+ROW(help, "tells about commands, kinds, properties, keys", "hone.help{\"train\"}", help_args, help_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(set, "sets a property of the run or of hone", "run:set(\"lr\", 0.0005)", set_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_LINE);
 ROW(get, "gives the value of a property", "print(run:get(\"lr\"))", get_args, prop_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
-ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args_, prop_args, OWNER_ENGINE,
+ROW(props, "lists the properties with type, range, unit and value", "hone.props{}", props_args, prop_args, OWNER_ENGINE,
     CMD_WHILE_RUNNING | CMD_WATCHER | CMD_LINE);
-ROW(ahead, "tells what the learning rate will be over the rest of the run, also after an edit that is not made", "hone.ahead{\"lr\", 0.001}", ahead_args_,
+ROW(ahead, "tells what the learning rate will be over the rest of the run, also after an edit that is not made", "hone.ahead{\"lr\", 0.001}", ahead_args,
     ahead_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
 ROW(undo, "takes the last edit back, which is an edit too", "hone.undo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(redo, "makes an edit again that undo took back", "hone.redo{}", NULL, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
-ROW(note, "writes a note into the run", "run:note(\"warm restart\")", note_args_, note_args, OWNER_ANY, CMD_LINE);
+ROW(note, "writes a note into the run", "run:note(\"warm restart\")", note_args, note_args, OWNER_ANY, CMD_LINE);
 ROW(pause, "pauses the run after this step", "run:pause()", run_only, run_args, OWNER_ANY, CMD_LINE);
 ROW(resume, "lets a paused run go on", "run:resume()", run_only, run_args, OWNER_ANY, CMD_LINE);
-ROW(stop, "stops the run and saves its state", "run:stop{after=\"epoch\"}", stop_args_, stop_args, OWNER_ANY, CMD_LINE | CMD_CONFIRM);
+ROW(stop, "stops the run and saves its state", "run:stop{after=\"epoch\"}", stop_args, stop_args, OWNER_ANY, CMD_LINE | CMD_CONFIRM);
 ROW(checkpoint, "saves the run's state after this step", "run:checkpoint()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(evaluate, "evaluates the run's model after this step", "run:evaluate()", run_only, run_args, OWNER_ENGINE, CMD_WHILE_RUNNING);
 ROW(look, "looks at the layers after this step: ranges of values and gradients, dead units, histograms; the Model screen shows them", "run:look()", run_only,
     run_args, OWNER_ENGINE, CMD_WHILE_RUNNING | CMD_WATCHER);
-ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run:wait())", wait_args_, run_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
+ROW(wait, "waits for the end of a run; gives state and last metrics", "print(run:wait())", wait_args, run_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
 ROW(jobs, "lists what runs, waits and has run", "hone.jobs{}", NULL, run_args, OWNER_ANY, CMD_WATCHER);
 ROW(clock, "gives the seconds of a clock that never jumps; the difference of two is a duration", "hone.clock()", NULL, run_args, OWNER_ANY, CMD_WATCHER);
-ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args_, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
+ROW(handle, "gives the handle that a text names", "hone.handle{\"model#3\"}", handle_args, handle_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 ROW(apropos, "finds commands, constructors, arguments, metrics and properties by a text in their name or help; ??TEXT at the prompt",
-    "print(hone.apropos\"learning rate\")", apropos_args_, apropos_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
-ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args_, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
+    "print(hone.apropos\"learning rate\")", apropos_args, apropos_args, OWNER_ANY, CMD_WATCHER | CMD_LINE);
+ROW(manual, "writes a table of the manual pages", "hone.manual{\"commands\"}", manual_args, manual_args, OWNER_ANY, CMD_WATCHER | CMD_HIDDEN);
 
 extern const struct cmd save_settings_cmd; /* settings_file.c */
 const struct cmd *const cmds_call[] = {&save_settings_cmd, &help_cmd, &apropos_cmd, &set_cmd, &get_cmd, &props_cmd, &ahead_cmd, &undo_cmd, &redo_cmd, &note_cmd,

@@ -21,10 +21,7 @@ static void push(struct edits *list, struct job *j, const char *name, struct val
         edit_free(&list->at[0]);
         memmove(list->at, list->at + 1, --list->n * sizeof *list->at);
     }
-    if (list->n == list->cap) {
-        list->cap = list->cap ? 2 * list->cap : 16;
-        list->at = X_GROW(list->at, struct edit, list->cap);
-    }
+    list->at = X_ROOM(list->at, struct edit, list->n, &list->cap);
     list->at[list->n++] = (struct edit){j, mem_str(name), back_take};
 }
 

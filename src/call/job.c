@@ -49,8 +49,7 @@ enum job_state hub_job_state(struct hub *h, const struct job *j) {
     return s;
 }
 
-struct run *hub_job_run(struct hub *h, const struct job *j) {
-    (void)h;
+struct run *hub_job_run(const struct job *j) {
     return j->run;
 }
 
@@ -138,10 +137,7 @@ void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j) {
     pthread_mutex_lock(&h->lock);
     bool over = ended(j->state);
     if (!over) {
-        if (h->n_waiter == h->cap_waiter) {
-            h->cap_waiter = h->cap_waiter ? 2 * h->cap_waiter : 8;
-            h->waiter = X_GROW(h->waiter, struct waiter, h->cap_waiter);
-        }
+        h->waiter = X_ROOM(h->waiter, struct waiter, h->n_waiter, &h->cap_waiter);
         h->waiter[h->n_waiter++] = (struct waiter){c_deferred, j};
     }
     pthread_mutex_unlock(&h->lock);
@@ -178,10 +174,7 @@ void job_result(struct job *j, struct val *v_take) {
 /* ---- engine thread ---- */
 
 static void push_work(struct hub *h, struct call *c, struct job *j) {
-    if (h->n_work == h->cap_work) {
-        h->cap_work = h->cap_work ? 2 * h->cap_work : 16;
-        h->work = X_GROW(h->work, struct work, h->cap_work);
-    }
+    h->work = X_ROOM(h->work, struct work, h->n_work, &h->cap_work);
     h->work[h->n_work++] = (struct work){c, j};
 }
 
@@ -194,10 +187,7 @@ static struct job *job_new(struct hub *h, struct call *c) {
     j->call->by = c->by;
     j->call->hub = h;
     pthread_mutex_lock(&h->lock);
-    if (h->n_job == h->cap_job) {
-        h->cap_job = h->cap_job ? 2 * h->cap_job : 16;
-        h->job = X_GROW(h->job, struct job *, h->cap_job);
-    }
+    h->job = X_ROOM(h->job, struct job *, h->n_job, &h->cap_job);
     h->job[h->n_job++] = j;
     j->h = (struct handle){(uint32_t)h->n_job, 1, c->cmd->flags & CMD_WAIT ? HANDLE_JOB : HANDLE_RUN, 0};
     pthread_mutex_unlock(&h->lock);
@@ -232,10 +222,7 @@ void job_take(struct hub *h, struct call *c) {
 
 void hub_park(struct hub *h, struct call *c, struct job *j) {
     call_defer(c);
-    if (h->n_parked == h->cap_parked) {
-        h->cap_parked = h->cap_parked ? 2 * h->cap_parked : 8;
-        h->parked = X_GROW(h->parked, struct waiter, h->cap_parked);
-    }
+    h->parked = X_ROOM(h->parked, struct waiter, h->n_parked, &h->cap_parked);
     h->parked[h->n_parked++] = (struct waiter){c, j};
 }
 

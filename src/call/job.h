@@ -19,7 +19,7 @@ struct job {
     struct handle h; /* immutable; kind HANDLE_JOB with CMD_WAIT, else HANDLE_RUN; ids are of one table */
     struct hub *hub; /* immutable */
     struct call *call; /* the call that made it: name, args; owned by the job */
-    _Atomic(struct run *) run; /* engine thread sets it once; readers use hub_job_run */
+    _Atomic(struct run *) run; /* engine thread sets it once */
     _Atomic int stop; /* enum job_stop, by any thread */
     _Atomic bool pause; /* by any thread */
     /* owned by the engine thread while running */
@@ -62,13 +62,13 @@ int job_boundary(struct job *j);
 /* Any thread. */
 struct job *hub_job(struct hub *h, struct handle which); /* id 0: the newest live job, else the newest. NULL: none. Jobs are kept until hub_free */
 enum job_state hub_job_state(struct hub *h, const struct job *j);
-struct run *hub_job_run(struct hub *h, const struct job *j);
+struct run *hub_job_run(const struct job *j); /* NULL: it has none (yet) */
 int hub_stop(
-    struct hub *h, struct job *j, enum job_stop how); /* 0, or -1: it has ended. Never weakens an earlier stop; ends a pause; a waiting job ends at once */
+    struct hub *h, struct job *j, enum job_stop how); /* 0, or -1: it has ended. Never weakens an earlier stop; ends a pause; a queued job ends at once */
 int hub_pause(struct hub *h, struct job *j, bool on);
 bool hub_busy(struct hub *h); /* a job runs or waits */
-void hub_on_job_end(
-    struct hub *h, struct call *c_deferred, struct job *j); /* call_done with the job's result when it ends (at once if it has); fails if the job failed */
+/* Answers the call with the job's result when the job ends (at once if it has); the call fails if the job failed. */
+void hub_on_job_end(struct hub *h, struct call *c_deferred, struct job *j);
 size_t hub_jobs(struct hub *h, struct job **out, size_t max); /* the newest max, oldest first; how many */
 bool hub_run_handle(struct hub *h, const char *name, struct handle *out);
 /* Engine thread: the edits of j that undo can take back, for its checkpoint, and back from there. */

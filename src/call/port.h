@@ -51,8 +51,8 @@ struct prompt_port { /* implemented by src/prompt, used by ui; UI thread only */
 };
 struct script_port { /* implemented by src/script, used by prompt, session, main; any thread unless said */
     void *ctx;
-    int (*eval)(void *ctx, const char *text, size_t n, const char *chunk, struct queue *reply, void *tag,
-        struct err *e); /* reply: struct script_reply, freed by the getter with reply_free */
+    /* reply: receives struct script_reply, freed by the getter with reply_free */
+    int (*eval)(void *ctx, const char *text, size_t n, const char *chunk, struct queue *reply, void *tag, struct err *e);
     void (*interrupt)(void *ctx);
     bool (*busy)(void *ctx);
     bool (*scripted)(void *ctx); /* a script file is among what it is busy with */
@@ -81,8 +81,8 @@ struct ui_port {
     void (*detach)(void *ctx);
     void (*input)(void *ctx, const char *bytes, size_t n);
     void (*resize)(void *ctx, int rows, int cols);
-    int (*frame)(
-        void *ctx, struct buf *out); /* appends the bytes of the next frame; 0: nothing to draw. Called only when the client has taken the one before */
+    /* Appends the bytes of the next frame; 0: nothing to draw. Called only when the client has taken the one before. */
+    int (*frame)(void *ctx, struct buf *out);
     int (*timeout)(void *ctx); /* ms until it wants to draw or act; -1: only on an event */
     bool (*wants_detach)(void *ctx); /* q was pressed */
     bool (*wants_editor)(void *ctx, struct buf *text); /* once: the prompt's block goes to the user's editor */

@@ -88,11 +88,8 @@ static int save_run(struct call *c, const void *args, struct err *e) {
     free(path);
     return rc;
 }
-static const struct arg none[] = {{0}};
-struct none {
-    char unused;
-};
+
 extern const struct cmd save_settings_cmd;
 const struct cmd save_settings_cmd = {
-    {"save_settings", "keeps the settings that are not at their defaults, for every session to come", "hone.save_settings{}", none, sizeof(struct none)},
-    OWNER_HELPER, 0, save_run, NULL};
+    {"save_settings", "keeps the settings that are not at their defaults, for every session to come", "hone.save_settings{}", NULL, 0}, OWNER_HELPER, 0,
+    save_run, NULL};

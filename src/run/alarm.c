@@ -12,7 +12,7 @@
 #include "src/call/call.h"
 #include "src/run/private.h"
 
-#define MEAN_KEEPS 0.98
+#define MEAN_KEEPS 0.98 /* what the moving average keeps of the past: about 50 values */
 enum { WARM = 20 }; /* values before the average says where a run began */
 
 static const char *const when_names[] = {"diverges", "plateau", "above", "below", "alert", NULL}; /* ORDER enum alarm_when */
@@ -179,9 +179,6 @@ static int alarm_run(struct call *c, const void *args, struct err *e) {
     return rc;
 }
 
-struct no_args {
-    char unused;
-};
 static int alarms_run(struct call *c, const void *args, struct err *e) {
     struct runs *rs = hub_runs(c->hub);
     struct val *list = val_list();
@@ -214,11 +211,9 @@ static const struct arg alarm_table[] = {
     {"hook", "a program and its arguments, started with HONE_RUN, HONE_METRIC, HONE_VALUE, HONE_STEP and HONE_TEXT in its environment", NULL, NULL, ARG_TABLE,
         offsetof(struct alarm_args, hook), 0},
     {"off", "takes this alarm away", NULL, NULL, ARG_BOOL, offsetof(struct alarm_args, off), 0}, {0}};
-static const struct arg alarms_table[] = {{0}};
 
 const struct cmd cmd_alarm = {
-    {"alarm", "An alert when a metric diverges, is on a plateau, above or below a value; loss diverges is there from the start",
+    {"alarm", "an alert when a metric diverges, is on a plateau, above or below a value; loss diverges is there from the start",
         "hone.alarm{\"val_loss\", \"plateau\", patience=5, hook={\"notify-send\", \"hone\"}}", alarm_table, sizeof(struct alarm_args)},
     OWNER_ANY, CMD_WHILE_RUNNING, alarm_run, NULL};
-const struct cmd cmd_alarms = {
-    {"alarms", "Lists the alarms", "hone.alarms{}", alarms_table, sizeof(struct no_args)}, OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, alarms_run, NULL};
+const struct cmd cmd_alarms = {{"alarms", "lists the alarms", "hone.alarms{}", NULL, 0}, OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, alarms_run, NULL};

@@ -18,6 +18,11 @@ struct val *event_new(struct run *r, double t, const char *event) {
     return ev;
 }
 
+void event_fields(struct val *ev, const struct val *f) {
+    for (size_t i = 0; f && f->type == VAL_TABLE && i < f->u.t.n_field; i++)
+        if (!val_get(ev, f->u.t.field[i].name)) val_set(ev, f->u.t.field[i].name, val_copy(f->u.t.field[i].v));
+}
+
 void event_put(struct runs *rs, struct val *ev_take) {
     struct val **slot = &rs->event[rs->next % EVENT_RING];
     val_free(*slot);
@@ -122,17 +127,15 @@ void runs_notice(struct runs *rs, const char *level, const char *text) {
 
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take) {
     struct runs *rs = r->rs;
-    struct val *f = fields_take;
     pthread_mutex_lock(&rs->lock);
     double t = run_clock(r);
     struct val *ev = event_new(r, t, event);
     if (step >= 0) val_set_int(ev, "step", step);
-    for (size_t i = 0; f && f->type == VAL_TABLE && i < f->u.t.n_field; i++)
-        if (!val_get(ev, f->u.t.field[i].name)) val_set(ev, f->u.t.field[i].name, val_copy(f->u.t.field[i].v));
+    event_fields(ev, fields_take);
     run_event_seen(r, event, step, ev, t);
     event_put(rs, ev);
     pthread_mutex_unlock(&rs->lock);
-    val_free(f);
+    val_free(fields_take);
 }
 
 void run_say(struct run *r, const char *event, int64_t step, const char *level, const char *text) {
@@ -143,12 +146,10 @@ void run_say(struct run *r, const char *event, int64_t step, const char *level, 
 }
 
 void runs_event(struct runs *rs, const char *event, struct val *fields_take) {
-    struct val *f = fields_take;
     pthread_mutex_lock(&rs->lock);
     struct val *ev = event_new(NULL, rs->now() - rs->t0, event);
-    for (size_t i = 0; f && f->type == VAL_TABLE && i < f->u.t.n_field; i++)
-        if (!val_get(ev, f->u.t.field[i].name)) val_set(ev, f->u.t.field[i].name, val_copy(f->u.t.field[i].v));
+    event_fields(ev, fields_take);
     event_put(rs, ev);
     pthread_mutex_unlock(&rs->lock);
-    val_free(f);
+    val_free(fields_take);
 }

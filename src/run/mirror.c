@@ -31,12 +31,6 @@ struct run *run_mirror(struct runs *rs, const char *name) {
     return r;
 }
 
-static enum run_state state_named(const char *name, enum run_state other) {
-    for (int s = 0; s < RUN_STATES; s++)
-        if (name && strcmp(name, run_state_names[s]) == 0) return (enum run_state)s;
-    return other;
-}
-
 /* ---- with the lock held ---- */
 
 static void clock_to(struct run *r, double t, double busy) { /* it is t seconds after its start */
@@ -107,8 +101,8 @@ void runs_take(struct runs *rs, const struct val *ev) {
         else if (strcmp(event, "state") == 0) {
             r->busy = run_busy(r);
             r->busy0 = rs->now();
-            r->state = state_named(val_get_str(ev, "state", NULL), r->state);
-        } else if (strcmp(event, "end") == 0) ended(r, state_named(val_get_str(ev, "state", NULL), RUN_DONE), (int)val_get_int(ev, "exit", 0), t);
+            r->state = run_state_named(val_get_str(ev, "state", NULL), r->state);
+        } else if (strcmp(event, "end") == 0) ended(r, run_state_named(val_get_str(ev, "state", NULL), RUN_DONE), (int)val_get_int(ev, "exit", 0), t);
         else run_event_seen(r, event, val_get_int(ev, "step", -1), ev, t);
         r->version++;
     }
@@ -152,10 +146,10 @@ void run_follow(struct run *r, const struct val *told) {
     pthread_mutex_lock(&rs->lock);
     if (!r->ended) {
         /* elapsed time alone is no news: a paused run costs no frame */
-        bool news = r->state != state_named(val_get_str(told, "state", NULL), r->state) || r->step != val_get_int(told, "step", r->step) ||
+        bool news = r->state != run_state_named(val_get_str(told, "state", NULL), r->state) || r->step != val_get_int(told, "step", r->step) ||
                     r->done != val_get_int(told, "done", 0) || r->steps != val_get_int(told, "steps", 0) ||
                     strcmp(r->phase, val_get_str(told, "phase", "")) != 0;
-        r->state = state_named(val_get_str(told, "state", NULL), r->state);
+        r->state = run_state_named(val_get_str(told, "state", NULL), r->state);
         clock_to(r, val_get_num(told, "t", 0), val_get_num(told, "busy", 0));
         snprintf(r->phase, sizeof r->phase, "%s", val_get_str(told, "phase", ""));
         r->phase_t0 = now - val_get_num(told, "phase_t", 0);
@@ -212,7 +206,7 @@ static int64_t fill_series(struct run *r) {
 /* With the lock held: what run.json says. */
 static void take_meta(struct run *r, const struct val *m, bool live) {
     const struct val *start = val_get(m, "start"), *reports = val_get(m, "reports"), *result = val_get(m, "result");
-    enum run_state s = state_named(val_get_str(m, "state", NULL), RUN_CRASHED);
+    enum run_state s = run_state_named(val_get_str(m, "state", NULL), RUN_CRASHED);
     double seconds = val_get_num(m, "seconds", 0);
     r->created = val_get_num(m, "created", r->created);
     if (start && start->type == VAL_TABLE) start_to(r, start);
@@ -244,7 +238,7 @@ static int fill_meta(struct run *r, bool live, struct err *e) {
         struct val *m = store_read_meta(r->folder, e);
         if (!m) rc = -1;
         else {
-            if (!alive && !run_state_ended(state_named(val_get_str(m, "state", NULL), RUN_CRASHED))) val_set_str(m, "state", "crashed");
+            if (!alive && !run_state_ended(run_state_named(val_get_str(m, "state", NULL), RUN_CRASHED))) val_set_str(m, "state", "crashed");
             pthread_mutex_lock(&r->rs->lock);
             take_meta(r, m, live);
             pthread_mutex_unlock(&r->rs->lock);

@@ -1,5 +1,7 @@
 /* Points as bytes. A packed payload keeps every double: rows of one shape in a row become columns, a column the differences of its 64-bit patterns of the
  * order that leaves the fewest bits, those the planes of their bytes, and zlib packs the planes. Constants, steps and schedules vanish, noise stays. */
+#include "config.h"
+
 #include "src/run/points.h"
 
 #include <stdlib.h>
@@ -8,16 +10,10 @@
 
 #include "src/base/mem.h"
 
-enum {
-    PLAIN = 1,
-    PACKED = 2,
-    FIXED = 26,
-    PAIR = 10,
-    ORDERS = 3,
-    LOOK = 512,
-    LEVEL = 1,
-    RATIO = 1100
-}; /* bytes of a row without values, of a value; zlib packs at most 1032 to 1 */
+enum { PLAIN = 1, PACKED = 2 }; /* formats */
+enum { FIXED = 26, PAIR = 10 }; /* bytes of a row without its values, of a value with its name */
+enum { ORDERS = 3, LOOK = 512 }; /* of differences: values, first and second; how many values choose */
+enum { LEVEL = 1, RATIO = 1100 }; /* of zlib, which packs at most 1032 to 1 */
 
 struct cursor {
     const unsigned char *p, *end;

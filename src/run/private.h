@@ -94,6 +94,7 @@ struct runs {
 
 /* With the lock held. */
 struct val *event_new(struct run *r, double t, const char *event);
+void event_fields(struct val *ev, const struct val *fields); /* adds those of a table that ev has not; NULL: none */
 void event_put(struct runs *rs, struct val *ev_take);
 void runs_tell(struct runs *rs); /* wakes watchers */
 double run_clock(const struct run *r); /* seconds since its start; stops at the end */

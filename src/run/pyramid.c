@@ -15,10 +15,9 @@
 #include "src/base/mem.h"
 #include "src/run/store.h"
 
-enum {
-    WORTH = 32 << 10,
-    READ_ALL = 128 << 10
-}; /* bytes of metrics.bin, in which points are packed: more is not read a second time; more than that is read for all metrics at once */
+/* Bytes of metrics.bin that series.bin does not cover: from WORTH on a reader brings series.bin up to date; from READ_ALL on also one that wants a single
+ * metric reads all of them for that. */
+enum { WORTH = 32 << 10, READ_ALL = 128 << 10 };
 
 static const char magic[8] = "HONESER2";
 struct head {

@@ -32,7 +32,7 @@ static int record_at(int fd, int64_t at, int64_t size, unsigned char **buf, size
     if (*len > POINTS_MAX || (int64_t)*len > size - at - 12) return 0;
     if (*len > *cap) {
         *cap = *len;
-        *buf = X_GROW(*buf, unsigned char, *cap ? *cap : 1);
+        *buf = X_GROW(*buf, unsigned char, *cap);
     }
     if (pread(fd, *buf, *len, at + 8) != (ssize_t)*len || pread(fd, &tail, 4, at + 8 + *len) != 4) return -1;
     return tail == *len && crc32(0, *buf, *len) == head[1];
@@ -44,7 +44,7 @@ static int points_open(const char *path, int64_t *size, struct err *e) {
     if (fd < 0) return errno == ENOENT ? -2 : err_sys(e, "open", path);
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
-        return err_set(e, "%s is not a plain file, so it holds no metrics.", path);
+        return err_set(e, "%s is not a plain file, so it holds no metrics", path);
     }
     *size = st.st_size;
     return fd;
@@ -159,10 +159,7 @@ struct val *store_describe(const char *dir, struct err *e) {
     struct val *v = store_read_meta(dir, e);
     char *path;
     if (!v) return NULL;
-    const char *state = val_get_str(v, "state", "crashed");
-    bool ended = false;
-    for (int s = RUN_DONE; s < RUN_STATES; s++)
-        if (strcmp(state, run_state_names[s]) == 0) ended = true;
+    bool ended = run_state_ended(run_state_named(val_get_str(v, "state", "crashed"), RUN_QUEUED));
     if (!ended && !store_alive(dir)) val_set_str(v, "state", "crashed");
     const struct val *known = val_get(v, "metrics");
     struct latest l = {.t = val_get_num(v, "seconds", 0),
@@ -209,7 +206,7 @@ struct val *store_list(const char *dir, struct err *e) {
         free(lock);
         free(sub);
         if (!is_run) continue;
-        if (n == cap) entry = X_GROW(entry, struct entry, cap = cap ? cap * 2 : 64);
+        entry = X_ROOM(entry, struct entry, n, &cap);
         entry[n++] = (struct entry){mem_str(de->d_name), (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec};
     }
     closedir(d);

@@ -159,10 +159,7 @@ struct run *run_blank(struct runs *rs) {
 }
 
 void run_join(struct runs *rs, struct run *r) {
-    if (rs->n == rs->cap) {
-        rs->cap = rs->cap ? rs->cap * 2 : 16;
-        rs->run = X_GROW(rs->run, struct run *, rs->cap);
-    }
+    rs->run = X_ROOM(rs->run, struct run *, rs->n, &rs->cap);
     rs->run[rs->n++] = r;
     r->version++;
     runs_tell(rs);
@@ -211,10 +208,7 @@ void run_info(struct run *r, struct val *start_take) {
     r->start = start_take ? start_take : val_table();
     copy_text(r->model, sizeof r->model, val_get_str(r->start, "model", ""));
     struct val *ev = event_new(r, run_clock(r), "start");
-    for (size_t i = 0; r->start->type == VAL_TABLE && i < r->start->u.t.n_field; i++) {
-        const struct val_field *f = &r->start->u.t.field[i];
-        if (!val_get(ev, f->name)) val_set(ev, f->name, val_copy(f->v));
-    }
+    event_fields(ev, r->start);
     r->started = true;
     r->version++;
     r->st.meta_dirty = true;
@@ -241,9 +235,7 @@ void run_set_state(struct run *r, enum run_state s) {
             val_set_int(ev, "step", r->step);
             val_set_str(ev, "state", run_state_names[s]);
             event_put(r->rs, ev);
-        } else {
-            runs_tell(r->rs);
-        }
+        } else runs_tell(r->rs);
     }
     pthread_mutex_unlock(&r->rs->lock);
 }
@@ -335,9 +327,7 @@ void run_metrics(struct run *r, int64_t step, double epoch, const char *const *n
         r->logged = step;
         r->logged_t = t;
         event_put(r->rs, ev);
-    } else {
-        runs_tell(r->rs);
-    }
+    } else runs_tell(r->rs);
     pthread_mutex_unlock(&r->rs->lock);
 }
 
@@ -554,6 +544,12 @@ size_t run_series_names(struct run *r, char names[][32], size_t max) {
     for (; n < (size_t)r->n_series && n < max; n++) copy_text(names[n], 32, series_name(r->series[n]));
     pthread_mutex_unlock(&r->rs->lock);
     return n;
+}
+
+enum run_state run_state_named(const char *name, enum run_state other) {
+    for (int s = 0; s < RUN_STATES; s++)
+        if (name && strcmp(name, run_state_names[s]) == 0) return (enum run_state)s;
+    return other;
 }
 
 const char *const run_state_names[RUN_STATES] = {

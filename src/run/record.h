@@ -25,6 +25,7 @@ enum run_state {
     RUN_STATES
 };
 extern const char *const run_state_names[RUN_STATES];
+enum run_state run_state_named(const char *name, enum run_state other); /* other: where no state has that name, or name is NULL */
 static inline bool run_state_ended(enum run_state s) { return s >= RUN_DONE; }
 
 struct runs; /* all runs of this process, newest last; also owns the event ring */
@@ -63,10 +64,10 @@ void run_log_every(struct run *r, int64_t steps);
 void run_event(struct run *r, const char *event, int64_t step, struct val *fields_take);
 void run_say(struct run *r, const char *event, int64_t step, const char *level, const char *text); /* one that is a sentence: "notice", "alert" */
 void runs_event(struct runs *rs, const char *event, struct val *fields_take); /* of the process, not of a run */
-void run_report(struct run *r, const char *kind,
-    struct val *report_take); /* the latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them */
-void run_report_live(
-    struct run *r, const char *kind, struct val *report_take); /* the same for one that changes all the time: goes to disk with what does next */
+/* The latest report of each kind: "eval", "memory", "model", "histograms", "time", "compress"; run.json has them. */
+void run_report(struct run *r, const char *kind, struct val *report_take);
+/* The same for one that changes all the time: it reaches run.json only when something else does. */
+void run_report_live(struct run *r, const char *kind, struct val *report_take);
 /* What an evaluation after the run, or beside it, gave for a split of the data: series test_acc, test_loss ... with a point at the run's last step. */
 void run_scores(struct run *r, const char *split, const struct val *report);
 void run_end(struct run *r, enum run_state s, int exit_code);
@@ -104,18 +105,17 @@ bool run_has_report(struct run *r, const char *kind);
 /* The same if it is newer than *seen (0: any), which is set then; NULL: nothing new. For readers that look often. */
 struct val *run_report_since(struct run *r, const char *kind, uint64_t *seen);
 
-struct bucket {
+struct bucket { /* what a series has in some steps from step0 on */
     int64_t step0;
     float min, max;
     double mean;
-    int64_t count, bad, low;
+    int64_t count, bad, low; /* finite values; values that are not; values of 0 and below, which a log axis cannot show */
     int64_t at_min, at_max; /* the steps that logged min and max (within 2^32 steps of step0) */
-}; /* bad: values that are not finite; low: of 0 and below, which a log axis cannot show */
+};
 void bucket_merge(struct bucket *a, const struct bucket *b); /* a: the earlier one, or empty */
-/* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. */
+struct val *bucket_to_val(const struct bucket *b); /* {step, mean, min, max, count, bad}; without what is not there */
+/* Whole-run series in at most n buckets of 2^k steps; returns how many, and *k. 0: no such series. (Of a run on disk: stored_series of pyramid.h.) */
 size_t run_series(struct run *r, const char *name, struct bucket *out, size_t n, int *k);
-/* The same of a run on disk, which need not be one of this process: stored_series of src/run/pyramid.h (it reads files: not for the UI thread, which
- * submits the command `curves` instead). */
 /* The buckets of steps [from, to) at the finest kept resolution, at most n. */
 size_t run_series_window(struct run *r, const char *name, int64_t from, int64_t to, struct bucket *out, size_t n);
 double run_smooth(struct run *r, const char *name, double w); /* the last value, smoothed as charts smooth it (series_smooth); NAN: none */

@@ -219,6 +219,19 @@ void bucket_merge(struct bucket *a, const struct bucket *b) {
     a->low += b->low;
 }
 
+struct val *bucket_to_val(const struct bucket *b) {
+    struct val *v = val_table();
+    val_append(v, "step", val_int(b->step0));
+    if (b->count) {
+        val_append(v, "mean", val_num(b->mean));
+        val_append(v, "min", val_num(b->min));
+        val_append(v, "max", val_num(b->max));
+    }
+    val_append(v, "count", val_int(b->count));
+    if (b->bad) val_append(v, "bad", val_int(b->bad));
+    return v;
+}
+
 double ema_next(struct ema *m, double x, double w) {
     if (isfinite(x)) {
         m->sum = w * m->sum + (1 - w) * x;

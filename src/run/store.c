@@ -27,8 +27,6 @@
 #include "src/run/private.h"
 #include "src/run/pyramid.h"
 
-static void put(struct buf *b, const void *p, size_t n) { buf_add(b, p, n); }
-
 void store_dirty(struct runs *rs) {
     if (!rs->dirty) pthread_cond_signal(&rs->work);
     rs->dirty = true;
@@ -215,13 +213,13 @@ static int text_out(struct run *r, int *fd, const char *name, struct buf *b) {
 void store_record_put(struct buf *rec, const struct buf *names, const struct buf *rows) {
     uint32_t head[2] = {0, 0};
     size_t at = rec->len;
-    put(rec, head, sizeof head);
+    buf_add(rec, head, sizeof head);
     points_pack(rec, names, rows);
     const char *payload = rec->data + at + sizeof head;
     head[0] = (uint32_t)(rec->len - at - sizeof head);
     head[1] = (uint32_t)crc32(0, (const unsigned char *)payload, head[0]);
     memcpy(rec->data + at, head, sizeof head);
-    put(rec, head, sizeof head[0]);
+    buf_add(rec, head, sizeof head[0]);
 }
 
 /* One record of all rows, in one call, so that a death leaves all of it or a torn end. On failure the file is cut back to whole records and the rows stay.
@@ -290,14 +288,11 @@ static void series_out(struct run *r, struct job_out *o, bool rows_are_out) {
 enum { KEPT = 1 << 20 };
 static void give_back(struct buf *to, struct buf *rest) { /* what could not be written goes before what came meanwhile */
     if (rest->len) {
-        put(rest, to->data ? to->data : "", to->len);
+        buf_add(rest, to->data ? to->data : "", to->len);
         buf_release(to);
         *to = *rest;
-    } else if (!to->cap && rest->cap <= KEPT) { /* room for what comes next */
-        *to = *rest;
-    } else {
-        buf_release(rest);
-    }
+    } else if (!to->cap && rest->cap <= KEPT) *to = *rest; /* room for what comes next */
+    else buf_release(rest);
 }
 
 /* Once for each run, before its first run.json: the folder's commit. Lock held on entry and exit. */

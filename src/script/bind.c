@@ -265,7 +265,7 @@ static int handle_tostring(lua_State *L) {
     const struct handle *h = luaL_checkudata(L, 1, HANDLE_META);
     if (h->kind == HANDLE_RUN || h->kind == HANDLE_JOB) {
         struct job *j = hub_job(s->hub, *h);
-        struct run *r = j ? hub_job_run(s->hub, j) : NULL;
+        struct run *r = j ? hub_job_run(j) : NULL;
         if (r) {
             lua_pushfstring(L, "run %s", run_name(r));
             return 1;

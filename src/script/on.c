@@ -58,7 +58,7 @@ static void deliver(struct script *s, struct sub *b, const struct val *ev) {
 static bool wants(struct script *s, struct sub *b, const struct val *ev) {
     if (b->h.id && !b->run) { /* the engine had not begun the job yet */
         struct job *j = hub_job(s->hub, b->h);
-        struct run *r = j ? hub_job_run(s->hub, j) : NULL;
+        struct run *r = j ? hub_job_run(j) : NULL;
         if (!r) return false;
         b->run = mem_str(run_name(r));
     }
@@ -140,7 +140,7 @@ int series_lua(lua_State *L) {
     const char *name = luaL_checkstring(L, 2);
     lua_Integer max = luaL_optinteger(L, 3, 512);
     struct job *j = h ? hub_job(s->hub, *h) : NULL;
-    struct run *r = j ? hub_job_run(s->hub, j) : NULL;
+    struct run *r = j ? hub_job_run(j) : NULL;
     int k = 0;
     luaL_argcheck(L, max >= 1 && max <= 4096, 3, "1 to 4096 buckets");
     if (!r) return luaL_error(L, "series is a method of a run");

@@ -263,7 +263,7 @@ static int import_run(struct call *c, const void *args, struct err *e) {
     const struct import_args *a = args;
     const char *dir = runs_dir(hub_runs(c->hub));
     struct val *names = val_list();
-    int rc = !dir                  ? err_set(e, "Runs are not kept on disk here.")
+    int rc = !dir                  ? err_set(e, "runs are not kept on disk here")
              : !io_exists(a->file) ? err_set(e, "there is no file %.200s", a->file)
              : !bundle_is(a->file) ? err_set(e, "%s is no bundle of runs (a .tar.gz that hone bundle wrote)", a->file)
                                    : io_mkdirs(dir, 0777, e);
@@ -282,9 +282,9 @@ static const struct arg bundle_table[] = {{"runs", "names of runs, then the file
     {0}};
 static const struct arg import_table[] = {
     {"file", "a bundle", NULL, NULL, ARG_PATH, offsetof(struct import_args, file), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {0}};
-const struct cmd cmd_bundle = {{"bundle", "Packs runs without their checkpoints into one file, which every command that takes a run can read",
+const struct cmd cmd_bundle = {{"bundle", "packs runs without their checkpoints into one file, which every command that takes a run can read",
                                    "hone.bundle{\"fashion-1\", \"fashion.tar.gz\"}", bundle_table, sizeof(struct bundle_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, bundle_run, NULL};
 const struct cmd cmd_import = {
-    {"import", "Unpacks a bundle into the folder of runs", "hone.import{\"fashion.tar.gz\"}", import_table, sizeof(struct import_args)}, OWNER_HELPER,
+    {"import", "unpacks a bundle into the folder of runs", "hone.import{\"fashion.tar.gz\"}", import_table, sizeof(struct import_args)}, OWNER_HELPER,
     CMD_LINE | CMD_WHILE_RUNNING, import_run, NULL};

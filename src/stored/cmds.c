@@ -242,7 +242,7 @@ struct progress_args {
 static int progress_run(struct call *c, const void *args, struct err *e) {
     const struct progress_args *a = args;
     struct run *r = a->run ? runs_find(runs_of(c), a->run) : runs_current(runs_of(c));
-    if (a->run && !r) return err_set(e, "This session has no run named \"%s\"; hone ls lists those of the folder.", a->run);
+    if (a->run && !r) return err_set(e, "this session has no run named \"%s\"; hone ls lists those of the folder", a->run);
     call_result(c, r ? run_progress_told(r) : val_table());
     return 0;
 }
@@ -258,8 +258,8 @@ struct series_args {
 static int series_run(struct call *c, const void *args, struct err *e) {
     const struct series_args *a = args;
     struct job *j = a->run.id ? hub_job(c->hub, a->run) : NULL;
-    struct run *r = j ? hub_job_run(c->hub, j) : a->run.id ? NULL : runs_current(runs_of(c));
-    if (!r) return err_set(e, "There is no run whose series could be read.");
+    struct run *r = j ? hub_job_run(j) : a->run.id ? NULL : runs_current(runs_of(c));
+    if (!r) return err_set(e, "there is no run whose series could be read");
     size_t n = (size_t)a->points;
     struct bucket *b = X_NEW(struct bucket, n);
     bool window = a->from > 0 || a->to >= 0;
@@ -274,19 +274,8 @@ static int series_run(struct call *c, const void *args, struct err *e) {
         return err_set(e, "%s has no series \"%s\"%s%s%s.", run_name(r), a->name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     struct val *list = val_list();
-    for (size_t i = 0; i < got; i++) {
-        if (!b[i].count && !b[i].bad) continue;
-        struct val *p = val_table();
-        val_set_int(p, "step", b[i].step0);
-        if (b[i].count) {
-            val_set_num(p, "mean", b[i].mean);
-            val_set_num(p, "min", b[i].min);
-            val_set_num(p, "max", b[i].max);
-        }
-        val_set_int(p, "count", b[i].count);
-        if (b[i].bad) val_set_int(p, "bad", b[i].bad);
-        val_push(list, p);
-    }
+    for (size_t i = 0; i < got; i++)
+        if (b[i].count || b[i].bad) val_push(list, bucket_to_val(&b[i]));
     free(b);
     call_result(c, list);
     return 0;
@@ -331,24 +320,24 @@ static const struct arg series_table[] = {
 static const struct arg result_table[] = {
     {"values", "names and values of the outcome", NULL, NULL, ARG_TABLE, offsetof(struct result_args, values), ARG_POSITIONAL | ARG_REQUIRED | ARG_REST}, {0}};
 
-static const struct cmd cmd_ls = {{"ls", "Lists runs with state, step and last metrics", "hone.ls{}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
+static const struct cmd cmd_ls = {{"ls", "lists runs with state, step and last metrics", "hone.ls{}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, ls_run, NULL};
 static const struct cmd cmd_runs = {
-    {"runs", "The same list as ls, as a value for scripts", "for _, r in ipairs(hone.runs{}) do print(r.run, r.state) end", ls_table, sizeof(struct ls_args)},
+    {"runs", "the same list as ls, as a value for scripts", "for _, r in ipairs(hone.runs{}) do print(r.run, r.state) end", ls_table, sizeof(struct ls_args)},
     OWNER_HELPER, CMD_WATCHER | CMD_WHILE_RUNNING, ls_run, NULL};
 static const struct cmd cmd_status = {
     {"status", "State, step, epoch and last metrics of every run", "hone.status{live=true}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, status_run, NULL};
-static const struct cmd cmd_log = {{"log", "The last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER,
+static const struct cmd cmd_log = {{"log", "the last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, log_run, NULL};
 static const struct cmd cmd_series = {
-    {"series", "The points of one metric, as buckets with mean, min, max, count", "run:series(\"loss\")", series_table, sizeof(struct series_args)}, OWNER_ANY,
+    {"series", "the points of one metric, as buckets with mean, min, max, count", "run:series(\"loss\")", series_table, sizeof(struct series_args)}, OWNER_ANY,
     CMD_WATCHER | CMD_WHILE_RUNNING, series_run, NULL};
 static const struct cmd cmd_result = {
-    {"result", "Publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY,
+    {"result", "publishes the outcome of a script: printed, stored with the run", "hone.result{acc=0.91}", result_table, sizeof(struct result_args)}, OWNER_ANY,
     CMD_WHILE_RUNNING, result_run, NULL};
 
-static const struct cmd cmd_progress = {{"progress", "How far a run of this session is: phase, step, epoch, seconds left", "print(hone.progress{}.eta)",
+static const struct cmd cmd_progress = {{"progress", "how far a run of this session is: phase, step, epoch, seconds left", "print(hone.progress{}.eta)",
                                             progress_table, sizeof(struct progress_args)},
     OWNER_ANY, CMD_WATCHER | CMD_WHILE_RUNNING, progress_run, NULL};
 

@@ -120,6 +120,6 @@ static int crashed_run(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg crashed_table[] = {{"tell", "as an alert instead of a list", NULL, "false", ARG_BOOL, offsetof(struct crashed_args, tell)}, {0}};
-const struct cmd cmd_crashed = {{"crashed", "Runs that ended without a word since the last look, what each lost and how it goes on", "hone.crashed{}",
+const struct cmd cmd_crashed = {{"crashed", "runs that ended without a word since the last look, what each lost and how it goes on", "hone.crashed{}",
                                     crashed_table, sizeof(struct crashed_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, crashed_run, NULL};

@@ -67,24 +67,13 @@ static struct val *resolve(struct call *c, const struct val *given, const char *
 
 /* ---- columns ---- */
 
-static void merge(struct bucket *a, const struct bucket *b) {
-    if (b->count) {
-        double n = (double)a->count + (double)b->count;
-        if (!a->count || b->min < a->min) a->min = b->min, a->at_min = b->at_min;
-        if (!a->count || b->max > a->max) a->max = b->max, a->at_max = b->at_max;
-        a->mean = a->mean * ((double)a->count / n) + b->mean * ((double)b->count / n);
-        a->count += b->count;
-    }
-    a->bad += b->bad;
-    a->low += b->low;
-}
-
 /* To buckets of 2^k steps, k at least the curve's own. They stay aligned. */
 static void coarser(struct curve *v, int k) {
     size_t per = (size_t)1 << (k - v->k), m = (v->n + per - 1) / per;
     for (size_t i = 0; i < m && per > 1; i++) {
-        struct bucket b = {.step0 = (int64_t)i << k};
-        for (size_t j = i * per; j < (i + 1) * per && j < v->n; j++) merge(&b, &v->b[j]);
+        struct bucket b = {0};
+        for (size_t j = i * per; j < (i + 1) * per && j < v->n; j++) bucket_merge(&b, &v->b[j]);
+        b.step0 = (int64_t)i << k;
         v->b[i] = b;
     }
     v->n = per > 1 ? m : v->n;
@@ -111,26 +100,13 @@ static double t975(size_t n) {
     return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * v * v);
 }
 
-static void point_put(struct val *list, const struct bucket *b) {
-    struct val *p = val_table();
-    val_append(p, "step", val_int(b->step0));
-    if (b->count) {
-        val_append(p, "mean", val_num(b->mean));
-        val_append(p, "min", val_num(b->min));
-        val_append(p, "max", val_num(b->max));
-    }
-    val_append(p, "count", val_int(b->count));
-    if (b->bad) val_append(p, "bad", val_int(b->bad));
-    val_push(list, p);
-}
-
 static struct val *alone(const struct folder *f, const char *metric, const struct curve *v) {
     struct val *t = val_table(), *list = val_list();
     val_set_str(t, "run", f->name);
     val_set_str(t, "metric", metric);
     val_set_int(t, "k", v->k);
     for (size_t i = 0; i < v->n; i++)
-        if (v->b[i].count || v->b[i].bad) point_put(list, &v->b[i]);
+        if (v->b[i].count || v->b[i].bad) val_push(list, bucket_to_val(&v->b[i]));
     val_set(t, "points", list);
     struct mark *mark = X_NEW(struct mark, MARKS_MAX);
     size_t marks = marks_read(f->dir, mark, MARKS_MAX);
@@ -159,23 +135,24 @@ static struct val *joined(const struct folder *f, const char *metric, const stru
     val_set_str(t, "metric", metric);
     val_set_int(t, "k", v[member[0]].k);
     for (size_t i = 0; i < cols; i++) {
-        struct bucket all = {.step0 = (int64_t)i << v[member[0]].k};
+        struct bucket all = {0};
         double sum = 0, square = 0;
         size_t m = 0;
         for (size_t g = 0; g < n; g++) {
             const struct bucket *b = i < v[member[g]].n ? &v[member[g]].b[i] : NULL;
-            if (b) merge(&all, b);
+            if (b) bucket_merge(&all, b);
             if (b && b->count) sum += b->mean, m++;
         }
         if (!m) continue;
         for (size_t g = 0; g < n; g++)
             if (i < v[member[g]].n && v[member[g]].b[i].count) square += pow(v[member[g]].b[i].mean - sum / (double)m, 2);
         all.mean = sum / (double)m;
-        point_put(list, &all);
-        struct val *p = val_at(list, val_len(list) - 1);
+        all.step0 = (int64_t)i << v[member[0]].k;
+        struct val *p = bucket_to_val(&all);
         double half = m > 1 ? t975(m) * sqrt(square / ((double)m - 1) / (double)m) : NAN;
         val_append(p, "runs", val_int((int64_t)m));
         if (m > 1) val_append(p, "lo", val_num(all.mean - half)), val_append(p, "hi", val_num(all.mean + half));
+        val_push(list, p);
     }
     val_set(t, "points", list);
     return t;
@@ -235,6 +212,6 @@ static const struct arg curves_table[] = {{"runs", "names of runs, or previous, 
     {"seeds", "join the runs that differ only in the seed: mean, min to max, and the 95 % interval of the mean, lo to hi", NULL, "false", ARG_BOOL,
         offsetof(struct curves_args, seeds)},
     {0}};
-const struct cmd cmd_curves = {{"curves", "One metric of several runs as columns with mean, min, max, count",
+const struct cmd cmd_curves = {{"curves", "one metric of several runs as columns with mean, min, max, count",
                                    "hone.curves{\"fashion-1\", \"fashion-2\", metric=\"loss\"}", curves_table, sizeof(struct curves_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING | CMD_WATCHER, curves_run, NULL};

@@ -175,6 +175,6 @@ static int diff_run(struct call *c, const void *args, struct err *e) {
 static const struct arg diff_table[] = {{"runs", "two or more runs, the first is what the others are compared with", NULL, NULL, ARG_TABLE,
                                             offsetof(struct diff_args, runs), ARG_POSITIONAL | ARG_REST, .source = SRC_RUN},
     {0}};
-const struct cmd cmd_diff = {{"diff", "The keys of the configuration that differ between runs, and best values with their differences",
+const struct cmd cmd_diff = {{"diff", "the keys of the configuration that differ between runs, and best values with their differences",
                                  "hone.diff{\"fashion-1\", \"fashion-2\"}", diff_table, sizeof(struct diff_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING | CMD_WATCHER, diff_run, NULL};

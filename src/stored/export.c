@@ -177,14 +177,11 @@ static void prometheus(struct buf *b, const struct folder *f, size_t n, int64_t 
 
 /* ---- the command ---- */
 
-/* A file appears whole under its name: a collector that reads it at any time sees the old or the new one. */
-static int write_out(const char *path, const struct buf *b, struct err *e) { return io_write_file(path, b->data ? b->data : "", b->len, e); }
-
 static int export_prometheus(struct call *c, const char *out, const struct folder *f, size_t n, struct err *e) {
     struct buf b = BUF_INIT;
     int64_t rows = 0;
     prometheus(&b, f, n, &rows);
-    int rc = out ? write_out(out, &b, e) : 0;
+    int rc = out ? io_write_file(out, b.data, b.len, e) : 0; /* whole: a collector may read it at any time */
     if (rc == 0) call_result(c, out ? val_int(rows) : val_strn(b.data, b.len));
     buf_release(&b);
     return rc;
@@ -250,6 +247,6 @@ static const struct arg export_table[] = {
     {"smooth", "csv, jsonl: adds smoothed values, by an exponential average of this weight as charts have it; 0: none", NULL, "0", ARG_NUM,
         offsetof(struct export_args, smooth), 0, 0, 0, 0.9999},
     {0}};
-const struct cmd cmd_export = {{"export", "Writes every metric point of runs as CSV, JSON lines, TensorBoard events, or the last values for Prometheus",
+const struct cmd cmd_export = {{"export", "writes every metric point of runs as CSV, JSON lines, TensorBoard events, or the last values for Prometheus",
                                    "hone.export{\"fashion-1\", out=\"points.csv\"}", export_table, sizeof(struct export_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, export_run, NULL};

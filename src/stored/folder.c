@@ -85,7 +85,7 @@ int folder_open(struct runs *rs, const char *name, struct folder *out, struct er
     int rc = bundle || inside ? open_bundle(inside ? file : name, inside ? colon + 1 : NULL, out, e) : 1;
     free(file);
     if (rc <= 0) return rc;
-    if (!runs_dir(rs)) return err_set(e, "Runs are not kept on disk here, so there is nothing to read.");
+    if (!runs_dir(rs)) return err_set(e, "runs are not kept on disk here, so there is nothing to read");
     if (name) {
         char *dir = store_name_ok(name) ? io_join(runs_dir(rs), name) : NULL;
         if (dir && io_is_dir(dir)) return set_path(out, dir);
@@ -95,7 +95,7 @@ int folder_open(struct runs *rs, const char *name, struct folder *out, struct er
     struct val *names = store_list(runs_dir(rs), e);
     if (!names) return -1;
     rc = val_len(names) ? set_path(out, io_join(runs_dir(rs), val_at(names, val_len(names) - 1)->u.s.p))
-                        : err_set(e, "There are no runs in %s yet.", runs_dir(rs));
+                        : err_set(e, "there are no runs in %s yet", runs_dir(rs));
     val_free(names);
     return rc;
 }
@@ -112,10 +112,10 @@ char *folder_item(struct call *c, const struct val *v, struct err *e) {
     if (v->type == VAL_STR) return mem_str(v->u.s.p);
     bool handle = v->type == VAL_HANDLE && (v->u.h.kind == HANDLE_RUN || v->u.h.kind == HANDLE_JOB);
     struct job *j = handle ? hub_job(c->hub, v->u.h) : NULL;
-    struct run *r = j ? hub_job_run(c->hub, j) : NULL;
+    struct run *r = j ? hub_job_run(j) : NULL;
     if (r) return mem_str(run_name(r));
     if (handle) err_set(e, "%s: that run has not begun yet, so it has no folder", c->cmd->kind.name);
-    else err_code(e, ERR_USAGE, "%s takes names of runs, not a %s.", c->cmd->kind.name, val_type_name(v));
+    else err_code(e, ERR_USAGE, "%s takes names of runs, not a %s", c->cmd->kind.name, val_type_name(v));
     return NULL;
 }
 

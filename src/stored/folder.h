@@ -1,4 +1,4 @@
-/* Which run a command means: by name, by handle, or inside a bundle. Shared by the commands of src/run; helper thread or line mode. */
+/* Which run a command means: by name, by handle, or inside a bundle. Shared by the commands of this folder; helper thread or line mode. */
 #ifndef HONE_STORED_FOLDER_H
 #define HONE_STORED_FOLDER_H
 

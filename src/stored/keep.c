@@ -159,22 +159,6 @@ struct garbage {
     int64_t bytes;
 };
 
-static int64_t tree_bytes(const char *path, int depth) {
-    struct stat st;
-    if (lstat(path, &st) != 0) return 0;
-    if (!S_ISDIR(st.st_mode)) return st.st_size;
-    int64_t n = 0;
-    DIR *d = depth ? opendir(path) : NULL;
-    for (struct dirent *de; d && (de = readdir(d));) {
-        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0) continue;
-        char *sub = io_join(path, de->d_name);
-        n += tree_bytes(sub, depth - 1);
-        free(sub);
-    }
-    if (d) closedir(d);
-    return n;
-}
-
 static void garbage_add(struct garbage *g, const char *path, const char *why) {
     struct val *t = val_table();
     int64_t bytes = tree_bytes(path, 4);
@@ -241,7 +225,7 @@ static void gc_one(struct garbage *g, const char *dir, const struct shelf_run *r
 static int gc_run(struct call *c, const void *args, struct err *e) {
     const struct gc_args *a = args;
     struct runs *rs = hub_runs(c->hub);
-    if (!runs_dir(rs)) return err_set(e, "Runs are not kept on disk here, so there is nothing to clean up.");
+    if (!runs_dir(rs)) return err_set(e, "runs are not kept on disk here, so there is nothing to clean up");
     struct shelf *s = runs_shelf_read(rs, e);
     if (!s) return -1;
     struct garbage g = {.list = val_list()};
@@ -282,14 +266,14 @@ static const struct arg tag_table[] = {RUN(tag_args),
     {"note", "a note on the run", NULL, NULL, ARG_STR, offsetof(struct tag_args, note)}, {0}};
 static const struct arg gc_table[] = {{"dry_run", "only list it", NULL, "false", ARG_BOOL, offsetof(struct gc_args, dry_run)}, YES(gc_args), {0}};
 
-const struct cmd cmd_rm = {{"rm", "Deletes runs that have ended", "hone.rm{\"fashion-1\", yes=true}", rm_table, sizeof(struct rm_args)}, OWNER_HELPER,
+const struct cmd cmd_rm = {{"rm", "deletes runs that have ended", "hone.rm{\"fashion-1\", yes=true}", rm_table, sizeof(struct rm_args)}, OWNER_HELPER,
     CMD_LINE | CMD_CONFIRM | CMD_WHILE_RUNNING, rm_run, NULL};
-const struct cmd cmd_mv = {{"mv", "Renames a run that has ended", "hone.mv{\"fashion-1\", \"first\"}", mv_table, sizeof(struct mv_args)}, OWNER_HELPER,
+const struct cmd cmd_mv = {{"mv", "renames a run that has ended", "hone.mv{\"fashion-1\", \"first\"}", mv_table, sizeof(struct mv_args)}, OWNER_HELPER,
     CMD_LINE | CMD_WHILE_RUNNING, mv_run, NULL};
 const struct cmd cmd_tag = {
-    {"tag", "Puts a tag or a note on a run, or tells those it has", "hone.tag{\"fashion-1\", \"baseline\"}", tag_table, sizeof(struct tag_args)}, OWNER_HELPER,
+    {"tag", "puts a tag or a note on a run, or tells those it has", "hone.tag{\"fashion-1\", \"baseline\"}", tag_table, sizeof(struct tag_args)}, OWNER_HELPER,
     CMD_LINE | CMD_WHILE_RUNNING, tag_run, NULL};
 const struct cmd cmd_gc = {
-    {"gc", "Deletes runs that failed before their first step, old checkpoints but the best and the last, and what interrupted saves left",
+    {"gc", "deletes runs that failed before their first step, old checkpoints but the best and the last, and what interrupted saves left",
         "hone.gc{dry_run=true}", gc_table, sizeof(struct gc_args)},
     OWNER_HELPER, CMD_LINE | CMD_CONFIRM | CMD_WHILE_RUNNING, gc_run, NULL};

@@ -217,5 +217,5 @@ static const struct arg report_table[] = {
     {"run", "name of a run; the newest without", NULL, NULL, ARG_VAL, offsetof(struct report_args, run), ARG_POSITIONAL, .source = SRC_RUN},
     {"out", "file to write; report.html in the run's folder without it", NULL, NULL, ARG_PATH, offsetof(struct report_args, out), .source = SRC_FILE}, {0}};
 const struct cmd cmd_report = {
-    {"report", "Writes a run as one HTML page: curves, evaluation, configuration", "hone.report{\"fashion-1\"}", report_table, sizeof(struct report_args)},
+    {"report", "writes a run as one HTML page: curves, evaluation, configuration", "hone.report{\"fashion-1\"}", report_table, sizeof(struct report_args)},
     OWNER_HELPER, CMD_LINE | CMD_WHILE_RUNNING, report_run, NULL};

@@ -65,6 +65,7 @@ struct shelf_row *row_ref(const struct shelf_row *r);
 void row_unref(struct shelf_row *r);
 const struct shelf_run *row_run(const struct shelf_row *r);
 struct shelf_row *row_of(const struct shelf_run *r); /* the row that a run of a shelf lies in */
+int64_t tree_bytes(const char *path, int depth); /* of a file, or of the files in a folder and at most depth - 1 folders below it */
 /* What a run was asked for, flattened out of the start fields of run.json: the configuration, then seed, device, threads .., then data.NAME. Calls fn
  * with the full name and the value's text. */
 void config_flatten(const struct val *start, void (*fn)(void *ctx, const char *name, const char *text, double num), void *ctx);

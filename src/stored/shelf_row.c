@@ -151,28 +151,20 @@ static void layers_add(struct making *m, const struct val *layers) {
     }
 }
 
-/* Bytes of the plain files in a folder and, below, at most `depth` folders deep. */
-static int64_t disk_bytes(const char *dir, int depth) {
+int64_t tree_bytes(const char *path, int depth) {
+    struct stat st;
+    if (lstat(path, &st) != 0) return 0;
+    if (!S_ISDIR(st.st_mode)) return st.st_size;
     int64_t n = 0;
-    DIR *d = opendir(dir);
+    DIR *d = depth ? opendir(path) : NULL;
     for (struct dirent *de; d && (de = readdir(d));) {
-        struct stat st;
-        if (de->d_name[0] == '.') continue;
-        char *path = io_join(dir, de->d_name);
-        if (lstat(path, &st) == 0) {
-            if (S_ISREG(st.st_mode)) n += st.st_size;
-            else if (S_ISDIR(st.st_mode) && depth > 0) n += disk_bytes(path, depth - 1);
-        }
-        free(path);
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0) continue;
+        char *sub = io_join(path, de->d_name);
+        n += tree_bytes(sub, depth - 1);
+        free(sub);
     }
     if (d) closedir(d);
     return n;
-}
-
-static int32_t state_of_word(const char *word) {
-    for (int s = 0; s < RUN_STATES; s++)
-        if (strcmp(word, run_state_names[s]) == 0) return s;
-    return RUN_CRASHED;
 }
 
 static void metrics_add(struct making *m, const char *dir) {
@@ -188,7 +180,7 @@ static void metrics_add(struct making *m, const char *dir) {
 static void describe(struct making *m, const char *dir, const char *name) {
     struct val *v = store_describe(dir, NULL), *about = about_read(dir);
     const struct val *start = val_get(v, "start"), *tags = val_get(about, "tags");
-    m->f.state = v ? state_of_word(val_get_str(v, "state", "crashed")) : store_alive(dir) ? RUN_QUEUED : RUN_CRASHED;
+    m->f.state = v ? run_state_named(val_get_str(v, "state", NULL), RUN_CRASHED) : store_alive(dir) ? RUN_QUEUED : RUN_CRASHED;
     m->f.exit_code = (int32_t)val_get_int(v, "exit", -1);
     m->f.created = val_get_num(v, "created", 0);
     m->f.seconds = val_get_num(v, "seconds", 0);
@@ -197,7 +189,7 @@ static void describe(struct making *m, const char *dir, const char *name) {
     m->f.steps = val_get_int(v, "steps", -1);
     m->f.seed = val_get_int(start, "seed", -1);
     m->f.params = val_get_int(start, "params", -1);
-    m->f.bytes = disk_bytes(dir, 2);
+    m->f.bytes = tree_bytes(dir, 3);
     const char *four[TEXTS] = {name, val_get_str(start, "model", ""), val_get_str(start, "data", ""), val_get_str(start, "parent", "")};
     for (int i = 0; i < TEXTS; i++) {
         text_add(m, four[i]);

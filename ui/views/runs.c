@@ -472,9 +472,9 @@ static int sort_run(struct call *c, const void *args, struct err *e) {
 /* The run that a command means: the one named, else the selected one. */
 static const char *meant(const struct runs_state *s, const char *name, struct err *e) {
     if (name && shelf_find(s->shelf, name)) return name;
-    if (name) err_set(e, "There is no run named \"%.60s\" in the list.", name);
+    if (name) err_set(e, "there is no run named \"%.60s\" in the list", name);
     else if (s->sel < s->n) return s->row[s->sel]->name;
-    else err_set(e, "No run is selected.");
+    else err_set(e, "no run is selected");
     return NULL;
 }
 
