@@ -62,7 +62,6 @@ struct after { /* what is asked of the session once its dashboard is on the scre
     const char *script; /* absolute, or NULL */
     char *const *arg;
     size_t n_arg;
-    bool fresh; /* a session started now: takes all options; another one only those that were given */
 };
 
 static bool is_wish(const char *name) { return strcmp(name, "color") == 0 || strcmp(name, "glyphs") == 0 || strcmp(name, "budget") == 0; }
@@ -106,18 +105,18 @@ static struct val *wishes_of(const struct app *a) {
 static int dashboard(struct app *a, bool must_exist, const char *script, char *const *arg, size_t n_arg) {
     struct place p;
     struct err e = {0};
-    int started = 0, status = EXIT_FAILED;
+    int status = EXIT_FAILED;
     const char *extra[] = {"--runs", a->o.runs, NULL};
     char *real = script ? realpath(script, NULL) : NULL;
     if (script && !real) {
         err_sys(&e, "open the script", script);
         return fail(&e);
     }
-    struct after x = {a, &p, real, arg, n_arg, false};
+    struct after x = {a, &p, real, arg, n_arg};
     struct val *wishes = wishes_of(a);
     if (place_open(&p, ".", !must_exist, &e) == 0) {
         struct client_then then = {after_attach, &x};
-        if (must_exist || spawn_session(&p, extra, &started, &e) == 0) status = client_attach(&p, wishes, &then, &e);
+        if (must_exist || spawn_session(&p, extra, &e) == 0) status = client_attach(&p, wishes, &then, &e);
         place_close(&p);
     }
     if (e.code) status = fail(&e);

@@ -106,7 +106,7 @@ int session_main(struct app *a) {
         if (!read) runs_notice(a->runs, "warn", lost.text);
         hub_add_resumer(a->hub);
         struct prompt_port prompt = {0};
-        bool has_prompt = prompt_open(a->hub, &a->script, &prompt, &e) == 0;
+        bool has_prompt = prompt_open(&a->script, &prompt, &e) == 0;
         struct ui *ui = ui_new(a->hub, has_prompt ? &prompt : NULL);
         if (!has_prompt) runs_notice(a->runs, "error", e.text);
         struct server_config cfg = {.hub = a->hub,

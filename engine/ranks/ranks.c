@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-
-extern char **environ;
 
 #define CHUNK ((int64_t)1 << 18) /* floats of a slot */
 #define BEAT_S 0.2
@@ -230,27 +228,16 @@ int ranks_agree(struct ranks *r, int rc, struct err *e) {
 
 static int spawn(struct ranks *r, int rank, struct err *e) {
     char exe[4096], word[16];
-    char *argv[] = {(char *)(uintptr_t) "hone", (char *)(uintptr_t) "--rank", word, NULL};
+    const char *argv[] = {"hone", "--rank", word, NULL};
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (len <= 0) return err_sys(e, "find", "this program (/proc/self/exe)");
     exe[len] = 0;
     snprintf(word, sizeof word, "%d", rank);
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t at;
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&fa);
-    posix_spawnattr_init(&at);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, 2, 1); /* what a rank says is a complaint */
-    posix_spawn_file_actions_adddup2(&fa, r->fd, 3);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK); /* an interrupt is rank 0's business */
-    posix_spawnattr_setsigdefault(&at, &all);
-    posix_spawnattr_setsigmask(&at, &none);
-    int rc = posix_spawn(&r->pid[rank], exe, &fa, &at, argv, environ);
-    posix_spawn_file_actions_destroy(&fa);
-    posix_spawnattr_destroy(&at);
+    struct child c = {.argv = argv,
+        .program = exe,
+        .fd = {CHILD_NULL, STDERR_FILENO, CHILD_KEEP, r->fd}, /* what a rank says is a complaint */
+        .place = CHILD_GROUP}; /* an interrupt is rank 0's business */
+    int rc = child_start(&c, &r->pid[rank]);
     if (rc == 0) return 0;
     r->pid[rank] = 0;
     return err_set(e, "cannot start %s as rank %d: %s", exe, rank, strerror(rc));

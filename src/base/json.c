@@ -154,14 +154,15 @@ static void put_table(struct buf *b, const struct val *v, struct style s, int de
     buf_addc(b, list ? ']' : '}');
 }
 
+const char *const lua_keywords[22] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
+    "or", "repeat", "return", "then", "true", "until", "while"};
+
 static bool lua_name(const char *s) {
-    static const char *const words[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
-        "or", "repeat", "return", "then", "true", "until", "while"};
     if (!*s || (*s >= '0' && *s <= '9')) return false;
     for (const char *p = s; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '_')) return false;
-    for (size_t i = 0; i < LEN(words); i++)
-        if (strcmp(s, words[i]) == 0) return false;
+    for (size_t i = 0; i < LEN(lua_keywords); i++)
+        if (strcmp(s, lua_keywords[i]) == 0) return false;
     return true;
 }
 

@@ -16,6 +16,7 @@ size_t json_count(const char *text, size_t n);
 struct val *json_read_file(const char *path, size_t max_bytes, struct err *e);
 void json_write(struct buf *b, const struct val *v); /* one line, no spaces outside strings */
 void json_write_pretty(struct buf *b, const struct val *v); /* two-space indent and a newline at the end, for files people read */
+extern const char *const lua_keywords[22];
 void lua_write(struct buf *b, const struct val *v); /* the same tree as a Lua expression: {"imdb", train=10000} */
 
 #endif

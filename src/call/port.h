@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "src/base/args.h"
 #include "src/base/buf.h"
@@ -66,6 +67,10 @@ struct script_reply {
     int status; /* of the end: 0, or -1: text is the error */
     char *text; /* heap */
 };
+static inline void reply_free(struct script_reply *r) {
+    free(r->text);
+    free(r);
+}
 
 /* One attached dashboard: implemented by ui, used by src/session; UI thread only. */
 struct term_info {

@@ -305,8 +305,7 @@ static bool port_poll(void *ctx) {
             out_text(r->text ? r->text : "", !r->output);
             if (!r->output) took();
         }
-        free(r->text);
-        free(r);
+        reply_free(r);
     }
     bool was = P.dirty;
     P.dirty = false;
@@ -320,8 +319,7 @@ static enum working port_working(void *ctx) {
     return P.script->scripted(P.script->ctx) ? WORKING_SCRIPT : WORKING_LINE;
 }
 
-int prompt_new(const struct script_port *script, struct hub *h, const char *path, struct prompt_port *out, struct err *e) {
-    (void)h;
+int prompt_new(const struct script_port *script, const char *path, struct prompt_port *out, struct err *e) {
     if (P.open) return err_set(e, "there is one prompt a process, and it is open");
     P = (struct prompt){.script = script, .pipe = {-1, -1}};
     if (queue_init(&P.replies, 256) != 0) return err_set(e, "the prompt cannot be made: %s", strerror(errno));
@@ -348,9 +346,9 @@ int prompt_new(const struct script_port *script, struct hub *h, const char *path
     return 0;
 }
 
-int prompt_open(struct hub *h, const struct script_port *script, struct prompt_port *out, struct err *e) {
+int prompt_open(const struct script_port *script, struct prompt_port *out, struct err *e) {
     char *folder = realpath(".", NULL), *path = folder ? history_path(folder) : NULL;
-    int rc = prompt_new(script, h, path, out, e);
+    int rc = prompt_new(script, path, out, e);
     free(path);
     free(folder);
     return rc;
@@ -360,10 +358,7 @@ void prompt_close(struct prompt_port *p) {
     struct script_reply *r;
     if (!P.open) return;
     rl_callback_handler_remove();
-    while ((r = queue_get(&P.replies, 0))) {
-        free(r->text);
-        free(r);
-    }
+    while ((r = queue_get(&P.replies, 0))) reply_free(r);
     queue_release(&P.replies);
     forget_choices();
     for (size_t i = 0; i < OUT_LINES; i++) free(P.line[i]);

@@ -1,4 +1,4 @@
-/* git is asked by posix_spawn with an argument list, never through a shell, with a time limit, and told to run nothing that the repository's own
+/* git is asked with an argument list, never through a shell, with a time limit, and told to run nothing that the repository's own
  * configuration names (file monitor, external diff, text conversion). A folder that is in no work tree costs a few stat calls. */
 #include "config.h"
 
@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
 enum { DIFF_MAX = 64 << 10, LEVELS = 64 };
 static const double LIMIT = 2; /* seconds for one program */
-
-extern char **environ;
 
 static bool in_work_tree(void) {
     char *dir = getcwd(NULL, 0);
@@ -70,20 +68,8 @@ static bool git(const char *const *arg, size_t n, size_t max, struct buf *out, b
     for (size_t i = 0; i < n; i++) argv[k++] = arg[i];
     argv[k] = NULL;
     if (pipe2(p, O_CLOEXEC) != 0) return false;
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t at;
-    sigset_t none;
-    sigemptyset(&none); /* the writer thread blocks all signals: a child would inherit that */
-    posix_spawn_file_actions_init(&fa);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, p[1], 1);
-    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawnattr_init(&at);
-    posix_spawnattr_setsigmask(&at, &none);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK);
-    int rc = posix_spawnp(&pid, "git", &fa, &at, (char *const *)(uintptr_t)argv, environ);
-    posix_spawnattr_destroy(&at);
-    posix_spawn_file_actions_destroy(&fa);
+    struct child c = {.argv = argv, .fd = {CHILD_NULL, p[1], CHILD_NULL, CHILD_KEEP}};
+    int rc = child_start(&c, &pid);
     close(p[1]);
     *cut = false;
     bool whole = rc == 0 && take_output(p[0], max, out, cut);

@@ -3,21 +3,18 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/run/private.h"
 
-extern char **environ;
 enum { WAITING_MAX = 16, PATIENCE_S = 60 };
 
 struct work {
@@ -65,23 +62,10 @@ static void wait_for(struct hooks *h, pid_t pid, const char *program) {
 }
 
 static void start(struct hooks *h, const struct work *w) {
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t at;
-    sigset_t all, none;
+    struct child c = {.argv = (const char *const *)w->argv, .env = w->env, .fd = {CHILD_NULL, STDERR_FILENO, CHILD_KEEP, CHILD_KEEP}, .place = CHILD_GROUP};
     pid_t pid;
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&fa);
-    posix_spawnattr_init(&at);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, 2, 1);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&at, &all);
-    posix_spawnattr_setsigmask(&at, &none);
-    int rc = posix_spawnp(&pid, w->argv[0], &fa, &at, w->argv, w->env);
-    posix_spawn_file_actions_destroy(&fa);
-    posix_spawnattr_destroy(&at);
     char text[200];
+    int rc = child_start(&c, &pid);
     if (rc != 0) snprintf(text, sizeof text, "could not be started: %.150s", strerror(rc)), say(h, w->argv[0], text);
     else wait_for(h, pid, w->argv[0]);
 }

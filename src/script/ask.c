@@ -42,7 +42,7 @@ int cmds_ask(struct call *c, const char *module, const char *function, const str
     lua_pushcfunction(s->L, push_question);
     lua_pushlightuserdata(s->L, &q);
     if (lua_pcall(s->L, 1, 0, 0) == LUA_OK) {
-        task_start(s, t);
+        task_start(t);
         return 0;
     }
     err_set(&why, "%s", lua_type(s->L, -1) == LUA_TSTRING ? lua_tostring(s->L, -1) : "the library cannot be asked");

@@ -259,8 +259,7 @@ static int handle_newindex(lua_State *L) {
 }
 
 static int handle_tostring(lua_State *L) {
-    static const char *const kinds[HANDLE_KINDS] = {"nothing", "model", "data", "part", "run", "job"};
-    static const char *const parts[] = {".train", ".val", ".test"};
+    char text[48];
     struct script *s = state_of(L);
     const struct handle *h = luaL_checkudata(L, 1, HANDLE_META);
     if (h->kind == HANDLE_RUN || h->kind == HANDLE_JOB) {
@@ -271,8 +270,8 @@ static int handle_tostring(lua_State *L) {
             return 1;
         }
     }
-    if (h->kind == HANDLE_PART) lua_pushfstring(L, "data#%I%s", (LUAI_UACINT)h->id, h->sub < 3 ? parts[h->sub] : "");
-    else lua_pushfstring(L, "%s#%I", h->kind < HANDLE_KINDS ? kinds[h->kind] : "handle", (LUAI_UACINT)h->id);
+    handle_text(*h, text);
+    lua_pushstring(L, text);
     return 1;
 }
 
@@ -314,7 +313,6 @@ void bind_open(lua_State *L) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, "hone.methods");
     lua_pushcfunction(L, on_lua);
     lua_setfield(L, -2, "on");
-    if (!hub_find(state_of(L)->hub, "series")) lua_pushcfunction(L, series_lua), lua_setfield(L, -2, "series");
     lua_newtable(L); /* hone */
     lua_pushcfunction(L, on_lua);
     lua_setfield(L, -2, "on");

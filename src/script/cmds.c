@@ -39,7 +39,7 @@ static int run_lua(struct call *c, const void *args, struct err *e) {
     t->seq = atomic_fetch_add(&s->submitted, 1) + 1;
     t->text = mem_str(a->code);
     call_defer(c);
-    if (chunk_prompt(s, t, t->text, strlen(t->text), &incomplete) == 0) task_start(s, t);
+    if (chunk_prompt(s, t, t->text, strlen(t->text), &incomplete) == 0) task_start(t);
     else task_end(s, t, -1, &t->err, NULL);
     return 0;
 }
@@ -101,7 +101,7 @@ void cmds_run_file(struct script *s, struct call *c, const char *path, const cha
     lua_pushcfunction(s->L, load_script);
     lua_pushlightuserdata(s->L, &l);
     if (lua_pcall(s->L, 1, 0, 0) == LUA_OK) {
-        task_start(s, t);
+        task_start(t);
         return;
     }
     err_set(&e, "%s", lua_type(s->L, -1) == LUA_TSTRING ? lua_tostring(s->L, -1) : "the script cannot be loaded");
@@ -189,7 +189,7 @@ static int run_rerun(struct call *c, const void *args, struct err *e) {
     if (rc == 0) {
         t->call = c;
         call_defer(c);
-        if (chunk_prompt(s, t, text.data, text.len, &incomplete) == 0) task_start(s, t);
+        if (chunk_prompt(s, t, text.data, text.len, &incomplete) == 0) task_start(t);
         else task_end(s, t, -1, &t->err, NULL);
     }
     val_free(v);

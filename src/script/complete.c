@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "src/base/io.h"
+#include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/settings.h"
@@ -54,7 +55,7 @@ static void offer_commands(struct completer *c, bool methods) {
         if (!(m->flags & CMD_HIDDEN) && (method || !methods)) offer(c, m->kind.name, "");
     }
     offer(c, "on", "");
-    offer(c, methods ? "series" : "prop", "");
+    if (!methods) offer(c, "prop", "");
 }
 
 static void offer_kinds(struct completer *c, const char *group, size_t n) {
@@ -269,9 +270,6 @@ void complete_answer(struct script *s, struct complete_ask *a) {
     free(a);
 }
 
-static const char *const keywords[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
-    "or", "repeat", "return", "then", "true", "until", "while"};
-
 static int by_text(const void *a, const void *b) {
     const struct val *const *x = a, *const *y = b;
     return strcmp((*x)->u.s.p, (*y)->u.s.p);
@@ -301,7 +299,7 @@ static void in_code(struct completer *c) {
     if (k) offer_args(c, k);
     if (help) offer_commands(c, false);
     if (!k && !help && c->pos > c->start)
-        for (size_t i = 0; i < LEN(keywords); i++) offer(c, keywords[i], "");
+        for (size_t i = 0; i < LEN(lua_keywords); i++) offer(c, lua_keywords[i], "");
     ask_lua(c, "", 0);
 }
 

@@ -8,18 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/mem.h"
-
-static void quoted(struct buf *out, const char *p, size_t n) {
-    buf_addc(out, '"');
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        if (c == '"' || c == '\\') buf_addf(out, "\\%c", c);
-        else if (c < 32 || c == 127) buf_addf(out, "\\%03d", c);
-        else buf_addc(out, (char)c);
-    }
-    buf_addc(out, '"');
-}
 
 static bool word_is(const char *p, size_t n, const char *word) {
     size_t k = strlen(word);
@@ -43,8 +33,10 @@ bool meta_line(const char *text, size_t n, struct buf *out) {
     while (n && call[0] == 'h' && (text[n - 1] == '?' || isspace((unsigned char)text[n - 1]))) n--;
     if (n == 0 && call[0] != 'h') return false; /* a lone ! or ??: Lua says what is wrong */
     buf_addf(out, "return hone.%s(", call);
-    if (n) quoted(out, text, n);
+    struct val *arg = val_strn(text, n);
+    if (n) lua_write(out, arg);
     buf_addc(out, ')');
+    val_free(arg);
     return true;
 }
 
@@ -96,11 +88,6 @@ static int who_protected(lua_State *L) {
     return 0;
 }
 
-struct no_args {
-    char unused;
-};
-static const struct arg no_table[] = {{0}};
-
 static int run_who(struct call *c, const void *args, struct err *e) {
     struct script *s = cmds_script_of(e);
     struct buf out = BUF_INIT;
@@ -118,11 +105,7 @@ static int run_who(struct call *c, const void *args, struct err *e) {
     buf_release(&out);
     return 0;
 }
-const struct cmd cmd_who = {.kind = {.name = "who",
-                                .help = "lists your own globals; :who at the prompt",
-                                .example = "print(hone.who())",
-                                .args = no_table,
-                                .size = sizeof(struct no_args)},
+const struct cmd cmd_who = {.kind = {.name = "who", .help = "lists your own globals; :who at the prompt", .example = "print(hone.who())"},
     .owner = OWNER_SCRIPT,
     .flags = CMD_WHILE_RUNNING,
     .run = run_who};
@@ -173,11 +156,8 @@ static int run_reload(struct call *c, const void *args, struct err *e) {
     free(path);
     return 0;
 }
-const struct cmd cmd_reload = {.kind = {.name = "reload",
-                                   .help = "runs the last script again as it is on disk now; :reload at the prompt",
-                                   .example = "hone.reload()",
-                                   .args = no_table,
-                                   .size = sizeof(struct no_args)},
+const struct cmd cmd_reload = {
+    .kind = {.name = "reload", .help = "runs the last script again as it is on disk now; :reload at the prompt", .example = "hone.reload()"},
     .owner = OWNER_SCRIPT,
     .flags = CMD_WHILE_RUNNING,
     .run = run_reload};

@@ -47,7 +47,7 @@ static void deliver(struct script *s, struct sub *b, const struct val *ev) {
     lua_pushlightuserdata(s->L, &e);
     t->nargs = 1;
     if (lua_pcall(s->L, 1, 0, 0) == LUA_OK) {
-        task_start(s, t);
+        task_start(t);
         return;
     }
     err_set(&why, "the event does not fit into the script's memory");
@@ -131,31 +131,4 @@ void on_release(struct script *s) {
         free(b->event);
         free(b);
     }
-}
-
-/* run:series(name [, n]): a list of {step=, mean=, min=, max=, count=, bad=}, at most n (default 512) buckets over the whole run. */
-int series_lua(lua_State *L) {
-    struct script *s = state_of(L);
-    const struct handle *h = bind_is_handle(L, 1);
-    const char *name = luaL_checkstring(L, 2);
-    lua_Integer max = luaL_optinteger(L, 3, 512);
-    struct job *j = h ? hub_job(s->hub, *h) : NULL;
-    struct run *r = j ? hub_job_run(j) : NULL;
-    int k = 0;
-    luaL_argcheck(L, max >= 1 && max <= 4096, 3, "1 to 4096 buckets");
-    if (!r) return luaL_error(L, "series is a method of a run");
-    struct bucket *b = lua_newuserdatauv(L, (size_t)max * sizeof *b, 0);
-    size_t n = run_series(r, name, b, (size_t)max, &k);
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_createtable(L, 0, 6);
-        lua_pushinteger(L, b[i].step0), lua_setfield(L, -2, "step");
-        lua_pushnumber(L, b[i].mean), lua_setfield(L, -2, "mean");
-        lua_pushnumber(L, (double)b[i].min), lua_setfield(L, -2, "min");
-        lua_pushnumber(L, (double)b[i].max), lua_setfield(L, -2, "max");
-        lua_pushinteger(L, b[i].count), lua_setfield(L, -2, "count");
-        lua_pushinteger(L, b[i].bad), lua_setfield(L, -2, "bad");
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    return 1;
 }

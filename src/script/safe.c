@@ -45,26 +45,18 @@ int safe_load_text(lua_State *L, const char *text, size_t n, const char *chunk, 
     return rc;
 }
 
-/* Reads a file into a userdata, so that nothing leaks when Lua raises. */
+/* Pushes what holds the file's text, so that nothing leaks when Lua raises; or a message, and gives NULL. */
 static const char *slurp(lua_State *L, const char *path, size_t *n) {
-    struct stat st;
-    FILE *f = NULL;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || !(f = fopen(path, "rb"))) {
-        const char *why = errno ? strerror(errno) : "not a file";
-        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) why = "not a plain file";
-        lua_pushfstring(L, "cannot read %s: %s", path, why);
-        return NULL;
+    struct val **box = val_box(L);
+    struct buf text = BUF_INIT;
+    struct err e = {0};
+    if (io_read_file(path, SCRIPT_TEXT_MAX, &text, &e) == 0) {
+        *box = val_strn(text.data, text.len);
+        *n = text.len;
     }
-    fclose(f);
-    if (st.st_size > (off_t)SCRIPT_TEXT_MAX) {
-        lua_pushfstring(L, "%s is larger than 16 MiB: data belongs in a data file", path);
-        return NULL;
-    }
-    char *p = lua_newuserdatauv(L, (size_t)st.st_size + 1, 0);
-    f = fopen(path, "rb");
-    *n = f ? fread(p, 1, (size_t)st.st_size, f) : 0;
-    if (f) fclose(f);
-    return p;
+    buf_release(&text);
+    if (!*box) lua_pushstring(L, e.text);
+    return *box ? (*box)->u.s.p : NULL;
 }
 
 /* Without a byte order mark and a first line that starts with #. */

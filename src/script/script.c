@@ -31,12 +31,6 @@ void script_on_print(void (*fn)(void *ctx, const char *text, size_t n), void *ct
 }
 void script_memory(size_t bytes) { memory_cap = bytes; }
 
-void reply_free(struct script_reply *r) {
-    if (!r) return;
-    free(r->text);
-    free(r);
-}
-
 static void msg_free(struct msg *m) {
     free(m->text);
     free(m->chunk);
@@ -97,7 +91,7 @@ static void eval(struct script *s, struct msg *m) {
     t->text = m->text;
     m->text = NULL;
     if (chunk_prompt(s, t, t->text, m->n, &incomplete) == 0) {
-        task_start(s, t);
+        task_start(t);
         return;
     }
     if (incomplete) {

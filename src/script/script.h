@@ -27,7 +27,5 @@ struct shelf;
 int script_where(const char *text, const struct shelf *s, bool *keep, struct err *e);
 /* The text is only the beginning of a chunk: what eval calls incomplete. Any thread; needs no script thread. */
 bool script_unfinished(const char *text, size_t n);
-/* Frees a reply of script_port.eval. */
-void reply_free(struct script_reply *r);
 
 #endif

@@ -9,12 +9,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 
@@ -35,29 +35,12 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects running and
 static struct shell *running[AT_ONCE];
 static _Atomic int threads;
 
-extern char **environ;
-
 static int start(struct shell *h, const char *text, struct err *e) {
     int p[2];
-    char *const argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)text, NULL};
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t at;
-    sigset_t none, all;
+    const char *const argv[] = {"sh", "-c", text, NULL};
     if (pipe2(p, O_CLOEXEC) != 0) return err_set(e, "!: no pipe: %s", strerror(errno));
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&fa);
-    posix_spawnattr_init(&at);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, p[1], 1);
-    posix_spawn_file_actions_adddup2(&fa, p[1], 2);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup(&at, 0);
-    posix_spawnattr_setsigmask(&at, &none);
-    posix_spawnattr_setsigdefault(&at, &all);
-    int rc = posix_spawn(&h->pid, "/bin/sh", &fa, &at, argv, environ);
-    posix_spawn_file_actions_destroy(&fa);
-    posix_spawnattr_destroy(&at);
+    struct child c = {.argv = argv, .program = "/bin/sh", .fd = {CHILD_NULL, p[1], p[1], CHILD_KEEP}, .place = CHILD_GROUP};
+    int rc = child_start(&c, &h->pid);
     close(p[1]);
     h->fd = p[0];
     if (rc == 0) return 0;

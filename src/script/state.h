@@ -132,8 +132,8 @@ void state_rearm(lua_State *L); /* puts the hook on a thread at its normal count
 void safe_open(lua_State *L);
 int safe_load_file(lua_State *L, const char *path); /* pushes the chunk, or raises */
 int safe_load_script(lua_State *L, const char *text, size_t n, const char *chunk); /* the same of what stands in a file */
-int safe_load_text(
-    lua_State *L, const char *text, size_t n, const char *chunk, int env); /* LUA_OK or the status of lua_load, message pushed; raises for bytecode */
+/* LUA_OK and the chunk on the stack, or the status of lua_load and a message; raises for bytecode. env: index of its _ENV, 0: the globals. */
+int safe_load_text(lua_State *L, const char *text, size_t n, const char *chunk, int env);
 void lua_str_open(lua_State *L);
 void lua_tab_open(lua_State *L);
 /* lua_val.c */
@@ -149,12 +149,11 @@ const struct handle *bind_is_handle(lua_State *L, int idx);
 int bind_call(lua_State *L, const char *name, struct val **args);
 void group_open(lua_State *L);
 int on_lua(lua_State *L); /* run:on(event, fn), hone.on(event, fn) */
-int series_lua(lua_State *L); /* run:series(name) */
 void on_events(struct script *s); /* news from the run record -> callbacks */
 void on_release(struct script *s);
 /* task.c */
 struct task *task_new(struct script *s, enum task_kind kind, const char *name);
-void task_start(struct script *s, struct task *t); /* the function and nargs arguments are on t->co */
+void task_start(struct task *t); /* the function and nargs arguments are on t->co */
 void task_end(struct script *s, struct task *t, int status, struct err *err, const char *text); /* replies and frees; text: for the prompt, NULL: that of err */
 void script_interrupt(struct script *s); /* any thread */
 bool task_stopping(struct script *s, struct task *t); /* an interrupt that means this task */

@@ -53,10 +53,7 @@ struct task *task_new(struct script *s, enum task_kind kind, const char *name) {
     return t;
 }
 
-void task_start(struct script *s, struct task *t) {
-    (void)s;
-    t->queued = true;
-}
+void task_start(struct task *t) { t->queued = true; }
 
 static void release(struct script *s, struct task *t) {
     struct task **p = &s->tasks;

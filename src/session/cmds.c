@@ -40,8 +40,8 @@ static int run_switch(struct call *c, const void *args, struct err *e) {
     (void)c;
     return server_switch(((const struct switch_args *)args)->folder, e);
 }
-static const struct arg switch_args_[] = {
-    {"folder", "whose session", NULL, NULL, ARG_PATH, offsetof(struct switch_args, folder), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {NULL}};
+static const struct arg switch_args[] = {
+    {"folder", "whose session", NULL, NULL, ARG_PATH, offsetof(struct switch_args, folder), ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE}, {0}};
 
 struct word_args {
     char *name;
@@ -49,36 +49,37 @@ struct word_args {
 };
 static const struct arg demo_args[] = {{"name", "fashion, intents, article, credit or another one of share/hone/experiments", NULL, "fashion", ARG_STR,
                                            offsetof(struct word_args, name), ARG_POSITIONAL},
-    {"args", "what the example sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {NULL}};
+    {"args", "what the example sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {0}};
 static const struct arg run_args[] = {{"script", "the Lua file of the experiment", NULL, NULL, ARG_PATH, offsetof(struct word_args, name),
                                           ARG_POSITIONAL | ARG_REQUIRED, 0, 0, 0, NULL, SRC_FILE},
-    {"args", "what the script sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {NULL}};
+    {"args", "what the script sees in the table arg", NULL, NULL, ARG_TABLE, offsetof(struct word_args, args), ARG_POSITIONAL | ARG_REST}, {0}};
 static const struct arg watch_args[] = {{"run", "its name; without it the session's run, else the newest of the folder", NULL, NULL, ARG_STR,
                                             offsetof(struct word_args, name), ARG_POSITIONAL, .source = SRC_RUN},
-    {NULL}};
-static const struct cmd cmd_demo = {{"demo", "a built-in example on real data: on a terminal with the dashboard, elsewhere in lines",
+    {0}};
+static const struct cmd cmd_demo = {{"demo", "runs a built-in example on real data: on a terminal with the dashboard, elsewhere in lines",
                                         "-- in a shell: hone demo fashion", demo_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_run = {{"run", "runs an experiment script: on a terminal in this folder's session with the dashboard, elsewhere in lines",
                                        "-- in a shell: hone run script.lua", run_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_attach = {{"attach", "the dashboard of this folder's session, on this terminal", "-- in a shell: hone attach", NULL, 0}, OWNER_ANY,
-    CMD_LINE | CMD_SHELL, only_shell, NULL};
+static const struct cmd cmd_attach = {{"attach", "shows the dashboard of this folder's session on this terminal", "-- in a shell: hone attach", NULL, 0},
+    OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
 static const struct cmd cmd_watch = {
-    {"watch", "look at a run, read only: on a terminal the dashboard's screens in a process of their own, elsewhere its events as lines",
+    {"watch", "shows a run, read only: on a terminal the dashboard's screens in a process of their own, elsewhere its events as lines",
         "-- in a shell: hone watch", watch_args, sizeof(struct word_args)},
     OWNER_ANY, CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_reset = {{"reset", "mend a terminal that a killed program left in disorder", "-- in a shell: hone reset", NULL, 0}, OWNER_ANY,
+static const struct cmd cmd_reset = {{"reset", "mends a terminal that a killed program left in disorder", "-- in a shell: hone reset", NULL, 0}, OWNER_ANY,
     CMD_LINE | CMD_SHELL, only_shell, NULL};
-static const struct cmd cmd_clients = {{"clients", "who is connected to this session", "hone.clients{}", NULL, 0}, OWNER_UI, CMD_WATCHER, run_clients, NULL};
-static const struct cmd cmd_shutdown = {{"shutdown", "stop the jobs at the next step, save, and end this folder's session", "hone.shutdown{}", NULL, 0},
+static const struct cmd cmd_clients = {
+    {"clients", "tells who is connected to this session", "hone.clients{}", NULL, 0}, OWNER_UI, CMD_WATCHER, run_clients, NULL};
+static const struct cmd cmd_shutdown = {{"shutdown", "stops the jobs at the next step, saves, and ends this folder's session", "hone.shutdown{}", NULL, 0},
     OWNER_UI, CMD_LINE | CMD_CONFIRM | CMD_WHILE_RUNNING, run_shutdown, NULL};
 
 static const struct cmd cmd_sessions = {
-    {"sessions", "your live sessions, of all folders", "for _, s in ipairs(hone.sessions{}) do print(s.folder, s.state) end", NULL, 0}, OWNER_HELPER,
+    {"sessions", "lists your live sessions, of all folders", "for _, s in ipairs(hone.sessions{}) do print(s.folder, s.state) end", NULL, 0}, OWNER_HELPER,
     CMD_LINE | CMD_WATCHER | CMD_WHILE_RUNNING, run_sessions, NULL};
 static const struct cmd cmd_switch = {
-    {"switch", "this terminal to the session of another folder", "hone.switch{\"../other\"}", switch_args_, sizeof(struct switch_args)}, OWNER_UI,
+    {"switch", "takes this terminal to the session of another folder", "hone.switch{\"../other\"}", switch_args, sizeof(struct switch_args)}, OWNER_UI,
     CMD_WHILE_RUNNING, run_switch, NULL};
 
 const struct cmd *const cmds_session[] = {

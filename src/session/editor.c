@@ -7,21 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
 
 #define TEXT_MAX (16 << 20) /* bytes */
-
-extern char **environ;
 
 static const char *editor_name(void) {
     const char *term = getenv("TERM"), *visual = getenv("VISUAL"), *editor = getenv("EDITOR");
@@ -32,18 +29,11 @@ static const char *editor_name(void) {
 static int start(const char *name, const char *path, pid_t *pid, struct err *e) {
     bool shell = strpbrk(name, "|&;<>()$`\\\"' \t\n*?[#~=%") != NULL;
     struct buf line = BUF_INIT;
-    posix_spawnattr_t at;
-    sigset_t none, all;
     buf_addf(&line, "%s \"$@\"", name);
-    const char *argv[] = {name, path, NULL, NULL, NULL, NULL}, *sh[] = {"sh", "-c", line.data, name, path, NULL};
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_init(&at);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&at, &none);
-    posix_spawnattr_setsigdefault(&at, &all);
-    int rc = posix_spawnp(pid, shell ? "/bin/sh" : name, NULL, &at, (char *const *)(uintptr_t)(shell ? sh : argv), environ);
-    posix_spawnattr_destroy(&at);
+    const char *plain[] = {name, path, NULL}, *sh[] = {"sh", "-c", line.data, name, path, NULL};
+    struct child c = {
+        .argv = shell ? sh : plain, .program = shell ? "/bin/sh" : name, .fd = {CHILD_KEEP, CHILD_KEEP, CHILD_KEEP, CHILD_KEEP}, .place = CHILD_HERE};
+    int rc = child_start(&c, pid);
     buf_release(&line);
     return rc ? err_set(e, "the editor %s cannot be started: %s; VISUAL or EDITOR names another", name, strerror(rc)) : 0;
 }

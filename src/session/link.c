@@ -48,7 +48,7 @@ static void ask_session(void *ctx, const struct place *p) {
     }
     val_set_str(v, "folder", val_get_str(hello, "folder", p->folder));
     if (hello) val_set_int(v, "pid", val_get_int(hello, "pid", 0));
-    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+    for (size_t i = 0; i < LEN(told); i++) {
         const struct val *x = val_get(progress, told[i]);
         if (x) val_set(v, told[i], val_copy(x));
     }

@@ -1,4 +1,4 @@
-/* posix_spawn of this program, before any thread or BLAS exists in the client; the new process tells by one byte that it
+/* This program is started again, before any thread or BLAS exists in the client; the new process tells by one byte that it
  * listens, or by a sentence why it cannot. */
 #include "config.h"
 
@@ -7,16 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "src/base/child.h"
 #include "src/base/thread.h"
-
-extern char **environ;
 
 /* The byte 'R', or an error sentence and the end of the pipe. */
 static int wait_ready(int fd, struct err *e) {
@@ -49,26 +45,10 @@ static int spawn(const char *word, const char *const *extra, int fd, struct err 
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (len <= 0) return err_sys(e, "find", "this program (/proc/self/exe)");
     exe[len] = 0;
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t at;
-    sigset_t all, none;
+    struct child c = {.argv = argv, .program = exe, .fd = {CHILD_NULL, CHILD_NULL, CHILD_NULL, fd}, .place = CHILD_SESSION};
     pid_t pid;
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&fa);
-    posix_spawnattr_init(&at);
-    posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&fa, fd, 3);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&at, &all);
-    posix_spawnattr_setsigmask(&at, &none);
-    int r = posix_spawn(&pid, exe, &fa, &at, (char *const *)(const void *)argv, environ);
-    posix_spawn_file_actions_destroy(&fa);
-    posix_spawnattr_destroy(&at);
-    if (r) return err_set(e, "cannot start %s: %s", exe, strerror(r));
-    return 0;
+    int r = child_start(&c, &pid);
+    return r ? err_set(e, "cannot start %s: %s", exe, strerror(r)) : 0;
 }
 
 static int not_3(int fd) { /* dup2 onto itself would keep close-on-exec */
@@ -88,9 +68,8 @@ int spawn_viewer(const char *const *extra, struct err *e) {
     return -1;
 }
 
-int spawn_session(const struct place *p, const char *const *extra, int *started, struct err *e) {
+int spawn_session(const struct place *p, const char *const *extra, struct err *e) {
     int ready[2];
-    *started = 0;
     for (int attempt = 0; attempt < 50; attempt++) { /* one that is just starting or ending */
         struct err why = {0};
         int fd = place_connect(p, &why);
@@ -107,6 +86,5 @@ int spawn_session(const struct place *p, const char *const *extra, int *started,
     close(ready[1]);
     if (r == 0) r = wait_ready(ready[0], e);
     close(ready[0]);
-    *started = r == 0;
     return r;
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "src/base/err.h"
+
 void wire_put(struct buf *out, enum wire_type type, const void *data, size_t n) {
     unsigned char head[WIRE_HEAD] = {(unsigned char)type, (unsigned char)n, (unsigned char)(n >> 8), (unsigned char)(n >> 16), (unsigned char)(n >> 24)};
     buf_add(out, head, sizeof head);
@@ -46,7 +48,7 @@ void wire_eat(struct buf *b, size_t n) {
 const char *wire_restore(const char *term, bool titled) {
     static const char *const no_alternate[] = {"linux", "vt100", "vt102", "vt220", "ansi", "cygwin"};
 #define OFF "\033[?1006l\033[?1003l\033[?1002l\033[?1000l\033[?2004l\033[?1l\033>\033[0m\033(B\017\033[r\033[?25h"
-    for (size_t i = 0; term && i < sizeof no_alternate / sizeof no_alternate[0]; i++)
+    for (size_t i = 0; term && i < LEN(no_alternate); i++)
         if (strncmp(term, no_alternate[i], strlen(no_alternate[i])) == 0) return OFF "\033[999;1H\r\n";
     return titled ? OFF "\033[?1049l\033[23;2t" : OFF "\033[?1049l";
 #undef OFF

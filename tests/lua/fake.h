@@ -182,7 +182,7 @@ static void *fake_engine(void *h) {
 }
 
 static int fake_open(struct fake *f, const char *lib) {
-    static const struct cmd *const *const lists[] = {fake_list, cmds_call, cmds_script, NULL};
+    static const struct cmd *const *const lists[] = {fake_list, cmds_call, cmds_run, cmds_script, NULL};
     struct err e = {0};
     *f = (struct fake){0};
     settings_init();

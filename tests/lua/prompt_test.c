@@ -125,7 +125,7 @@ static void typed_ahead(void) {
     enter("hone");
     tap_ok(said("echo", 40) && said("?NAME helps", 40), "hone by itself lists its commands");
     enter("run");
-    tap_is(last(), "nil (nothing is named run)", "there is no run");
+    tap_is(last(), "nil (nothing is named run: did you mean hone.runs?)", "there is no run");
     enter("hone.train{ steps = 3 };");
     enter("type(run) .. ' ' .. tostring(run == nil)");
     tap_is(last(), "userdata false", "run is the run that goes on, as in the lines of log and journal");
@@ -335,7 +335,7 @@ static void history(void) {
     free(real);
     free(other);
     prompt_close(&p);
-    tap_ok(prompt_new(&f.script, f.hub, path, &p, &e) == 0, "a prompt with that history");
+    tap_ok(prompt_new(&f.script, path, &p, &e) == 0, "a prompt with that history");
     type("\x1b[A\x1b[A");
     tap_is(view().line, "b\\n", "the arrow key reaches entries of an earlier session");
     type("\x03");
@@ -371,7 +371,7 @@ int main(void) {
     setenv("INPUTRC", "/dev/null", 1);
     setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
     if (fake_open(&f, "") != 0) return 1;
-    if (prompt_new(&f.script, f.hub, NULL, &p, &e) != 0) return 1;
+    if (prompt_new(&f.script, NULL, &p, &e) != 0) return 1;
     keys();
     typed_ahead();
     lines_that_are_no_lua();

@@ -144,7 +144,7 @@ struct screen *screen_open(const struct term_info *t, struct err *e) {
     s->scr = open_term(s, t->term);
     for (size_t i = 0; i < LEN(signals); i++) sigaction(signals[i], &old[i], NULL);
     if (!s->scr) {
-        err_set(e, "The terminal type \"%.40s\" cannot be drawn on; set TERM, for example to xterm, or use --plain", term_name_ok(t->term) ? t->term : "?");
+        err_set(e, "the terminal type \"%.40s\" cannot be drawn on; set TERM, for example to xterm, or use --plain", term_name_ok(t->term) ? t->term : "?");
         goto fail;
     }
     set_term(s->scr);
