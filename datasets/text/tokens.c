@@ -6,6 +6,7 @@
 
 #include <utf8proc.h>
 
+#include "datasets/text/unicode.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
 
@@ -31,8 +32,15 @@ static void put(struct tokens *t, uint32_t cp) {
 }
 
 static bool is_word(uint32_t cp) {
+    if (cp >= 0xfe00 && cp <= 0xfe0f) return false; /* how a picture is to be drawn */
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
     return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NO; /* letters, marks, numbers stand together */
+}
+
+/* Ideographs, between which no blanks stand, and the pictures of moods: each is a word. */
+static bool stands_alone(uint32_t cp) {
+    if (cp < 0x2600) return false;
+    return unicode_cjk(cp) || cp <= 0x27bf || (cp >= 0x1f300 && cp <= 0x1faff && !(cp >= 0x1f3fb && cp <= 0x1f3ff)); /* not the colours of skin */
 }
 
 static void words(struct tokens *t, bool lower, const unsigned char *s, size_t n, int64_t max) {
@@ -48,9 +56,16 @@ static void words(struct tokens *t, bool lower, const unsigned char *s, size_t n
         } else {
             uint32_t cp;
             i += utf8_next((const char *)s + i, n - i, &cp);
-            if ((in = !(cp & UTF8_BAD) && is_word(cp))) {
+            bool alone = stands_alone(cp);
+            if (alone && t->len > begin) {
+                end_token(t);
+                begin = t->len;
+                if (t->n == max) return;
+            }
+            if ((in = alone || (!(cp & UTF8_BAD) && is_word(cp)))) {
                 put(t, lower ? (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp) : cp);
                 if (t->cap - t->len < n - i + 8) t->text = X_GROW(t->text, char, t->cap = t->len + n - i + 64);
+                in = !alone; /* its token ends with it */
             }
         }
         if (!in && t->len > begin) {

@@ -1,5 +1,5 @@
 /* Cutting a text into tokens: words (runs of letters, digits and apostrophes, lower-cased: on ASCII the same as the regular
- * expression [a-z0-9']+ over the lower-cased text) or characters (one a code point, runs of white space are one blank);
+ * expression [a-z0-9']+ over the lower-cased text; ideographs and emoji one by one) or characters (one a code point, runs of white space are one blank);
  * exact: every code point as it stands, for streams. */
 #ifndef HONE_DATASETS_TEXT_TOKENS_H
 #define HONE_DATASETS_TEXT_TOKENS_H

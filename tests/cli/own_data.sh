@@ -67,4 +67,12 @@ magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\00
 magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\000\000\000\000\000\000\000\005\000\000\000t.csvxxxx' a.zip 'a zip archive' "zip"
 magic 'BZh91AY&SY\000\000' a.csv.bz2 'packed with bzip2' "bzip2"
 magic 'SQLite format 3\000' a.db 'an SQLite database' "SQLite"
+# Texts without blanks between words, and emoji
+awk 'BEGIN { srand(2); split("这 个 商 品 质 量 物 流 快 递 包 装", w, " "); split("好 棒 喜", g, " "); split("差 坏 怒", b, " "); print "review,label"
+    for (i = 0; i < 120; i++) { s = ""; for (k = 0; k < 9; k++) s = s w[1 + int(12 * rand())]
+        print s (i % 2 ? g[1 + int(3 * rand())] : b[1 + int(3 * rand())]) w[1 + int(12 * rand())] (i % 5 ? "" : "😀") "," (i % 2 ? "yes" : "no") } }' >zh.csv
+is 0 'ids (1[0-9]|2[0-2])( |$)' "ideographs and emoji are words" data show zh.csv
+"$hone" --runs r train data='{"zh.csv", val=40}' model=bag epochs=30 lr=0.05 name=zh >out 2>&1
+is 0 '^acc +1' "and tell the classes of new texts" --runs r eval zh-1 data='{"zh.csv", val=40}' split=val
+is 0 'label yes' "one alone" --runs r predict zh-1 商品很好
 finish
