@@ -72,7 +72,7 @@ int data_applies(const struct data_args *a, const char *name, const struct table
         bool said = f->v->type != VAL_NIL && !(usual && val_equal(usual, f->v)), known, taken = reads(f->name, tab, holds, &known);
         val_free(usual);
         bool ok = g ? (g->with & holds) != 0 || a->like : !known || taken;
-        if (!strcmp(f->name, "missing") && a->missing == MISSING_DROP && holds & HOLDS_TEXTS) ok = true; /* rows without a target */
+        if (!strcmp(f->name, "missing") && a->missing == MISSING_DROP && !(holds & HOLDS_STREAM)) ok = true; /* rows without a target, broken files */
         if (said && !ok) rc = refuse(f->name, f->v, name, tab, holds, e);
     }
     val_free(given);

@@ -29,8 +29,10 @@ const struct arg data_arg_table[] = {
     {"encoding", "utf-8 or latin1", NULL, "utf-8", ARG_STR, AT(encoding)},
     {"target", "what the target is; sequence: the characters of a text or a row of class numbers, class 0 is the blank (loss ctc)", NULL, "auto", ARG_ENUM,
         AT(target), 0, AT_RUN, 0, 0, target_names},
-    {"missing", "empty or ? cells of a table: refuse, drop the row, or take the training mean; drop: rows of texts without a target too", NULL, "error",
-        ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},
+    {"missing",
+        "empty or ? cells of a table: refuse, drop the row, or take the training mean; drop: also rows without a target, pictures and sounds that cannot be "
+        "read",
+        NULL, "error", ARG_ENUM, AT(missing), 0, AT_RUN, 0, 0, missing_names},
     {"tokens", "how texts are cut", NULL, "words", ARG_ENUM, AT(tokens), 0, AT_RUN, 0, 0, cut_names},
     {"tokenizer", "file or folder of a pre-trained model's tokenizer: vocab.txt or tokenizer.json; sets tokens", NULL, NULL, ARG_STR, AT(tokenizer), 0, AT_RUN,
         0, 0, NULL, SRC_FILE},

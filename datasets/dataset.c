@@ -67,6 +67,7 @@ static int read_options(struct loading *l, struct err *e) {
     o->quote = r ? r->quote : -1;
     o->sep = r ? r->sep : 0;
     o->stream = l->stream;
+    o->leave_broken = a->missing == MISSING_DROP;
     o->size = a->size != ARG_NONE_INT ? (int)a->size : a->like ? (int)val_get_int(val_get(a->like, "prep"), "size", 0) : 0;
     if (o->size < 0 || o->size > IMAGE_MAX_SIDE) return err_set(e, "the saved preparation of pictures is damaged: size %d", o->size);
     if (sound_options(o, a, e)) return -1;

@@ -47,6 +47,7 @@ struct read_opts {
                          fits one of these patterns; NULL: the file as its format says */
     bool optional; /* a folder of an archive that may be missing: no rows then */
     bool stream; /* the file is one plain text */
+    bool leave_broken; /* pictures and sounds that cannot be decoded are left out */
     int size; /* side of pictures; 0: as they are */
     int mel; /* bands of sounds; 0: the usual number */
     int64_t frames, rate; /* of sounds: frames that each gets, 0: those of the longest; samples a second they must have, 0: any */
@@ -74,6 +75,9 @@ bool format_has_ext(const struct format *f, const char *path); /* its endings, a
 bool format_known_name(const char *path); /* ends in a known ending, also .gz or .xz */
 /* Reads, unpacks and parses one file or a folder of texts. */
 int format_read(const char *path, const struct read_opts *o, struct table *out, struct err *e);
+
+/* A file that is not read but known by its first bytes: what it is and what to do; NULL. */
+const char *format_foreign(const struct bytes *in);
 
 void table_free(struct table *t); /* releases what is inside */
 struct column *table_add(struct table *t, const char *name, enum col_type type); /* a zeroed column; the pointers of earlier ones die */

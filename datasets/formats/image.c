@@ -63,6 +63,7 @@ static int to_colour(struct images *s, struct err *e) {
 int images_add(struct images *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e) {
     struct image m;
     int r = image_decode(in, &m, e);
+    s->broken = r != 0;
     if (!r && o && o->size > 0) r = image_fit(&m, o->size, in->name, e);
     if (!r && !s->t->n) {
         s->w = m.w, s->h = m.h, s->c = m.c;

@@ -36,8 +36,12 @@ struct images {
     int64_t cap_n;
     int w, h, c;
     char *first; /* name of the first picture */
+    bool broken; /* the last one could not be decoded */
 };
 int images_add(struct images *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e);
 void images_into(struct images *s_take, bool labels); /* the columns of s->t; releases s */
+/* How a picture is to be turned, 1 (not at all) to 8: of the Exif data of a camera, "Exif\0\0" and what follows it. */
+int image_exif_turn(const uint8_t *p, size_t n);
+int image_turn(struct image *m, int turn, const char *name, struct err *e);
 
 #endif

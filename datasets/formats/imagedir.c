@@ -71,7 +71,6 @@ static int add_class(struct media *s, const char *path, const char *label, doubl
         char *file = io_join(dir, files.p[i]);
         struct buf b = BUF_INIT;
         r = io_read_file(file, MAX_FILE, &b, e);
-        if (!r && !b.len) r = err_set(e, "%s is empty", file);
         struct bytes in = {file, (const unsigned char *)b.data, b.len};
         if (!r) r = media_add(s, &in, cls, o, e);
         buf_release(&b);
@@ -96,7 +95,7 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
     for (size_t c = 0; c < cls.n && !r; c++) r = add_class(&s, path, cls.p[c], (double)c / (double)cls.n, o, &skipped, e);
     names_release(&cls);
     if (media_into(&s, true, o, r ? &none : e)) r = -1;
-    if (skipped) log_write(LOG_INFO, "%s: %lld files are no pictures or sounds and were left out", path, (long long)skipped);
+    if (skipped) log_write(LOG_INFO, "%s: %lld file%s no picture or sound, left out", path, (long long)skipped, skipped == 1 ? " is" : "s are");
     return r;
 }
 

@@ -249,23 +249,29 @@ static const struct format *choose(const char *path, const struct bytes *in, con
     return o && o->pick && f != &format_tar ? &format_jsonlists : f;
 }
 
-/* A file that is not read but known by its first bytes: what it is and what to do. */
-static const char *foreign(const struct bytes *in) {
+const char *format_foreign(const struct bytes *in) {
+#define PICTURE ": PNG, JPEG, PPM and PGM are read, convert it, with ImageMagick's mogrify -format png for example"
+#define SOUND ": WAV and FLAC are read, convert it, with ffmpeg or sox for example"
+#define MP3 "an MP3 sound" SOUND
 #define PANDAS(read) "; write it as CSV, in Python: pandas.read_" read ".to_csv(\"data.csv\", index=False)"
     static const struct {
         const char *magic;
         size_t n;
         const char *what;
-    } row[] = {{"PAR1", 4, "a Parquet file" PANDAS("parquet(..)")}, {"ARROW1", 6, "a Feather file" PANDAS("feather(..)")},
+    } row[] = {{"PAR1\x15", 5, "a Parquet file" PANDAS("parquet(..)")}, {"ARROW1\0", 7, "a Feather file" PANDAS("feather(..)")},
         {"\x89HDF", 4, "an HDF5 file" PANDAS("hdf(..)") ", or its arrays as npz"}, {"\xd0\xcf\x11\xe0", 4, "an Excel file: save it as CSV"},
         {"SQLite format 3", 15, "an SQLite database: write the table as CSV, with sqlite3 -header -csv FILE \"select * from TABLE\""},
         {"\x80\4\x95", 3, "a Python pickle" PANDAS("pickle(..)")}, {"\x80\5\x95", 3, "a Python pickle" PANDAS("pickle(..)")},
-        {"BZh", 3, "packed with bzip2: unpack it with bunzip2, or pack it with gzip or xz"},
+        {"BZh91AY&SY", 10, "packed with bzip2: unpack it with bunzip2, or pack it with gzip or xz"},
         {"\x28\xb5\x2f\xfd", 4, "packed with zstd: unpack it with unzstd, or pack it with gzip or xz"},
-        {"7z\xbc\xaf", 4, "a 7z archive: unpack it, or make a tar archive of it"}, {"Rar!", 4, "a RAR archive: unpack it, or make a tar archive of it"},
-        {"%PDF", 4, "a PDF document: take the text out, with pdftotext"}};
+        {"7z\xbc\xaf", 4, "a 7z archive: unpack it, or make a tar archive of it"}, {"Rar!\x1a", 5, "a RAR archive: unpack it, or make a tar archive of it"},
+        {"GIF87a", 6, "a GIF picture" PICTURE}, {"GIF89a", 6, "a GIF picture" PICTURE}, {"II*\0", 4, "a TIFF picture" PICTURE},
+        {"MM\0*", 4, "a TIFF picture" PICTURE}, {"OggS\0", 5, "an Ogg sound" SOUND}, {"ID3\3", 4, MP3}, {"ID3\4", 4, MP3}, {"\xff\xfb", 2, MP3},
+        {"%PDF-", 5, "a PDF document: take the text out, with pdftotext"}};
     for (size_t i = 0; i < LEN(row); i++)
         if (in->n >= row[i].n && !memcmp(in->p, row[i].magic, row[i].n)) return row[i].what;
+    if (in->n >= 12 && !memcmp(in->p, "RIFF", 4) && !memcmp(in->p + 8, "WEBP", 4)) return "a WebP picture" PICTURE;
+    if (in->n >= 14 && !memcmp(in->p, "BM", 2) && !memcmp(in->p + 6, "\0\0\0\0", 4)) return "a BMP picture" PICTURE;
     if (in->n < 30 || memcmp(in->p, "PK\3\4", 4)) return NULL;
     static const char *const office[] = {"[Content_Types].xml", "docProps/", "xl/", "mimetype"}; /* the first member */
     for (size_t i = 0; i < LEN(office); i++)
@@ -288,7 +294,7 @@ int format_read(const char *path, const struct read_opts *o, struct table *out, 
     in.p = p;
     int r = -1;
     const struct format *f = choose(path, &in, o);
-    const char *other = f == &format_csv || f == &format_plain || f == &format_jsonl ? foreign(&in) : NULL;
+    const char *other = f == &format_csv || f == &format_plain || f == &format_jsonl ? format_foreign(&in) : NULL;
     if (!in.n) err_set(e, "%s is empty", path);
     else if (other) err_set(e, "%s is %s", path, other);
     else r = f->read(&in, o, out, e);

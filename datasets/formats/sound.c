@@ -12,6 +12,7 @@
 #include <sndfile.h>
 #endif
 
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/size.h"
 
@@ -19,6 +20,7 @@
 #define MAX_RATE 384000
 #define MAX_CHANNELS 64
 #define BLOCK 4096
+#define BROKEN_TOLD 5 /* files that are left out, each in a line of its own */
 #define FREE_BYTES ((uint64_t)8 << 20) /* of samples, up to which any ratio to the packed size is taken */
 
 static const char *const ext[] = {".wav", ".wave", ".flac", NULL};
@@ -122,10 +124,12 @@ static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64
 int sounds_add(struct sounds *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e) {
     float *x = NULL;
     int64_t n = 0, want = o ? o->frames : 0;
+    s->broken = true;
     if (!probe(in)) return err_set(e, "%s is no sound that can be read: WAV and FLAC are", in->name);
     if (!s->bands) s->bands = o && o->mel > 0 ? o->mel : SOUND_MEL;
     int64_t rate = decode(in, &s->mel, s->bands, want, &x, &n, e);
     int rc = rate < 0 ? -1 : 0;
+    s->broken = rc < 0;
     if (rc == 0 && !s->first) {
         s->first = mem_str(in->name);
         s->t->rate = rate;
@@ -215,17 +219,37 @@ bool sound_label(const char *name, const char **label, size_t *n) {
 
 bool media_name(const char *path) { return image_name(path) || sound_name(path); }
 
-int media_add(struct media *m, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e) {
+static int add_one(struct media *m, const struct bytes *in, const char *label, const struct read_opts *o, bool *broken, struct err *e) {
     const char *colon = strrchr(in->name, ':'), *name = colon ? colon + 1 : in->name;
     bool sound = sound_name(name);
+    *broken = !in->n;
+    if (!in->n) return err_set(e, "%s is empty", in->name);
     if (!m->t->n) m->sound = sound;
     if (sound != m->sound)
         return err_set(e, "%s is a %s, but the files before it are %s: keep them apart", in->name, sound ? "sound" : "picture", sound ? "pictures" : "sounds");
     m->im.t = m->so.t = m->t;
-    return sound ? sounds_add(&m->so, in, label, o, e) : images_add(&m->im, in, label, o, e);
+    int r = sound ? sounds_add(&m->so, in, label, o, e) : images_add(&m->im, in, label, o, e);
+    *broken = sound ? m->so.broken : m->im.broken;
+    return r;
+}
+
+int media_add(struct media *m, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e) {
+    struct err own = {0};
+    bool broken, tell = m->left < BROKEN_TOLD;
+    int r = add_one(m, in, label, o, &broken, &own);
+    if (r && broken && o && o->leave_broken) {
+        m->left++;
+        if (tell) log_write(LOG_WARN, "%s; it is left out", own.text);
+        return 0;
+    }
+    if (r && broken)
+        return err_code(e, own.code, "%s; mend or remove it, or load the data with missing=\"drop\", which leaves out what cannot be read", own.text);
+    if (r && e) *e = own;
+    return r;
 }
 
 int media_into(struct media *m, bool labels, const struct read_opts *o, struct err *e) {
+    if (m->left > BROKEN_TOLD) log_write(LOG_WARN, "%lld files in all cannot be read and are left out", (long long)m->left);
     m->im.t = m->so.t = m->t;
     if (m->sound) return sounds_into(&m->so, labels, o, e);
     images_into(&m->im, labels);

@@ -31,6 +31,7 @@ struct sounds {
     int64_t *frames, cap_n; /* of each row */
     int bands;
     char *first;
+    bool broken; /* the last one could not be decoded */
 };
 int sounds_add(struct sounds *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e);
 int sounds_into(struct sounds *s_take, bool labels, const struct read_opts *o, struct err *e);
@@ -43,6 +44,7 @@ struct media {
     struct sounds so;
     struct table *t;
     bool sound;
+    int64_t left; /* files left out: they cannot be decoded */
 };
 bool media_name(const char *path);
 int media_add(struct media *m, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e);

@@ -210,7 +210,7 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
         char *label = mem_strn(cls, n);
         buf_addf(&b, "%s:%s", in->name, a.m[i].name);
         struct bytes one = {b.data, a.m[i].p, a.m[i].n};
-        r = a.m[i].n ? media_add(&s, &one, label, o, e) : err_set(e, "%s is empty", b.data);
+        r = media_add(&s, &one, label, o, e);
         buf_release(&b);
         free(label);
         if (!r && !(i & 255) && o && o->progress && o->progress(o->ctx, in->name, (double)i / (double)a.n))

@@ -18,7 +18,8 @@ static int add_file(const char *path, const char *label, const struct read_opts 
     if (io_read_file(path, MAX_TEXT, &b, e)) return -1;
     struct bytes in = {path, (const unsigned char *)b.data, b.len}, t;
     char *own = NULL;
-    int r = text_open(&in, o && o->latin1, &t, &own, e);
+    const char *other = format_foreign(&in);
+    int r = other ? err_set(e, "%s is %s", path, other) : text_open(&in, o && o->latin1, &t, &own, e);
     if (!r) {
         cells_add(&cells[0], t.p, t.n);
         cells_end_cell(&cells[0]);
@@ -37,7 +38,7 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
     struct cells cells[2] = {{0}};
     size_t cap = 0;
     int r = folder_list(path, true, &cls, e);
-    if (!r && !cls.n) r = err_set(e, "%s holds no folders: texts are expected as CLASS/FILE.txt, one folder a class", path);
+    if (!r && !cls.n) r = err_set(e, "%s holds no folders: texts or pictures are expected as CLASS/FILE, one folder a class", path);
     out->named = true;
     out->file = mem_str(path);
     table_add(out, "text", COL_TEXT);
@@ -46,7 +47,10 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
         char *dir = io_join(path, cls.p[c]);
         struct names files = {0};
         r = folder_list(dir, false, &files, e);
-        if (!r && !files.n) r = err_set(e, "%s holds no files; each class needs at least one text", dir);
+        if (!r && !files.n)
+            r = err_set(e,
+                "%s holds no files; each class needs at least one text or picture in the folder itself, as CLASS/FILE (folders in it are not looked into)",
+                dir);
         for (size_t i = 0; i < files.n && !r; i++) {
             char *file = io_join(dir, files.p[i]);
             r = add_file(file, cls.p[c], o, out, cells, &cap, e);

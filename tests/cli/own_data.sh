@@ -75,4 +75,15 @@ is 0 'ids (1[0-9]|2[0-2])( |$)' "ideographs and emoji are words" data show zh.cs
 "$hone" --runs r train data='{"zh.csv", val=40}' model=bag epochs=30 lr=0.05 name=zh >out 2>&1
 is 0 '^acc +1' "and tell the classes of new texts" --runs r eval zh-1 data='{"zh.csv", val=40}' split=val
 is 0 'label yes' "one alone" --runs r predict zh-1 商品很好
+# Folders of pictures
+mkdir -p pets/cat pets/dog deep/cat/more
+for i in 1 2 3; do printf 'P5 2 2 255\n\001\002\003\004' | tee pets/cat/$i.pgm >pets/dog/$i.pgm; done
+printf 'P5 2 2 255\n\001' >pets/dog/2.pgm
+: >pets/cat/3.pgm
+is 1 'pets/cat/3.pgm is empty; mend or remove it, or load the data with missing="drop"' "a broken picture is told" data show pets
+is 0 'rows train 4 .*|pets/dog/2.pgm .* it is left out' "and left out on demand" data show pets missing=drop
+cp pets/cat/1.pgm deep/cat/more/
+is 1 'deep/cat holds no files; .*folders in it are not looked into' "folders in the folder of a class" data show deep
+mkdir -p gifs/cat; printf 'GIF89a\001\000\001\000' >gifs/cat/1.gif
+is 1 'gifs/cat/1.gif is a GIF picture: PNG, JPEG, PPM and PGM are read' "pictures of another format" data show gifs
 finish

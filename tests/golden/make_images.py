@@ -6,7 +6,7 @@ and "fit FILE SIZE" lines with the pixels that Image.resize(BILINEAR) of the who
 """
 import hashlib, io, os, sys, tarfile
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 top = sys.argv[1]
 corpus = os.path.join(top, "tests/fuzz/corpus")
@@ -35,10 +35,18 @@ save("png", "rgb", rgb)
 save("png", "grey", grey)
 save("png", "palette", rgb.quantize(16))
 save("png", "one_bit", grey.point(lambda v: 255 * (v > 128)).convert("1"))
+strokes = Image.new("RGBA", (17, 11))  # black on nothing
+strokes.paste((0, 0, 0, 255), (3, 2, 9, 10))
+save("png", "strokes", strokes)
 save("jpeg", "colour", rgb, quality=90)
 save("jpeg", "grey", grey, quality=80)
 save("jpeg", "progressive", Image.fromarray(picture(33, 40, 3)), quality=75, progressive=True)
 save("jpeg", "plain_chroma", rgb, quality=75, subsampling=0)
+save("jpeg", "inks", rgb.convert("CMYK"), quality=90)
+for turn in range(2, 9):  # as cameras note it
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    save("jpeg", f"turned{turn}", rgb, quality=60, exif=exif)
 save("pnm", "colour", rgb)
 save("pnm", "grey", grey)
 for name, head, body in [("comment", b"P6\n# a comment line\n3 2\n255\n", bytes(range(18))), ("deep", b"P5 2 2 65535\n", bytes([0, 0, 255, 255, 128, 0, 1, 2])),
@@ -73,6 +81,9 @@ with open(os.path.join(corpus, "plain", "lines"), "wb") as f:
 with open(os.path.join(top, "tests/golden/images.txt"), "w") as out:
     for path in made:
         m = Image.open(os.path.join(corpus, path))
+        m = ImageOps.exif_transpose(m)
+        if m.mode == "RGBA":  # over white
+            m = Image.alpha_composite(Image.new("RGBA", m.size, (255, 255, 255, 255)), m)
         m = m.convert("L" if m.mode in ("L", "1") else "RGB")
         a = np.asarray(m)
         a = a[None] if a.ndim == 2 else a.transpose(2, 0, 1)
