@@ -60,9 +60,10 @@ struct parallel {
 
 static const size_t cell[] = {[COL_U8] = 1, [COL_I32] = 4, [COL_F32] = 4, [COL_TOKENS] = 4, [COL_TEXT] = 0};
 
-static size_t column_cells(const struct column *c, int64_t n) {
+/* slide: tokens of a stream behind the last window, which windows that begin later reach into. */
+static size_t column_cells(const struct column *c, int64_t n, int64_t slide) {
     if (c->type == COL_TEXT) return 0; /* of no use to a step */
-    return (size_t)(c->type == COL_TOKENS ? c->offset[n] : n * c->width);
+    return (size_t)(c->type == COL_TOKENS ? c->offset[n] + slide : n * c->width);
 }
 
 static struct val *part_meta(const struct dataset *d, const struct part *p) {
@@ -92,15 +93,16 @@ static struct val *part_meta(const struct dataset *d, const struct part *p) {
     return v;
 }
 
-static int share_column(struct ranks *r, struct column *c, int64_t n, bool weight, bool standard, struct err *e) {
+static int share_column(struct ranks *r, struct column *c, const struct part *p, bool weight, bool standard, struct err *e) {
     bool here = ranks_rank(r) == 0;
+    int64_t n = p->n;
     size_t width = c->width > 0 ? (size_t)c->width : 1;
     if (c->type == COL_TEXT) return 0;
     if (c->type == COL_TOKENS) {
         if (!here) c->offset = X_NEW(int64_t, (size_t)n + 1);
         if (ranks_share(r, 0, c->offset, ((size_t)n + 1) * sizeof *c->offset, e) < 0) return -1;
     }
-    size_t cells = column_cells(c, n), bytes = cells * cell[c->type];
+    size_t cells = column_cells(c, n, 0), bytes = column_cells(c, n, p->slide) * cell[c->type];
     if (!here && !(c->data = mem_try(bytes + 1, 1, "the training rows", e))) return -1;
     if (ranks_share(r, 0, c->data, bytes, e) < 0) return -1;
     if (weight) {
@@ -116,7 +118,7 @@ static int share_rows(struct ranks *r, struct part *p, const struct val *meta, s
     const struct val *cols = val_get(meta, "columns");
     for (int i = 0; i < p->n_col; i++) {
         const struct val *one = val_at(cols, (size_t)i);
-        if (share_column(r, &p->col[i], p->n, val_get_bool(one, "weight", false), val_get_bool(one, "standard", false), e) < 0) return -1;
+        if (share_column(r, &p->col[i], p, val_get_bool(one, "weight", false), val_get_bool(one, "standard", false), e) < 0) return -1;
     }
     return 0;
 }

@@ -35,6 +35,33 @@ is 1 'a batch of 33 cannot be cut into 2 equal parts: use 32 or 34' "a batch tha
 is 2 'ranks must be a whole number from 1 to 64, not 65' "too many ranks" --ranks 65 run train.lua x.hone 8 4
 is 2 '.--rank is for processes that hone starts itself|--rank is for processes' "a rank without a run" --rank 1
 
+# What a rank has of the data beside its rows: weights of tokens, the scale of a target, where windows of a stream may begin.
+awk 'BEGIN { print "a,b,y"; for (i = 0; i < 160; i++) print i % 7 "," i % 11 "," 500 + 30 * (i % 7) - 8 * (i % 11) }' >prices.csv
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "line %d of %d words, ", i * i % 97, i % 13 }' >stream.txt
+cat >other.lua <<'EOF'
+local kind = arg[4]
+local d = kind == "weights" and hone.data{ "banking77", train = 128, ngrams = 2, hash_buckets = 512, tfidf = true }
+    or kind == "scale" and hone.data{ "prices.csv" }
+    or kind == "slide" and hone.data{ "stream.txt", stream = true, len = 16 }
+    or hone.data{ "german-credit" }
+local layers = kind == "weights" and { nn.embedding{ dim = 8 }, nn.mean_pool{}, nn.linear{ #d.classes } } or kind == "scale" and { nn.linear{1} }
+    or kind == "slide" and { nn.embedding{ dim = 8 }, nn.linear{ #d.classes } } or { nn.linear{2} }
+layers.input = d
+local net = nn.model(layers)
+hone.train{ model = net, data = d, epochs = 2, batch = tonumber(arg[2]), accum = tonumber(arg[3]), precision = kind == "half" and "fp16" or "fp32",
+    loss_scale = kind == "half" and 2^24 or nil, optim = kind == "search" and optim.lbfgs{ line_search = "strong_wolfe" } or optim.adam{},
+    batch_tokens = tonumber(arg[5] or 0) }:wait()
+net:save(arg[1])
+EOF
+for kind in weights scale slide half; do
+    go 1 other.lua ${kind}1.hone 8 2 $kind; go 2 other.lua ${kind}2.hone 8 2 $kind
+    same "all of the data comes along: $kind" ${kind}1.hone ${kind}2.hone
+done
+go 1 other.lua few1.hone 8 2 weights 51; go 2 other.lua few2.hone 16 1 weights 101; go 1 other.lua few3.hone 8 2 weights 50
+same "half of 101 tokens a batch are 51" few1.hone few2.hone
+is 1 'a line search computes its batch again, which ranks cannot share' "a line search" --ranks 2 run other.lua x.hone 8 2 search
+if bits few1.hone | grep -q "^$(bits few3.hone)$"; then ok 1 "with 50 it is another run"; else ok 0 "with 50 it is another run"; fi
+
 # Faults: each is said in one line, and the run ends with the bits of one that was left alone.
 go 1 train.lua long.hone 8 4 60
 fault() { # SIGNAL FILE
@@ -61,6 +88,17 @@ if command -v pgrep >/dev/null; then
     grep -q 'has not answered for 4 s' s.hone.out; said=$?
     [ $said = 0 ] || sed 's/^/# /' s.hone.out
     ok $said "after 4 seconds"
+    "$hone" --plain --runs fm --ranks 2 run train.lua m.hone 8 4 5000 >m.out 2>&1 &
+    run=$! times=0
+    while [ $times -lt 300 ] && kill -0 $run 2>/dev/null; do
+        sleep 0.1
+        times=$((times + 1))
+        grep -q epoch m.out && for p in $(pgrep -P $run 2>/dev/null); do kill -9 "$p" 2>/dev/null; done
+    done
+    [ $times -lt 300 ] && ! wait $run && grep -q 'the ranks were started anew 5 times in this run, which is enough' m.out
+    said=$?
+    [ $said = 0 ] || { kill -9 $run 2>/dev/null; tail -3 m.out | sed 's/^/# /'; }
+    ok $said "a run whose ranks end again and again ends too"
     "$hone" --quiet --runs f0 --ranks 3 run train.lua z.hone 8 4 600 >/dev/null 2>&1 &
     run=$! others= times=0
     while [ -z "$others" ] && [ $times -lt 100 ]; do
@@ -83,7 +121,7 @@ fi
 cat >resume.lua <<'EOF'
 local d = hone.data{ "german-credit" }
 local net = nn.model{ input = d, nn.linear{48}, nn.relu{}, nn.dropout{ p = 0.2 }, nn.linear{2} }
-local a = hone.train{ model = net, data = d, epochs = 2, batch = 8, accum = 4, seed = 5 }
+local a = hone.train{ model = net, data = d, epochs = 2, batch = tonumber(arg[3] or 8), accum = tonumber(arg[4] or 4), seed = 5 }
 a:wait()
 hone.set("ranks", tonumber(arg[2]))
 hone.train{ resume = a, epochs = 4 }:wait()
@@ -91,4 +129,6 @@ net:save(arg[1])
 EOF
 go 2 resume.lua u1.hone 1; go 2 resume.lua u2.hone 2; go 1 resume.lua u3.hone 3
 same "a run goes on with more or fewer ranks, to the same bits" u1.hone u2.hone u3.hone
+go 1 resume.lua w1.hone 1 32 1; go 1 resume.lua w2.hone 2 32 1
+same "a batch that was one piece stays one when the run goes on with two ranks" w1.hone w2.hone
 finish
