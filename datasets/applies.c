@@ -31,7 +31,8 @@ static bool reads(const char *arg, const struct table tab[PART_N], unsigned hold
     *known = false;
     for (const struct format *const *f = formats; *f; f++) *known |= has_word((*f)->takes, arg);
     for (int p = 0; p < PART_N; p++) taken |= tab[p].format && has_word(tab[p].format->takes, arg);
-    bool of_sounds = !strcmp(arg, "frames") || !strcmp(arg, "mel"), of_pictures = !strcmp(arg, "size"); /* a folder holds the ones or the others */
+    bool of_sounds = !strcmp(arg, "frames") || !strcmp(arg, "mel") || !strcmp(arg, "rate"),
+         of_pictures = !strcmp(arg, "size"); /* a folder holds the ones or the others */
     return taken && !(of_sounds && !(holds & HOLDS_SOUNDS)) && !(of_pictures && holds & HOLDS_SOUNDS);
 }
 

@@ -52,6 +52,8 @@ const struct arg data_arg_table[] = {
     {"frames", "sounds: frames, 10 ms apart, that each gets: longer ones are cut, silence follows shorter ones; those of the longest if not given", NULL, NULL,
         ARG_INT, AT(frames), 0, AT_RUN, 1, 60000},
     {"mel", "sounds: bands of the mel scale whose energies a frame holds", NULL, "40", ARG_INT, AT(mel), 0, AT_RUN, 2, 512},
+    {"rate", "sounds: samples a second that those of other rates are resampled to; those of the first sound if not given", NULL, NULL, ARG_INT, AT(rate), 0,
+        AT_RUN, 1000, 384000},
     {"normalize", "images: subtract the training mean, divide by the standard deviation (otherwise 0 to 1)", NULL, "false", ARG_BOOL, AT(normalize)},
     {"standardize",
         "number columns of tables, and targets that are numbers, to mean 0, standard deviation 1 of the training part; answers and mse, mae .. are of the "

@@ -24,7 +24,7 @@ struct data_args {
     char *tokenizer;
     bool lower, tfidf, normalize, standardize, stream;
     int64_t size; /* side of pictures */
-    int64_t frames, mel; /* of sounds */
+    int64_t frames, mel, rate; /* of sounds */
     int64_t vocab, len, ngrams, hash_buckets;
     int trunc; /* 0 head, 1 tail */
     char *chars; /* "3-5" */

@@ -36,6 +36,7 @@ static int sound_options(struct read_opts *o, const struct data_args *a, struct 
     if (o->rate < 0 || o->frames < 0 || o->frames > INT32_MAX || bands < 1 || bands > SOUND_MAX_MEL)
         return err_set(e, "the saved preparation of sounds is damaged: %lld frames of %lld bands", (long long)o->frames, (long long)bands);
     o->mel = (int)bands;
+    if (!o->rate && a->rate != ARG_NONE_INT) o->rate = a->rate;
     return 0;
 }
 
@@ -48,8 +49,8 @@ static int even_sounds(struct loading *l, struct err *e) {
         if (!t->n || !t->rate) continue;
         if (!first) first = t;
         if (t->rate != first->rate)
-            return err_set(e, "the sounds of %s have %lld samples a second, those of %s %lld: resample them to one rate", t->file, (long long)t->rate,
-                first->file, (long long)first->rate);
+            return err_set(e, "the sounds of %s have %lld samples a second, those of %s %lld: give rate=%lld, to which all are resampled", t->file,
+                (long long)t->rate, first->file, (long long)first->rate, (long long)(t->rate < first->rate ? t->rate : first->rate));
         if (t->col[0].dim[0] > most) most = t->col[0].dim[0];
     }
     for (int p = 0; p < PART_N; p++)

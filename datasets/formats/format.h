@@ -50,7 +50,7 @@ struct read_opts {
     bool leave_broken; /* pictures and sounds that cannot be decoded are left out */
     int size; /* side of pictures; 0: as they are */
     int mel; /* bands of sounds; 0: the usual number */
-    int64_t frames, rate; /* of sounds: frames that each gets, 0: those of the longest; samples a second they must have, 0: any */
+    int64_t frames, rate; /* of sounds: frames that each gets, 0: those of the longest; samples a second they get, 0: those of the first */
     const char *const *want; /* column names given by the user or recipe (help to recognise a header), NULL-terminated, or NULL */
     data_progress progress;
     void *ctx;

@@ -100,4 +100,5 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
 }
 
 static const char *const ext[] = {NULL};
-const struct format format_imagedir = {"imagedir", "a folder of pictures or sounds, one folder a class", ext, NULL, NULL, read_dir, NULL, "size frames mel"};
+const struct format format_imagedir = {
+    "imagedir", "a folder of pictures or sounds, one folder a class", ext, NULL, NULL, read_dir, NULL, "size frames mel rate"};

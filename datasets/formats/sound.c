@@ -96,8 +96,8 @@ static int samples(SNDFILE *f, const struct bytes *in, int channels, int64_t mos
     return rc;
 }
 
-/* The rate, or -1. frames > 0: no more samples than they look at. *mel is made where it is NULL. */
-static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64_t frames, float **out, int64_t *n, struct err *e) {
+/* The rate the sound had, or -1; it gets the rate `to`, 0: its own. frames > 0: no more samples than they look at. *mel is made where it is NULL. */
+static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64_t frames, int64_t to, float **out, int64_t *n, struct err *e) {
     SF_VIRTUAL_IO io = {length, seek, get, put, tell};
     struct source s = {in, 0};
     SF_INFO info = {0};
@@ -105,18 +105,24 @@ static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64
     if (whole(in, e)) return -1;
     SNDFILE *f = sf_open_virtual(&io, SFM_READ, &info, &s);
     int rc = f ? check_info(in, &info, e) : err_set(e, "%s is no sound that can be read: %s", in->name, sf_strerror(NULL));
-    if (rc == 0 && !*mel) *mel = mel_new(info.samplerate, bands);
+    if (!to) to = info.samplerate;
+    if (rc == 0 && !*mel) *mel = mel_new(to, bands);
     int64_t most = rc == 0 ? (int64_t)info.samplerate * SOUND_MAX_SECONDS : 0;
-    if (rc == 0 && frames > 0 && mel_samples(*mel, frames) < most) most = mel_samples(*mel, frames);
+    if (rc == 0 && frames > 0) {
+        int64_t need = mel_samples(*mel, frames);
+        if (to != info.samplerate) need = need * info.samplerate / to + info.samplerate / 10; /* interpolation looks beyond them */
+        if (need < most) most = need;
+    }
     if (rc == 0) rc = samples(f, in, info.channels, most, out, n, &more, e);
     if (rc == 0 && more && !(frames > 0))
         rc = err_set(e, "%s is longer than %d seconds: cut it, or give frames=N to keep its begin", in->name, SOUND_MAX_SECONDS);
     if (f) sf_close(f);
+    if (rc == 0 && to != info.samplerate) rc = sound_resample(in->name, info.samplerate, to, out, n, e);
     return rc == 0 ? info.samplerate : -1;
 }
 #else
-static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64_t frames, float **out, int64_t *n, struct err *e) {
-    (void)mel, (void)bands, (void)frames, (void)out, (void)n;
+static int64_t decode(const struct bytes *in, struct mel **mel, int bands, int64_t frames, int64_t to, float **out, int64_t *n, struct err *e) {
+    (void)mel, (void)bands, (void)frames, (void)to, (void)out, (void)n;
     return err_set(e, "%s is a sound and this hone was built without libsndfile: install libsndfile1-dev and build again", in->name);
 }
 #endif
@@ -127,18 +133,14 @@ int sounds_add(struct sounds *s, const struct bytes *in, const char *label, cons
     s->broken = true;
     if (!probe(in)) return err_set(e, "%s is no sound that can be read: WAV and FLAC are", in->name);
     if (!s->bands) s->bands = o && o->mel > 0 ? o->mel : SOUND_MEL;
-    int64_t rate = decode(in, &s->mel, s->bands, want, &x, &n, e);
+    int64_t to = s->first ? s->t->rate : o ? o->rate : 0, rate = decode(in, &s->mel, s->bands, want, to, &x, &n, e);
     int rc = rate < 0 ? -1 : 0;
     s->broken = rc < 0;
     if (rc == 0 && !s->first) {
         s->first = mem_str(in->name);
-        s->t->rate = rate;
-        if (o && o->rate && o->rate != rate)
-            rc = err_set(
-                e, "%s has %" PRId64 " samples a second, the model learned from %" PRId64 ": resample it, with sox for example", in->name, rate, o->rate);
-    } else if (rc == 0 && rate != s->t->rate)
-        rc = err_set(e, "%s has %" PRId64 " samples a second, but %s has %" PRId64 ": resample them to one rate, with sox for example", in->name, rate,
-            s->first, s->t->rate);
+        s->t->rate = to ? to : rate;
+    }
+    s->resampled += rc == 0 && rate != s->t->rate;
     int64_t frames = rc == 0 ? mel_frames(s->mel, n) : 0, size = 0;
     if (rc == 0 && want > 0 && frames > want) frames = want;
     if (rc == 0 && (!size_mul_i64(frames, s->bands, &size) || (int64_t)(s->len + (size_t)size) > FORMAT_MAX_BYTES / 4))
@@ -179,6 +181,9 @@ static float *spread(const float *p, const int64_t *frames, int64_t each, int64_
 
 int sounds_into(struct sounds *s, bool labels, const struct read_opts *o, struct err *e) {
     int64_t to = o ? o->frames : 0;
+    if (s->resampled && labels)
+        log_write(LOG_INFO, "%" PRId64 " of %" PRId64 " sounds were resampled to %" PRId64 " samples a second%s%s%s", s->resampled, s->t->n, s->t->rate,
+            o && o->rate ? "" : ", those of ", o && o->rate ? "" : s->first, o && o->rate ? "" : " (rate= takes another rate)");
     for (int64_t i = 0; i < s->t->n && !(o && o->frames > 0); i++) to = s->frames[i] > to ? s->frames[i] : to;
     struct column *x = table_add(s->t, "x", COL_F32);
     x->ndim = 2;
@@ -262,4 +267,4 @@ static int sound_read(const struct bytes *in, const struct read_opts *o, struct 
     int r = sounds_add(&s, in, "", o, e);
     return sounds_into(&s, false, o, r ? &none : e) || r ? -1 : 0;
 }
-const struct format format_sound = {"sound", "a sound as frames of log-mel energies: WAV, FLAC", ext, probe, sound_read, NULL, NULL, "frames mel"};
+const struct format format_sound = {"sound", "a sound as frames of log-mel energies: WAV, FLAC", ext, probe, sound_read, NULL, NULL, "frames mel rate"};

@@ -19,9 +19,12 @@ int64_t mel_frames(const struct mel *m, int64_t samples); /* at least 1: shorter
 int64_t mel_samples(const struct mel *m, int64_t frames); /* that those frames look at */
 void mel_run(struct mel *m, const float *x, int64_t n, int64_t frames, float *out); /* out (frames, bands) */
 
+/* x (n samples, heap) becomes the same sound at the rate `to`. */
+int sound_resample(const char *name, int64_t from, int64_t to, float **x, int64_t *n, struct err *e);
+
 bool sound_name(const char *path); /* ends like a sound */
 
-/* Sounds of one rate become column "x" (T, bands) of f32, their labels column "label". T: opts.frames, else the longest. */
+/* Sounds, resampled to one rate, become column "x" (T, bands) of f32, their labels column "label". T: opts.frames, else the longest. */
 struct sounds {
     struct table *t;
     struct cells label;
@@ -32,6 +35,7 @@ struct sounds {
     int bands;
     char *first;
     bool broken; /* the last one could not be decoded */
+    int64_t resampled; /* that had another rate */
 };
 int sounds_add(struct sounds *s, const struct bytes *in, const char *label, const struct read_opts *o, struct err *e);
 int sounds_into(struct sounds *s_take, bool labels, const struct read_opts *o, struct err *e);

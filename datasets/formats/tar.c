@@ -226,4 +226,5 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
 }
 
 static const char *const ext[] = {".tar", ".tgz", NULL};
-const struct format format_tar = {"tar", "a tar archive of pictures or sounds, one folder a class", ext, tar_probe, tar_read, NULL, NULL, "size frames mel"};
+const struct format format_tar = {
+    "tar", "a tar archive of pictures or sounds, one folder a class", ext, tar_probe, tar_read, NULL, NULL, "size frames mel rate"};
