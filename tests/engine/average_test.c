@@ -260,7 +260,8 @@ static void averaged(void) {
         ok = ok && r && (m[k] = objects_model(h[k], &e)) != NULL;
         val_free(r);
     }
-    const float *x = ok ? objects_data(d, &e)->part[0].col[0].data : NULL;
+    struct dataset *rows = ok ? objects_data(d, &e) : NULL;
+    const float *x = rows ? rows->part[0].col[0].data : NULL;
     for (int i = 0; ok && i < m[2]->n_param; i++) {
         const float *a = of_param(m[0], m[0]->data, i), *b = of_param(m[1], m[1]->data, i), *c = of_param(m[2], m[2]->data, i);
         bool mean = strcmp(m[2]->param[i].name, "n.running_mean") == 0;
@@ -273,6 +274,7 @@ static void averaged(void) {
         }
     }
     tap_ok(ok && worst < 1e-6 && moved > 1e-4, "swa=3: the mean of what three and four epochs give, within %.1e %s", worst, e.text);
+    dataset_unref(rows);
     tap_ok(ok && off < 1e-5 && off > 0, "and its running means are those of the training rows, within %.1e", off);
 }
 
