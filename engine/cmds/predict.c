@@ -164,6 +164,7 @@ static int answers(const struct model *m, const struct part *p, const struct pre
     struct loader *l = NULL;
     int rc = -1;
     if (s && p->n_col < s->io.n_in) err_set(e, "the model has %d inputs, the input gives %d", s->io.n_in, p->n_col);
+    else if (s && step_check_inputs(s, p, e) < 0) err_wrap(e, "the preparation saved with the model does not fit it");
     else if (s) {
         for (int i = 0; i < s->io.n_in; i++) ls.weights |= s->io.in[i].weight >= 0;
         l = loader_new(&ls, 0, 0, e);

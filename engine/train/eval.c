@@ -92,14 +92,19 @@ int step_fits(const struct step *s, const struct part *part, const struct loss_s
     return 0;
 }
 
+int step_check_inputs(const struct step *s, const struct part *part, struct err *e) {
+    for (int i = 0; i < s->io.n_in; i++)
+        if (check_input(s, i, &part->col[i], e) < 0) return -1;
+    return 0;
+}
+
 int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e) {
     if (part->n_col - 1 != s->io.n_in)
         return err_set(e,
             part->n_col == 1 ? "the model has %d inputs, but the data has a target alone: is a column missing, or y= wrong?"
                              : "the model has %d inputs, the data %d columns before the target",
             s->io.n_in, part->n_col - 1);
-    for (int i = 0; i < s->io.n_in; i++)
-        if (check_input(s, i, &part->col[i], e) < 0) return -1;
+    if (step_check_inputs(s, part, e) < 0) return -1;
     if (!loss) return 0;
     if (loss->row->sequence) return check_sequences(s, part, loss, e);
     const struct column *y = &part->col[part->n_col - 1];

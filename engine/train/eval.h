@@ -36,7 +36,9 @@ struct examples *eval_examples(const struct eval *v); /* of the last run; NULL: 
 size_t eval_memory(const struct eval *v);
 /* Copies a batch to where a step reads it; its extents. */
 struct extents step_load(const struct step *s, const struct part *part, const struct batch *b);
-/* The data columns must fit the model: number, kind, width of the inputs and the target. */
+/* The data columns must fit the model: number, kind, width of the inputs and the target. step_check_inputs: kind and width of as many columns as the model has
+ * inputs, where that many are there. step_load trusts that one of them said yes. */
+int step_check_inputs(const struct step *s, const struct part *part, struct err *e);
 int step_check(const struct step *s, const struct part *part, const struct loss_spec *loss, struct err *e);
 /* To learn from: each target that is a sequence must fit into the frames of its row, else the first that does not is named; with zero_infinity of the loss a
  * warning counts them. */

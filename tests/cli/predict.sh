@@ -8,6 +8,7 @@ local d = hone.data{ "trees.csv", y = "kind" }
 local m = nn.model{ input = d, nn.linear{16}, nn.relu{}, nn.linear{3} }
 hone.train{ model = m, data = d, epochs = 20, batch = 16, lr = 0.01, seed = 1 }:wait()
 m:save("trees.hone")
+m:save("trees")
 EOF
 is 0 'acc 0.99|acc 1.0' "a table is learned" --plain --runs r run train.lua
 is 0 '^acc  *(1|0\.9)[0-9.]*  \(95 %' "the file it was trained on" eval trees.hone trees.csv
@@ -24,6 +25,13 @@ sed '9s/^oak/fir/' oak.csv >fir.csv
 is 1 'the label "fir" is none of the 3 classes' "a class it does not know" eval trees.hone fir.csv
 sed 's/red/green/' oak.csv >green.csv
 is 1 'column "colour": the training part has no value "green"' "a value it does not know" predict trees.hone green.csv
+sed 's/"kind": "table"/"kind": "array", "shape": [70000]/' trees/model.json >model.json && mv model.json trees/model.json
+cat >wide.lua <<'EOF'
+local row = {}
+for i = 1, 70000 do row[i] = 1 end
+hone.load{ "trees" }:predict(row)
+EOF
+is 1 "does not fit it: the model's input 1 has 4 values a row, but column \"x\" has 70000" "a model whose preparation gives other rows than it takes" run wide.lua
 run=$(ls -d r/trees-* | head -1)
 is 0 '^acc  *(1|0\.9)[0-9.]*  \(95 %' "a run by its folder" eval "$run" oak.csv
 is 0 'label oak' "a run by its name" --runs r predict "$(basename "$run")" 11 red 4.2
