@@ -44,16 +44,24 @@ void convs_free(struct cuda *c) {
 }
 
 static int dnn_fail(struct cuda *c, cudnnStatus_t rc, const struct conv_shape *s, struct err *e) {
+    cudaGetLastError(); /* it is told here */
     return c->host->fail(e, "cuDNN refuses the convolution of %d images (%d, %d, %d) by (%d, %d, %d, %d): %s", s->n, s->c, s->h, s->w, s->o, s->c / s->groups,
         s->kh, s->kw, cudnnGetErrorString(rc));
 }
 
-template <class P> static int pick(const P *found, int n, struct plan_of_conv *p) {
+/* Bytes that an algorithm takes with these descriptions; the library's list was made for kinds of mathematics of its own. */
+static cudnnStatus_t space_of(cudnnHandle_t h, const struct plan_of_conv *p, int algo, size_t *bytes) {
+    if (p->shape.dir == FORWARD) return cudnnGetConvolutionForwardWorkspaceSize(h, p->x, p->w, p->conv, p->y, (cudnnConvolutionFwdAlgo_t)algo, bytes);
+    if (p->shape.dir == DATA) return cudnnGetConvolutionBackwardDataWorkspaceSize(h, p->w, p->y, p->conv, p->x, (cudnnConvolutionBwdDataAlgo_t)algo, bytes);
+    return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, p->x, p->y, p->conv, p->w, (cudnnConvolutionBwdFilterAlgo_t)algo, bytes);
+}
+template <class P> static int pick(cudnnHandle_t h, const P *found, int n, struct plan_of_conv *p) {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < n; i++) {
-            if (found[i].status != CUDNN_STATUS_SUCCESS || found[i].memory > PRODUCT_SPACE) continue;
-            if (pass == 0 && found[i].determinism != CUDNN_DETERMINISTIC) continue;
-            p->algo = (int)found[i].algo, p->workspace = found[i].memory;
+            size_t bytes = 0;
+            if (found[i].status != CUDNN_STATUS_SUCCESS || (pass == 0 && found[i].determinism != CUDNN_DETERMINISTIC)) continue;
+            if (space_of(h, p, (int)found[i].algo, &bytes) != CUDNN_STATUS_SUCCESS || bytes > (size_t)PRODUCT_SPACE) continue;
+            p->algo = (int)found[i].algo, p->workspace = bytes;
             return 0;
         }
     return -1;
@@ -68,7 +76,7 @@ static cudnnStatus_t choose(cudnnHandle_t h, struct plan_of_conv *p) {
     else if (p->shape.dir == DATA) rc = cudnnGetConvolutionBackwardDataAlgorithm_v7(h, p->w, p->y, p->conv, p->x, 8, &n, d);
     else rc = cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, p->x, p->y, p->conv, p->w, 8, &n, w);
     if (rc != CUDNN_STATUS_SUCCESS) return rc;
-    int found = p->shape.dir == FORWARD ? pick(f, n, p) : p->shape.dir == DATA ? pick(d, n, p) : pick(w, n, p);
+    int found = p->shape.dir == FORWARD ? pick(h, f, n, p) : p->shape.dir == DATA ? pick(h, d, n, p) : pick(h, w, n, p);
     return found == 0 ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
 }
 static struct plan_of_conv *conv_of(struct cuda *c, const struct conv_shape *s, struct err *e) {

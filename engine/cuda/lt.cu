@@ -62,6 +62,7 @@ void products_free(struct cuda *c) {
 }
 
 static int lt_fail(struct cuda *c, cublasStatus_t rc, const struct product_shape *s, struct err *e) {
+    cudaGetLastError(); /* it is told here */
     return c->host->fail(e, "cuBLASLt refuses the product (%lld, %lld) from %lld: status %d", (long long)s->n, (long long)s->m, (long long)s->k, (int)rc);
 }
 static bool same(const struct product_shape *a, const struct product_shape *b) {
@@ -231,6 +232,7 @@ static float time_of(struct cuda *c, struct plan_of_product *p, const struct ope
     bool ok = cudaEventRecord(from, c->stream) == cudaSuccess;
     for (int i = 0; ok && i < times; i++) ok = multiply(c, p, o, &r->algo, r->workspaceSize) == CUBLAS_STATUS_SUCCESS;
     ok = ok && cudaEventRecord(to, c->stream) == cudaSuccess && cudaEventSynchronize(to) == cudaSuccess && cudaEventElapsedTime(&ms, from, to) == cudaSuccess;
+    if (!ok) cudaGetLastError(); /* what the library tried and could not start is no mistake of the kernels behind it */
     return ok ? ms / (float)times : -1;
 }
 static float median(float *t, int n) {

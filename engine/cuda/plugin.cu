@@ -66,6 +66,20 @@ static int probe(struct device *out, int max, struct err *e) {
     return n < max ? n : max;
 }
 
+/* Several devices may be open in a process: the one that this thread's calls go to. */
+static cudaError_t turn_to(int index) {
+    static thread_local int current = -1;
+    if (current == index) return cudaSuccess;
+    cudaError_t rc = cudaSetDevice(index);
+    current = rc == cudaSuccess ? index : -1;
+    return rc;
+}
+static struct cuda *on(void *b) {
+    struct cuda *c = (struct cuda *)b;
+    if (!c->lost) turn_to(c->info.index); /* what fails shows at the call that follows */
+    return c;
+}
+
 static void close_device(void *b);
 
 static void *open_device(int index, struct err *e) {
@@ -73,7 +87,8 @@ static void *open_device(int index, struct err *e) {
     struct device all[16];
     if (!c) return NULL;
     c->host = host;
-    if (probe(all, 16, e) <= index || cuda_fail(c, cudaSetDevice(index), "the device cannot be chosen", e) < 0 ||
+    c->info.index = index;
+    if (probe(all, 16, e) <= index || cuda_fail(c, turn_to(index), "the device cannot be chosen", e) < 0 ||
         cuda_fail(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "no stream", e) < 0 ||
         cuda_fail(c, cudaMalloc((void **)&c->workspace, WORKSPACE), "no memory for products", e) < 0) {
         close_device(c);
@@ -103,7 +118,7 @@ static void counts(const struct cuda *c) {
 }
 
 static void close_device(void *b) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     counts(c);
     if (c->lost) return; /* the library may wait for the device for ever; the process ends anyway */
     comm_close(c, false);
@@ -122,11 +137,11 @@ static void close_device(void *b) {
 
 static size_t available(void *b) {
     size_t n = 0, total = 0;
-    (void)b;
+    on(b);
     return cudaMemGetInfo(&n, &total) == cudaSuccess ? n : 0;
 }
 static void *device_memory(void *b, size_t n, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     void *p = NULL;
     c->n_allocations++;
     cudaError_t rc = cudaMalloc(&p, n ? n : 1);
@@ -138,34 +153,34 @@ static void *device_memory(void *b, size_t n, struct err *e) {
     return rc == cudaSuccess ? p : NULL;
 }
 static void device_memory_free(void *b, void *p) {
-    if (!((struct cuda *)b)->lost) cudaFree(p);
+    if (!on(b)->lost) cudaFree(p);
 }
 static void *pinned(void *b, size_t n, struct err *e) {
     void *p = NULL;
-    if (cuda_fail((struct cuda *)b, cudaHostAlloc(&p, n ? n : 1, cudaHostAllocDefault), "pinned memory of the host", e) < 0) return NULL;
+    if (cuda_fail(on(b), cudaHostAlloc(&p, n ? n : 1, cudaHostAllocDefault), "pinned memory of the host", e) < 0) return NULL;
     memset(p, 0, n);
     return p;
 }
 static void pinned_free(void *b, void *p) {
-    if (!((struct cuda *)b)->lost) cudaFreeHost(p);
+    if (!on(b)->lost) cudaFreeHost(p);
 }
 static int upload(void *b, void *to, const void *from, size_t n, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyHostToDevice, c->stream), "copying to the device", e);
 }
 static int download(void *b, void *to, const void *from, size_t n, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyDeviceToHost, c->stream), "copying from the device", e);
 }
 static int fill(void *b, void *p, int byte, size_t n, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     return cuda_fail(c, cudaMemsetAsync(p, byte, n, c->stream), "clearing memory of the device", e);
 }
 int mix_weights(struct cuda *c, float *y, const float *x, int64_t n, float share, struct err *e); /* update.cu */
-static int mix_device(void *b, float *y, const float *x, int64_t n, float share, struct err *e) { return mix_weights((struct cuda *)b, y, x, n, share, e); }
+static int mix_device(void *b, float *y, const float *x, int64_t n, float share, struct err *e) { return mix_weights(on(b), y, x, n, share, e); }
 /* Asks instead of cudaStreamSynchronize, which would wait for ever for a device that has fallen off the bus. */
 static int sync_device(void *b, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     c->n_waits++;
     for (long n = 1; !c->lost; n++) {
         cudaError_t rc = cudaStreamQuery(c->stream);
@@ -178,13 +193,13 @@ static int sync_device(void *b, struct err *e) {
     c->lost = true;
     return host->fail(e, "waiting for the device: it does not answer any more, and what ran on it is lost");
 }
-static int comm_id_device(void *b, char *id, struct err *e) { return comm_id((struct cuda *)b, id, e); }
-static int comm_open_device(void *b, const char *id, int rank, int size, struct err *e) { return comm_open((struct cuda *)b, id, rank, size, e); }
-static int comm_sum_device(void *b, float *const *p, const int64_t *n, int count, struct err *e) { return comm_sum((struct cuda *)b, p, n, count, e); }
-static int comm_join_device(void *b, struct err *e) { return comm_join((struct cuda *)b, e); }
-static void comm_close_device(void *b, bool broken) { comm_close((struct cuda *)b, broken); }
-static void tf32_device(void *b, bool on) { ((struct cuda *)b)->tf32 = on; }
-static void weights_device(void *b, const void *p, size_t n) { held_weights((struct cuda *)b, p, n); }
+static int comm_id_device(void *b, char *id, struct err *e) { return comm_id(on(b), id, e); }
+static int comm_open_device(void *b, const char *id, int rank, int size, struct err *e) { return comm_open(on(b), id, rank, size, e); }
+static int comm_sum_device(void *b, float *const *p, const int64_t *n, int count, struct err *e) { return comm_sum(on(b), p, n, count, e); }
+static int comm_join_device(void *b, struct err *e) { return comm_join(on(b), e); }
+static void comm_close_device(void *b, bool broken) { comm_close(on(b), broken); }
+static void tf32_device(void *b, bool yes) { ((struct cuda *)b)->tf32 = yes; }
+static void weights_device(void *b, const void *p, size_t n) { held_weights(on(b), p, n); }
 static bool lost_device(void *b) { return ((struct cuda *)b)->lost; }
 
 /* ---- steps ---- */
@@ -197,18 +212,18 @@ static const struct kernel *find(const char *op) {
 }
 static bool supports(void *b, const struct node *n, struct takes *t) {
     const struct kernel *k = find(n->op->kind.name);
-    if (!k || (k->can && !k->can((struct cuda *)b, n))) return false;
+    if (!k || (k->can && !k->can(on(b), n))) return false;
     t->half_in = k->half_in, t->half_out = k->half_out, t->rounds = k->rounds, t->fp8 = k->fp8;
     return true;
 }
 static int run(void *b, const struct exec *x, const uint64_t *at, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     const struct kernel *k = find(x->node->op->kind.name);
     if (!k) return host->fail(e, "there is no kernel for %s", x->node->op->kind.name);
     return k->run(c, x, at, e) < 0 ? -1 : cuda_launched(c, e);
 }
 static int prepare(void *b, const struct exec *x, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     const struct kernel *k = find(x->node->op->kind.name);
     if (!k || !k->prepares || !host->measuring()) return 0;
     c->preparing = true;
@@ -224,7 +239,7 @@ struct kept_run {
     bool held; /* it uses weights in another form */
 };
 static int begin(void *b, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     held_renew(c);
     c->held_used = false;
     if (cuda_fail(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "a run cannot be kept", e) < 0) return -1;
@@ -232,7 +247,7 @@ static int begin(void *b, struct err *e) {
     return 0;
 }
 static void *end(void *b, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     cudaGraph_t g = NULL;
     struct kept_run *k = (struct kept_run *)calloc(1, sizeof *k);
     c->keeping = false;
@@ -247,14 +262,14 @@ static void *end(void *b, struct err *e) {
     return ok ? k : NULL;
 }
 static int replay(void *b, void *kept, struct err *e) {
-    struct cuda *c = (struct cuda *)b;
+    struct cuda *c = on(b);
     const struct kept_run *k = (const struct kept_run *)kept;
     if (k->held) held_renew(c);
     return cuda_fail(c, cudaGraphLaunch(k->graph, c->stream), "a kept run cannot be started", e);
 }
 static void forget(void *b, void *kept) {
     struct kept_run *k = (struct kept_run *)kept;
-    (void)b;
+    on(b);
     cudaGraphExecDestroy(k->graph);
     free(k);
 }

@@ -29,6 +29,7 @@ static float time_of(struct cuda *c, const struct two_ways *what, int which, voi
         t[i] = ms * 1e3f / (float)REPEAT;
     }
     if (ok) qsort(t, ROUNDS, sizeof *t, by_size);
+    else cudaGetLastError(); /* that it does not run is told by the time */
     return ok ? t[ROUNDS / 2] : -1;
 }
 static void measure(struct cuda *c, struct way *w, void *ctx, size_t bytes) {

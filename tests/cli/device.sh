@@ -73,6 +73,8 @@ awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
 ok $? "losses within 1e-3 of the CPU: $(result gpu.json)"
 "$hone" --json --runs r3 --device cuda run train.lua gpu2.hone >gpu2.json 2>>err
 [ "$(result gpu.json)" = "$(result gpu2.json)" ] && cmp -s gpu.hone gpu2.hone; ok $? "the same bits twice"
+HONE_FAKE_CUDA=instance "$hone" --json --runs r3 --device cuda run train.lua plain.hone >plain.json 2>err && cmp -s gpu.hone plain.hone
+ok $? "a device that keeps no run gives the same bits $(cat err)"
 cat >eval.lua <<'EOF'
 local d = hone.data{ "small.csv", y = "y", val = 40 }
 local r = hone.eval{ model = hone.load(arg[1]), data = d.val }

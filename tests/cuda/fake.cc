@@ -33,8 +33,13 @@ struct fake_event {
     long recorded = 0, reached = 0; /* how often it was asked for, and passed */
 };
 static struct {
-    std::map<void *, size_t> blocks;
-    size_t used = 0;
+    struct block {
+        size_t bytes;
+        int device;
+    };
+    std::map<void *, block> blocks;
+    size_t used[16] = {0}; /* by device */
+    int device = 0; /* the current one */
     long launches = 0;
     double clock = 0; /* made-up milliseconds */
     long products[8] = {0}; /* that ran, by algorithm */
@@ -97,6 +102,7 @@ static void pump(void) {
 }
 static cudaError_t give(cudaStream_t s, fake_work work) {
     if (fake.sticky) return noted(fake.sticky);
+    if (s->device != fake.device) return noted(cudaErrorInvalidResourceHandle);
     if (s == fake.capturing && s) not_captured("a sum over devices");
     s->queue.push_back({work, false});
     s->fresh = true;
@@ -105,6 +111,7 @@ static cudaError_t give(cudaStream_t s, fake_work work) {
 }
 static cudaError_t submit(cudaStream_t s, std::function<void()> work) {
     if (fake.sticky) return noted(fake.sticky);
+    if (s->device != fake.device) return noted(cudaErrorInvalidResourceHandle);
     if (s->capturing) return s->capturing->work.push_back(work), cudaSuccess;
     return give(s, [=](bool) { return work(), true; });
 }
@@ -128,24 +135,27 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int i) {
 }
 cudaError_t cudaDriverGetVersion(int *v) { return *v = (int)setting_n("serves=", 13000), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *v) { return *v = 13000, cudaSuccess; }
-cudaError_t cudaSetDevice(int) { return noted(fake.sticky); }
+cudaError_t cudaSetDevice(int i) {
+    if (i < 0 || i >= setting_n("count=", 1)) return noted(cudaErrorInvalidDevice);
+    return fake.device = i, noted(fake.sticky);
+}
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     *total = memory_total();
-    *available = *total > fake.used ? *total - fake.used : 0;
+    *available = *total > fake.used[fake.device] ? *total - fake.used[fake.device] : 0;
     return fake.sticky;
 }
 /* Freshly mapped pages, so that a kernel that leaves its block of memory meets a page of nobody. */
 cudaError_t cudaMalloc(void **p, size_t n) {
     not_captured("cudaMalloc");
     if (fake.sticky) return noted(fake.sticky);
-    if (fake.used + n > memory_total()) return noted(cudaErrorMemoryAllocation);
+    if (fake.used[fake.device] + n > memory_total()) return noted(cudaErrorMemoryAllocation);
     size_t page = 4096, body = (n + page - 1) / page * page;
     char *m = (char *)mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m == MAP_FAILED) return noted(cudaErrorMemoryAllocation);
     mprotect(m + body, page, PROT_NONE);
     memset(m, 0xA5, n); /* nobody may count on zeros */
-    fake.blocks[m] = n;
-    fake.used += n;
+    fake.blocks[m] = {n, fake.device};
+    fake.used[fake.device] += n;
     *p = m;
     return cudaSuccess;
 }
@@ -156,8 +166,8 @@ cudaError_t cudaFree(void *p) {
     pump();
     auto it = fake.blocks.find(p);
     if (it == fake.blocks.end()) return noted(cudaErrorInvalidValue);
-    munmap(p, (it->second + 4095) / 4096 * 4096 + 4096);
-    fake.used -= it->second;
+    munmap(p, (it->second.bytes + 4095) / 4096 * 4096 + 4096);
+    fake.used[it->second.device] -= it->second.bytes;
     fake.blocks.erase(it);
     return cudaSuccess;
 }
@@ -179,7 +189,7 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t n, cudaStream_t s) {
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned) {
     *s = new fake_stream;
-    (*s)->first = fake.streams.empty(), (*s)->give = give;
+    (*s)->first = fake.streams.empty(), (*s)->give = give, (*s)->device = fake.device;
     fake.streams.push_back(*s);
     return cudaSuccess;
 }
@@ -187,6 +197,7 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *s, unsigned flags, int) {
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) { return *least = 0, *greatest = -5, cudaSuccess; }
 cudaError_t cudaStreamDestroy(cudaStream_t s) {
     pump();
+    if (fake.capturing == s) fake.capturing = nullptr;
     for (size_t i = 0; i < fake.streams.size(); i++)
         if (fake.streams[i] == s) fake.streams.erase(fake.streams.begin() + (long)i);
     return delete s, cudaSuccess;
@@ -541,6 +552,12 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t d,
     return CUBLAS_STATUS_SUCCESS;
 }
 long fake_computes(int type) { return fake.computes[type & 127]; }
+/* The device whose memory holds p; -1: none. */
+int fake_device_of(const void *p) {
+    for (const auto &b : fake.blocks)
+        if ((const char *)p >= (const char *)b.first && (const char *)p < (const char *)b.first + b.second.bytes) return b.second.device;
+    return -1;
+}
 long fake_kept(void) { return fake.kept; }
 long fake_launches(void) { return fake.launches; }
 long fake_eights(void) { return fake.eights; }
@@ -556,8 +573,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     uint64_t m = Y.rows, n = Y.cols, k = de.ta ? A.rows : A.cols, id = algo->data[0], align = algo->data[1];
     if ((de.ta ? A.cols : A.rows) != m || (de.tb ? B.rows : B.cols) != n || (de.tb ? B.cols : B.rows) != k || A.type != B.type)
         return CUBLAS_STATUS_INVALID_VALUE;
-    if (!known(de, A, B, Y) || id >= ALGORITHMS || !algorithms[id].runs || space < algorithms[id].workspace || (uintptr_t)workspace % 256)
-        return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (id < ALGORITHMS && !algorithms[id].runs) return noted(cudaErrorInvalidValue), CUBLAS_STATUS_NOT_SUPPORTED; /* of a launch inside the library */
+    if (!known(de, A, B, Y) || id >= ALGORITHMS || space < algorithms[id].workspace || (uintptr_t)workspace % 256) return CUBLAS_STATUS_NOT_SUPPORTED;
     if ((uintptr_t)a % align || (uintptr_t)b % align || (uintptr_t)y % align) return CUBLAS_STATUS_INVALID_VALUE; /* chosen for better aligned operands */
     cudaError_t rc = submit(s, [=] {
         fake.clock += algorithms[id].time * ((double)m * (double)n * (double)k * 1e-8 + 1e-3) * (A.type == CUDA_R_8I || A.type == CUDA_R_8F_E4M3 ? 0.5 : 1);
@@ -634,11 +651,20 @@ static cudnnStatus_t conv_all(
     });
     return CUDNN_STATUS_SUCCESS;
 }
+/* The first is not deterministic, the second is not for the kind of mathematics that is set, the third takes more than its row says. */
 template <class P> static cudnnStatus_t fake_choice(int want, int *n, P *out) {
-    *n = want < 1 ? want : 1;
-    memset(out, 0, sizeof *out);
-    out->determinism = CUDNN_DETERMINISTIC;
+    *n = want < 4 ? want : 4;
+    memset(out, 0, sizeof *out * (size_t)*n);
+    for (int i = 0; i < *n; i++) out[i].algo = i, out[i].determinism = i ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
     return CUDNN_STATUS_SUCCESS;
+}
+static cudnnStatus_t fake_space(int algo, size_t *bytes) {
+    *bytes = algo == 2 ? (size_t)1 << 20 : 0;
+    return algo == 1 ? CUDNN_STATUS_NOT_SUPPORTED : CUDNN_STATUS_SUCCESS;
+}
+static bool fake_runs(int algo, const void *space, size_t bytes) {
+    size_t least;
+    return algo && fake_space(algo, &least) == CUDNN_STATUS_SUCCESS && bytes >= least && (!least || space);
 }
 extern "C" {
 cudnnStatus_t cudnnCreate(cudnnHandle_t *h) { return *h = new fake_dnn(), CUDNN_STATUS_SUCCESS; }
@@ -680,16 +706,33 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, cudnn
     cudnnFilterDescriptor_t, int want, int *n, cudnnConvolutionBwdFilterAlgoPerf_t *out) {
     return fake_choice(want, n, out);
 }
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnTensorDescriptor_t, cudnnConvolutionFwdAlgo_t algo, size_t *bytes) {
+    return fake_space(algo, bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnTensorDescriptor_t, cudnnConvolutionBwdDataAlgo_t algo, size_t *bytes) {
+    return fake_space(algo, bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+    cudnnFilterDescriptor_t, cudnnConvolutionBwdFilterAlgo_t algo, size_t *bytes) {
+    return fake_space(algo, bytes);
+}
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnFilterDescriptor_t wd, const void *w,
-    cudnnConvolutionDescriptor_t c, cudnnConvolutionFwdAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t yd, void *y) {
+    cudnnConvolutionDescriptor_t c, cudnnConvolutionFwdAlgo_t algo, void *space, size_t bytes, const void *, cudnnTensorDescriptor_t yd, void *y) {
+    if (!fake_runs(algo, space, bytes)) return CUDNN_STATUS_BAD_PARAM;
     return conv_all(h, 0, *xd, x, *wd, w, *yd, y, *c);
 }
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t h, const void *, cudnnFilterDescriptor_t wd, const void *w, cudnnTensorDescriptor_t dyd,
-    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t, void *, size_t, const void *, cudnnTensorDescriptor_t dxd, void *dx) {
+    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdDataAlgo_t algo, void *space, size_t bytes, const void *, cudnnTensorDescriptor_t dxd,
+    void *dx) {
+    if (!fake_runs(algo, space, bytes)) return CUDNN_STATUS_BAD_PARAM;
     return conv_all(h, 1, *dxd, dx, *wd, w, *dyd, dy, *c);
 }
 cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t h, const void *, cudnnTensorDescriptor_t xd, const void *x, cudnnTensorDescriptor_t dyd,
-    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdFilterAlgo_t, void *, size_t, const void *, cudnnFilterDescriptor_t dwd, void *dw) {
+    const void *dy, cudnnConvolutionDescriptor_t c, cudnnConvolutionBwdFilterAlgo_t algo, void *space, size_t bytes, const void *, cudnnFilterDescriptor_t dwd,
+    void *dw) {
+    if (!fake_runs(algo, space, bytes)) return CUDNN_STATUS_BAD_PARAM;
     return conv_all(h, 2, *xd, x, *dwd, dw, *dyd, dy, *c);
 }
 }

@@ -72,6 +72,29 @@ static void disagree(struct backend_device *d, pid_t child, int to, int from) {
     tap_ok(rc < 0 && strstr(e.text, "the GPUs cannot be joined: NCCL says"), "rank 5 of 2: %s", e.text);
 }
 
+/* Two devices open in one process, used in turn. */
+static void two_open(struct backend_device *d) {
+    struct err e = {0};
+    struct backend_device *other = backend_open("cuda:1", &e), *both[2] = {d, other};
+    int (*device_of)(const void *p);
+    fake_function(&device_of, "fake_device_of");
+    void *at[2] = {NULL, NULL};
+    float sent[2][100], back[2][100];
+    bool ok = other != NULL && device_of;
+    for (int turn = 0; turn < 4 && ok; turn++)
+        for (int i = 0; i < 2 && ok; i++) {
+            const struct backend *b = both[i]->b;
+            for (int k = 0; k < 100; k++) sent[i][k] = (float)(k + 1000 * i + 100000 * turn);
+            if (!at[i]) at[i] = b->alloc(both[i]->self, sizeof sent[i], &e);
+            ok = at[i] && device_of(at[i]) == i && b->upload(both[i]->self, at[i], sent[i], sizeof sent[i], &e) == 0 && b->sync(both[i]->self, &e) == 0 &&
+                 b->mix(both[i]->self, at[i], at[i], 100, 0.5f, &e) == 0 && b->download(both[i]->self, back[i], at[i], sizeof back[i], &e) == 0 &&
+                 b->sync(both[i]->self, &e) == 0 && memcmp(sent[i], back[i], sizeof sent[i]) == 0;
+        }
+    for (int i = 0; i < 2; i++)
+        if (at[i]) both[i]->b->free(both[i]->self, at[i]);
+    tap_ok(ok, "two devices of one process in turn: memory, copies and kernels are those of the one that is meant %s", e.text);
+}
+
 int main(void) {
     struct err e = {0};
     const char *build = getenv("top_builddir");
@@ -79,7 +102,7 @@ int main(void) {
     int to[2], from[2];
     bool fake = !getenv("HONE_CUDA");
     snprintf(nccl, sizeof nccl, "%s/tests/cuda/nccl.so", build ? build : ".");
-    if (fake) setenv("HONE_NCCL", nccl, true);
+    if (fake) setenv("HONE_NCCL", nccl, true), setenv("HONE_FAKE_CUDA", "count=2", true);
     pid_t child = !fake || pipe(to) < 0 || pipe(from) < 0 ? -1 : fork(); /* before the device is opened */
     if (child == 0) other(to[0], from[1]);
     struct backend_device *d = fake_device(false, &e);
@@ -89,6 +112,7 @@ int main(void) {
         return 0;
     }
     alone(d);
+    if (fake) two_open(d);
     if (child > 0) disagree(d, child, to[1], from[0]);
     else tap_skip("ranks that disagree", "they need a second device");
     backends_close();

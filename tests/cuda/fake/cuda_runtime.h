@@ -21,6 +21,7 @@ typedef enum cudaError {
     cudaErrorInvalidDevice = 101,
     cudaErrorECCUncorrectable = 214,
     cudaErrorNvlinkUncorrectable = 220,
+    cudaErrorInvalidResourceHandle = 400,
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchTimeout = 702,
@@ -104,6 +105,7 @@ struct fake_stream {
         bool begun;
     };
     std::deque<item> queue;
+    int device = 0;
     bool fresh = false; /* something was queued since it was last asked for */
     bool first = false; /* the one that was made first, see HONE_FAKE_ORDER */
     cudaError_t (*give)(fake_stream *s, fake_work work) = nullptr; /* for tests/cuda/nccl.cc, which is linked to nothing */
