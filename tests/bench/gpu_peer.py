@@ -3,9 +3,11 @@
 
     python gpu_peer.py WORK ROWS
 
-Names and shapes are those of engine/cmds/bench_work.c; weights and inputs are random. Training: forward, cross-entropy, backward, AdamW with its fused update; bf16 under
-autocast; compiled with mode reduce-overhead (CUDA graphs) where that works, else the default. scripts/dev/gpu-check calls it."""
-import statistics, sys, time
+Names and shapes are those of engine/cmds/bench_work.c; weights and inputs are random. Training: forward, cross-entropy, backward, AdamW with its fused update, bf16 under
+autocast; inference in bf16: the whole model is of that type. Compiled with mode reduce-overhead (CUDA graphs) where that works, else the default. Everything is compiled
+and warm before anything is timed; with HONE_TURN=FILE the timing waits until FILE is there, FILE.ready says that it waits, FILE.done that it is over.
+scripts/dev/gpu-check calls it."""
+import os, statistics, sys, time
 
 import torch
 from torch import nn
@@ -90,9 +92,9 @@ elif work.startswith("bert"):
     net, x, classes = Encoder(12, 768, 12, 3072), ids(WORDS), 2
 else:
     net, x, classes = Encoder(6, 384, 12, 1536), ids(WORDS), 2
-net = net.to(dev)
-y = torch.arange(rows, device=dev) % classes
 training = "-train" in work
+net = net.to(dev) if training or not half else net.to(dev, torch.bfloat16)
+y = torch.arange(rows, device=dev) % classes
 
 
 def step_of(model):
@@ -100,7 +102,7 @@ def step_of(model):
         model.eval()
 
         def infer():
-            with torch.inference_mode(), torch.autocast(dev, torch.bfloat16, enabled=half):
+            with torch.inference_mode():
                 return model(x)
 
         return infer
@@ -117,7 +119,7 @@ def step_of(model):
 
 
 def median_ms(step, seconds=2.0):
-    for _ in range(5):
+    for _ in range(3):
         step()
     torch.cuda.synchronize()
     times, end = [], time.time() + seconds
@@ -130,10 +132,23 @@ def median_ms(step, seconds=2.0):
     return statistics.median(times)
 
 
-print(work, rows, "eager", f"{median_ms(step_of(net)):.4f}", flush=True)
+steps = [("eager", step_of(net))]
 for mode in ("reduce-overhead", "default"):
     try:
-        print(work, rows, "compiled", f"{median_ms(step_of(torch.compile(net, mode=mode))):.4f}", flush=True)
+        step = step_of(torch.compile(net, mode=mode))
+        for _ in range(5):
+            step()
+        torch.cuda.synchronize()
+        steps.append(("compiled", step))
         break
     except Exception as e:
         print("compiled", mode, "failed:", str(e)[:200], file=sys.stderr)
+turn = os.environ.get("HONE_TURN")
+if turn:
+    open(turn + ".ready", "w").close()
+    while not os.path.exists(turn):
+        time.sleep(0.1)
+for how, step in steps:
+    print(work, rows, how, f"{median_ms(step):.4f}", flush=True)
+if turn:
+    open(turn + ".done", "w").close()

@@ -1,6 +1,6 @@
 /* Walks the op table over a device: every sample of every op the backend has a kernel for, with 0, 1, 3 and 7 rows, outputs and gradients against the
  * reference in double, by tensor norm; then what the device keeps and rounds in 16 bits under mixed precision, in bf16 and, for products, f16, against the
- * reference on rounded inputs. HONE_CUDA names the plugin; without one (no C++ compiler, no toolkit) everything is skipped. HONE_OP=NAME looks at one op. */
+ * reference on rounded inputs. HONE_CUDA names the plugin; without one (no C++ compiler, no toolkit) everything is skipped. HONE_OP=NAME,NAME looks at these ops alone. */
 #include "config.h"
 
 #include <math.h>
@@ -257,6 +257,14 @@ static void texts(const char *attr, int64_t width, double p) {
     rig_free(&b);
 }
 
+/* Is an op among those asked for? */
+static bool asked(const char *names, const char *op) {
+    size_t n = strlen(op);
+    for (const char *at = names; at && *at; at += strcspn(at, ","), at += *at == ',')
+        if (strcspn(at, ",") == n && strncmp(at, op, n) == 0) return true;
+    return !names;
+}
+
 int main(void) {
     const char *only = getenv("HONE_OP");
     if (!(dev = fake_beside_cpu())) return 0;
@@ -265,8 +273,8 @@ int main(void) {
     for (size_t i = 0; i < LEN(passes); i++) {
         half = passes[i];
         for (const struct op *const *op = op_all(); *op; op++)
-            if (!only || strcmp(only, (*op)->kind.name) == 0) check_op(*op);
-        if (only && strcmp(only, "attention") != 0) continue;
+            if (asked(only, (*op)->kind.name)) check_op(*op);
+        if (!asked(only, "attention")) continue;
         texts("heads=2", 64, 0);
         texts("heads=1 causal=true", 64, 0.25);
         texts("heads=1", 104, half == DT_F32 ? 0 : 0.5);
