@@ -13,6 +13,7 @@
 #include "engine/cmds/objects.h"
 #include "engine/train/ckpt.h"
 #include "src/base/io.h"
+#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/run/store.h"
 
@@ -59,7 +60,8 @@ struct dataset *pick_data_for(const struct val *v, const struct model *m, int *p
         struct dataset *d = data_of_run(m, e);
         if (d || e->code) return d;
         struct handle h = newest(HANDLE_DATA);
-        if (h.id) return objects_data(h, e);
+        if (h.id && (d = objects_data(h, e))) log_write(LOG_INFO, "no data set is given: the newest is taken, %.80s", d->name);
+        if (h.id) return d;
         err_code(e, ERR_USAGE, "no data set is given and none is loaded; give data=hone.data{\"imdb\"} or data=NAME");
         return NULL;
     }
@@ -182,7 +184,9 @@ static int no_model(const char *name, struct err *e) {
 struct model *pick_model(const struct val *v, struct err *e) {
     if (absent(v)) {
         struct handle h = newest(HANDLE_MODEL);
-        if (h.id) return objects_model(h, e);
+        struct model *m = h.id ? objects_model(h, e) : NULL;
+        if (m) log_write(LOG_INFO, "no model is given: the newest is taken, %.80s", val_get_str(m->desc, "name", "model"));
+        if (h.id) return m;
         err_code(e, ERR_USAGE, "no model is given and none is there; give model=nn.model{...}, model=PATH or a name (hone models)");
         return NULL;
     }

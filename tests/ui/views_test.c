@@ -157,6 +157,17 @@ static void thousand(struct fx *f) {
     buf_release(&b);
 }
 
+/* Of a pair all rows went the same way: the list beside the text tells them apart by what they say. */
+static void rows_of_pair(struct fx *f) {
+    run_report(f->r, "eval", fx_eval(10, false));
+    fx_attach(f, "xterm-256color", "UTF-8", "ascii", 36, 120, false);
+    free(shown(f, "\x1b"));
+    fx_time += 1;
+    char *text = shown(f, "5\x1b[D\x1b[D\x1b[C\x1b[C\x1b[C\x1b[C\r");
+    tap_ok(has(text, "of T-shirt were called Coat") && has(text, "\n>  6.9078  A short one.  "), "t.S1: the rows behind a pair are listed by their texts");
+    free(text);
+}
+
 static void evaluation(void) {
     struct fx f;
     fx_open(&f, 2000, 4000);
@@ -176,6 +187,9 @@ static void evaluation(void) {
     text = shown(&f, "5\r");
     tap_ok(has(text, "were called"), "t.S1: Enter shows the rows behind a pair");
     free(text);
+    rows_of_pair(&f);
+    run_report(f.r, "eval", fx_eval(77, false));
+    fx_attach(&f, "xterm-256color", "UTF-8", "ascii", 24, 80, false);
     text = shown(&f, "\x1b");
     fx_time += 1;
     free(text);

@@ -104,11 +104,17 @@ void examples_draw(struct ui *u, struct grid *g, struct rect r) {
         outcome(s, x, what, sizeof what);
         grid_put(g, row, 0, (struct style){INK_TEXT, 0}, sel ? '>' : ' ');
         grid_right(g, row, 9, 8, (struct style){INK_TEXT, 0}, fmt_value(a, val_get_num(x, "loss", NAN)));
+        const char *text = val_get_str(x, "text", val_get(x, "picture") ? "(picture)" : "");
+        struct style st = {INK_TEXT, sel ? AT_REVERSE : 0};
+        if (s->want_y >= 0 && s->want_g >= 0) { /* what became of them is the same of all */
+            grid_text(g, row, 11, half - 12, st, text[0] ? text : what);
+            continue;
+        }
         bool alone = wide && half < 70; /* the text stands beside the list */
         int room = alone ? half - 12 : half / 2 - 11 > 30 ? half / 2 - 11 : 30;
-        int used = grid_text(g, row, 11, room, (struct style){INK_TEXT, sel ? AT_REVERSE : 0}, what), at = 11 + used + 2;
+        int used = grid_text(g, row, 11, room, st, what), at = 11 + used + 2;
         if (half / 2 > at) at = half / 2;
-        if (!alone) grid_text(g, row, at, half - at - 1, (struct style){INK_DIM, 0}, val_get_str(x, "text", val_get(x, "picture") ? "(picture)" : ""));
+        if (!alone) grid_text(g, row, at, half - at - 1, (struct style){INK_DIM, 0}, text);
     }
     if (n > rows) grid_textf(g, 1, g->cols - 30, 29, (struct style){INK_TEXT, 0}, " +%d hidden, arrows move ", n - rows);
     struct rect one = wide ? (struct rect){r.row + 1, half + 1, r.rows - 1, r.cols - half - 2}
