@@ -76,10 +76,10 @@ struct dataset *dataset_retarget(struct dataset *d_take, const struct val *prep)
 
 /* One batch in buffers the caller owns (sizes by the caller's plan). */
 struct batch_col {
-    void *data;
-    int32_t *offset;
-    float *weight;
-}; /* dense F32 / I32 target / I32 token ids; offset: rows + 1; weight may be NULL */
+    void *data; /* f32 of dense inputs, i32 of labels and token ids */
+    int32_t *offset; /* of token ids: rows + 1; else NULL */
+    float *weight; /* of token ids; NULL: not wanted */
+};
 /* Fills rows idx[0..n) of columns; U8 becomes f32 by scale/shift/mean. Returns tokens of the first ragged column (0 if none). */
 int64_t part_fill(const struct part *p, const int64_t *idx, int64_t n, struct batch_col *out);
 /* The same with the rows of a stream begun `shift` tokens later, 0..slide. */

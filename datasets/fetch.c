@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +17,10 @@
 
 #include "datasets/source.h"
 #include "src/base/buf.h"
+#include "src/base/child.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-
-extern char **environ;
 
 /* Of this variant, and not a file that an earlier row names already (several parts in one file). */
 static bool wanted(const struct recipe_file *files, const struct recipe_file *f, const char *variant) {
@@ -34,20 +32,11 @@ static bool wanted(const struct recipe_file *files, const struct recipe_file *f,
 
 /* Starts the program with stdout and stderr into log. 0, or errno. */
 static int start(const char *const argv[], const char *log, pid_t *pid) {
-    posix_spawn_file_actions_t act;
-    posix_spawnattr_t attr;
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&act);
-    posix_spawn_file_actions_addopen(&act, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&act, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_adddup2(&act, 1, 2);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setsigmask(&attr, &none); /* our threads have all signals blocked */
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-    int r = posix_spawnp(pid, argv[0], &act, &attr, (char *const *)(uintptr_t)argv, environ);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&act);
+    int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return errno;
+    struct child c = {.argv = argv, .fd = {CHILD_NULL, fd, fd, CHILD_KEEP}};
+    int r = child_start(&c, pid);
+    close(fd);
     return r;
 }
 

@@ -190,9 +190,9 @@ static int64_t column_of(const struct plot_x *x, const struct axis *a, int64_t s
     return (int64_t)floor((axis_at(a, step) - x->x0) / x->dx + 1e-9);
 }
 
-/* The smoothed value at each of n buckets. The average runs over the buckets of the whole run; finer ones in a window weigh as much less. */
-static void smooth(struct ui *u, struct run *r, const char *name, const struct bucket *b, size_t n) {
-    double w = u->look.smooth, *y = u->chart->ema;
+/* The smoothed value at each of n buckets, w the weight of what was before. The average runs over the buckets of the whole run; finer ones in a window weigh as much less. */
+static void smooth(struct ui *u, struct run *r, const char *name, double w, const struct bucket *b, size_t n) {
+    double *y = u->chart->ema;
     struct ema m = EMA_START;
     if (u->look.span && n) {
         int k = 0;
@@ -222,14 +222,14 @@ static size_t to_columns(struct ui *u, const struct bucket *b, size_t n, const d
     return m;
 }
 
-/* One series of a run as columns. */
-static size_t series_columns(struct ui *u, struct run *r, const char *name, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
+/* One series of a run as columns. weight: of its smoothing, in [0, 1); 0: none. */
+static size_t series_columns(struct ui *u, struct run *r, const char *name, double weight, const struct plot_x *x, const struct axis *a, size_t cols, int at) {
     struct chart_work *w = u->chart;
     const struct chart_look *l = &u->look;
-    size_t whole = l->smooth > 0 || a->kind != PLOT_STEP ? FINE : cols; /* on an axis of steps the buckets of a column are merged where they lie */
+    size_t whole = weight > 0 || a->kind != PLOT_STEP ? FINE : cols; /* on an axis of steps the buckets of a column are merged where they lie */
     size_t n = l->span ? run_series_window(r, name, l->from, l->from + l->span, w->fine, FINE) : run_series(r, name, w->fine, whole, &(int){0});
-    if (l->smooth > 0) smooth(u, r, name, w->fine, n);
-    return to_columns(u, w->fine, n, l->smooth > 0 ? w->ema : NULL, x, a, cols, at);
+    if (weight > 0) smooth(u, r, name, weight, w->fine, n);
+    return to_columns(u, w->fine, n, weight > 0 ? w->ema : NULL, x, a, cols, at);
 }
 
 /* ---- ghosts ---- */
@@ -239,7 +239,7 @@ static size_t other_columns(struct ui *u, struct run *r, const char *name, const
     struct axis a;
     axis_read(u, r, &a, u->look.span ? u->look.from : 0, u->look.span ? u->look.from + u->look.span : INT64_MAX);
     a.base = ours->base;
-    return series_columns(u, r, name, x, &a, cols, at);
+    return series_columns(u, r, name, 0, x, &a, cols, at);
 }
 
 /* Column by column the mean of the runs' means, and as extremes the least and the largest of them. */
@@ -270,10 +270,8 @@ static size_t seeds_columns(struct ui *u, const char *name, const struct plot_x 
 static void ghost_add(
     struct ui *u, const struct plot_x *x, const struct axis *a, const char *name, size_t cols, struct plot_series *s, int *n, char label[64]) {
     int runs = 0, at = *n;
-    double smoothing = u->look.smooth;
     bool seeds = u->look.ghost == GHOST_SEEDS;
     struct plot_series g = {.name = label, .b = u->chart->col[at], .ink = 7, .flags = PLOT_GHOST | (seeds ? 0 : PLOT_NO_BAND)};
-    u->look.smooth = 0;
     if (seeds) g.n = seeds_columns(u, name, x, a, cols, at, &runs);
     if (seeds && runs > 1) {
         snprintf(label, 64, "%d seeds", runs);
@@ -282,7 +280,6 @@ static void ghost_add(
         g.n = !other ? 0 : other->live ? other_columns(u, other->live, name, x, a, cols, at) : to_columns(u, other->b, other->n, NULL, x, a, cols, at);
         snprintf(label, 64, "%s", other ? other->name : "");
     }
-    u->look.smooth = smoothing;
     if (g.n) s[(*n)++] = g;
 }
 
@@ -340,7 +337,7 @@ void chart_draw(struct ui *u, struct grid *g, struct rect area, int sel, struct 
         axis_read(u, u->run, &a, l->span ? l->from : 0, l->span ? l->from + l->span : INT64_MAX);
         axis_choose(l, &a, last, cols, &p.x);
         for (int i = 0; i < n; i++) {
-            size_t m = series_columns(u, u->run, names[i], &p.x, &a, cols, i);
+            size_t m = series_columns(u, u->run, names[i], u->look.smooth, &p.x, &a, cols, i);
             s[i] = (struct plot_series){.name = names[i], .b = u->chart->col[i], .n = m, .ink = i, .line = l->smooth > 0 ? u->chart->line[i] : NULL};
         }
         for (int i = 0; i < u->n_marks; i++) {
@@ -370,12 +367,12 @@ static int smooth_run(struct call *c, const void *args, struct err *e) {
 }
 
 static int axis_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     return chart_set(u, "chart_log", val_bool(!u->look.log), e);
 }
 
 static int outliers_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     return chart_set(u, "chart_outliers", val_bool(!u->look.outliers), e);
 }
 
@@ -431,11 +428,11 @@ static const struct arg window_table[] = {{"to_do", "closer, wider, a quarter ba
                                               offsetof(struct window_args, what), ARG_POSITIONAL, 0, 0, 0, window_names, SRC_NONE},
     {"from", "the first step shown", NULL, NULL, ARG_INT, offsetof(struct window_args, from), 0, 0, 0, 0x1p53, NULL, SRC_NONE},
     {"to", "the step after the last one shown", NULL, NULL, ARG_INT, offsetof(struct window_args, to), 0, 0, 0, 0x1p53, NULL, SRC_NONE}, {0}};
-ROW_EX(smooth, "Smoothing of the charts", "hone.smooth{\"up\"}", by_table, pick_args);
-ROW(axis, "Logarithmic y axis on and off", none_table, none_args);
-ROW(outliers, "Lets outliers set the range of the charts, or not", none_table, none_args);
-ROW_EX(x_axis, "The x axis of the charts: steps, epochs, time of training, clock", "hone.x_axis{\"epoch\"}", x_table, pick_args);
-ROW_EX(window, "The part of the run that charts show", "hone.window{from=1000, to=2000}", window_table, window_args);
+ROW_EX(smooth, "smoothing of the charts", "hone.smooth{\"up\"}", by_table, pick_args);
+ROW_NONE(axis, "logarithmic y axis on and off");
+ROW_NONE(outliers, "lets outliers set the range of the charts, or not");
+ROW_EX(x_axis, "the x axis of the charts: steps, epochs, time of training, clock", "hone.x_axis{\"epoch\"}", x_table, pick_args);
+ROW_EX(window, "the part of the run that charts show", "hone.window{from=1000, to=2000}", window_table, window_args);
 const struct cmd ghost_cmd = {{"ghost", "the curve of another run behind each: the one before, the best, mean and range over seeds", "hone.ghost{\"previous\"}",
                                   curve_table, sizeof(struct pick_args)},
     OWNER_UI, CMD_WHILE_RUNNING, ghost_run_, NULL};

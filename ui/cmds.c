@@ -24,7 +24,7 @@ static const char *const ask_names[] = {"lr", "note", "stop", "filter", NULL};
 static const char *const glyph_picks[] = {"next", "braille", "half", "line", "ascii", NULL};
 
 static int screen_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct buf b = BUF_INIT;
     ui_refresh(u);
     ui_compose(u);
@@ -48,12 +48,12 @@ static int move_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 static int enter_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     if (views[u->screen]->enter) views[u->screen]->enter(u);
     return 0;
 }
 static int back_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     if (u->popup) popup_open(u, POP_NONE);
     else if (u->drawer) u->drawer = 0;
     else if (u->banner[0]) u->banner[0] = 0;
@@ -63,13 +63,13 @@ static int back_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 static int zoom_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     u->zoom = !u->zoom;
     u->cursor = -1;
     return 0;
 }
 static int freeze_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     u->frozen = !u->frozen;
     return 0;
 }
@@ -81,27 +81,27 @@ static int glyphs_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 static int redraw_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     if (u->scr) screen_redraw(u->scr);
     return 0;
 }
 static int detach_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     u->detach = true;
     return 0;
 }
 static int palette_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     popup_open(u, POP_PALETTE);
     return 0;
 }
 static int help_keys_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     popup_open(u, POP_HELP);
     return 0;
 }
 static int prompt_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     if (hub_read_only(u->hub)) {
         u->refused = true;
         return 0;
@@ -125,22 +125,22 @@ static const struct arg move_table[] = {
     {"times", "how often", NULL, "1", ARG_INT, offsetof(struct move_args, times), 0, 0, 1, 1000000, NULL, SRC_NONE}, {0}};
 PICK(set, "which set", glyph_picks, 0, "next");
 PICK(what, "what to ask for", ask_names, ARG_REQUIRED, NULL);
-static const struct cmd screen_cmd = {{"screen", "the visible cells of the dashboard as text", "print(hone.screen{})", none_table, sizeof(struct none_args)},
-    OWNER_UI, CMD_WHILE_RUNNING | CMD_LINE | CMD_WATCHER, screen_run, NULL};
-static ROW_EX(open, "Opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
-static ROW_EX(move, "Moves the selection of the dashboard", "hone.move{\"down\", times=3}", move_table, move_args);
-static ROW(enter, "Opens what is selected", none_table, none_args);
-static ROW(back, "Closes the popup, the zoom or the screen", none_table, none_args);
-static ROW(zoom, "The selected pane alone, and back", none_table, none_args);
-static ROW(freeze, "Freezes the display; the run goes on", none_table, none_args);
-static ROW(glyphs, "Sets or changes the glyph set", set_table, pick_args);
-static ROW(redraw, "Repaints the screen", none_table, none_args);
-static ROW(detach, "Leaves the dashboard; the run goes on", none_table, none_args);
-static ROW(palette, "Opens the list of everything", none_table, none_args);
-static ROW(help_keys, "Opens the list of keys", none_table, none_args);
-static ROW(prompt, "Opens the Lua prompt: 8, all, 1 line, closed", none_table, none_args);
+static const struct cmd screen_cmd = {{"screen", "the visible cells of the dashboard as text", "print(hone.screen{})", NULL, 0}, OWNER_UI,
+    CMD_WHILE_RUNNING | CMD_LINE | CMD_WATCHER, screen_run, NULL};
+static ROW_EX(open, "opens a screen of the dashboard", "hone.open{\"metrics\"}", screen_table, pick_args);
+static ROW_EX(move, "moves the selection of the dashboard", "hone.move{\"down\", times=3}", move_table, move_args);
+static ROW_NONE(enter, "opens what is selected");
+static ROW_NONE(back, "closes the popup, the zoom or the screen");
+static ROW_NONE(zoom, "the selected pane alone, and back");
+static ROW_NONE(freeze, "freezes the display; the run goes on");
+static ROW(glyphs, "sets or changes the glyph set", set_table, pick_args);
+static ROW_NONE(redraw, "repaints the screen");
+static ROW_NONE(detach, "leaves the dashboard; the run goes on");
+static ROW_NONE(palette, "opens the list of everything");
+static ROW_NONE(help_keys, "opens the list of keys");
+static ROW_NONE(prompt, "opens the Lua prompt: 8, all, 1 line, closed");
 static ROW_EX(
-    ask, "Opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
+    ask, "opens the form for the learning rate, a note, the filter or search of this screen, or the stop menu", "hone.ask{\"lr\"}", what_table, pick_args);
 
 const struct cmd *const cmds_ui[] = {&by_error_cmd, &eval_diff_cmd, /* views/eval.c */
     &compress_apply_cmd, &compress_revert_cmd, &compress_compare_cmd, &log_level_cmd, &log_wrap_cmd, /* views/compress.c, log.c */

@@ -122,7 +122,7 @@ void drawer_draw(struct ui *u, struct grid *g) {
     if (lead < 3 && memchr(v.line, '\n', strnlen(v.line, v.cursor + 1024))) lead = 3;
     if (lead > g->cols / 2) lead = g->cols / 2;
     grid_clear(g, (struct rect){top, 0, want, g->cols});
-    draw_rule(g, top, 0, g->cols, u->glyphs);
+    draw_rule(g, top, 0, g->cols);
     lay_out(g, v.line, strlen(v.line), v.cursor, g->cols - lead - 1, want - 1, &s);
     int y = bottom - cut(&s, u->pager.open ? 1 : want - 1) + 1;
     char ahead[32] = "";

@@ -145,14 +145,11 @@ void edit_changed(struct ui *u) {
 /* ---- doing ---- */
 
 static void submit(struct ui *u, const char *name, struct val *v_take, bool force) {
-    struct err e = {0};
     struct val *t = val_table();
     val_set_str(t, "name", name);
     val_set(t, "value", v_take);
     if (force) val_set_bool(t, "force", true);
-    struct call *c = call_new(u->hub, "set", t, BY_KEY, &e);
-    if (c) ui_call(u, c);
-    else log_add(u, INK_BAD, "%s", e.text);
+    ui_do(u, "set", t, BY_KEY);
 }
 
 bool edit_submit(struct ui *u) {

@@ -28,13 +28,10 @@ void filter_typed(struct ui *u, bool kept) {
 
 void filter_submit(struct ui *u) {
     const struct view_filter *f = views[u->screen]->filter;
-    struct err e = {0};
     struct val *t = val_table();
     val_set_str(t, f->arg, u->field.text);
-    struct call *c = call_new(u->hub, f->command, t, BY_KEY, &e);
     popup_open(u, POP_NONE);
-    if (c) ui_call(u, c);
-    else log_add(u, INK_BAD, "%s", e.text);
+    ui_do(u, f->command, t, BY_KEY);
 }
 
 struct next_args {
@@ -47,4 +44,4 @@ static int find_next_run(struct call *c, const void *args, struct err *e) {
 }
 
 static const struct arg next_table[] = {{"back", "the other way", NULL, "false", ARG_BOOL, offsetof(struct next_args, back)}, {0}};
-ROW(find_next, "The next match of what was searched on this screen", next_table, next_args);
+ROW(find_next, "the next match of what was searched on this screen", next_table, next_args);

@@ -33,11 +33,7 @@ static void problem(const char *fmt, ...) {
 }
 
 const char *keymap_path(void) {
-    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (map.path) return map.path;
-    char *dir = xdg && *xdg == '/' ? mem_str(xdg) : home && *home == '/' ? io_join(home, ".config") : NULL;
-    if (dir) map.path = io_join(dir, "hone/keys");
-    free(dir);
+    if (!map.path) map.path = io_config_path("keys");
     return map.path;
 }
 int keymap_count(void) { return map.n; }

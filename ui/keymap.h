@@ -5,8 +5,8 @@
  *     metrics   x     axis
  *     *         g     -            takes the key away
  *
- * A line of the file comes before hone's own binding of that key. What cannot hold is said at start: lines that are no binding, two lines for one key, a key of all screens that a screen
- * has for itself, commands that lost their last key. */
+ * A line of the file comes before hone's own binding of that key. What cannot hold is said at start: lines that are no binding, two lines for one key,
+ * a key of all screens that a screen has for itself, commands that lost their last key. */
 #ifndef HONE_UI_KEYMAP_H
 #define HONE_UI_KEYMAP_H
 

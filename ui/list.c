@@ -191,21 +191,15 @@ void list_fill(struct ui *u) {
 }
 
 static void switch_to(struct ui *u, const char *folder) {
-    struct err e = {0};
     struct val *t = val_table();
     val_set_str(t, "folder", folder);
-    struct call *c = call_new(u->hub, "switch", t, BY_PALETTE, &e);
-    if (c) ui_call(u, c);
-    else log_add(u, INK_BAD, "%s", e.text);
+    ui_do(u, "switch", t, BY_PALETTE);
 }
 
 static void run_lua(struct ui *u, const char *text) {
-    struct err e = {0};
     struct val *t = val_table();
     val_push(t, val_str(text));
-    struct call *c = call_new(u->hub, "lua", t, BY_PALETTE, &e);
-    if (c) ui_call(u, c);
-    else log_add(u, INK_BAD, "%s", e.text);
+    ui_do(u, "lua", t, BY_PALETTE);
 }
 
 /* Enter: "= lua", a whole command line, the selected row, or Lua when nothing matches. A stop asks first. */
@@ -236,11 +230,9 @@ void list_run(struct ui *u) {
         ui_open_screen(u, SCR_METRICS);
         u->zoom = true;
     } else if (it.command[0] == '~') {
-        struct err e = {0};
         struct val *t = val_table();
         val_set_str(t, "text", it.command + 1);
-        struct call *c = call_new(u->hub, "find_runs", t, BY_PALETTE, &e);
-        if (c) ui_call(u, c);
+        ui_do(u, "find_runs", t, BY_PALETTE);
         ui_open_screen(u, SCR_RUNS);
     } else if (it.command[0] == '@') {
         const struct val *v = val_at(u->sessions, (size_t)atoi(it.command + 1));

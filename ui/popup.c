@@ -7,6 +7,7 @@
 #include "src/base/utf8.h"
 #include "ui/edit.h"
 #include "ui/private.h"
+#include "ui/scroll.h"
 
 /* ---- the field ---- */
 
@@ -97,15 +98,12 @@ void popup_form(struct ui *u, enum form f, const char *name) {
 /* ---- submitting ---- */
 
 static void form_submit(struct ui *u) {
-    struct err e = {0};
     if (u->form == FORM_LR || (u->form == FORM_SET && u->field.len)) {
         if (!edit_submit(u)) return;
     } else if (u->form == FORM_NOTE && u->field.len) {
         struct val *t = val_table();
         val_set_str(t, "text", u->field.text);
-        struct call *c = call_new(u->hub, "note", t, BY_KEY, &e);
-        if (c) ui_call(u, c);
-        else log_add(u, INK_BAD, "%s", e.text);
+        ui_do(u, "note", t, BY_KEY);
     } else if (u->form == FORM_FILTER) {
         filter_submit(u);
     }
@@ -198,8 +196,7 @@ static void list_draw(struct ui *u, struct grid *g) {
     draw_box(g, r, u->glyphs, titles[u->popup]);
     int first = r.row + (stop ? 1 : 2), room = rows - (stop ? 2 : 3);
     if (!stop) field_draw(u, g, r.row + 1, r.col + 2, cols - 4, u->popup == POP_HELP ? "filter: " : ": ");
-    if (u->item_sel < u->item_top) u->item_top = u->item_sel;
-    if (u->item_sel >= u->item_top + room) u->item_top = u->item_sel - room + 1;
+    u->item_top = first_shown(u->item_top, u->item_sel, room);
     u->list_row = first;
     u->list_rows = room;
     int name = u->popup == POP_HELP ? 12 : stop ? cols - 4 : (cols - 6) * (cols < 60 ? 3 : 2) / 5;

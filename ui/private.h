@@ -32,6 +32,7 @@ enum move { MOVE_UP, MOVE_DOWN, MOVE_LEFT, MOVE_RIGHT, MOVE_PGUP, MOVE_PGDN, MOV
 enum popup { POP_NONE, POP_PALETTE, POP_HELP, POP_STOP, POP_FORM, POP_CONFIRM };
 enum form { FORM_LR, FORM_NOTE, FORM_SET, FORM_FILTER };
 
+static const double LOOK_SHARE = 33; /* seconds from one look at the layers to the next for each second that one takes: 3 % of the time */
 enum { LOG_LINES = 2000, MARKS = 64, FIELD_MAX = 1024 };
 
 struct field {
@@ -200,9 +201,11 @@ struct ui {
 /* ui.c */
 void ui_command(struct ui *u, const char *line, enum by by); /* parses and submits; errors go to the log */
 void ui_call(struct ui *u, struct call *c_take);
+void ui_do(struct ui *u, const char *command, struct val *args_take, enum by by); /* a new call; a mistake goes into the log */
 /* Asks another thread for something: done gets the call with its result or error, later, on this thread; not echoed. -1: nobody can be asked. */
 typedef void ui_done(struct ui *u, void *ctx, const struct call *c);
 int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx);
+void ui_report(struct run *r, const char *kind, struct val **to, uint64_t *seen); /* *to becomes the report if it is newer than *seen */
 void ui_refresh(struct ui *u);
 void ui_compose(struct ui *u); /* draws everything into u->next */
 void ui_open_screen(struct ui *u, int screen);

@@ -120,7 +120,7 @@ void says_mouse(struct ui *u, const struct tkey *k) {
 }
 
 static int mouse_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     if (!u->scr || !screen_mouse(u->scr))
         return err_set(e, "mouse: the terminal type %.40s has none; every action has a key, ? lists them", u->scr ? u->term : "-");
     u->mouse = !u->mouse;
@@ -129,7 +129,7 @@ static int mouse_run(struct call *c, const void *args, struct err *e) {
 }
 
 static int copy_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct buf b = BUF_INIT;
     int rc = 0, row;
     if (!u->clipboard) return err_set(e, "copy: the setting clipboard is off; :set clipboard true lets y write the terminal's clipboard");
@@ -146,5 +146,5 @@ static int copy_run(struct call *c, const void *args, struct err *e) {
     return rc;
 }
 
-ROW(mouse, "Turns the mouse on or off: clicks select, the wheel scrolls", none_table, none_args);
-ROW(copy, "Copies what is selected, or the screen's text, to the terminal's clipboard where the setting clipboard allows it", none_table, none_args);
+ROW_NONE(mouse, "turns the mouse on or off: clicks select, the wheel scrolls");
+ROW_NONE(copy, "copies what is selected, or the screen's text, to the terminal's clipboard where the setting clipboard allows it");

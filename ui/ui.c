@@ -91,6 +91,20 @@ void ui_command(struct ui *u, const char *line, enum by by) {
     u->dirty = true;
 }
 
+void ui_report(struct run *r, const char *kind, struct val **to, uint64_t *seen) {
+    struct val *v = run_report_since(r, kind, seen);
+    if (!v) return;
+    val_free(*to);
+    *to = v;
+}
+
+void ui_do(struct ui *u, const char *command, struct val *args_take, enum by by) {
+    struct err e = {0};
+    struct call *c = call_new(u->hub, command, args_take, by, &e);
+    if (c) ui_call(u, c);
+    else log_add(u, INK_BAD, "%s", e.text);
+}
+
 int ui_ask(struct ui *u, const char *command, struct val *args_take, ui_done *done, void *ctx) {
     struct err e = {0};
     struct call *c = call_new(u->hub, command, args_take, BY_KEY, &e);
@@ -171,7 +185,7 @@ static void header(struct ui *u, struct grid *g, const char *title) {
         char a[FMT_MAX];
         if (x + 2 + 5 + (int)strlen(fmt_count(a, u->now.step)) < g->cols) grid_textf(g, 0, x + 2, -1, (struct style){INK_TEXT, 0}, "step %s", a);
     }
-    draw_rule(g, 1, 0, g->cols, u->glyphs);
+    draw_rule(g, 1, 0, g->cols);
 }
 
 /* An alert stands on the line below the title, on every screen, until the log was opened or Esc pressed. */
@@ -555,9 +569,3 @@ void ui_free(struct ui *u) {
 }
 
 const struct ui_port *ui_port(struct ui *u) { return &u->port; }
-
-int ui_open(struct hub *h, const struct prompt_port *prompt, struct ui_port *out, struct err *e) {
-    (void)e;
-    *out = ui_new(h, prompt)->port;
-    return 0;
-}

@@ -12,7 +12,5 @@ const struct key *ui_keys(void); /* the key table for help and manual; first cal
 struct ui *ui_new(struct hub *h, const struct prompt_port *prompt); /* prompt: NULL or empty: none */
 void ui_free(struct ui *u); /* after hub_free: calls that wait still answer to it */
 const struct ui_port *ui_port(struct ui *u);
-/* For main: one dashboard that lives as long as the process. */
-int ui_open(struct hub *h, const struct prompt_port *prompt, struct ui_port *out, struct err *e);
 
 #endif

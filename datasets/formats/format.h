@@ -87,7 +87,7 @@ int table_find(const struct table *t, const char *name); /* -1: none */
 const char *table_where(const struct table *t, int64_t row, char *out, size_t n);
 const char *table_text(const struct table *t, int col, int64_t row, size_t *n);
 
-/* A growing TEXT column. cells_end moves it into the column. */
+/* A growing TEXT column; cells_into moves it into the column. */
 struct cells {
     char *data;
     size_t len, cap;

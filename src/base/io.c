@@ -256,6 +256,14 @@ char *io_join(const char *dir, const char *name) {
     return buf_take(&b);
 }
 
+char *io_config_path(const char *name) {
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    char *dir = xdg && *xdg == '/' ? io_join(xdg, "hone") : home && *home == '/' ? io_join(home, ".config/hone") : NULL;
+    char *path = dir ? io_join(dir, name) : NULL;
+    free(dir);
+    return path;
+}
+
 char *io_parent(const char *path) {
     const char *slash = strrchr(path, '/');
     return !slash ? mem_str(".") : slash == path ? mem_str("/") : mem_strn(path, (size_t)(slash - path));

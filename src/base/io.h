@@ -26,6 +26,7 @@ bool io_is_dir(const char *path);
 bool io_is_empty_dir(const char *path);
 char *io_join(const char *dir, const char *name); /* new string */
 char *io_parent(const char *path); /* what is before the last slash, "/" or "."; new string */
+char *io_config_path(const char *name); /* $XDG_CONFIG_HOME/hone/NAME, else ~/.config/hone/NAME; new string, NULL: neither is a folder's path */
 char *io_exe_dir(void); /* folder of the running program, new string */
 /* Streaming reader of plain, gzip or (if built with it) xz files; kind found from the magic bytes. */
 struct io_stream;

@@ -13,13 +13,7 @@
 
 static const char lead[] = "hone.prop.";
 
-char *settings_path(void) {
-    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    char *dir = xdg && *xdg == '/' ? mem_str(xdg) : home && *home == '/' ? io_join(home, ".config") : NULL;
-    char *path = dir ? io_join(dir, "hone/settings.lua") : NULL;
-    free(dir);
-    return path;
-}
+char *settings_path(void) { return io_config_path("settings.lua"); }
 
 /* One line of the file; a mistake in it is said and passed over. */
 static int line_take(char *line, int number, const char *path, struct err *e) {

@@ -161,10 +161,7 @@ void script_serve(struct script *s, int timeout_ms) {
 }
 
 char *script_config(void) {
-    const char *home = getenv("XDG_CONFIG_HOME"), *h = getenv("HOME");
-    char *dir = home && *home ? mem_str(home) : h && *h ? io_join(h, ".config") : NULL;
-    char *path = dir ? io_join(dir, "hone/config.lua") : NULL;
-    free(dir);
+    char *path = io_config_path("config.lua");
     if (path && io_exists(path)) return path;
     free(path);
     return NULL;

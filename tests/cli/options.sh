@@ -35,7 +35,7 @@ is 1 'terminal' "attach without a terminal" attach
 is 1 'terminal' "reset without a terminal" reset
 is 0 '' "options after the command" ls --json
 is 0 '' "and before it" --json ls
-is 0 'demo - a built-in example' "help of a word" demo --help
+is 0 'demo - runs a built-in example' "help of a word" demo --help
 is 0 'epochs' "help of a command" help train
 is 0 'epochs' "and the other way" train --help
 left=$("$hone" --help | sed -n '/^Options:/,/^Commands:/s/^  \(-[^ ]*\).*/\1/p' | while read -r o; do

@@ -7,12 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/base/err.h"
+
 /* 3.0e-04 -> 3.0e-4 */
 static void exponent_short(char *s) {
     char *e = strchr(s, 'e');
     if (!e) return;
     char *d = e + 2;
     while (*d == '0' && d[1]) memmove(d, d + 1, strlen(d));
+}
+
+char *fmt_exponent(char *out, double v) {
+    snprintf(out, FMT_MAX, "%.1e", v);
+    exponent_short(out);
+    return out;
 }
 
 char *fmt_value(char *out, double v) {
@@ -56,12 +64,8 @@ char *fmt_short(char *out, double v) {
     } units[] = {{1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}};
     double a = fabs(v);
     if (!isfinite(v)) return fmt_value(out, v);
-    if (a >= 1e15 || (a > 0 && a < 1e-3)) {
-        snprintf(out, FMT_MAX, "%.1e", v);
-        exponent_short(out);
-        return out;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    if (a >= 1e15 || (a > 0 && a < 1e-3)) return fmt_exponent(out, v);
+    for (size_t i = 0; i < LEN(units); i++)
         if (a >= units[i].unit) {
             char num[FMT_MAX];
             double x = v / units[i].unit;

@@ -7,6 +7,7 @@
 
 enum { FMT_MAX = 40 };
 char *fmt_value(char *out, double v); /* a metric in at most 8 columns: 0.0832 12.3 3.0e-4 1.2e+9 nan inf */
+char *fmt_exponent(char *out, double v); /* 6.0e-4 */
 char *fmt_count(char *out, int64_t n); /* 18,760 */
 char *fmt_short(char *out, double v); /* axis labels: 0 1.6k 10M 0.02 */
 char *fmt_clock(char *out, double seconds); /* 00:12:41, 3d04:11:09; "-" for negative */

@@ -267,8 +267,7 @@ void grid_dump(const struct grid *g, struct buf *out) {
     }
 }
 
-void draw_rule(struct grid *g, int row, int col, int n, enum glyphs set) {
-    (void)set; /* a repeated ASCII character is a few bytes on most terminals, a line of box pieces three a column */
+void draw_rule(struct grid *g, int row, int col, int n) { /* of "-": a repeated ASCII character is a few bytes, a line of box pieces three a column */
     grid_fill(g, row, col, n, (struct style){INK_DIM, 0}, '-');
 }
 

@@ -69,7 +69,7 @@ void grid_dump(const struct grid *g, struct buf *out);
 
 /* Glyph sets and the pieces drawn with them. */
 enum glyphs { GLYPHS_BRAILLE, GLYPHS_HALF, GLYPHS_LINE, GLYPHS_ASCII, GLYPHS_N };
-void draw_rule(struct grid *g, int row, int col, int n, enum glyphs set);
+void draw_rule(struct grid *g, int row, int col, int n);
 void draw_bar(struct grid *g, int row, int col, int n, double part, enum glyphs set, struct style s); /* [####----] in n columns */
 void draw_box(struct grid *g, struct rect r, enum glyphs set, const char *title); /* cleared inside */
 extern const char *const glyphs_names[]; /* braille half line ascii, NULL */

@@ -186,8 +186,8 @@ static void series_line(struct canvas *c, const struct plot *p, const struct plo
 }
 
 /* ---- canvas to cells ----
- * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. A cell that it crosses from top to bottom is a
- * colon: of a band that may be most of the screen one byte, not three. */
+ * The band is sparser than the line, not of another colour: each change of colour costs more bytes than the cell. A cell that
+ * it crosses from top to bottom is a colon, one byte and not three: the band may fill most of the screen. */
 
 static struct style series_style(const struct plot_series *s) {
     return s->flags & PLOT_GHOST ? (struct style){INK_DIM, 0} : (struct style){(uint8_t)(INK_SERIES + s->ink), 0};
@@ -218,16 +218,11 @@ static void cell_plain(struct grid *g, int row, int col, const struct plot *p, c
     else if (d->band) grid_put(g, row, col, series_style(&p->s[d->of_band - 1]), p->set == GLYPHS_LINE ? 0xb7 : '.');
 }
 
-static void exponent_trim(char *s) { /* 6.0e-04 -> 6.0e-4 */
-    char *e = strchr(s, 'e');
-    if (e && e[1] && e[2] == '0' && e[3]) memmove(e + 2, e + 3, strlen(e + 3) + 1);
-}
-
 static void axis_label(const struct plot_range *r, double v, char *out) {
     double x = r->log ? pow(10, v) : fabs(v) < r->step * 1e-6 ? 0 : v;
     fmt_short(out, x);
     int digits = !r->log && r->step < 1 ? (int)ceil(-log10(r->step) - 1e-9) : -1; /* as many as the step needs */
-    if (digits > 3 && x != 0 && fabs(x) < 0.1) snprintf(out, FMT_MAX, "%.1e", x), exponent_trim(out);
+    if (digits > 3 && x != 0 && fabs(x) < 0.1) fmt_exponent(out, x);
     else if (digits > 0 && digits <= 4 && fabs(x) < 10) snprintf(out, FMT_MAX, "%.*f", digits, x);
 }
 

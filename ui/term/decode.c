@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/err.h"
 #include "src/base/utf8.h"
 
 enum { GROUND, ESC, CSI, SS3, STRING, STRING_ESC, UTF8, PASTE, MOUSE_X10 };
@@ -89,7 +90,7 @@ static void csi_done(struct decode *d, decode_fn fn, void *ctx) {
         d->match = 0;
         d->state = PASTE;
     } else if (final == '~') {
-        for (size_t i = 0; i < sizeof tilde / sizeof *tilde; i++)
+        for (size_t i = 0; i < LEN(tilde); i++)
             if (tilde[i].number == p[0]) {
                 emit(d, fn, ctx, modifier(p[1]), tilde[i].name);
                 break;

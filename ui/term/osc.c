@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "src/base/err.h"
 #include "src/base/utf8.h"
 
 enum { TEXT_COLS = 100 };
@@ -23,7 +24,7 @@ static enum notify known(const char *term) {
         enum notify how;
     } names[] = {{"rxvt", NOTIFY_OSC777}, {"xterm-kitty", NOTIFY_OSC9}, {"foot", NOTIFY_OSC777}, {"wezterm", NOTIFY_OSC9}, {"contour", NOTIFY_OSC777},
         {"xterm-ghostty", NOTIFY_OSC9}, {"iTerm", NOTIFY_OSC9}, {"iterm", NOTIFY_OSC9}, {"mintty", NOTIFY_OSC9}};
-    for (size_t i = 0; term && i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; term && i < LEN(names); i++)
         if (strncmp(term, names[i].term, strlen(names[i].term)) == 0) return names[i].how;
     return NOTIFY_OFF;
 }

@@ -15,6 +15,7 @@
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
 #include "ui/runs.h"
+#include "ui/scroll.h"
 
 enum { DIFFS = 256 };
 static const double OLD = 2; /* seconds: curves of live runs are read anew after that */
@@ -318,17 +319,17 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 static void move(struct ui *u, enum move m) {
     struct compare_state *s = state(u);
     if (m == MOVE_LEFT || m == MOVE_RIGHT) runs_metric_step(u, m == MOVE_RIGHT ? 1 : -1);
-    s->top += m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_PGUP ? -8 : m == MOVE_PGDN ? 8 : m == MOVE_HOME ? -DIFFS : m == MOVE_END ? DIFFS : 0;
+    s->top += move_by(m, 8, DIFFS);
     if (s->top < 0) s->top = 0;
 }
 
 static int seeds_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct compare_state *s = state(u);
     s->seeds = (s->seeds + 1) % SEEDS_N;
     return 0;
 }
-ROW(seeds, "Joins compared runs that differ only in the seed: mean with min to max, mean with its 95 % interval, every run", none_table, none_args);
+ROW_NONE(seeds, "joins compared runs that differ only in the seed: mean with min to max, mean with its 95 % interval, every run");
 
 static const struct key_row keys[] = {
     {"compare", "a", "seeds", "runs that differ only in the seed: mean with min to max, with its 95 % interval, or each", NULL}, {0}};

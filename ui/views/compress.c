@@ -10,6 +10,7 @@
 #include "src/base/mem.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
+#include "ui/scroll.h"
 
 enum compress_pane { PANE_FRONTIER, PANE_LAYERS, COMPRESS_PANES };
 struct compress_state {
@@ -18,7 +19,6 @@ struct compress_state {
     uint64_t seen;
     enum compress_pane pane;
     int sel, top, layer_top; /* step selected, first ones shown */
-    struct val *compared; /* rows of the last comparison, or NULL */
     char said[200]; /* what became of the last apply, revert, compare */
 };
 
@@ -65,9 +65,8 @@ static int table_draw(struct compress_state *s, struct grid *g, struct rect r) {
         else grid_right(g, r.row, x + w - 1, w - 1, (struct style){INK_TITLE, AT_BOLD}, cols[c].head);
         x += w;
     }
-    s->sel = s->sel >= n ? n - 1 : s->sel < 0 ? 0 : s->sel;
-    if (s->sel < s->top) s->top = s->sel;
-    if (s->sel >= s->top + room) s->top = s->sel - room + 1;
+    s->sel = clamp_index(s->sel, n);
+    s->top = first_shown(s->top, s->sel, room);
     for (int y = 0; y < room && s->top + y < n; y++) {
         int i = s->top + y, row = r.row + 1 + y;
         bool kept = i == 0 || val_get_bool(val_at(steps_of(s), (size_t)i), "kept", false);
@@ -243,11 +242,7 @@ static void refresh(struct ui *u) {
     }
 }
 
-static void release(struct ui *u) {
-    struct compress_state *s = u->state[SCR_COMPRESS];
-    val_free(s->rep);
-    val_free(s->compared);
-}
+static void release(struct ui *u) { val_free(((struct compress_state *)u->state[SCR_COMPRESS])->rep); }
 
 /* ---- keys ---- */
 
@@ -255,10 +250,9 @@ static void move(struct ui *u, enum move m) {
     struct compress_state *s = u->state[SCR_COMPRESS];
     int n = (int)val_len(steps_of(s));
     if (m == MOVE_NEXT || m == MOVE_PREV) s->pane = (enum compress_pane)((s->pane + 1) % COMPRESS_PANES);
-    s->sel += m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
+    s->sel = clamp_index(s->sel + move_by(m, 0, n), n);
     s->layer_top += m == MOVE_PGUP ? -10 : m == MOVE_PGDN ? 10 : 0;
     if (s->layer_top < 0) s->layer_top = 0;
-    s->sel = s->sel >= n ? n - 1 : s->sel < 0 ? 0 : s->sel;
 }
 
 static void applied(struct ui *u, void *ctx, const struct call *c) {
@@ -274,9 +268,7 @@ static void compared(struct ui *u, void *ctx, const struct call *c) {
     struct compress_state *s = ctx;
     char a[FMT_MAX], b[FMT_MAX], p[FMT_MAX];
     (void)u;
-    val_free(s->compared);
-    s->compared = c->status == 0 ? val_copy(c->result) : NULL;
-    const struct val *was = val_at(s->compared, 0), *now = val_at(s->compared, 1);
+    const struct val *rows = c->status == 0 ? c->result : NULL, *was = val_at(rows, 0), *now = val_at(rows, 1);
     const char *what = val_get(was, "acc") ? "acc" : "r2";
     if (!now) snprintf(s->said, sizeof s->said, "%.199s", c->status != 0 ? c->err.text : "the comparison gave nothing");
     else
@@ -294,7 +286,7 @@ static int report_there(struct compress_state *s, struct err *e) {
 static const struct val *given(const struct compress_state *s, const char *name) { return val_get(val_get(s->rep, "given"), name); }
 
 static int compress_apply_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct compress_state *s = u->state[SCR_COMPRESS];
     if (report_there(s, e) < 0) return -1;
     struct val *t = val_table();
@@ -302,7 +294,7 @@ static int compress_apply_run(struct call *c, const void *args, struct err *e) {
     return ui_ask(u, "load", t, applied, s);
 }
 static int compress_revert_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct compress_state *s = u->state[SCR_COMPRESS];
     const struct val *m = given(s, "model");
     if (report_there(s, e) < 0) return -1;
@@ -312,7 +304,7 @@ static int compress_revert_run(struct call *c, const void *args, struct err *e) 
     return ui_ask(u, m->type == VAL_STR ? "load" : "clone", t, applied, s);
 }
 static int compress_compare_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct compress_state *s = u->state[SCR_COMPRESS];
     const struct val *m = given(s, "model"), *d = given(s, "data");
     if (report_there(s, e) < 0) return -1;
@@ -325,9 +317,9 @@ static int compress_compare_run(struct call *c, const void *args, struct err *e)
     val_set_str(t, "split", val_get_str(s->rep, "split", "val")); /* where it was judged */
     return ui_ask(u, "compare", t, compared, s);
 }
-ROW(compress_apply, "Compress screen: makes the compressed model the newest one, which commands take", none_table, none_args);
-ROW(compress_revert, "Compress screen: makes a copy of the model that was given to compress the newest one", none_table, none_args);
-ROW(compress_compare, "Compress screen: both models on the same rows, with the paired test", none_table, none_args);
+ROW_NONE(compress_apply, "compress screen: makes the compressed model the newest one, which commands take");
+ROW_NONE(compress_revert, "compress screen: makes a copy of the model that was given to compress the newest one");
+ROW_NONE(compress_compare, "compress screen: both models on the same rows, with the paired test");
 
 static const struct key_row keys[] = {{"compress", "a", "compress_apply", "apply: the compressed model becomes the newest", NULL},
     {"compress", "r", "compress_revert", "revert: the model before becomes the newest", NULL},

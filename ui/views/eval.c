@@ -12,6 +12,7 @@
 #include "src/base/mem.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
+#include "ui/scroll.h"
 
 enum { MATRIX_CLASSES = 20, PAGE = 30 };
 
@@ -51,12 +52,15 @@ static void refresh(struct ui *u) {
     if (v) take(&s->report, &s->now, v);
     if ((v = run_report_since(run, "eval_before", &s->seen_before))) take(&s->before, &s->old, v);
     int n = s->now.n;
-    if (s->row >= n) s->row = n > 0 ? n - 1 : 0;
-    if (s->col >= n) s->col = n > 0 ? n - 1 : 0;
+    s->row = clamp_index(s->row, n);
+    s->col = clamp_index(s->col, n);
     if (s->want_y >= n || s->want_g >= n) s->want_y = s->want_g = -1;
 }
 
-static void start(struct ui *u) { ((struct eval_state *)u->state[SCR_EVAL])->want_y = ((struct eval_state *)u->state[SCR_EVAL])->want_g = -1; }
+static void start(struct ui *u) {
+    struct eval_state *s = u->state[SCR_EVAL];
+    s->want_y = s->want_g = -1;
+}
 
 static void release(struct ui *u) {
     struct eval_state *s = u->state[SCR_EVAL];
@@ -91,9 +95,8 @@ static void pairs_draw(struct eval_state *s, struct grid *g, struct rect a, bool
     int n = s->now.n_pair, room = a.rows - 1;
     bool diff = differs(s);
     struct confused *list = diff ? changes(s, &n) : s->now.pair;
-    s->pair = s->pair >= n ? (n ? n - 1 : 0) : s->pair;
-    if (s->pair < s->pair_top) s->pair_top = s->pair;
-    if (s->pair >= s->pair_top + room) s->pair_top = s->pair - room + 1;
+    s->pair = clamp_index(s->pair, n);
+    s->pair_top = first_shown(s->pair_top, s->pair, room);
     grid_text(g, a.row, a.col + 1, a.cols - 1, (struct style){INK_TITLE, AT_BOLD}, diff ? "most changed: true -> said" : "most confused: true -> said");
     for (int y = 0; y < room && s->pair_top + y < n; y++) {
         const struct confused *q = &list[s->pair_top + y];
@@ -161,11 +164,7 @@ static int class_place(const struct eval_state *s, int c) {
 }
 
 /* The selected class is among the rows that are shown. */
-static void class_seen(struct eval_state *s, int room) {
-    int at = class_place(s, s->row);
-    if (at < s->top) s->top = at;
-    if (room > 0 && at >= s->top + room) s->top = at - room + 1;
-}
+static void class_seen(struct eval_state *s, int room) { s->top = first_shown(s->top, class_place(s, s->row), room); }
 
 static void matrix_part(struct eval_state *s, struct grid *g, struct rect a) {
     size_t n = (size_t)s->now.n;
@@ -285,37 +284,28 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 
 /* ---- keys ---- */
 
-static int within(int v, int n) { return v < 0 ? 0 : v >= n ? (n > 0 ? n - 1 : 0) : v; }
-
 /* The class table is in the order of the report or of errors; s->row is the class itself. */
 static void class_move(struct eval_state *s, int by) {
-    int n = s->now.n, at = within(class_place(s, s->row) + by, n);
+    int n = s->now.n, at = clamp_index(class_place(s, s->row) + by, n);
     s->row = s->by_error ? s->now.order[at] : at;
-    if (by == PAGE || by == -PAGE) s->top = within(s->top + by, n);
+    if (by == PAGE || by == -PAGE) s->top = clamp_index(s->top + by, n);
 }
 
 static void move(struct ui *u, enum move m) {
     struct eval_state *s = u->state[SCR_EVAL];
     int n = s->now.n, most = n > s->now.n_pair ? n : s->now.n_pair;
-    int by = m == MOVE_UP     ? -1
-             : m == MOVE_DOWN ? 1
-             : m == MOVE_PGUP ? -PAGE
-             : m == MOVE_PGDN ? PAGE
-             : m == MOVE_HOME ? -most - 1
-             : m == MOVE_END  ? most + 1
-                              : 0;
-    int side = m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
+    int by = move_by(m, PAGE, most + 1), side = m == MOVE_LEFT ? -1 : m == MOVE_RIGHT ? 1 : 0;
     if (m == MOVE_NEXT || m == MOVE_PREV) {
         s->pane = (enum eval_pane)((s->pane + (m == MOVE_NEXT ? 1 : PANE_N - 1)) % PANE_N);
         s->want_y = s->want_g = -1;
         s->example = s->example_top = 0;
     } else if (s->pane == PANE_EXAMPLES) {
         int count = examples_count(s), page = m == MOVE_PGUP || m == MOVE_PGDN ? by / 6 : by;
-        s->example = within(s->example + (m == MOVE_HOME ? -count : m == MOVE_END ? count : page), count);
+        s->example = clamp_index(s->example + (m == MOVE_HOME ? -count : m == MOVE_END ? count : page), count);
     } else if (s->pane == PANE_COUNTS && n) {
         if (as_matrix(u, u->cols, u->rows - 5)) {
-            s->row = within(s->row + by, n);
-            s->col = within(s->col + side, n);
+            s->row = clamp_index(s->row + by, n);
+            s->col = clamp_index(s->col + side, n);
         } else if (side) {
             s->focus = side < 0 ? FOCUS_PAIRS : FOCUS_CLASSES;
         } else if (s->focus == FOCUS_CLASSES) {
@@ -355,27 +345,27 @@ static bool back(struct ui *u) {
 }
 
 static int matrix_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct eval_state *s = u->state[SCR_EVAL];
     s->mode = (enum matrix_mode)((s->mode + 1) % MATRIX_MODES);
     return 0;
 }
 static int by_error_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct eval_state *s = u->state[SCR_EVAL];
     s->by_error = !s->by_error;
     s->top = 0;
     return 0;
 }
 static int eval_diff_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct eval_state *s = u->state[SCR_EVAL];
     s->diff = !s->diff;
     return 0;
 }
-ROW(matrix, "Confusion matrix: counts, shares of rows, of columns", none_table, none_args);
-ROW(by_error, "Classes of the Eval screen by their errors, or in their own order", none_table, none_args);
-ROW(eval_diff, "Eval screen: what changed since the evaluation before, or the numbers themselves", none_table, none_args);
+ROW_NONE(matrix, "confusion matrix: counts, shares of rows, of columns");
+ROW_NONE(by_error, "classes of the Eval screen by their errors, or in their own order");
+ROW_NONE(eval_diff, "eval screen: what changed since the evaluation before, or the numbers themselves");
 
 static const struct key_row keys[] = {{"eval", "t", "matrix", "counts, share of the row, share of the column", NULL},
     {"eval", "o", "by_error", "classes by their errors, or in their own order", NULL},

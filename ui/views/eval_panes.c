@@ -9,6 +9,7 @@
 
 #include "ui/draw/bars.h"
 #include "ui/draw/fmt.h"
+#include "ui/scroll.h"
 #include "ui/views/eval.h"
 
 const char *class_name(const struct eval_state *s, int64_t c, char *own) {
@@ -94,9 +95,8 @@ void examples_draw(struct ui *u, struct grid *g, struct rect r) {
     grid_text(g, r.row, 1, r.cols - 1, (struct style){INK_TITLE, AT_BOLD}, n || s->want_y >= 0 ? head : "no row was kept as wrong; e evaluates now");
     if (!n) return;
     int rows = list - 1, half = wide ? r.cols * 2 / 5 : r.cols;
-    s->example = s->example >= n ? n - 1 : s->example < 0 ? 0 : s->example;
-    if (s->example < s->example_top) s->example_top = s->example;
-    if (s->example >= s->example_top + rows) s->example_top = s->example - rows + 1;
+    s->example = clamp_index(s->example, n);
+    s->example_top = first_shown(s->example_top, s->example, rows);
     for (int y = 0; y < rows && s->example_top + y < n; y++) {
         const struct val *x = example_at(s, s->example_top + y);
         bool sel = s->example_top + y == s->example;

@@ -12,9 +12,9 @@
 
 #include "src/base/mem.h"
 #include "ui/draw/heat.h"
+#include "ui/scroll.h"
 
-#define LOOK_S 4.0
-#define LOOK_SHARE 33.0
+static const double LOOK_S = 4; /* seconds from one look to the next at least */
 
 struct histograms {
     struct run *run;
@@ -25,7 +25,8 @@ struct histograms {
     int sel, page;
 };
 enum { MAPS = 64 };
-struct map { /* of one tensor: its weights or its gradient */
+/* Of one tensor: its weights or its gradient. */
+struct map {
     const struct val *list;
     char title[80];
 };
@@ -52,11 +53,7 @@ void histograms_refresh(struct ui *u, struct histograms *h) {
         *h = (struct histograms){.run = u->run, .waiting = h->waiting};
     }
     if (!u->run) return;
-    struct val *rep = run_report_since(u->run, "histograms", &h->seen);
-    if (rep) {
-        val_free(h->rep);
-        h->rep = rep;
-    }
+    ui_report(u->run, "histograms", &h->rep, &h->seen);
     double now = u->clock(), gap = fmax(LOOK_S, LOOK_SHARE * h->took);
     if (u->now.state != RUN_TRAINING || h->waiting || (h->asked > 0 && now - h->asked < gap) || !hub_find(u->hub, "look")) return;
     h->asked = now;
@@ -90,9 +87,8 @@ void histograms_draw(struct ui *u, struct histograms *h, struct grid *g, struct 
                            : "No look at the layers yet; while a run trains there is one every few seconds.");
         grid_text(g, r.row + 1, 1, g->cols - 1, (struct style){INK_TEXT, 0}, "look_every=100 keeps one every 100 steps without that. H: the metrics again");
     }
-    if (h->sel >= n) h->sel = n ? n - 1 : 0;
-    if (h->sel < h->page) h->page = h->sel;
-    if (h->sel >= h->page + per) h->page = h->sel - per + 1;
+    h->sel = clamp_index(h->sel, n);
+    h->page = first_shown(h->page, h->sel, per);
     for (int i = 0; i < per && h->page + i < n; i++) {
         const struct map *at = &m[h->page + i];
         int y = i / cols, x = i % cols, count = 0;
@@ -126,6 +122,5 @@ void histograms_move(const struct ui *u, struct histograms *h, int by, bool arou
     int n = histograms_count(u, h);
     h->sel += by;
     if (around && h->sel >= n) h->sel = 0;
-    h->sel = h->sel >= n ? n - 1 : h->sel;
-    if (h->sel < 0) h->sel = 0;
+    h->sel = clamp_index(h->sel, n);
 }

@@ -7,6 +7,7 @@
 
 #include "src/base/utf8.h"
 #include "ui/rows.h"
+#include "ui/scroll.h"
 
 enum log_level_shown { LEVEL_ALL, LEVEL_NO_ACTIONS, LEVEL_WARN, LEVEL_ERROR, LEVELS };
 static const char *const level_names[] = {"all", "events", "warnings", "errors", NULL}; /* ORDER enum log_level_shown */
@@ -90,7 +91,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 
 static void move(struct ui *u, enum move m) {
     struct log_state *s = u->state[SCR_LOG];
-    int page = u->rows - 4 > 1 ? u->rows - 4 : 1, by = m == MOVE_UP ? -1 : m == MOVE_DOWN ? 1 : m == MOVE_PGUP ? -page : m == MOVE_PGDN ? page : 0;
+    int page = u->rows - 4 > 1 ? u->rows - 4 : 1, by = move_by(m, page, 0);
     int64_t last = following(u, u->rows - 3), top = s->top < 0 || s->top > last ? last : s->top;
     if (m == MOVE_HOME) top = seek(u, oldest(u), 1);
     for (int k = 0; k < (by < 0 ? -by : by); k++) {
@@ -140,7 +141,7 @@ static int log_level_run(struct call *c, const void *args, struct err *e) {
     return 0;
 }
 static int log_wrap_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct log_state *s = u->state[SCR_LOG];
     s->wrap = !s->wrap;
     return 0;
@@ -150,9 +151,9 @@ static const char *const level_picks[] = {"next", "all", "events", "warnings", "
 PICK(level, "which lines", level_picks, 0, "next");
 static const struct arg find_table[] = {
     {"text", "what a line holds; none: no search", NULL, NULL, ARG_STR, offsetof(struct find_args, text), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_NONE}, {0}};
-ROW_EX(find, "Finds text in the log, from its end upwards", "hone.find{\"val_acc\"}", find_table, find_args);
-ROW_EX(log_level, "Log screen: all lines, those without actions, warnings and errors, errors", "hone.log_level{\"warnings\"}", level_table, pick_args);
-ROW(log_wrap, "Log screen: long lines over several rows, or cut", none_table, none_args);
+ROW_EX(find, "finds text in the log, from its end upwards", "hone.find{\"val_acc\"}", find_table, find_args);
+ROW_EX(log_level, "log screen: all lines, those without actions, warnings and errors, errors", "hone.log_level{\"warnings\"}", level_table, pick_args);
+ROW_NONE(log_wrap, "log screen: long lines over several rows, or cut");
 
 static const struct key_row keys[] = {
     {"log", "v", "log_level", "all lines, events, warnings, errors", NULL}, {"log", "w", "log_wrap", "wrap long lines, or cut them", NULL}, {0}};

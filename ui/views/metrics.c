@@ -11,6 +11,7 @@
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
+#include "ui/scroll.h"
 #include "ui/views/histograms.h"
 
 struct metrics_state {
@@ -115,8 +116,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     }
     shape(u, r, n, &rows, &cols);
     int per = rows * cols;
-    if (sel < s->page) s->page = sel;
-    if (sel >= s->page + per) s->page = sel - per + 1;
+    s->page = first_shown(s->page, sel, per);
     if (s->page + per > n) s->page = n > per ? n - per : 0;
     for (int i = 0; i < per && s->page + i < n; i++) {
         int m = list[s->page + i], y = i / cols, x = i % cols;
@@ -163,7 +163,7 @@ static void move(struct ui *u, enum move m) {
     }
     if (m == MOVE_NEXT && sel == n - 1) sel = -1;
     sel += by[m];
-    u->sel = list[sel < 0 ? 0 : sel >= n ? n - 1 : sel];
+    u->sel = list[clamp_index(sel, n)];
 }
 
 static void start(struct ui *u) { ((struct metrics_state *)u->state[SCR_METRICS])->hist = histograms_new(); }
@@ -190,7 +190,7 @@ static int grid_run(struct call *c, const void *args, struct err *e) {
 }
 
 static int histograms_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct metrics_state *s = u->state[SCR_METRICS];
     s->over_time = u->screen != SCR_METRICS || !s->over_time;
     if (u->screen != SCR_METRICS) ui_open_screen(u, SCR_METRICS);
@@ -249,11 +249,11 @@ static const struct arg glob_table[] = {
     {"glob", "a pattern with * and ?; none: all", NULL, NULL, ARG_STR, offsetof(struct filter_args, glob), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_METRIC}, {0}};
 static const struct arg pin_table[] = {
     {"metric", "which; without it the selected one", NULL, NULL, ARG_STR, offsetof(struct pin_args, metric), ARG_POSITIONAL, 0, 0, 0, NULL, SRC_METRIC}, {0}};
-ROW_EX(grid, "How many charts the screen Metrics shows", "hone.grid{\"2x3\"}", size_table, pick_args);
-ROW_EX(filter, "Which metrics have charts on the screen Metrics", "hone.filter{\"val_*\"}", glob_table, filter_args);
-ROW_EX(pin, "Puts a metric before the others, or back", "hone.pin{\"val_acc\"}", pin_table, pin_args);
-ROW(histograms, "Weights and gradients over time on the screen Metrics, or the metrics again", none_table, none_args);
-ROW(group, "To the next group of metrics (layer1/..)", to_table, pick_args);
+ROW_EX(grid, "how many charts the screen Metrics shows", "hone.grid{\"2x3\"}", size_table, pick_args);
+ROW_EX(filter, "which metrics have charts on the screen Metrics", "hone.filter{\"val_*\"}", glob_table, filter_args);
+ROW_EX(pin, "puts a metric before the others, or back", "hone.pin{\"val_acc\"}", pin_table, pin_args);
+ROW_NONE(histograms, "weights and gradients over time on the screen Metrics, or the metrics again");
+ROW(group, "to the next group of metrics (layer1/..)", to_table, pick_args);
 
 static const struct key_row keys[] = {{"metrics", "G", "grid", "how many charts: auto, 1x1 .. 3x3", NULL},
     {"metrics", "P", "pin", "pin the metric before the others, or unpin it", NULL},

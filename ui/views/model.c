@@ -10,10 +10,10 @@
 #include "ui/draw/bars.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
+#include "ui/scroll.h"
 
 enum { ROWS_MAX = 1024, BINS = 40 };
-#define LOOK_S 3.0
-#define LOOK_SHARE 33.0 /* seconds between looks for each second that one takes */
+static const double LOOK_S = 3; /* seconds from one look to the next at least */
 
 struct model_state {
     struct val *rep; /* the report "model" of the run, or NULL */
@@ -47,6 +47,14 @@ static int visible(const struct model_state *s, int out[ROWS_MAX]) {
         out[n++] = i;
     }
     return n;
+}
+
+/* The row of a layer; of one inside a folded layer the row of that one. */
+static int row_of(const int *list, int n, int layer) {
+    int at = 0;
+    for (int i = 0; i < n; i++)
+        if (list[i] <= layer) at = i;
+    return at;
 }
 
 /* ---- numbers of a layer ---- */
@@ -172,14 +180,10 @@ static void state_line(struct ui *u, struct grid *g, int row) {
 
 static void tree_draw(struct ui *u, struct grid *g, struct rect r) {
     struct model_state *s = u->state[SCR_MODEL];
-    int list[ROWS_MAX], n = visible(s, list), room = r.rows - 2, at = 0;
+    int list[ROWS_MAX], n = visible(s, list), room = r.rows - 2 > 1 ? r.rows - 2 : 1, at = row_of(list, n, s->sel);
     struct columns c = columns_for(r.cols);
-    for (int i = 0; i < n; i++)
-        if (list[i] <= s->sel) at = i;
     if (n) s->sel = list[at];
-    if (room < 1) room = 1;
-    if (at < s->top) s->top = at;
-    if (at >= s->top + room) s->top = at - room + 1;
+    s->top = first_shown(s->top, at, room);
     if (s->top > n - room) s->top = n > room ? n - room : 0;
     state_line(u, g, r.row);
     head_row(g, r.row + 1, &c);
@@ -293,16 +297,11 @@ static void looked(struct ui *u, void *ctx, const struct call *c) {
 static void refresh(struct ui *u) {
     struct model_state *s = u->state[SCR_MODEL];
     if (s->run != u->run) {
-        struct run *run = u->run;
         val_free(s->rep);
-        *s = (struct model_state){.run = run, .waiting = s->waiting};
+        *s = (struct model_state){.run = u->run, .waiting = s->waiting};
     }
     if (!u->run) return;
-    struct val *rep = run_report_since(u->run, "model", &s->seen);
-    if (rep) {
-        val_free(s->rep);
-        s->rep = rep;
-    }
+    ui_report(u->run, "model", &s->rep, &s->seen);
     double now = u->clock(), gap = fmax(LOOK_S, LOOK_SHARE * val_get_num(s->rep, "seconds", 0));
     bool live = u->now.state == RUN_TRAINING && layer_count(s) && val_get_int(s->rep, "step", -1) != u->now.step;
     if (!live || s->waiting || (s->asked > 0 && now - s->asked < gap) || !hub_find(u->hub, "look")) return;
@@ -316,7 +315,7 @@ static void release(struct ui *u) { val_free(((struct model_state *)u->state[SCR
 
 static void move(struct ui *u, enum move m) {
     struct model_state *s = u->state[SCR_MODEL];
-    int list[ROWS_MAX], n = visible(s, list), at = 0, count, page = u->rows - 6 > 1 ? u->rows - 6 : 1;
+    int list[ROWS_MAX], n = visible(s, list), count, page = u->rows - 6 > 1 ? u->rows - 6 : 1;
     if (!n) return;
     if (u->zoom) {
         weight_of(s, val_get_str(layer_at(s, s->sel), "path", ""), 0, &count);
@@ -328,24 +327,21 @@ static void move(struct ui *u, enum move m) {
         if (has_inside(s, s->sel)) s->folded[s->sel] = m == MOVE_LEFT;
         return;
     }
-    for (int i = 0; i < n; i++)
-        if (list[i] <= s->sel) at = i;
-    at += m == MOVE_UP || m == MOVE_PREV ? -1 : m == MOVE_DOWN || m == MOVE_NEXT ? 1 : m == MOVE_PGUP ? -page : m == MOVE_PGDN ? page : m == MOVE_HOME ? -n : n;
-    s->sel = list[at < 0 ? 0 : at >= n ? n - 1 : at];
+    s->sel = list[clamp_index(row_of(list, n, s->sel) + move_by(m, page, n) + (m == MOVE_NEXT) - (m == MOVE_PREV), n)];
     s->weight = 0;
 }
 
 static void enter(struct ui *u) { u->zoom = !u->zoom; }
 
 static int fold_run(struct call *c, const void *args, struct err *e) {
-    BEGIN(none_args);
+    BEGIN_NONE;
     struct model_state *s = u->state[SCR_MODEL];
     bool any = false;
     for (int i = 0; i < layer_count(s); i++) any |= s->folded[i];
     for (int i = 0; i < layer_count(s); i++) s->folded[i] = !any && has_inside(s, i);
     return 0;
 }
-ROW(fold, "Model screen: folds all layers with others inside, or unfolds them", none_table, none_args);
+ROW_NONE(fold, "model screen: folds all layers with others inside, or unfolds them");
 
 static const struct key_row keys[] = {{"model", "Left h", "move left", "fold the layer", NULL}, {"model", "Right", "move right", "unfold it", NULL},
     {"model", "F", "fold", "fold or unfold all", NULL}, {"model", "L", "look", "look at the layers now", NULL}, {0}};

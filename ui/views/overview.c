@@ -14,52 +14,61 @@ static double metric_value(const struct ui *u, const char *name) {
     return i < 0 ? NAN : u->now.metric[i].value;
 }
 
-static void title_line(struct ui *u, struct grid *g) {
-    const struct run_now *n = &u->now;
+static void no_run_title(const struct ui *u, struct grid *g) {
     struct style plain = {INK_TEXT, 0};
-    char a[FMT_MAX], text[96], state[16];
-    if (!u->run) {
-        grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
-        if (ui_works(u))
-            grid_textf(g, 1, 1, g->cols - 1, plain, "%s, %.0f s; it has started no run yet.", u->working == WORKING_SCRIPT ? "A script runs" : "Lua works",
-                floor(u->clock() - u->working_since));
-        else grid_text(g, 1, 1, g->cols - 1, plain, "No run yet.");
-        return;
-    }
+    grid_text(g, 0, 1, g->cols - 1, (struct style){INK_TITLE, AT_BOLD}, "hone");
+    if (ui_works(u))
+        grid_textf(g, 1, 1, g->cols - 1, plain, "%s, %.0f s; it has started no run yet.", u->working == WORKING_SCRIPT ? "A script runs" : "Lua works",
+            floor(u->clock() - u->working_since));
+    else grid_text(g, 1, 1, g->cols - 1, plain, "No run yet.");
+}
+
+/* Epoch, step, time, time left: how many texts there are, and their columns with the gaps. brief: the step without its total. */
+static int progress_parts(const struct run_now *n, bool brief, char part[4][64], int *cols) {
+    char a[FMT_MAX];
+    int count = 0;
+    if (n->epochs > 0) snprintf(part[count++], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs);
+    if (n->steps > 0 && !brief) snprintf(part[count++], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
+    else snprintf(part[count++], 64, "step %lld", (long long)n->step);
+    snprintf(part[count++], 64, "%s", fmt_clock(a, n->t));
+    if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count++], 64, "eta %s", fmt_left(a, n->eta));
+    *cols = 0;
+    for (int i = 0; i < count; i++) *cols += (int)strlen(part[i]) + 2;
+    return count;
+}
+
+/* Name, state and progress; true: they fit the first row. */
+static bool title_row(const struct ui *u, struct grid *g) {
+    const struct run_now *n = &u->now;
+    char state[16], part[4][64];
     snprintf(state, sizeof state, "%s", run_state_names[n->state]);
     for (char *p = state; *p; p++)
         if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 32);
     enum ink ink = n->state == RUN_FAILED || n->state == RUN_CRASHED ? INK_BAD : n->state == RUN_PAUSED ? INK_WARN : n->state == RUN_DONE ? INK_GOOD : INK_TEXT;
     int x = 1 + grid_text(g, 0, 1, g->cols < 80 ? g->cols - 14 : 28, (struct style){INK_TITLE, AT_BOLD}, n->name) + 2;
     x += grid_text(g, 0, x, g->cols - x, (struct style){(uint8_t)ink, AT_BOLD}, state) + 2;
-    char part[4][64];
-    int count, len = 0;
-    for (int brief = 0; brief == 0 || (brief == 1 && g->cols >= 60 && x + len > g->cols + 2);
-         brief++) { /* what is left matters more than the number of steps */
-        count = len = 0;
-        if (n->epochs > 0) snprintf(part[count++], 64, "ep %.0f/%.0f", fmin(floor(n->epoch) + 1, n->epochs), n->epochs);
-        if (n->steps > 0 && !brief) snprintf(part[count++], 64, "step %lld/%lld", (long long)n->step, (long long)n->steps);
-        else snprintf(part[count++], 64, "step %lld", (long long)n->step);
-        snprintf(part[count++], 64, "%s", fmt_clock(a, n->t));
-        if (n->eta >= 0 && !run_state_ended(n->state)) snprintf(part[count++], 64, "eta %s", fmt_left(a, n->eta));
-        for (int i = 0; i < count; i++) len += (int)strlen(part[i]) + 2;
-    }
-    int row = 0;
+    int len, count = progress_parts(n, false, part, &len), row = 0;
+    if (g->cols >= 60 && x + len > g->cols + 2) count = progress_parts(n, true, part, &len); /* what is left matters more than the number of steps */
     for (int i = 0; i < count; i++) { /* what does not fit the first line goes to the second */
         int width = (int)strlen(part[i]);
         if (row == 0 && x + width > g->cols) {
             if (g->cols >= 60) break;
             row = 1, x = 1;
         }
-        if (x + width <= g->cols) x += grid_text(g, row, x, -1, plain, part[i]) + 2;
+        if (x + width <= g->cols) x += grid_text(g, row, x, -1, (struct style){INK_TEXT, 0}, part[i]) + 2;
     }
-    if (row == 1) return;
+    return row == 0;
+}
+
+/* Phase, bar, speed. */
+static void phase_row(const struct ui *u, struct grid *g) {
+    const struct run_now *n = &u->now;
+    struct style plain = {INK_TEXT, 0};
+    char a[FMT_MAX], text[96] = "";
     int64_t done = n->steps > 0 ? n->step : n->done, total = n->steps > 0 ? n->steps : n->total;
-    x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] && !run_state_ended(n->state) ? n->phase : run_state_names[n->state]) + 1;
+    int x = 1 + grid_text(g, 1, 1, 24, plain, n->phase[0] && !run_state_ended(n->state) ? n->phase : run_state_names[n->state]) + 1, len = 0;
     if (n->state == RUN_PREPARING) x += grid_textf(g, 1, x, -1, plain, "%.0f s", n->phase_t) + 1;
     double ex = metric_value(u, "examples_s"), ms = metric_value(u, "step_ms");
-    len = 0;
-    text[0] = 0;
     if (isfinite(ex)) len += snprintf(text, sizeof text, "%s ex/s   ", fmt_count(a, (int64_t)ex));
     if (isfinite(ms)) len += snprintf(text + len, sizeof text - (size_t)len, "%.*f ms/step", ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0, ms);
     len = (len + 3) / 4 * 4; /* the bar does not move with every digit */
@@ -130,8 +139,9 @@ static void alert_line(const struct ui *u, struct grid *g, int row, int cols, bo
 static void draw(struct ui *u, struct grid *g, struct rect r) {
     bool wide = g->cols >= 64 && r.rows >= 14, tall = r.rows >= 14;
     int bottom = r.rows - (tall ? 4 : 3), left = g->cols < 64 ? g->cols : 27, top = 3;
-    title_line(u, g);
-    if (r.rows > 2) draw_rule(g, 2, 0, g->cols, u->glyphs);
+    if (!u->run) no_run_title(u, g);
+    else if (title_row(u, g)) phase_row(u, g);
+    if (r.rows > 2) draw_rule(g, 2, 0, g->cols);
     if (r.rows < 6) return; /* behind a drawer */
     struct rect list = {top, 0, bottom - top - (tall ? 1 : 0), left};
     if (!u->run) {
@@ -152,20 +162,20 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
     }
     int y = bottom;
     if (tall) {
-        draw_rule(g, y++, 0, g->cols, u->glyphs);
+        draw_rule(g, y++, 0, g->cols);
         info_line(u, g, y++);
     } else {
         alert_line(u, g, y++, g->cols - 1, true);
     }
     grid_text(g, y++, 1, g->cols - 1, (struct style){INK_TEXT, 0}, u->last);
-    if (y < r.rows) draw_rule(g, y, 0, g->cols, u->glyphs);
+    if (y < r.rows) draw_rule(g, y, 0, g->cols);
 }
 
 /* The chart follows the selected metric; those in the line above the list are passed over. */
 static void step_metric(struct ui *u, int by) {
     for (int i = 0; i < u->now.n; i++) {
         u->sel = (u->sel + by + u->now.n) % u->now.n;
-        if (strcmp(u->now.metric[u->sel].name, "examples_s") && strcmp(u->now.metric[u->sel].name, "step_ms")) break;
+        if (!above_list(u->now.metric[u->sel].name)) break;
     }
     memset(&u->main_range, 0, sizeof u->main_range);
 }

@@ -487,7 +487,7 @@ static int mark_run(struct call *c, const void *args, struct err *e) {
     if (at >= 0) {
         memmove(s->mark[at], s->mark[at + 1], sizeof *s->mark * (size_t)(s->n_mark - at - 1));
         s->n_mark--;
-    } else if (s->n_mark == MARKED) return err_set(e, "%d runs are marked already, as many as can be compared; x takes a mark away.", MARKED);
+    } else if (s->n_mark == MARKED) return err_set(e, "%d runs are marked already, as many as can be compared; x takes a mark away", MARKED);
     else snprintf(s->mark[s->n_mark++], sizeof *s->mark, "%s", name);
     if (!a->text && s->sel + 1 < s->n) select_row(s, s->sel + 1);
     return 0;
@@ -515,10 +515,10 @@ static int baseline_run(struct call *c, const void *args, struct err *e) {
 TEXT(text, "words, or a condition in Lua; all runs without", SRC_NONE);
 TEXT(by, "created, best, run, state, size or a value that varies, with - large first; reverse; the next one without", SRC_NONE);
 TEXT(run, "its name; the selected one without", SRC_RUN);
-ROW_EX(find_runs, "Shows only some runs in the list", "hone.find_runs{\"lr > 1e-3\"}", text_table, text_args);
-ROW_EX(sort, "Orders the list of runs", "hone.sort{\"-best\"}", by_table, text_args);
-ROW_EX(mark, "Marks a run for comparison, or takes the mark away", "hone.mark{\"fashion-1\"}", run_table, text_args);
-ROW_EX(baseline, "Makes a run the one that others are compared with, or no more", "hone.baseline{\"fashion-1\"}", run_table, text_args);
+ROW_EX(find_runs, "shows only some runs in the list", "hone.find_runs{\"lr > 1e-3\"}", text_table, text_args);
+ROW_EX(sort, "orders the list of runs", "hone.sort{\"-best\"}", by_table, text_args);
+ROW_EX(mark, "marks a run for comparison, or takes the mark away", "hone.mark{\"fashion-1\"}", run_table, text_args);
+ROW_EX(baseline, "makes a run the one that others are compared with, or no more", "hone.baseline{\"fashion-1\"}", run_table, text_args);
 
 static const struct view_filter filter = {
     "Which runs", "Words, or a condition: lr > 1e-3 and tag.baseline. Nothing shows all.", "find_runs", "text", runs_filter, runs_typed};

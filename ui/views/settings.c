@@ -8,6 +8,7 @@
 #include "src/call/settings.h"
 #include "ui/keymap.h"
 #include "ui/private.h"
+#include "ui/scroll.h"
 
 struct settings_state {
     int sel;
@@ -79,8 +80,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
 static void move(struct ui *u, enum move m) {
     struct settings_state *st = u->state[SCR_SETTINGS];
     int n = count();
-    st->sel += m == MOVE_UP || m == MOVE_PREV ? -1 : m == MOVE_DOWN || m == MOVE_NEXT ? 1 : m == MOVE_HOME ? -n : m == MOVE_END ? n : 0;
-    st->sel = st->sel < 0 ? 0 : st->sel >= n ? n - 1 : st->sel;
+    st->sel = clamp_index(st->sel + move_by(m, 0, n) + (m == MOVE_NEXT) - (m == MOVE_PREV), n);
 }
 
 static void enter(struct ui *u) {

@@ -28,11 +28,10 @@ struct system_state {
     int top; /* first row of cores shown */
 };
 
-static double share(const struct system_state *s, const uint64_t *of, int core) {
-    uint64_t all = s->now.all[core] - s->before.all[core];
-    return s->before.t > 0 && s->now.all[core] > s->before.all[core]
-               ? (double)(of == s->now.busy ? s->now.busy[core] - s->before.busy[core] : s->now.wait[core] - s->before.wait[core]) / (double)all
-               : NAN;
+/* The part of a core's time between the two readings that a counter (busy, wait) took; core 0: all of them; NAN: not known. */
+static double share(const struct system_state *s, const uint64_t *now, const uint64_t *before, int core) {
+    if (!(s->before.t > 0) || s->now.all[core] <= s->before.all[core]) return NAN;
+    return (double)(now[core] - before[core]) / (double)(s->now.all[core] - s->before.all[core]);
 }
 
 static void percent(char *out, size_t size, double v) {
@@ -44,15 +43,13 @@ static void percent(char *out, size_t size, double v) {
 
 static int cores_draw(struct ui *u, struct grid *g, struct rect r) {
     const struct system_state *s = u->state[SCR_SYSTEM];
-    int per = r.cols >= 120 || (r.cols >= 60 && s->now.n > 8) ? 4
-              : r.cols >= 60                                  ? 2
-                                                              : 1,
-        w = r.cols / per, rows = (s->now.n + per - 1) / per, top = s->top < rows ? s->top : 0;
+    int per = r.cols < 60 ? 1 : r.cols >= 120 || s->now.n > 8 ? 4 : 2;
+    int w = r.cols / per, rows = (s->now.n + per - 1) / per, top = s->top < rows ? s->top : 0;
     char t[16];
     for (int y = 0; y < r.rows && top + y < rows; y++)
         for (int k = 0; k < per && (top + y) * per + k < s->now.n; k++) {
             int core = (top + y) * per + k + 1, x = r.col + k * w;
-            double v = share(s, s->now.busy, core);
+            double v = share(s, s->now.busy, s->before.busy, core);
             percent(t, sizeof t, v);
             grid_textf(g, r.row + y, x, 4, (struct style){INK_DIM, 0}, "%d", core - 1);
             grid_right(g, r.row + y, x + 9, 5, (struct style){INK_TEXT, 0}, t);
@@ -83,8 +80,8 @@ static int machine_facts(struct ui *u, struct grid *g, int row, int col, int col
     double dt = m->t - s->before.t;
     long tick = sysconf(_SC_CLK_TCK);
     double own = s->before.t > 0 && dt > 0 && tick > 0 ? (double)(m->own - s->before.own) / (double)tick / dt : NAN;
-    percent(use, sizeof use, share(s, m->busy, 0));
-    percent(wait, sizeof wait, share(s, m->wait, 0));
+    percent(use, sizeof use, share(s, m->busy, s->before.busy, 0));
+    percent(wait, sizeof wait, share(s, m->wait, s->before.wait, 0));
     fact(g, row++, col, cols, "cpu", "%d cores %s busy, load %.2f, I/O wait %s", m->n, use, m->load, wait);
     fact(g, row++, col, cols, "process", "%.2f of %d cores, %d threads", isnan(own) ? 0 : own, m->n, m->threads);
     fact(g, row++, col, cols, "memory", "%s, at most %s; %s of %s free", fmt_bytes(a, m->rss), fmt_bytes(b, m->peak), fmt_bytes(c, m->available),
@@ -229,13 +226,6 @@ static void told(struct ui *u, void *ctx, const struct call *c) {
     *to = val_copy(c->result);
 }
 
-static void report_copy(struct run *r, const char *kind, struct val **to, uint64_t *seen) {
-    struct val *v = run_report_since(r, kind, seen);
-    if (!v) return;
-    val_free(*to);
-    *to = v;
-}
-
 static void refresh(struct ui *u) {
     struct system_state *s = u->state[SCR_SYSTEM];
     double now = u->clock();
@@ -256,8 +246,8 @@ static void refresh(struct ui *u) {
         s->time = s->memory = NULL;
     }
     if (!u->run) return;
-    report_copy(u->run, "time", &s->time, &s->time_seen);
-    report_copy(u->run, "memory", &s->memory, &s->memory_seen);
+    ui_report(u->run, "time", &s->time, &s->time_seen);
+    ui_report(u->run, "memory", &s->memory, &s->memory_seen);
 }
 
 static void release(struct ui *u) {
