@@ -10,6 +10,8 @@
 
 /* The texts of a part encoded by prep; ids, offsets and weights of col[0] become c's own. */
 static int encode(const struct part *p, const struct val *prep, struct column *c, struct err *e) {
+    const char *kind = val_get_str(prep, "kind", "");
+    if (strcmp(kind, "text") != 0) return err_set(e, "the data holds texts, but the preparation saved with the model is of the kind \"%.40s\"", kind);
     struct val *texts = val_list();
     for (int64_t i = 0; i < p->n; i++)
         val_push(texts, val_strn((const char *)p->raw->data + p->raw->offset[i], (size_t)(p->raw->offset[i + 1] - p->raw->offset[i])));

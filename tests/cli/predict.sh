@@ -52,12 +52,15 @@ local d = hone.data{ "t.csv", vocab = 20 }
 local m = nn.model{ input = d, nn.embedding{20, 8}, nn.mean_pool{}, nn.linear{2} }
 hone.train{ model = m, data = d, epochs = 60, batch = 4, lr = 0.05, seed = 1 }:wait()
 m:save("t.hone")
+m:save("t")
 EOF
 is 0 '' "texts are learned" --plain --runs r run text.lua
 printf 'label,text\npos,a fine thing\npos,good\n' >u.csv
 is 0 '^acc  *1\.0000' "other texts, by its words and classes" eval t.hone u.csv
 "$hone" --json predict t.hone u.csv >p.json 2>err
 [ "$(grep -c '"label":"pos"' p.json)" = 2 ]; ok $? "one answer a text of a file"
+sed 's/"kind": "text"/"kind": "array"/' t/model.json >model.json && mv model.json t/model.json
+is 1 'the data holds texts, but the preparation saved with the model is of the kind "array"' "texts for a model that prepares arrays" eval t t.csv
 printf 'dull and bad\n"fine, good"\n' >w.tsv
 "$hone" --json predict t.hone w.tsv "a fine film" >p.json 2>err
 [ "$(sed 's/.*"predict","label":"\([a-z]*\)".*/\1/' p.json | tr '\n' ' ')" = "neg pos pos " ]; ok $? "of one column without a header, and a text beside it"
