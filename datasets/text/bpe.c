@@ -42,7 +42,8 @@ static int64_t short_piece(const struct tokenizer *t, int32_t *id, int64_t n) {
         if (at < 0) return n;
         id[at] = m[at]->id;
         n--;
-        for (int64_t i = at + 1; i < n; i++) id[i] = id[i + 1], m[i] = m[i + 1];
+        for (int64_t i = at + 1; i < n; i++) id[i] = id[i + 1];
+        for (int64_t i = at + 1; i + 1 < n; i++) m[i] = m[i + 1];
         if (at + 1 < n) m[at] = find(t, id[at], id[at + 1]);
         else m[at] = NULL;
         if (at) m[at - 1] = find(t, id[at - 1], id[at]);
