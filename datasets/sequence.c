@@ -78,7 +78,7 @@ static int given_classes(struct target *t, const struct column *c, const struct 
             return err_set(e, "column \"%.100s\" holds texts, but class %d of the model, \"%.60s\", is not one character", c->name, i, s);
         add_point(t, cp, i);
     }
-    qsort(t->point, (size_t)t->n_point, sizeof *t->point, by_point);
+    if (t->n_point) qsort(t->point, (size_t)t->n_point, sizeof *t->point, by_point);
     return 0;
 }
 

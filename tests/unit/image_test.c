@@ -177,6 +177,7 @@ static void pnm_cases(void) {
     done("PNM", 20);
 }
 
+#ifdef HAVE_PNG
 static void chunk(struct buf *b, const char *type, const void *p, size_t n, uint32_t spoil) {
     unsigned char head[8] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n};
     memcpy(head + 4, type, 4);
@@ -208,7 +209,6 @@ static void png(uint32_t w, uint32_t h, int depth, int colour, int flaws, const 
 }
 
 static void png_cases(void) {
-#ifdef HAVE_PNG
     refused("a.png", "\x89PNG\r\n\x1a\n", 8, "is not a PNG picture that can be read");
     png(4, 4, 8, 2, CUT_HEADER, "is not a PNG picture that can be read");
     png(4, 4, 8, 2, BAD_CRC, "is not a PNG picture that can be read");
@@ -231,11 +231,13 @@ static void png_cases(void) {
     refused("a.png", b.data, b.len, "is damaged");
     buf_release(&b);
     done("PNG", 18);
+}
 #else
+static void png_cases(void) {
     refused("a.png", "\x89PNG\r\n\x1a\n", 8, "was built without libpng");
     done("PNG", 1);
-#endif
 }
+#endif
 
 static void jpeg_cases(void) {
 #ifdef HAVE_JPEG
