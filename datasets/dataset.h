@@ -88,8 +88,8 @@ int64_t part_tokens(const struct part *p, int64_t row); /* of all ragged columns
 /* New inputs (texts, or a table of column values) prepared as `prep` says: a part without a target. */
 struct part *dataset_prepare(const struct val *prep, const struct val *inputs, struct err *e);
 void part_free(struct part *p); /* of dataset_prepare */
-/* Texts in the rows of a file (.csv, .tsv, .jsonl, packed or not). By its name alone: */
+/* Texts in the rows of a file (.csv, .tsv, .jsonl, .json, packed or not). By its name alone: */
 bool dataset_is_rows(const char *path);
-struct val *dataset_texts(const char *path, struct err *e); /* a list: the column "text", the only column, or that with the longest texts */
+struct val *dataset_texts(const char *path, const char *column, struct err *e); /* a list: this column, else the only one or that with the longest texts */
 
 #endif

@@ -26,12 +26,12 @@ static struct part *new_part(int64_t n) {
 }
 
 bool dataset_is_rows(const char *path) {
-    static const char *const ends[] = {".csv", ".tsv", ".jsonl", ".ndjson", NULL};
+    static const char *const ends[] = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", NULL};
     return format_ends(path, ends, true);
 }
 
-static int text_column(const struct table *t) {
-    int best = table_find(t, "text");
+static int text_column(const struct table *t, const char *name) {
+    int best = table_find(t, name);
     size_t most = 0;
     if (best >= 0 && t->col[best].type == COL_TEXT) return best;
     best = -1;
@@ -44,12 +44,12 @@ static int text_column(const struct table *t) {
     return best;
 }
 
-struct val *dataset_texts(const char *path, struct err *e) {
+struct val *dataset_texts(const char *path, const char *column, struct err *e) {
     struct table t;
     struct read_opts o = {.header = -1, .quote = -1};
     struct val *list = NULL;
     if (format_read(path, &o, &t, e)) return NULL;
-    int at = text_column(&t);
+    int at = text_column(&t, column);
     if (at < 0 || !t.n) err_set(e, "%s holds no texts", path);
     else list = val_list();
     for (int64_t i = 0; list && i < t.n; i++) {
@@ -202,7 +202,9 @@ static struct part *table_file(const struct tabular *t, const char *path, struct
     int r = format_read(path, &o, &tab, e);
     for (int i = 0; i < t->n && !r; i++) {
         cols[i] = table_find(&tab, t->f[i].name);
-        if (cols[i] < 0) r = err_set(e, "%s has no column \"%.100s\", which the model takes", path, t->f[i].name);
+        if (cols[i] < 0)
+            r = err_set(
+                e, "%s has no column \"%.100s\", which the model takes%s", path, t->f[i].name, tab.named ? "" : ": its first row holds no names of columns");
         else if (tab.col[cols[i]].type != COL_TEXT) r = err_set(e, "%s holds arrays; this model takes rows of a table", path);
     }
     if (!r) {

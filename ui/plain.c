@@ -337,7 +337,8 @@ static void cell_text(struct plain *p, struct buf *b, const struct val *v) {
     struct buf keep = p->line;
     char num[FMT_MAX];
     p->line = (struct buf)BUF_INIT;
-    if (v && v->type == VAL_NUM) buf_adds(&p->line, fmt_value(num, v->u.n));
+    if (v && v->type == VAL_NUM && fabs(v->u.n) >= 99999.5 && fabs(v->u.n) < 1e9) buf_addf(&p->line, "%.0f", v->u.n); /* a price, not 1.19e+5 */
+    else if (v && v->type == VAL_NUM) buf_adds(&p->line, fmt_value(num, v->u.n));
     else value_text(p, v);
     utf8_show(b, p->line.data ? p->line.data : "", p->line.len, 60, p->ascii ? UTF8_ASCII : UTF8_FULL);
     buf_release(&p->line);

@@ -28,11 +28,13 @@ struct predict_args {
 };
 #define FILE_MAX ((size_t)64 << 20)
 
-/* A string that names a readable file stands for its text, a table (.csv ..) for the list of its texts; for a model of tables or arrays it stays a name. */
-static struct val *input_of(const struct val *v, bool texts, struct err *e) {
+/* A string that names a readable file stands for its text, a table (.csv ..) for the list of its texts; for a model of tables or arrays it stays a name.
+ * column: of the texts in a table; NULL: the model takes none. */
+static struct val *input_of(const struct val *v, const char *column, struct err *e) {
+    bool texts = column != NULL;
     const char *name = texts && v->type == VAL_STR ? v->u.s.p : "";
-    if (dataset_is_rows(name) && !strpbrk(name, " \t\n")) {
-        if (io_exists(name)) return dataset_texts(name, e);
+    if (dataset_is_rows(name) && (!strpbrk(name, " \t\n") || io_exists(name))) {
+        if (io_exists(name)) return dataset_texts(name, column, e);
         err_set(e, "there is no file %.200s", name);
         return NULL;
     }
@@ -44,7 +46,7 @@ static struct val *input_of(const struct val *v, bool texts, struct err *e) {
 }
 
 /* The inputs from position `from` on; one table stands for itself. *many: a list of answers is wanted. */
-static struct val *inputs_of(const struct val *rest, size_t from, bool texts, bool *many, struct err *e) {
+static struct val *inputs_of(const struct val *rest, size_t from, const char *column, bool *many, struct err *e) {
     size_t n = val_len(rest);
     *many = n - from != 1;
     if (n <= from) {
@@ -54,11 +56,11 @@ static struct val *inputs_of(const struct val *rest, size_t from, bool texts, bo
     if (!*many && val_at(rest, from)->type == VAL_TABLE) {
         *many = val_len(val_at(rest, from)) > 0 && (val_at(val_at(rest, from), 0)->type == VAL_STR || val_at(val_at(rest, from), 0)->type == VAL_TABLE);
         if (!*many || val_at(val_at(rest, from), 0)->type == VAL_TABLE) return val_copy(val_at(rest, from));
-        return inputs_of(val_at(rest, from), 0, texts, &(bool){true}, e);
+        return inputs_of(val_at(rest, from), 0, column, &(bool){true}, e);
     }
     struct val *list = val_list();
     for (size_t i = from; i < n; i++) {
-        struct val *v = input_of(val_at(rest, i), texts, e);
+        struct val *v = input_of(val_at(rest, i), column, e);
         if (!v) {
             val_free(list);
             return NULL;
@@ -222,8 +224,8 @@ static int predict_run(struct call *c, const void *args, struct err *e) {
     if (!handle && val_len(a->rest) < 1) return err_code(e, ERR_USAGE, "predict needs a model and an input: hone predict MODEL TEXT..");
     struct model *m = handle ? objects_model(a->model, e) : pick_model(val_at(a->rest, 0), e);
     const struct val *prep = m ? val_get(m->desc, "prep") : NULL;
-    const char *kind = val_get_str(prep, "kind", "text");
-    struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, strcmp(kind, "text") == 0, &many, e) : NULL;
+    const char *kind = val_get_str(prep, "kind", "text"), *column = strcmp(kind, "text") == 0 ? val_get_str(prep, "x", "text") : NULL;
+    struct val *in = m ? inputs_of(a->rest, handle ? 0 : 1, column, &many, e) : NULL;
     struct part *p = in ? dataset_prepare(prep, in, e) : NULL;
     /* A flat list is one row of a table, not many inputs; a file may hold many. */
     if (p && strcmp(kind, "table") == 0 && val_len(in) && val_at(in, 0)->type != VAL_TABLE) many = p->n > 1;

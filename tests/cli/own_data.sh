@@ -86,4 +86,11 @@ cp pets/cat/1.pgm deep/cat/more/
 is 1 'deep/cat holds no files; .*folders in it are not looked into' "folders in the folder of a class" data show deep
 mkdir -p gifs/cat; printf 'GIF89a\001\000\001\000' >gifs/cat/1.gif
 is 1 'gifs/cat/1.gif is a GIF picture: PNG, JPEG, PPM and PGM are read' "pictures of another format" data show gifs
+# Predictions for files
+awk 'NR == 1 { print "stars,body"; next } { split($0, f, ","); print (f[2] == "yes" ? 5 : 1) "," f[1] }' zh.csv >"my reviews.csv"
+is 0 '^no +[01]' "the texts of a file with a blank in its name" --runs r predict zh-1 "my reviews.csv"
+[ "$(grep -c '^\(yes\|no\) ' out)" = 120 ]; ok $? "an answer a row"
+sed 1d california.csv >nameless.csv
+"$hone" --runs r train data=california.csv model=linear epochs=1 name=west >out 2>&1
+is 1 'has no column "income", which the model takes: its first row holds no names of columns' "a table without names" --runs r predict west-1 nameless.csv
 finish
