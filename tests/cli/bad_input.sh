@@ -101,6 +101,7 @@ with 0 'sched.warmup rises for 9 steps, but the run ends after 2' "a rise that d
 with 0 'schedule 2 of sched.chain begins after 50 steps, but the run ends after 2' "a part of a chain that never comes" \
     'sched = sched.chain{ sched.warmup{ 1 }, sched.cosine{}, at = { 50 } }'
 with 0 'swa=5 begins after epoch 5, but the run ends after 1' "an average that never begins" 'swa = 5'
+with 0 'swa=1 begins after epoch 1, but the run ends after 1' "nor one that begins at the end" 'swa = 1'
 with 1 'at\[2\] of sched.multi_step must be a number' "a schedule of words" 'sched = sched.multi_step{ { 1, "x" } }'
 with 1 'not a table of a sched' "a schedule in the place of an optimiser" 'optim = sched.cosine{}'
 with 1 'contains a function.*braces' "braces that are missing" 'optim = optim.adam'

@@ -15,12 +15,12 @@
 #include "src/base/thread.h"
 #include "tests/tap.h"
 
-enum { BIG = 700000, SMALL = 7, ROUND = 5 }; /* BIG: over several chunks */
+enum { BIG = 700000, SMALL = 7, ROUND = 5, ALL = -3 }; /* BIG: over several chunks */
 struct task {
     int what, victim;
     uint64_t has;
 };
-enum { SUM = 1, AGREE, DIE, STOP, LEAVE, PID };
+enum { SUM = 1, AGREE, DIE, STOP, LEAVE, PID, SHARE };
 
 static float value(int rank, int64_t i) { return (float)(rng_normal(3, (uint64_t)rank, (uint64_t)i) * (rank == 1 ? 1e4 : 1)); }
 
@@ -38,11 +38,12 @@ static int take_part(struct ranks *r, const struct task *t, float *big, float *s
     if (t->victim == me && t->what == LEAVE) _exit(7);
     if (t->what == AGREE) {
         struct err why = {0};
-        int rc = me == t->victim ? err_set(&why, "no room for %d", me) : 0;
+        int rc = me == t->victim || t->victim == ALL ? err_set(&why, "no room for %d", me) : 0;
         rc = ranks_agree(r, rc, &why);
         if (e) *e = why;
         return rc;
     }
+    if (t->what == SHARE) return ranks_share(r, t->victim, big, BIG * sizeof *big, e);
     struct piece v[] = {{big, BIG, onto}, {small, SMALL, onto}};
     return ranks_sum(r, v, 2, t->has, e);
 }
@@ -110,6 +111,14 @@ static void sums(int size) {
     tap_ok(rc < 0 && strcmp(e.text, want) == 0 && !ranks_broken(r), "what one rank complains of, rank 0 says: %s", e.text);
     t.victim = -1;
     tap_ok(r && run(r, &t, NULL, NULL, NULL, &e) == 0, "without a complaint all is well");
+    t.victim = ALL;
+    rc = r ? run(r, &t, NULL, NULL, NULL, &e) : 0;
+    tap_ok(rc < 0 && strcmp(e.text, "no room for 0") == 0, "of several complaints rank 0's own is the one it says: %s", e.text);
+    t = (struct task){SHARE, 1, 0};
+    float *got = numbers(0, BIG);
+    rc = r ? run(r, &t, got, NULL, NULL, &e) : -1;
+    tap_ok(rc == 0 && wrong(got, 1, BIG, 1, NULL, 1) == 0, "what rank 1 shares, in several chunks, rank 0 has to the bit");
+    free(got);
     free(onto);
     ranks_stop(r);
 }
