@@ -171,7 +171,7 @@ static __attribute__((unused)) void sum_of(struct handle h, char hex[65]) {
 }
 
 struct seen {
-    int edits, alerts;
+    int edits, alerts, checkpoints;
     char layer[96];
     int64_t step;
     double last_lr;
@@ -189,6 +189,7 @@ static __attribute__((unused)) void see(void *ctx, uint64_t seq, const struct va
         s->alerts++;
         snprintf(s->layer, sizeof s->layer, "%s", val_get_str(ev, "layer", "?"));
     }
+    s->checkpoints += strcmp(name, "checkpoint") == 0;
     if (strcmp(name, "metric") == 0) s->last_lr = val_get_num(ev, "lr", NAN);
 }
 

@@ -221,6 +221,39 @@ static void nonfinite(void) {
     val_free(r);
 }
 
+/* A weight that is no number refuses every step: it is named, the first refusal alone is saved, and the hundredth ends the run. */
+static void refused(void) {
+    struct err e;
+    uint64_t lost, from = runs_next_event(rs);
+    struct seen s = {0};
+    setting("nonfinite", val_str("skip"));
+    struct handle d = objects_add_data(make_data(100, 0, -1, 0)), h = make_model(d, false);
+    struct model *m = objects_model(h, &e);
+    m->data[m->param[1].offset / sizeof(float)] = NAN;
+    struct val *r = train(train_args(h, d, 30), &e);
+    runs_events(rs, from, see, &s, &lost);
+    tap_ok(
+        !r && e.code == ERR_GOAL && strstr(e.text, "the 100th refused step in a row") && s.alerts == 100, "%d steps are refused, then: %s", s.alerts, e.text);
+    tap_ok(strcmp(s.layer, m->param[1].name) == 0 && s.checkpoints < 40, "first in \"%s\"; %d checkpoints", s.layer, s.checkpoints);
+    val_free(r);
+}
+
+/* Row 37 is in the first of the two batches of a step: it is found there, and the step after it goes on behind the second. */
+static void refused_group(void) {
+    struct err e;
+    uint64_t lost, from = runs_next_event(rs);
+    struct seen s = {0};
+    struct handle d = objects_add_data(make_data(96, 0, 37, NAN));
+    struct val *a = train_args(make_model(d, false), d, 2);
+    val_set_int(a, "accum", 2);
+    val_set_bool(a, "shuffle", false);
+    struct val *r = train(a, &e);
+    runs_events(rs, from, see, &s, &lost);
+    tap_ok(r && s.alerts == 2 && strcmp(s.layer, "input x") == 0 && val_get_num(r, "step", 0) == 6,
+        "of two batches a step the first is to blame: \"%s\", %g steps", s.layer, val_get_num(r, "step", NAN));
+    val_free(r);
+}
+
 static void early(void) {
     struct err e;
     struct handle d = objects_add_data(make_data(60, 60, -1, 0)), m = make_model(d, false);
@@ -334,6 +367,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < LEN(at); i++) resume_at(at[i], want, d);
     edits();
     nonfinite();
+    refused();
+    refused_group();
     early();
     named();
     allocations_of_steps();
