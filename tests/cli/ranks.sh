@@ -129,6 +129,6 @@ net:save(arg[1])
 EOF
 go 2 resume.lua u1.hone 1; go 2 resume.lua u2.hone 2; go 1 resume.lua u3.hone 3
 same "a run goes on with more or fewer ranks, to the same bits" u1.hone u2.hone u3.hone
-go 1 resume.lua w1.hone 1 32 1; go 1 resume.lua w2.hone 2 32 1
-same "a batch that was one piece stays one when the run goes on with two ranks" w1.hone w2.hone
+for r in 1 2 3; do go 1 resume.lua w$r.hone $r 32 1; done
+same "a batch that was one piece stays one when the run goes on with two or three ranks" w1.hone w2.hone w3.hone
 finish
