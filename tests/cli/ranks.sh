@@ -45,11 +45,11 @@ local d = kind == "weights" and hone.data{ "banking77", train = 128, ngrams = 2,
     or kind == "slide" and hone.data{ "stream.txt", stream = true, len = 16 }
     or hone.data{ "german-credit" }
 local layers = kind == "weights" and { nn.embedding{ dim = 8 }, nn.mean_pool{}, nn.linear{ #d.classes } } or kind == "scale" and { nn.linear{1} }
-    or kind == "slide" and { nn.embedding{ dim = 8 }, nn.linear{ #d.classes } } or { nn.linear{2} }
+    or kind == "slide" and { nn.embedding{ dim = 8 }, nn.linear{ #d.classes } } or { nn.linear{64}, nn.gelu{}, nn.linear{64}, nn.gelu{}, nn.linear{2} }
 layers.input = d
 local net = nn.model(layers)
 hone.train{ model = net, data = d, epochs = 2, batch = tonumber(arg[2]), accum = tonumber(arg[3]), precision = kind == "half" and "fp16" or "fp32",
-    loss_scale = kind == "half" and 2^24 or nil, optim = kind == "search" and optim.lbfgs{ line_search = "strong_wolfe" } or optim.adam{},
+    force_precision = kind == "half", loss_scale = kind == "half" and 2^24 or nil, optim = kind == "search" and optim.lbfgs{ line_search = "strong_wolfe" } or optim.adam{},
     batch_tokens = tonumber(arg[5] or 0) }:wait()
 net:save(arg[1])
 EOF
