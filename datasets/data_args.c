@@ -61,5 +61,5 @@ const struct arg data_arg_table[] = {
         NULL, "true", ARG_BOOL, AT(standardize)},
     {NULL}};
 
-const struct kind data_kind = {"data", "Loads a data set: by name, or from a file or folder",
+const struct kind data_kind = {"data", "loads a data set: by name, or from a file or folder",
     "d = hone.data{ \"banking77\", val = 1000, vocab = 5000, len = 32 }", data_arg_table, sizeof(struct data_args)};

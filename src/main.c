@@ -19,6 +19,7 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
+#include "src/call/help.h"
 #include "src/call/parse.h"
 #include "src/call/settings.h"
 #include "src/run/record.h"
@@ -192,6 +193,7 @@ static int print_version(void) {
 static int print_usage(void) {
     struct buf b = BUF_INIT;
     opts_usage(&b);
+    help_fold(&b, 0);
     fputs(b.data, stdout);
     buf_release(&b);
     return EXIT_DONE;
@@ -209,15 +211,20 @@ static const struct cmd *line_command(const struct app *a, const char *word) {
     return c && (c->flags & CMD_LINE) ? c : NULL;
 }
 
-/* "hone data fetch NAME" is the command data_fetch: two words that together name a command become one. */
+/* "hone data fetch NAME" is the command data_fetch: two words that together name a command become one; so do those that help is asked for. */
 static void join_words(struct app *a) {
     struct opts *o = &a->o;
     char name[64];
-    if (o->n_word < 2 || snprintf(name, sizeof name, "%s_%s", o->word[0], o->word[1]) >= (int)sizeof name || !line_command(a, name)) return;
-    free(o->word[0]);
-    free(o->word[1]);
-    o->word[0] = mem_str(name);
-    memmove(o->word + 1, o->word + 2, (--o->n_word - 1) * sizeof *o->word);
+    bool help = o->n_word && strcmp(o->word[0], "help") == 0;
+    size_t at = help ? 1 : 0;
+    if (o->n_word < at + 2) return;
+    bool joined = snprintf(name, sizeof name, "%s_%s", o->word[at], o->word[at + 1]) < (int)sizeof name && line_command(a, name);
+    if (!joined && !o->help_of_word) return; /* of hone eval RUN --help the RUN is no topic */
+    free(o->word[at + 1]);
+    memmove(o->word + at + 1, o->word + at + 2, (--o->n_word - at - 1) * sizeof *o->word);
+    if (!joined) return;
+    free(o->word[at]);
+    o->word[at] = mem_str(name);
 }
 
 /* Under --json the stream has standard output to itself: whatever else is written there, by a script's io.stdout or a native library, goes to stderr. */

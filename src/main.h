@@ -20,6 +20,7 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 
 /* ---- main_opts.c: the option table ---- */
 struct opts {
     bool json, plain, quiet, help, version, license, deterministic;
+    bool help_of_word; /* hone NAME .. --help: the words are help NAME now */
     bool session, viewer; /* hidden: be the session process, the one of hone watch */
     const char *runs; /* --runs or HONE_RUNS or "runs" */
     const char *idle; /* hidden, with --session: seconds without job and client after which it ends */

@@ -128,12 +128,13 @@ int opts_parse(struct opts *o, int argc, char **argv, struct err *e) {
 }
 
 void opts_help_word(struct opts *o) {
-    for (size_t i = 1; i < o->n_word; i++) free(o->word[i]);
-    o->word = X_GROW(o->word, char *, 2);
-    o->word[1] = o->word[0];
+    for (size_t i = 2; i < o->n_word; i++) free(o->word[i]);
+    o->n_word = o->n_word < 2 ? o->n_word : 2; /* the second may belong to the name: data fetch */
+    o->word = X_GROW(o->word, char *, 3);
+    memmove(o->word + 1, o->word, o->n_word++ * sizeof *o->word);
     o->word[0] = mem_str("help");
-    o->n_word = 2;
     o->help = false;
+    o->help_of_word = true;
 }
 
 void opts_release(struct opts *o) {
@@ -306,25 +307,38 @@ const char *opts_nearest_command(const char *word) {
     return args_nearest(word, names, n);
 }
 
+static bool is_listed(const char *name, size_t n) {
+    for (const struct cmd *const *const *list = app_cmds; *list; list++)
+        for (const struct cmd *const *c = *list; *c; c++)
+            if (strlen((*c)->kind.name) == n && strncmp((*c)->kind.name, name, n) == 0) return true;
+    return false;
+}
+
 void opts_usage(struct buf *b) {
     buf_adds(b, "hone - train, evaluate and compress neural networks in a terminal\n\n"
-                "  hone                          dashboard of this folder's session: attach to it, or start one\n"
-                "  hone demo [NAME]              a built-in example: fashion, intents, article\n"
-                "  hone run [OPTIONS] SCRIPT [ARG..]  run an experiment; it sees ARG in the table arg; -: from standard input\n"
-                "  hone -c 'COMMAND ARGS'        one or more commands, in order\n"
-                "  hone COMMAND [ARGS]           one command of the list below: NAME=VALUE or --name VALUE\n"
-                "  hone help [TOPIC]             a command, layer, optimiser ... in full\n\nOptions:\n");
+                "  hone                                 dashboard of this folder's session: attach to it, or start one\n"
+                "  hone demo [NAME]                     a built-in example: fashion, intents, article, credit\n"
+                "  hone run [OPTIONS] SCRIPT [ARG..]    run an experiment; it sees ARG in the table arg; -: from standard input\n"
+                "  hone -c 'COMMAND ARGS'               one or more commands, in order\n"
+                "  hone COMMAND [ARGS]                  one command of the list below: NAME=VALUE or --name VALUE\n"
+                "  hone help [TOPIC]                    a command, layer, optimiser ... in full\n\nOptions:\n");
     for (size_t i = 0; i < n_opts; i++) {
         const struct opt *r = &opt_rows[i];
         char left[64];
         if (!r->help) continue;
         snprintf(left, sizeof left, "%s%s%s", r->name, r->value ? " " : "", r->value ? r->value : "");
-        buf_addf(b, "  %-34s %s\n", left, r->help);
+        buf_addf(b, "  %-38s %s\n", left, r->help);
     }
     buf_adds(b, "\nCommands:\n");
     for (const struct cmd *const *const *list = app_cmds; *list; list++)
-        for (const struct cmd *const *c = *list; *c; c++)
-            if (((*c)->flags & (CMD_LINE | CMD_HIDDEN)) == CMD_LINE) buf_addf(b, "  %-12s %s\n", (*c)->kind.name, (*c)->kind.help);
+        for (const struct cmd *const *c = *list; *c; c++) {
+            if (((*c)->flags & (CMD_LINE | CMD_HIDDEN)) != CMD_LINE) continue;
+            char name[64];
+            size_t first = strcspn((*c)->kind.name, "_");
+            snprintf(name, sizeof name, "%s", (*c)->kind.name);
+            if (name[first] && is_listed(name, first)) name[first] = ' '; /* data fetch */
+            buf_addf(b, "  %-12s %s\n", name, (*c)->kind.help);
+        }
     buf_adds(b, "\nExit: 0 done, 1 failed, 2 usage, 3 stopped by the user, 4 goal not met, 75 preempted (start again to go on), 128+N signal N.\n");
 }
 

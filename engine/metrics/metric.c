@@ -4,6 +4,7 @@
 #include "engine/metrics/metric.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -267,10 +268,12 @@ static double m_ece(const struct tally *t) {
 const struct kind *const *metric_kinds(void) {
     static struct kind kind[METRICS];
     static const struct kind *list[METRICS + 1];
+    static char example[METRICS][80];
     size_t n = 0;
     for (; metrics[n].name; n++) {
         if (n == METRICS) BUG("there are more than %d metrics", METRICS);
-        kind[n] = (struct kind){metrics[n].name, metrics[n].help, NULL, NULL, 0};
+        snprintf(example[n], sizeof example[n], "run = hone.train{ model = m, data = d, metric = \"%s\" }", metrics[n].name);
+        kind[n] = (struct kind){metrics[n].name, metrics[n].help, example[n], NULL, 0};
         list[n] = &kind[n];
     }
     list[n] = NULL;

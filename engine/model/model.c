@@ -208,6 +208,8 @@ static int build_args_of(struct builder *b, const struct layer *l, const tid *in
         b->args = args;
         rc = l->build(b, p, in, n_in, out, e);
         b->args = outer;
+        if (rc < 0 && n_in > 0 && graph_tensor(build_graph(b), in[0])->dtype == DT_I32)
+            err_set(e, "%s; its input holds the ids of tokens: embedding{} or embedding_bag{} makes vectors of them first", e->text);
         if (l->kind.size) args_release(&l->kind, p);
     }
     free(p);

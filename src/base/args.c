@@ -68,9 +68,10 @@ void args_allowed(struct buf *b, const struct arg *a) {
         for (int i = 0; a->names[i]; i++) buf_addf(b, "%s%s", i == 0 ? "" : a->names[i + 1] ? ", " : " or ", a->names[i]);
     if (!ranged(a) || (a->type != ARG_INT && a->type != ARG_NUM && a->type != ARG_SHAPE)) return;
     bool whole = a->type != ARG_NUM;
-    if (isinf(a->hi) || (whole && a->hi >= 0x1p62)) buf_addf(b, " of at least %.*g", whole ? 15 : 6, a->lo);
-    else if (isinf(a->lo)) buf_addf(b, " of at most %.*g", whole ? 15 : 6, a->hi);
-    else buf_addf(b, " from %.*g to %.*g", whole ? 15 : 6, a->lo, whole ? 15 : 6, a->hi);
+    int digits = whole ? 16 : 6; /* those of 2^53 */
+    if (isinf(a->hi) || (whole && a->hi >= 0x1p62)) buf_addf(b, " of at least %.*g", digits, a->lo);
+    else if (isinf(a->lo)) buf_addf(b, " of at most %.*g", digits, a->hi);
+    else buf_addf(b, " from %.*g to %.*g", digits, a->lo, digits, a->hi);
 }
 
 static void show_value(struct buf *b, const struct val *v) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/args.h"
+#include "src/base/args_text.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
 
@@ -172,16 +172,22 @@ static const char *const when_names[] = {"at once", "from the next epoch", "with
 
 const char *args_when(const struct arg *a) { return a->flags & ARG_LIVE ? when_names[a->when] : ""; }
 
+void args_about(struct buf *b, const struct arg *a) {
+    buf_adds(b, a->help);
+    if (a->type != ARG_VAL) buf_adds(b, ": ");
+    if (a->type != ARG_VAL) args_allowed(b, a);
+    if (a->unit) buf_addf(b, " (%s)", a->unit);
+    if (a->def) buf_addf(b, ", default %s", *a->def ? a->def : "empty");
+}
+
 void args_help(struct buf *b, const struct kind *k) {
     size_t wide = 0;
     buf_addf(b, "%s - %s\n", k->name, k->help);
     for (const struct arg *a = k->args; a && a->name; a++)
         if (strlen(a->name) > wide) wide = strlen(a->name);
     for (const struct arg *a = k->args; a && a->name; a++) {
-        buf_addf(b, "  %-*s  %s: ", (int)wide, a->name, a->help);
-        args_allowed(b, a);
-        if (a->unit) buf_addf(b, " (%s)", a->unit);
-        if (a->def) buf_addf(b, ", default %s", *a->def ? a->def : "''");
+        buf_addf(b, "  %-*s  ", (int)wide, a->name);
+        args_about(b, a);
         if (a->flags & ARG_REQUIRED) buf_adds(b, ", required");
         if (a->flags & ARG_LIVE) buf_addf(b, ", can be set while a run goes on (%s)", args_when(a));
         buf_addc(b, '\n');

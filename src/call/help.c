@@ -3,9 +3,11 @@
 
 #include "src/call/help.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/args_text.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
 #include "src/call/parse.h"
@@ -15,15 +17,20 @@
 /* ---- help for people ---- */
 
 static void list_commands(struct hub *h, struct buf *out) {
+    static const char *const where[] = {
+        "Commands (help NAME tells more):\n", "\nIn scripts, at the prompt and after : in the dashboard:\n", "\nOf the dashboard:\n"};
     size_t wide = 0;
     for (size_t i = 0; i < hub_count(h); i++)
         if (strlen(hub_cmd(h, i)->kind.name) > wide) wide = strlen(hub_cmd(h, i)->kind.name);
-    buf_adds(out, "Commands (help NAME tells more):\n");
-    for (size_t i = 0; i < hub_count(h); i++) {
-        const struct cmd *c = hub_cmd(h, i);
-        if (!(c->flags & CMD_HIDDEN)) buf_addf(out, "  %-*s  %s\n", (int)wide, c->kind.name, c->kind.help);
-    }
-    buf_adds(out, "More topics: properties, keys");
+    for (int part = 0; part < (int)LEN(where); part++)
+        for (size_t i = 0, n = 0; i < hub_count(h); i++) {
+            const struct cmd *c = hub_cmd(h, i);
+            int of = c->flags & CMD_LINE ? 0 : c->owner == OWNER_UI ? 2 : 1;
+            if (c->flags & CMD_HIDDEN || of != part) continue;
+            if (n++ == 0) buf_adds(out, where[part]);
+            buf_addf(out, "  %-*s  %s\n", (int)wide, c->kind.name, c->kind.help);
+        }
+    buf_adds(out, "\nMore topics: properties, keys");
     for (const struct catalog *c = hub_catalogs(h); c->group; c++) buf_addf(out, ", %s", c->group);
     buf_addc(out, '\n');
 }
@@ -34,10 +41,8 @@ static void list_group(const struct catalog *c, struct buf *out) {
 }
 
 static void one_property(const struct arg *a, const char *of, struct buf *out) {
-    buf_addf(out, "%s - %s: ", a->name, a->help);
-    args_allowed(out, a);
-    if (a->unit) buf_addf(out, " (%s)", a->unit);
-    if (a->def) buf_addf(out, ", default %s", a->def);
+    buf_addf(out, "%s - ", a->name);
+    args_about(out, a);
     buf_addf(out, "; of %s; takes effect %s\n", of, args_when(a));
 }
 
@@ -82,8 +87,15 @@ static void add_live(const struct arg *a, const char *of, void *ctx) {
 static void list_keys(struct hub *h, struct buf *out) {
     buf_adds(out, "Keys:\n");
     for (const struct key *k = hub_keys(h); k->keys; k++)
-        buf_addf(out, "  %-8s  %-24s  %s%s%s\n", k->keys, k->command, k->help ? k->help : "", k->screen ? " in " : "", k->screen ? k->screen : "");
+        buf_addf(out, "  %-8s  %-24s  %s%s%s%s\n", k->keys, k->command, k->help ? k->help : "", k->screen ? " (" : "", k->screen ? k->screen : "",
+            k->screen ? ")" : "");
     if (!hub_keys(h)->keys) buf_adds(out, "  none: there is no dashboard here\n");
+}
+
+static bool needs_arguments(const struct kind *k) {
+    for (const struct arg *a = k->args; a && a->name; a++)
+        if (a->flags & ARG_REQUIRED) return true;
+    return false;
 }
 
 static bool kinds_named(struct hub *h, const char *topic, struct buf *out) {
@@ -95,6 +107,7 @@ static bool kinds_named(struct hub *h, const char *topic, struct buf *out) {
             if (strcmp(c->kinds[i]->name, name) != 0) continue;
             buf_addf(out, "%s.", c->group);
             args_help(out, c->kinds[i]);
+            if (!c->kinds[i]->example && c->tag && !needs_arguments(c->kinds[i])) buf_addf(out, "example: %s.%s{}\n", c->group, c->kinds[i]->name);
             found = true;
         }
     }
@@ -126,23 +139,85 @@ static int no_topic(struct hub *h, const char *topic, struct err *e) {
     return -1;
 }
 
+void help_words(struct hub *h, const struct cmd *c, struct buf *out) {
+    const char *under = strchr(c->kind.name, '_');
+    char first[64];
+    snprintf(first, sizeof first, "%.*s", under ? (int)(under - c->kind.name) : 0, c->kind.name);
+    if (under && hub_find(h, first)) buf_addf(out, "%s %s", first, under + 1);
+    else buf_adds(out, c->kind.name);
+}
+
+/* "hone eval [MODEL] [DATA] [NAME=VALUE ..]" */
+static void synopsis(struct hub *h, const struct cmd *c, struct buf *out) {
+    bool named = false;
+    buf_adds(out, "hone ");
+    help_words(h, c, out);
+    for (const struct arg *a = c->kind.args; a && a->name; a++) {
+        bool must = a->flags & ARG_REQUIRED;
+        named |= !(a->flags & (ARG_POSITIONAL | ARG_REST));
+        if (!(a->flags & (ARG_POSITIONAL | ARG_REST))) continue;
+        buf_adds(out, must ? " " : " [");
+        for (const char *p = a->name; *p; p++) buf_addc(out, *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p);
+        buf_adds(out, a->flags & ARG_REST ? " .." : "");
+        if (!must) buf_addc(out, ']');
+    }
+    if (named) buf_adds(out, " [NAME=VALUE ..]");
+}
+
+/* Lines from `start` on that are longer than 79 bytes go on below where their text begins; an example stays as it is, to be copied. */
+void help_fold(struct buf *out, size_t start) {
+    enum { WIDE = 79, DEEP = 44 };
+    struct buf b = BUF_INIT;
+    for (const char *p = out->data + start, *end; *p; p = *end ? end + 1 : end) {
+        size_t hang = 4;
+        end = p + strcspn(p, "\n");
+        bool whole = strncmp(p, "example:", 8) == 0;
+        const char *gap = strncmp(p, "  ", 2) == 0 && p[2] != ' ' ? strstr(p + 2, "  ") : NULL;
+        if (gap && gap < end) hang = (size_t)(gap - p) + strspn(gap, " ");
+        if (hang > DEEP) hang = 4;
+        size_t left = WIDE;
+        while (!whole && (size_t)(end - p) > left) {
+            const char *cut = p + left;
+            while (cut > p + (left == WIDE ? hang : 0) && *cut != ' ') cut--;
+            if (*cut != ' ') break; /* one long word */
+            buf_add(&b, p, (size_t)(cut - p));
+            buf_addf(&b, "\n%*s", (int)hang, "");
+            p = cut + 1;
+            left = WIDE - hang;
+        }
+        buf_add(&b, p, (size_t)(end - p));
+        if (*end) buf_addc(&b, '\n');
+    }
+    out->len = start;
+    buf_add(out, b.data ? b.data : "", b.len);
+    buf_release(&b);
+}
+
 int help_topic(struct hub *h, const char *topic, struct buf *out, struct err *e) {
+    size_t start = out->len;
     if (topic && strncmp(topic, "hone.", 5) == 0) topic += 5;
     if (!topic || !*topic) {
         list_commands(h, out);
+        help_fold(out, start);
         return 0;
     }
-    size_t start = out->len;
     const struct cmd *cmd = hub_find(h, topic);
     struct wanted w = {strcmp(topic, "properties") == 0 ? NULL : topic, out, 0, NULL};
     if (strcmp(topic, "keys") == 0) list_keys(h, out);
     if (cmd) args_help(out, &cmd->kind);
+    if (cmd && cmd->flags & CMD_LINE) {
+        buf_adds(out, "on the command line: ");
+        synopsis(h, cmd, out);
+        buf_addc(out, '\n');
+    }
     for (const struct catalog *c = hub_catalogs(h); c->group; c++)
         if (strcmp(c->group, topic) == 0) list_group(c, out);
     kinds_named(h, topic, out);
     each_live(h, add_live, &w);
     if (w.found > 1) buf_addc(out, '\n');
-    return out->len > start ? 0 : no_topic(h, topic, e);
+    if (out->len == start) return no_topic(h, topic, e);
+    help_fold(out, start);
+    return 0;
 }
 
 /* ---- tables of the manual pages, man(7) ---- */
@@ -164,10 +239,7 @@ static void roff_args(struct buf *out, const struct kind *k) {
         buf_adds(out, ".TP\n.B ");
         roff(out, a->name);
         buf_addc(out, '\n');
-        buf_addf(&t, "%s: ", a->help);
-        args_allowed(&t, a);
-        if (a->unit) buf_addf(&t, " (%s)", a->unit);
-        if (a->def) buf_addf(&t, ", default %s", *a->def ? a->def : "empty");
+        args_about(&t, a);
         if (a->flags & ARG_REQUIRED) buf_adds(&t, ", required");
         if (a->flags & ARG_LIVE) buf_addf(&t, "; live, %s", args_when(a));
         roff(out, t.data);
@@ -176,20 +248,30 @@ static void roff_args(struct buf *out, const struct kind *k) {
     }
 }
 
-static void roff_kind(struct buf *out, const char *before, const struct kind *k, const char *after) {
+/* example: Lua, or how it is typed. */
+static void roff_kind(struct buf *out, const char *before, const char *name, const char *after, const struct kind *k, const char *example) {
     buf_adds(out, ".SS ");
     roff(out, before);
-    roff(out, k->name);
+    roff(out, name);
     roff(out, after);
     buf_addc(out, '\n');
     roff(out, k->help);
     buf_adds(out, ".\n");
     roff_args(out, k);
-    if (k->example) {
+    if (example) {
         buf_adds(out, ".PP\n.EX\n");
-        roff(out, k->example);
+        roff(out, example);
         buf_adds(out, "\n.EE\n");
     }
+}
+
+static void roff_command(struct hub *h, const struct cmd *c, struct buf *out) {
+    struct buf name = BUF_INIT, typed = BUF_INIT;
+    help_words(h, c, &name);
+    synopsis(h, c, &typed);
+    roff_kind(out, "hone ", name.data, "", &c->kind, typed.data);
+    buf_release(&name);
+    buf_release(&typed);
 }
 
 static void roff_live(const struct arg *a, const char *of, void *ctx) {
@@ -211,7 +293,8 @@ void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
         for (size_t i = 0; i < hub_count(h); i++) {
             const struct cmd *c = hub_cmd(h, i);
             if (c->flags & CMD_HIDDEN || (part == MAN_LINE && !(c->flags & CMD_LINE))) continue;
-            roff_kind(out, part == MAN_LINE ? "hone " : "hone.", &c->kind, part == MAN_LINE ? "" : "{...}");
+            if (part == MAN_LINE) roff_command(h, c, out);
+            else roff_kind(out, "hone.", c->kind.name, "{...}", &c->kind, c->kind.example);
         }
         break;
     case MAN_KINDS:
@@ -219,7 +302,7 @@ void help_manual(struct hub *h, enum help_manual part, struct buf *out) {
             for (size_t i = 0; c->kinds[i]; i++) {
                 struct buf before = BUF_INIT;
                 buf_addf(&before, "%s.", c->group);
-                roff_kind(out, before.data, c->kinds[i], c->tag ? "{...}" : "");
+                roff_kind(out, before.data, c->kinds[i]->name, c->tag ? "{...}" : "", c->kinds[i], c->kinds[i]->example);
                 buf_release(&before);
             }
         }

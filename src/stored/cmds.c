@@ -326,7 +326,7 @@ static const struct cmd cmd_runs = {
     {"runs", "the same list as ls, as a value for scripts", "for _, r in ipairs(hone.runs{}) do print(r.run, r.state) end", ls_table, sizeof(struct ls_args)},
     OWNER_HELPER, CMD_WATCHER | CMD_WHILE_RUNNING, ls_run, NULL};
 static const struct cmd cmd_status = {
-    {"status", "State, step, epoch and last metrics of every run", "hone.status{live=true}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
+    {"status", "state, step, epoch and last metrics of every run", "hone.status{live=true}", ls_table, sizeof(struct ls_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, status_run, NULL};
 static const struct cmd cmd_log = {{"log", "the last lines of a run's log", "hone.log{n=20}", log_table, sizeof(struct log_args)}, OWNER_HELPER,
     CMD_WATCHER | CMD_LINE | CMD_WHILE_RUNNING, log_run, NULL};

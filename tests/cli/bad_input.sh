@@ -78,6 +78,9 @@ script 1 'column "text" of data long.csv has 30 ids, the model.s input takes 10:
 local d = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }
 hone.train{ model = nn.model{ input = { ids = 10 }, nn.embedding_bag{ dim = 4 }, nn.linear{2} }, data = d, steps = 2 }:wait()
 LUA
+script 1 'its input holds the ids of tokens: embedding\{\} or embedding_bag\{\} makes vectors' "numbers are asked of token ids" <<'LUA'
+nn.model{ input = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }, nn.linear{2} }
+LUA
 script 0 'its texts are encoded anew as the model takes them' "texts in other words than a trained model's: encoded anew, training and evaluation agree" <<'LUA'
 local a, b = hone.data{ "long.csv", text = "text", y = "label", vocab = 40 }, hone.data{ "long.csv", text = "text", y = "label", vocab = 12 }
 local m = nn.model{ input = a, nn.embedding_bag{ dim = 8 }, nn.linear{2} }

@@ -37,6 +37,19 @@ is 0 '' "options after the command" ls --json
 is 0 '' "and before it" --json ls
 is 0 'demo - runs a built-in example' "help of a word" demo --help
 is 0 'epochs' "help of a command" help train
+is 0 '^on the command line: hone eval \[MODEL\] \[DATA\] \[NAME=VALUE \.\.\]$' "how it is typed" help eval
+is 0 '^on the command line: hone data fetch NAME ' "a command of two words" help data fetch
+is 0 '^data_fetch - ' "and its --help" data fetch --help
+is 0 '^eval - ' "a word that is no part of the name" eval some-1 --help
+"$hone" --help >out 2>err
+! grep -qE '.{80}' out
+ok $? "--help fits 80 columns"
+for t in '' train data eval properties keys nn optim lr prune.magnitude; do "$hone" help $t; done >out 2>err
+! grep -v '^example:' out | grep -qE '.{80}'
+ok $? "help fits 80 columns"
+"$hone" help >out
+! grep -E '^  [a-z_]+ +[A-Z][a-z]+ ' out | grep -vE ' (Eval|Compress|Log|Model) screen:' | grep -q .
+ok $? "the texts of commands begin alike"
 is 0 'epochs' "and the other way" train --help
 left=$("$hone" --help | sed -n '/^Options:/,/^Commands:/s/^  \(-[^ ]*\).*/\1/p' | while read -r o; do
     sed 's/\\//g' "$top_builddir/man/hone.1" | grep -qE -e "^\.B $o( |\$)" || echo "$o"

@@ -419,7 +419,7 @@ static void test_help(struct hub *h) {
     static const struct {
         const char *topic, *has;
     } t[] = {{"", "train"}, {"train", "steps"}, {"optim", "optim.sgd"}, {"sgd", "learning rate"}, {"optim.sgd", "example: optim.sgd"},
-        {"lr", "of optim.sgd; takes effect at once"}, {"properties", "weight_decay"}, {"keys", "train steps=3"}, {"hone.set", "force"}};
+        {"lr", "of optim.sgd; takes"}, {"properties", "weight_decay"}, {"keys", "train steps=3"}, {"hone.set", "force"}};
     struct buf b = BUF_INIT;
     struct err e;
     for (size_t i = 0; i < LEN(t); i++) {
