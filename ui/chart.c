@@ -190,7 +190,8 @@ static int64_t column_of(const struct plot_x *x, const struct axis *a, int64_t s
     return (int64_t)floor((axis_at(a, step) - x->x0) / x->dx + 1e-9);
 }
 
-/* The smoothed value at each of n buckets, w the weight of what was before. The average runs over the buckets of the whole run; finer ones in a window weigh as much less. */
+/* The smoothed value at each of n buckets, w the weight of what was before. The average runs over the buckets of the whole run; finer ones in a window weigh
+ * as much less. */
 static void smooth(struct ui *u, struct run *r, const char *name, double w, const struct bucket *b, size_t n) {
     double *y = u->chart->ema;
     struct ema m = EMA_START;

@@ -1,5 +1,5 @@
-/* JPEG through libjpeg: grey, colour or CMYK, baseline or progressive, turned as its Exif data say. libjpeg leaves by longjmp on an error; the jump stays inside decode, over libjpeg's own
- * frames and over nothing of ours that holds memory. */
+/* JPEG through libjpeg: grey, colour or CMYK, baseline or progressive, turned as its Exif data say. libjpeg leaves by longjmp on an error; the jump stays
+ * inside decode, over libjpeg's own frames and over nothing of ours that holds memory. */
 #include "config.h"
 
 #include "datasets/formats/image.h"

@@ -44,8 +44,9 @@ int64_t model_params(const struct model *m); /* trainable scalars */
 int64_t model_values(const struct model *m); /* weights and buffers, in whatever type; scales of 8-bit parameters apart */
 int64_t model_macs(const struct model *m, int64_t tokens, struct err *e); /* of one example (tokens: its length where ragged) */
 /* What a user wrote (`nn.model{...}` table, a data set for input/classes or NULL) -> normalised description:
- * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...], layers=[{layer="linear", out=10, ..., name="linear1",
- *  from=["a", "b"], share="c"} ...], classes=["cat", ..] or n_class=3, prep={...}}. Layer arguments stand in the order of their table, names are always there. */
+ * {name="bag", input=[{name="x", shape=[784]} or {name="text", ids=10000, ragged=true, len=128, weighted=true} ...],
+ *  layers=[{layer="linear", out=10, ..., name="linear1", from=["a", "b"], share="c"} ...], classes=["cat", ..] or n_class=3, prep={...}}.
+ * Layer arguments stand in the order of their table, names are always there. */
 struct val *model_describe(const struct val *user, const struct dataset *d, struct err *e);
 /* A model without names of classes, with as many outputs as the data set has classes, gets the names of those: what it is trained on. */
 void model_name_classes(struct model *m, const struct dataset *d);

@@ -1,8 +1,9 @@
 /* Losses of pairs of vectors. Each gives (sum, rows).
- * cosine_loss (torch.nn.CosineEmbeddingLoss): of a pair that belongs together 1 - cos, of one that does not max(0, cos - margin); cos = x.y / sqrt((x.x + e)(y.y + e)),
- * e = 1e-12. Marks (..) of 1 and -1 say which; without them all belong together.
- * contrastive (InfoNCE: van den Oord et al. 2018; symmetric: Radford et al. 2021): s_ij = a_i . b_j / temperature, row loss = log sum_j exp s_ij - s_ii, symmetric the mean
- * with the same over columns. Row and column sums (R) are outputs, so that the gradients make s again in pieces of ROWS x COLS: nothing of R x R is kept. */
+ * cosine_loss (torch.nn.CosineEmbeddingLoss): of a pair that belongs together 1 - cos, of one that does not max(0, cos - margin);
+ * cos = x.y / sqrt((x.x + e)(y.y + e)), e = 1e-12. Marks (..) of 1 and -1 say which; without them all belong together.
+ * contrastive (InfoNCE: van den Oord et al. 2018; symmetric: Radford et al. 2021): s_ij = a_i . b_j / temperature, row loss = log sum_j exp s_ij - s_ii,
+ * symmetric the mean with the same over columns. Row and column sums (R) are outputs, so that the gradients make s again in pieces of ROWS x COLS: nothing
+ * of R x R is kept. */
 #include <string.h>
 
 #include "engine/cpu/gemm.h"

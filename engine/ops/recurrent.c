@@ -1,9 +1,10 @@
 /* Recurrent cells over packed texts: LSTM (Hochreiter and Schmidhuber 1997) and GRU (Cho et al. 2014) with the gates and the order of PyTorch:
  *   lstm  i f g o: c = f c' + i g, h = o tanh(c)            gru  r z n: n = tanh(x_n + r (W_n h' + b_n)), h = (1 - z) n + z h'
- * Inputs: offsets (R+1), then for each of one or two directions the products of the tokens with the input weights (T, G H), weight (G H, H) and bias (G H) or none; the
- * second direction reads each text from its end. Outputs: h (T, D H), the gates (T, D 4 H) (gru: r z n and W_n h' + b_n) and, lstm only, c (T, D H).
- * Nothing is padded: the texts of a tile are sorted by length and a step multiplies the rows still alive with the packed weight. A tile is a direction of a group of texts,
- * dealt in turn from longest to shortest; the cut depends on the shape alone. The gradients give what the products with x and h need: (T, G H) each, and h' (T, H). */
+ * Inputs: offsets (R+1), then for each of one or two directions the products of the tokens with the input weights (T, G H), weight (G H, H) and bias (G H)
+ * or none; the second direction reads each text from its end. Outputs: h (T, D H), the gates (T, D 4 H) (gru: r z n and W_n h' + b_n) and, lstm only, c
+ * (T, D H). Nothing is padded: the texts of a tile are sorted by length and a step multiplies the rows still alive with the packed weight. A tile is a
+ * direction of a group of texts, dealt in turn from longest to shortest; the cut depends on the shape alone. The gradients give what the products with x and
+ * h need: (T, G H) each, and h' (T, H). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -15,7 +15,9 @@
 #include "src/base/mem.h"
 
 /* clang-format off */
-#define OPTIMS(X) X(adadelta) X(adafactor) X(adagrad) X(adam) X(adamax) X(adamw) X(asgd) X(lamb) X(lbfgs) X(lion) X(muon) X(nadam) X(radam) X(rmsprop) X(rprop) X(sgd)
+#define OPTIMS(X)                                                                                         \
+    X(adadelta) X(adafactor) X(adagrad) X(adam) X(adamax) X(adamw) X(asgd) X(lamb) X(lbfgs) X(lion) X(muon) \
+    X(nadam) X(radam) X(rmsprop) X(rprop) X(sgd)
 /* clang-format on */
 #define DECLARE(name) extern const struct optim optim_##name##_base; /* the rows stand beside their kernels; one copy is as good as another */
 OPTIMS(DECLARE)

@@ -1,13 +1,15 @@
-/* A look at the layers of a running training: one forward and backward pass of a small batch, the next rows training would read, over the weights as they are, in a graph of its own
- * that is neither fused nor shares memory, so that every layer's output can be read. It changes nothing: neither weights nor running statistics nor the order of rows, and random layers
- * draw what they draw in the next step. Always in fp32 and on the CPU. Off it costs nothing. Engine thread, at a boundary.
+/* A look at the layers of a running training: one forward and backward pass of a small batch, the next rows training would read, over the weights as they
+ * are, in a graph of its own that is neither fused nor shares memory, so that every layer's output can be read. It changes nothing: neither weights nor
+ * running statistics nor the order of rows, and random layers draw what they draw in the next step. Always in fp32 and on the CPU. Off it costs nothing.
+ * Engine thread, at a boundary.
  *
- * The report "model" is model_sheet's and: step, rows (of the small batch), seconds (what the look took); a layer has out = {n, min, max, mean, rms, bad, zero, units, dead}:
- * bad counts values that are not finite, zero those that are 0, dead the units (last axis; channels of pictures) that are 0 in every row; a weight has w (values) and, if it is
- * trained, g (gradient of the mean loss; of a table of vectors its touched rows), each {n, min, max, mean, rms, bad, zero, hist}.
+ * The report "model" is model_sheet's and: step, rows (of the small batch), seconds (what the look took); a layer has out = {n, min, max, mean, rms, bad,
+ * zero, units, dead}: bad counts values that are not finite, zero those that are 0, dead the units (last axis; channels of pictures) that are 0 in every
+ * row; a weight has w (values) and, if it is trained, g (gradient of the mean loss; of a table of vectors its touched rows), each {n, min, max, mean, rms,
+ * bad, zero, hist}.
  * hist is the text "LO HI BINS": BINS are HIST_BINS two-digit hexadecimal numbers, the counts in equal parts of [LO, HI] relative to the fullest (ff).
- * The report "histograms" is those over time: {steps = {..}, weights = {{name=, w={hist, ..}, g={hist, ..}}, ..}}, of the HIST_WEIGHTS largest weights, a place a step (false: none);
- * when HIST_STEPS are kept every second one goes. */
+ * The report "histograms" is those over time: {steps = {..}, weights = {{name=, w={hist, ..}, g={hist, ..}}, ..}}, of the HIST_WEIGHTS largest weights,
+ * a place a step (false: none); when HIST_STEPS are kept every second one goes. */
 #include "config.h"
 
 #include <inttypes.h>

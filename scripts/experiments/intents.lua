@@ -8,7 +8,8 @@ local run = hone.train{ model = net, data = data, epochs = epochs, batch = 64, o
 run:wait()
 
 local test = hone.eval{ model = net, data = data.test }
-print(string.format("test accuracy %.4f (95 %% interval %.4f to %.4f), macro F1 %.4f, %d parameters", test.acc, test.acc_lo, test.acc_hi, test.f1_macro, net:params()))
+print(string.format("test accuracy %.4f (95 %% interval %.4f to %.4f), macro F1 %.4f, %d parameters",
+    test.acc, test.acc_lo, test.acc_hi, test.f1_macro, net:params()))
 for _, text in ipairs{ "my card was stolen on holiday", "why is my transfer still pending?" } do
     local p = net:predict(text)
     p = p[1] or p

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Devices: what is missing is said in words; a training on the fake device (tests/cuda) gives the CPU's numbers, its checkpoints and saved models are the CPU's; a device
-# that runs out of memory or is lost ends the run with a sentence and leaves the last checkpoint.
+# Devices: what is missing is said in words; a training on the fake device (tests/cuda) gives the CPU's numbers, its checkpoints and saved models are the
+# CPU's; a device that runs out of memory or is lost ends the run with a sentence and leaves the last checkpoint.
 . "$top_srcdir/tests/cli/lib.sh"
 fake=$top_builddir/tests/cuda/hone_cuda.so
 unset HONE_CUDA HONE_FAKE_CUDA

@@ -77,7 +77,8 @@ for i in 1 2 3 4; do
     printf 'P6 8 8 255\n%0192d' $i | tr 0 '~' >pictures/white/$i.ppm
 done
 is 0 ': resnet8, [0-9,]+ param' "model=resnet takes size and channels from the pictures" train data=pictures/ 'model={resnet, depth=8}' steps=2
-is 2 'resnet20 wants pictures; german-credit has [0-9]+ numbers a row: model=mlp, model=linear$' "pictures wanted, values there" train data=german-credit model=resnet20
+is 2 'resnet20 wants pictures; german-credit has [0-9]+ numbers a row: model=mlp, model=linear$' "pictures wanted, values there" \
+    train data=german-credit model=resnet20
 is 2 'gpt wants stream; banking77 has texts: model=bag' "a stream wanted, texts there" train data=banking77 model=gpt
 is 2 'no model "resnett20"; did you mean resnet20' "the nearest model" train data=german-credit model=resnett20
 is 2 'no model "all-minilm-l6-v"; did you mean all-minilm-l6-v2' "the nearest pretrained model" train data=banking77 model=all-minilm-l6-v

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A model meets other files than it was trained on: they are prepared as its training data was, columns by name, standardisation, categories and classes its own.
+# A model meets other files than it was trained on: they are prepared as its training data was, columns by name, standardisation, categories and classes its
+# own.
 . "$top_srcdir/tests/cli/lib.sh"
 awk 'BEGIN { srand(7); print "width,colour,height,kind"
     for (i = 0; i < 300; i++) { k = i % 3; printf "%.2f,%s,%.2f,%s\n", 10 * k + 2 * rand(), (k == 1 ? "red" : "blue"), 5 - k + rand(), substr("ashoakelm", 3 * k + 1, 3) } }' >trees.csv

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Data parallel training: the same bits with any number of ranks, with edits on the way, when a rank is killed or stopped, and when a run is resumed with another number.
+# Data parallel training: the same bits with any number of ranks, with edits on the way, when a rank is killed or stopped, and when a run is resumed with
+# another number.
 . "$top_srcdir/tests/cli/lib.sh"
 cat >train.lua <<'EOF'
 local d = hone.data{ "german-credit" }

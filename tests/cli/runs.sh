@@ -83,7 +83,8 @@ else skip "whose page is well-formed" "xmllint is not installed"; fi
 if command -v git >/dev/null 2>&1; then
     git init -q . && git add t.lua && git -c user.email=a@example.org -c user.name=a commit -qm one && echo '-- changed' >>t.lua
     "$hone" run --plain --quiet t.lua 1 >out 2>err </dev/null
-    grep -q "\"commit\": \"$(git rev-parse HEAD)\"" runs/c-5/run.json && grep -q 'changed.*-- changed' runs/c-5/run.json || grep -q '+-- changed' runs/c-5/run.json
+    grep -q "\"commit\": \"$(git rev-parse HEAD)\"" runs/c-5/run.json && grep -q 'changed.*-- changed' runs/c-5/run.json ||
+        grep -q '+-- changed' runs/c-5/run.json
     ok $? "run.json has the commit and the changes since"
 else skip "run.json has the commit and the changes since" "git is not installed"; fi
 finish

@@ -1,6 +1,7 @@
 /* Walks the op table over a device: every sample of every op the backend has a kernel for, with 0, 1, 3 and 7 rows, outputs and gradients against the
  * reference in double, by tensor norm; then what the device keeps and rounds in 16 bits under mixed precision, in bf16 and, for products, f16, against the
- * reference on rounded inputs. HONE_CUDA names the plugin; without one (no C++ compiler, no toolkit) everything is skipped. HONE_OP=NAME,NAME looks at these ops alone. */
+ * reference on rounded inputs. HONE_CUDA names the plugin; without one (no C++ compiler, no toolkit) everything is skipped. HONE_OP=NAME,NAME looks at these
+ * ops alone. */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Fuzz target of terminal input: whatever bytes come, in whatever pieces and with whatever pauses, every key has a name of UTF-8, and in the end nothing waits. */
+/* Fuzz target of terminal input: whatever bytes come, in whatever pieces and with whatever pauses, every key has a name of UTF-8, and in the end nothing
+ * waits. */
 #include "config.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Fuzz target of the preparation that is saved with a model: {"prep": .., "in": ..}. Inputs are prepared by it, or a sentence says why not; ids are below the number
- * of ids, rows lie one after the other. Names of files are no input here. */
+/* Fuzz target of the preparation that is saved with a model: {"prep": .., "in": ..}. Inputs are prepared by it, or a sentence says why not; ids are below
+ * the number of ids, rows lie one after the other. Names of files are no input here. */
 #include "config.h"
 
 #include <stdlib.h>

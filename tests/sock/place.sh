@@ -71,7 +71,10 @@ else
 fi
 # a link that comes and goes while sessions start: nothing may ever be made behind it, and no start may end without a word
 mkdir aim
-( while [ ! -e halt ]; do ln -s "$work/aim" "s/$id.sock" 2>/dev/null; rm -f "s/$id.sock"; ln -s "$work/aim/lock" "s/$id.lock" 2>/dev/null; rm -f "s/$id.lock"; done ) &
+( while [ ! -e halt ]; do
+    ln -s "$work/aim" "s/$id.sock" 2>/dev/null; rm -f "s/$id.sock"
+    ln -s "$work/aim/lock" "s/$id.lock" 2>/dev/null; rm -f "s/$id.lock"
+done ) &
 racer=$!
 rounds=20 words=0
 [ -n "$HONE_LONG" ] && rounds=300

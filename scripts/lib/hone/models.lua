@@ -2,8 +2,8 @@
 --   local models = require "hone.models"
 --   local net = models.mlp{ input = data, hidden = {512}, classes = 10 }
 -- A row says what the model wants ("values", "pictures", "texts", "stream": a text as a stream of tokens, "frames": rows of frames, of sound for example), its
--- arguments with their defaults, how data named beside it are read unless they say otherwise, and returns in build(o) what nn.model{...} would be given by hand.
--- o has every argument, classes (outputs), input; where hone builds it for a data set also kind, ids, len, shape, sequence of these data.
+-- arguments with their defaults, how data named beside it are read unless they say otherwise, and returns in build(o) what nn.model{...} would be given by
+-- hand. o has every argument, classes (outputs), input; where hone builds it for a data set also kind, ids, len, shape, sequence of these data.
 local models = { names = {} }
 local rows, by_name = {}, {}
 
@@ -87,7 +87,9 @@ function models.show(name)
         line("also: the name of a run, a saved model, a folder of the Python package transformers or a known one (hone data ls), fine-tuned")
     else
         line("%s: %s\nwants %s", name, row.help, table.concat(row.wants, " or "))
-        for _, a in ipairs(without_functions(row).args) do line("  %-14s %s%s", a.name, a.help, a.default ~= nil and "; default " .. tostring(a.default) or "") end
+        for _, a in ipairs(without_functions(row).args) do
+            line("  %-14s %s%s", a.name, a.help, a.default ~= nil and "; default " .. tostring(a.default) or "")
+        end
     end
     return { text = table.concat(out, "\n"), models = models.list() }
 end
@@ -141,7 +143,8 @@ models.add{ name = "bag", wants = { "texts" }, help = "bag of words: embedding, 
         return spec
     end }
 
-models.add{ name = "text_cnn", wants = { "texts", "frames" }, help = "convolutions over words or frames, the largest of each filter (Kim 2014)", read = { len = 256 },
+models.add{ name = "text_cnn", wants = { "texts", "frames" }, help = "convolutions over words or frames, the largest of each filter (Kim 2014)",
+    read = { len = 256 },
     args = { { "dim", 128, "width of the embedding" }, { "widths", { 3, 4, 5 }, "words under a filter" }, { "filters", 100, "filters of each width" },
         { "dropout", 0.5, "share of the features dropped" }, { "dropout_embed", 0, "share of the words' values dropped" }, vocab, frames },
     build = function(o)
@@ -163,8 +166,10 @@ models.add{ name = "text_cnn", wants = { "texts", "frames" }, help = "convolutio
     end }
 
 models.add{ name = "bilstm", wants = { "texts", "frames" }, help = "a recurrent net over words or frames, both ways", read = { len = 256 }, sequence = true,
-    args = { { "dim", 128, "width of the embedding" }, { "units", 128, "of a direction" }, { "layers", 1, "one above the other" }, { "cell", "lstm", "lstm or gru" },
-        { "bidirectional", true, "both ways" }, { "pool", nil, "max (the usual), mean, last: the last state of each direction, none: every state has an answer, for loss ctc" },
+    args = { { "dim", 128, "width of the embedding" }, { "units", 128, "of a direction" }, { "layers", 1, "one above the other" },
+        { "cell", "lstm", "lstm or gru" },
+        { "bidirectional", true, "both ways" },
+        { "pool", nil, "max (the usual), mean, last: the last state of each direction, none: every state has an answer, for loss ctc" },
         { "dropout", 0.3, "share dropped of the words and of the pooled vector" }, vocab, frames },
     build = function(o)
         local pool, spec = o.pool or (o.sequence and "none" or "max"), { vectors(o) }
@@ -185,9 +190,12 @@ models.add{ name = "bilstm", wants = { "texts", "frames" }, help = "a recurrent 
 local function bert_row(name, help, defaults)
     local d = copy(defaults, { dim = 768, layers = 12, pool = "first" })
     models.add{ name = name, wants = { "texts" }, help = help, read = { len = 128 },
-        args = { { "vocab", nil, "ids; those of the data if not given, else 30522" }, { "dim", d.dim, "width" }, { "layers", d.layers, "blocks" }, { "heads", 12, "of attention" },
-            { "ffn", nil, "inner width, 4 dim if not given" }, { "positions", 512, "longest text" }, { "types", 2, "kinds of segments" }, { "act", "gelu", "activation" },
-            { "dropout", 0, "share dropped" }, { "pool", d.pool, "first: BERT's pooler, mean or none" }, { "head", true, "a linear layer for the classes at the end" },
+        args = { { "vocab", nil, "ids; those of the data if not given, else 30522" }, { "dim", d.dim, "width" }, { "layers", d.layers, "blocks" },
+            { "heads", 12, "of attention" }, { "ffn", nil, "inner width, 4 dim if not given" }, { "positions", 512, "longest text" },
+            { "types", 2, "kinds of segments" },
+            { "act", "gelu", "activation" },
+            { "dropout", 0, "share dropped" }, { "pool", d.pool, "first: BERT's pooler, mean or none" },
+            { "head", true, "a linear layer for the classes at the end" },
             { "len", 128, "tokens of a text where no data set is given" } },
         build = function(o)
             local ids = o.vocab or o.ids or 30522
@@ -211,10 +219,14 @@ bert_row("bert", "a BERT encoder of any size, from scratch", {})
 bert_row("bert_base", "BERT's 12 layers of 768, from scratch: 109,482,240 parameters with 30,522 ids, without a head", {})
 bert_row("minilm_l6", "6 layers of 384, from scratch: the shape of all-MiniLM-L6-v2, mean over the tokens", { dim = 384, layers = 6, pool = "mean" })
 
-models.add{ name = "gpt", wants = { "stream" }, help = "a small GPT: blocks that normalise first, scores for the next token", read = { stream = true, len = 128 }, outputs = false,
-    args = { { "vocab", nil, "ids; those of the data if not given, else 256" }, { "dim", 128, "width" }, { "layers", 4, "blocks" }, { "heads", 4, "of attention" },
-        { "ffn", nil, "inner width, 4 dim if not given" }, { "positions", 256, "longest window" }, { "act", "gelu_tanh", "activation" }, { "gated", false, "gated inner layers" },
-        { "dropout", 0, "share dropped" }, { "rope", 0, "base of rotary positions (10000) in the place of learned ones" }, { "len", nil, "tokens of a window where no data set is given" } },
+models.add{ name = "gpt", wants = { "stream" }, help = "a small GPT: blocks that normalise first, scores for the next token",
+    read = { stream = true, len = 128 }, outputs = false,
+    args = { { "vocab", nil, "ids; those of the data if not given, else 256" }, { "dim", 128, "width" }, { "layers", 4, "blocks" },
+        { "heads", 4, "of attention" },
+        { "ffn", nil, "inner width, 4 dim if not given" }, { "positions", 256, "longest window" }, { "act", "gelu_tanh", "activation" },
+        { "gated", false, "gated inner layers" },
+        { "dropout", 0, "share dropped" }, { "rope", 0, "base of rotary positions (10000) in the place of learned ones" },
+        { "len", nil, "tokens of a window where no data set is given" } },
     build = function(o)
         local ids, positions = o.vocab or o.ids or 256, math.max(o.positions, o.kind and o.len or 0)
         local spec = { input = o.input or { ids = ids, len = o.len or positions } }
@@ -229,7 +241,8 @@ models.add{ name = "gpt", wants = { "stream" }, help = "a small GPT: blocks that
     end }
 
 -- Residual nets (He et al. 2015). depth 20, 32, 44, 56, 110: small pictures, 16-32-64 channels, shortcut "pad" (no weights; the default) or "conv".
--- depth 18, 34, 50, 101, 152: ImageNet's, 64-512 channels, 1x1 shortcuts, bottlenecks from 50 on with the stride in their 3x3 (v1.5). input: default {3, 32, 32} or {3, 224, 224}.
+-- depth 18, 34, 50, 101, 152: ImageNet's, 64-512 channels, 1x1 shortcuts, bottlenecks from 50 on with the stride in their 3x3 (v1.5). input: default {3, 32,
+-- 32} or {3, 224, 224}.
 local imagenet = { [18] = { 2, 2, 2, 2 }, [34] = { 3, 4, 6, 3 }, [50] = { 3, 4, 6, 3 }, [101] = { 3, 4, 23, 3 }, [152] = { 3, 8, 36, 3 } }
 local function resnet(o)
     local depth, spec, at, channels = o.depth, {}, nil, 0
@@ -293,6 +306,8 @@ local function resnet_row(name, help, depth)
 end
 resnet_row("resnet", "a residual net of any depth: resnet{ depth = 20 }", 20)
 for _, depth in ipairs{ 20, 32, 44, 56, 110 } do resnet_row("resnet" .. depth, "residual net for small pictures, " .. depth .. " layers", depth) end
-for _, depth in ipairs{ 18, 34, 50, 101, 152 } do resnet_row("resnet" .. depth, "residual net for pictures of about 224 pixels, " .. depth .. " layers", depth) end
+for _, depth in ipairs{ 18, 34, 50, 101, 152 } do
+    resnet_row("resnet" .. depth, "residual net for pictures of about 224 pixels, " .. depth .. " layers", depth)
+end
 
 return models

@@ -52,7 +52,10 @@ local function mistakes(m, names)
         if a[2] ~= b[2] then return a[2] < b[2] end
         return a[3] < b[3]
     end)
-    for i = 1, math.min(SHOWN, #list) do rows[i + 1] = { tostring(names[list[i][2]] or list[i][2]), tostring(names[list[i][3]] or list[i][3]), num(list[i][1]) } end
+    for i = 1, math.min(SHOWN, #list) do
+        local n, truth, answer = list[i][1], list[i][2], list[i][3]
+        rows[i + 1] = { tostring(names[truth] or truth), tostring(names[answer] or answer), num(n) }
+    end
     return columns(rows)
 end
 
@@ -139,7 +142,8 @@ function report:interval(name)
     return all[name][1], all[name][2]
 end
 
-local ORDER = { "loss", "acc", "ler", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap", "mcc", "kappa", "log_loss", "brier", "ece", "mse", "mae", "rmse", "r2" }
+local ORDER = { "loss", "acc", "ler", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap",
+    "mcc", "kappa", "log_loss", "brier", "ece", "mse", "mae", "rmse", "r2" }
 
 local function report_text(self)
     local rows = {}
@@ -163,7 +167,8 @@ end
 local function compare_text(self)
     local rows = { { "model", "acc", "95 %", "f1_macro", "loss", "bytes", "lost", "won", "p" } }
     for _, r in ipairs(self) do
-        rows[#rows + 1] = { tostring(r.model), num(r.acc), r.acc_lo and num(r.acc_lo) .. ".." .. num(r.acc_hi) or "-", num(r.f1_macro), num(r.loss), num(r.bytes),
+        rows[#rows + 1] = { tostring(r.model), num(r.acc), r.acc_lo and num(r.acc_lo) .. ".." .. num(r.acc_hi) or "-",
+            num(r.f1_macro), num(r.loss), num(r.bytes),
             num(r.lost), num(r.won), num(r.p_mcnemar) }
     end
     return columns(rows)

@@ -39,8 +39,8 @@ function seeds.run(n, fn, first)
     return means
 end
 
--- A bag of n-grams: data, a table {dim, dropout, lr, epochs, batch} and a seed; the test accuracy (the validation part's with part="val") and the seconds of training.
--- Also in the table: max, the maximum of the vectors beside their mean; drop_tokens, dropout of the vectors; smooth, label smoothing.
+-- A bag of n-grams: data, a table {dim, dropout, lr, epochs, batch} and a seed; the test accuracy (the validation part's with part="val") and the seconds of
+-- training. Also in the table: max, the maximum of the vectors beside their mean; drop_tokens, dropout of the vectors; smooth, label smoothing.
 function seeds.bag(data, o, seed)
     local spec = { input = data, name = "ngrams", seed = seed, nn.embedding{ dim = o.dim } }
     if o.drop_tokens then spec[#spec + 1] = nn.dropout{ o.drop_tokens } end
@@ -56,11 +56,13 @@ function seeds.bag(data, o, seed)
     spec[#spec + 1] = nn.linear{ #data.classes }
     local net = nn.model(spec)
     local from = os.time()
-    local run = hone.train{ model = net, data = data, epochs = o.epochs, batch = o.batch, seed = seed, optim = optim.adam{ lr = o.lr, lazy = true }, sched = sched.cosine{},
+    local run = hone.train{ model = net, data = data, epochs = o.epochs, batch = o.batch, seed = seed,
+        optim = optim.adam{ lr = o.lr, lazy = true }, sched = sched.cosine{},
         loss = o.smooth and loss.cross_entropy{ label_smoothing = o.smooth } }
     run:wait()
     local seconds, test = os.time() - from, hone.eval{ model = net, data = data[o.part or "test"] }
-    print(string.format("seed %d: %s accuracy %.4f (95 %% interval of that part %.4f to %.4f), trained in %d s", seed, o.part or "test", test.acc, test.acc_lo, test.acc_hi, seconds))
+    print(string.format("seed %d: %s accuracy %.4f (95 %% interval of that part %.4f to %.4f), trained in %d s",
+        seed, o.part or "test", test.acc, test.acc_lo, test.acc_hi, seconds))
     return { acc = test.acc, seconds = seconds }
 end
 
