@@ -179,7 +179,9 @@ static struct val *sheet(struct line *l, const char *name, const struct val *v) 
     val_set(args, "report", val_copy(v));
     val_set_str(args, "command", name);
     if (call_sync(l->app->hub, "sheet", args, BY_LINE, &text, &e) < 0) log_write(LOG_WARN, "%s", e.text);
-    return text;
+    if (text && text->type == VAL_STR) return text;
+    val_free(text);
+    return NULL;
 }
 
 /* Of an answer with a "text", people want the text. */

@@ -410,6 +410,26 @@ static bool all_tables(const struct val *v) {
     return true;
 }
 
+/* Of rows that have a list of rows in one field, such as the points of a curve, those: each with what stands beside the list. NULL: they have none. */
+static struct val *unrolled(const struct val *list) {
+    const char *inner = NULL;
+    const struct val *first = val_at(list, 0);
+    for (size_t i = 0; i < first->u.t.n_field && !inner; i++)
+        if (all_tables(first->u.t.field[i].v)) inner = first->u.t.field[i].name;
+    struct val *out = inner ? val_list() : NULL;
+    for (size_t r = 0; out && r < val_len(list); r++) {
+        const struct val *row = val_at(list, r), *rows = val_get(row, inner);
+        for (size_t k = 0; k < val_len(rows); k++) {
+            struct val *one = val_copy(row);
+            const struct val *sub = val_at(rows, k);
+            val_unset(one, inner);
+            for (size_t i = 0; sub->type == VAL_TABLE && i < sub->u.t.n_field; i++) val_set(one, sub->u.t.field[i].name, val_copy(sub->u.t.field[i].v));
+            val_push(out, one);
+        }
+    }
+    return out;
+}
+
 static void text_lines(struct plain *p, const char *s, size_t n) {
     while (n) {
         const char *nl = memchr(s, '\n', n);
@@ -430,7 +450,9 @@ void plain_value(struct plain *p, const char *cmd, const struct val *v) {
     } else if (v->type == VAL_STR) {
         text_lines(p, v->u.s.p, v->u.s.len);
     } else if (all_tables(v)) {
-        table_text(p, v);
+        struct val *flat = unrolled(v);
+        table_text(p, flat ? flat : v);
+        val_free(flat);
     } else if (list) {
         for (size_t i = 0; i < val_len(v); i++) value_text(p, val_at(v, i)), line_to(p, p->out);
     } else if (v->type == VAL_TABLE) {

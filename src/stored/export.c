@@ -5,6 +5,7 @@
 #include "src/stored/export.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,12 +178,24 @@ static void prometheus(struct buf *b, const struct folder *f, size_t n, int64_t 
 
 /* ---- the command ---- */
 
+/* {text=, points=, path=} of what went into a file or folder. */
+static struct val *written(int64_t points, const char *path) {
+    struct val *v = val_table();
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "%s: %" PRId64 " points", path, points);
+    val_set_str(v, "text", b.data);
+    val_set_int(v, "points", points);
+    val_set_str(v, "path", path);
+    buf_release(&b);
+    return v;
+}
+
 static int export_prometheus(struct call *c, const char *out, const struct folder *f, size_t n, struct err *e) {
     struct buf b = BUF_INIT;
     int64_t rows = 0;
     prometheus(&b, f, n, &rows);
     int rc = out ? io_write_file(out, b.data, b.len, e) : 0; /* whole: a collector may read it at any time */
-    if (rc == 0) call_result(c, out ? val_int(rows) : val_strn(b.data, b.len));
+    if (rc == 0) call_result(c, out ? written(rows, out) : val_strn(b.data, b.len));
     buf_release(&b);
     return rc;
 }
@@ -192,7 +205,7 @@ static int export_tensorboard(struct call *c, const char *out, const struct fold
     if (!out) return err_code(e, ERR_USAGE, "export: give out=FOLDER for TensorBoard; tensorboard --logdir FOLDER shows it");
     for (size_t i = 0; i < n; i++)
         if (tensorboard_write(&f[i], out, &points, e) != 0) return -1;
-    call_result(c, val_int(points));
+    call_result(c, written(points, out));
     return 0;
 }
 
@@ -218,7 +231,7 @@ static int export_text(struct call *c, const struct export_args *a, const struct
     if (rc == 0 && bad) rc = err_sys(e, "write", a->out ? a->out : "memory");
     if (rc == 0 && plain && rename(tmp, a->out) != 0) rc = err_sys(e, "write", a->out);
     if (rc != 0 && plain) unlink(tmp);
-    if (rc == 0) call_result(c, a->out ? val_int(x.rows) : val_strn(text, len));
+    if (rc == 0) call_result(c, a->out ? written(x.rows, a->out) : val_strn(text, len));
     buf_release(&x.line);
     free(x.ema);
     free(text);

@@ -54,13 +54,20 @@ static int rm_run(struct call *c, const void *args, struct err *e) {
         if (names.len < 300) buf_addf(&names, "%s%s", i ? ", " : "", f[i].name);
         row_unref(r);
     }
-    if (rc == 0 && !a->yes) {
-        buf_addf(&names, " (");
-        bytes_text(&names, bytes);
-        rc = err_code(e, ERR_USAGE, "rm: this deletes %s) for good; add yes=true (--yes) if you mean it", names.data);
-    }
+    buf_addf(&names, " (");
+    bytes_text(&names, bytes);
+    if (rc == 0 && !a->yes) rc = err_code(e, ERR_USAGE, "rm: this deletes %s) for good; add yes=true (--yes) if you mean it", names.data);
     for (size_t i = 0; i < n && rc == 0; i++) rc = io_remove_tree(f[i].dir, e);
-    if (rc == 0) call_result(c, val_int((int64_t)n));
+    if (rc == 0) {
+        struct val *v = val_table();
+        struct buf text = BUF_INIT;
+        buf_addf(&text, "deleted %s)", names.data);
+        val_set_str(v, "text", text.data);
+        val_set_int(v, "runs", (int64_t)n);
+        val_set_int(v, "bytes", bytes);
+        call_result(c, v);
+        buf_release(&text);
+    }
     buf_release(&names);
     folders_close(f, n);
     return rc;

@@ -20,6 +20,8 @@ is 0 '^c-2$' "ls --sort" ls --names --sort -epochs
 [ "$(head -1 out)" = c-2 ]
 ok $? "the other way round"
 is 0 '^run,step,t,epoch,metric,value$' "export --csv" export --csv c-1
+is 0 '^p.csv: [0-9]+ points$' "into a file: how many" export --csv --out p.csv c-1
+is 0 '^c-1  loss    [0-9]+  1 ' "curves shows a point a line" curves c-1 metric=loss
 is 0 'hone_metric\{run="c-1",metric="loss"\}' "export --prometheus" export --prometheus c-1
 is 0 '' "rerun" --quiet rerun c-1
 "$hone" export c-1 | cut -d, -f2,5,6 | grep -v -e _s, -e _ms, >a.csv
@@ -71,7 +73,7 @@ wait $logger
 ok $? "and log -f with it"
 is 0 '^c-5$' "t.R4 the killed run is listed as crashed at once" ls --names --where 'state == "crashed"'
 is 2 'add yes=true' "rm asks" rm c-5
-is 0 '' "rm --yes" rm --yes c-5
+is 0 '^deleted c-5 \([0-9.]+ ' "rm --yes" rm --yes c-5
 [ ! -d runs/c-5 ]
 ok $? "deletes"
 is 0 'report.html' "report" report c-1

@@ -39,6 +39,7 @@ local c, half = hone.eval{ model = m, data = data.val, threshold = { fp = 1, fn 
 assert(c.cost == (c.matrix[1][2] + 8 * c.matrix[2][1]) / c.n and c.cost <= (half[1][2] + 8 * half[2][1]) / c.n)
 LUA
 is 0 '' "Lua picks the same, and predict answers by it" --plain run at.lua "$at"
+is 0 '^as given ' "compress shows its table" compress two-1 data="$data" recipe=quant.half seconds=0.02
 is 2 'positive="maybe" is no class; there are "no" and "yes"' "a class that is none" eval two-1 data="$data" 'threshold={0.5, positive="maybe"}'
 is 2 'goes with two classes, but the model has 25' "more classes" eval many-1 data='{"many.csv", test=200}' threshold=0.5
 is 2 'hone eval picks it' "predict picks none" predict two-1 two.csv 'threshold={recall=0.9}'

@@ -216,8 +216,8 @@ static void tensorboard_tests(const char *base) {
     tap_ok(crc32c(0, "123456789", 9) == 0xe3069283u, "CRC-32C of the check string of RFC 3720");
     snprintf(line, sizeof line, "export r-1 format=tensorboard out=%s", out);
     struct val *v = ask(line, &e), *meta;
-    int64_t n = 0;
-    tap_ok(v && val_as_int(v, &n) && n == 300, "300 values as TensorBoard events");
+    tap_ok(
+        val_get_int(v, "points", 0) == 300 && strcmp(val_get_str(v, "path", ""), out) == 0, "300 values as TensorBoard events: %s", val_get_str(v, "text", ""));
     char *run = io_join(base, "runs/r-1/run.json");
     meta = json_read_file(run, 1 << 20, &e);
     snprintf(line, sizeof line, "%s/r-1/events.out.tfevents.%.0f.hone", out, val_get_num(meta, "created", 0));
