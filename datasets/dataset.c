@@ -20,6 +20,8 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 
+#define LARGE 20 /* values of arrays beyond it are told */
+
 const char *const part_names[PART_N] = {"train", "val", "test"};
 
 static _Atomic int threads;
@@ -285,6 +287,19 @@ static void normalise(struct dataset *d) {
         }
 }
 
+/* Arrays are taken as they are: said where that is hardly meant. */
+static void note_range(const struct loading *l) {
+    const struct column *c = &l->d->part[PART_TRAIN].col[0];
+    float least = 0, most = 0;
+    for (int64_t i = 0; c->type == COL_F32 && i < l->d->part[PART_TRAIN].n * c->width; i++) {
+        float v = ((const float *)c->data)[i];
+        least = fminf(least, v), most = fmaxf(most, v);
+    }
+    if (most > LARGE || least < -LARGE)
+        log_write(
+            LOG_INFO, "%s: its values go from %g to %g; normalize=true brings them near 1, which most models want", l->src.name, (double)least, (double)most);
+}
+
 /* Numbers of the training part around 0, as for a model's: weights that begin near 0 would take ages to reach prices. Several an example, and those in 0..1,
  * which may be probabilities, stay as they are. */
 static void scale_target(struct loading *l) {
@@ -491,6 +506,7 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
     if (!r) {
         if (l->input == INPUT_ARRAY && prep_is(l, "array")) scale_as_prep(l);
         else if (l->input == INPUT_ARRAY && (a->normalize || l->rate)) normalise(d);
+        else if (l->input == INPUT_ARRAY && !l->src.recipe) note_range(l);
         scale_target(l);
         make_prep(l);
     }

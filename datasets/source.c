@@ -104,9 +104,11 @@ static int by_folder(struct source *s, struct err *e) {
         const char *name;
     } quad[] = {{PART_TRAIN, ROLE_X, "train-images-idx3-ubyte"}, {PART_TRAIN, ROLE_Y, "train-labels-idx1-ubyte"}, {PART_TEST, ROLE_X, "t10k-images-idx3-ubyte"},
         {PART_TEST, ROLE_Y, "t10k-labels-idx1-ubyte"}, {PART_TRAIN, ROLE_X, "x_train.npy"}, {PART_TRAIN, ROLE_Y, "y_train.npy"},
-        {PART_VAL, ROLE_X, "x_val.npy"}, {PART_VAL, ROLE_Y, "y_val.npy"}, {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"},
-        {PART_TRAIN, ROLE_ALL, "data_batch_1.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_2.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_3.bin"},
-        {PART_TRAIN, ROLE_ALL, "data_batch_4.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_5.bin"}, {PART_TEST, ROLE_ALL, "test_batch.bin"}};
+        {PART_TRAIN, ROLE_X, "X_train.npy"}, {PART_VAL, ROLE_X, "X_val.npy"}, {PART_TEST, ROLE_X, "X_test.npy"}, {PART_TRAIN, ROLE_X, "X.npy"},
+        {PART_TRAIN, ROLE_X, "x.npy"}, {PART_TRAIN, ROLE_Y, "y.npy"}, {PART_VAL, ROLE_X, "x_val.npy"}, {PART_VAL, ROLE_Y, "y_val.npy"},
+        {PART_TEST, ROLE_X, "x_test.npy"}, {PART_TEST, ROLE_Y, "y_test.npy"}, {PART_TRAIN, ROLE_ALL, "data_batch_1.bin"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_2.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_3.bin"}, {PART_TRAIN, ROLE_ALL, "data_batch_4.bin"},
+        {PART_TRAIN, ROLE_ALL, "data_batch_5.bin"}, {PART_TEST, ROLE_ALL, "test_batch.bin"}};
     static const struct {
         int part;
         const char *name;

@@ -14,6 +14,25 @@
 #define MAX_CLASSES 100000
 #define SOME 20 /* different whole numbers, above which they may be no classes */
 
+/* Which value of a row is 1 while all others are 0, as Keras' to_categorical writes a class; -1: it is another row. */
+static int hot(const struct column *c, int64_t row) {
+    int at = -1;
+    for (int64_t i = 0; i < c->width; i++) {
+        double v = c->type == COL_U8 ? ((const uint8_t *)c->data)[row * c->width + i] : (double)((const float *)c->data)[row * c->width + i];
+        if (v == 0) continue;
+        if (v != 1 || at >= 0) return -1;
+        at = (int)i;
+    }
+    return at;
+}
+
+static bool one_hot(const struct column *c, int64_t n) {
+    if ((c->type != COL_F32 && c->type != COL_U8) || c->width < 2) return false;
+    for (int64_t i = 0; i < n; i++)
+        if (hot(c, i) < 0) return false;
+    return true;
+}
+
 const char *target_text(const struct table *tab, int col, int64_t row, char tmp[32], size_t *n) {
     const struct column *c = &tab->col[col];
     switch (c->type) {
@@ -23,9 +42,11 @@ const char *target_text(const struct table *tab, int col, int64_t row, char tmp[
         while (*n && *s == ' ') s++, --*n;
         return s;
     }
-    case COL_U8: *n = (size_t)snprintf(tmp, 32, "%d", ((const uint8_t *)c->data)[row]); break;
+    case COL_U8: *n = (size_t)snprintf(tmp, 32, "%d", c->width > 1 ? hot(c, row) : ((const uint8_t *)c->data)[row]); break;
     case COL_I32: *n = (size_t)snprintf(tmp, 32, "%d", ((const int32_t *)c->data)[row]); break;
-    default: *n = (size_t)snprintf(tmp, 32, "%.9g", ((const float *)c->data)[row]);
+    default:
+        if (c->width > 1) *n = (size_t)snprintf(tmp, 32, "%d", hot(c, row));
+        else *n = (size_t)snprintf(tmp, 32, "%.9g", ((const float *)c->data)[row]);
     }
     return tmp;
 }
@@ -203,12 +224,16 @@ int target_learn(struct target *t, const struct table *tab, int col, enum data_t
     memset(t, 0, sizeof *t);
     t->width = 1;
     if (want == TARGET_SEQUENCE) return sequence_learn(t, tab, col, classes, e);
-    if (tab->col[col].type == COL_F32 && tab->col[col].width > 1 && want != TARGET_CLASS) {
+    bool hots = want != TARGET_NUMBER && one_hot(&tab->col[col], tab->n);
+    if (hots)
+        log_write(LOG_INFO, "%s: each row of %.60s has one 1 among %lld values: they are taken as classes (target=\"number\" for those values)", tab->file,
+            tab->col[col].name, (long long)tab->col[col].width);
+    if (tab->col[col].type == COL_F32 && tab->col[col].width > 1 && want != TARGET_CLASS && !hots) {
         t->number = true;
         t->width = tab->col[col].width;
         return 0;
     }
-    if (tab->col[col].type != COL_TEXT && tab->col[col].width != 1)
+    if (tab->col[col].type != COL_TEXT && tab->col[col].width != 1 && !hots)
         return err_set(e, "%s: a label is one value an example, but column \"%.100s\" has %lld", tab->file, tab->col[col].name, (long long)tab->col[col].width);
     if (want == TARGET_NUMBER) {
         t->number = true;

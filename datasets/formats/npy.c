@@ -1,5 +1,5 @@
 /* NumPy arrays: magic, version, header (a Python dictionary literal of descr, fortran_order, shape), values. Object arrays are
- * refused: they are pickles, which are programs. Numbers become u8, i32 or f32; i64 must fit into 32 bits. */
+ * refused: they are pickles, which are programs. Numbers become u8, i32 or f32; i64 must fit into 32 bits. Texts, one an example, may be labels. */
 #include "datasets/formats/npy.h"
 
 #include <math.h>
@@ -8,9 +8,12 @@
 
 #include "src/base/mem.h"
 #include "src/base/size.h"
+#include "src/base/utf8.h"
+
+#define MAX_TEXT 4096 /* code points or bytes of a text */
 
 struct head {
-    char kind, order; /* u i f b; < > | */
+    char kind, order; /* u i f b U S; < > | */
     int size;
     bool fortran;
     int ndim;
@@ -86,9 +89,11 @@ static int parse_head(const char *name, const char *p, size_t n, struct head *h,
     h->size = descr[1] ? atoi(descr + 2) : 0;
     bool known = (h->kind == 'u' && (h->size == 1 || h->size == 2 || h->size == 4)) ||
                  (h->kind == 'i' && (h->size == 1 || h->size == 2 || h->size == 4 || h->size == 8)) ||
-                 (h->kind == 'f' && (h->size == 2 || h->size == 4 || h->size == 8)) || (h->kind == 'b' && h->size == 1);
+                 (h->kind == 'f' && (h->size == 2 || h->size == 4 || h->size == 8)) || (h->kind == 'b' && h->size == 1) ||
+                 (h->kind == 'U' && h->size > 0 && h->size <= MAX_TEXT) || (h->kind == 'S' && h->size > 0 && h->size <= MAX_TEXT);
     if (!known || !strchr("<>|=", h->order))
-        return err_set(e, "%s has dtype \"%s\"; u1 u2 u4 i1 i2 i4 i8 f2 f4 f8 b1 can be read: x.astype(numpy.float32)", name, descr);
+        return err_set(e, "%s has dtype \"%s\"; u1 u2 u4 i1 i2 i4 i8 f2 f4 f8 b1 and texts can be read: x.astype(numpy.float32)", name, descr);
+    if (h->kind == 'U') h->size *= 4; /* bytes of a code point */
     return 0;
 }
 
@@ -133,6 +138,43 @@ static int convert(struct column *c, const struct head *h, const unsigned char *
     return 0;
 }
 
+/* Texts of one length with NULs behind them, of code points ('U') or bytes. */
+static int texts(struct column *c, const struct head *h, const unsigned char *p, int64_t n, const char *name, struct err *e) {
+    struct cells cells = {0};
+    int each = h->kind == 'U' ? 4 : 1;
+    for (int64_t i = 0; i < n; i++, p += h->size) {
+        for (int k = 0; k < h->size; k += each) {
+            char u[4];
+            uint32_t cp = (uint32_t)raw(p + k, each, h->order == '>');
+            if (!cp) break;
+            if (each == 1) cells_add(&cells, p + k, 1);
+            else if (cp <= 0x10ffff && (cp & ~0x7ffu) != 0xd800) cells_add(&cells, u, utf8_put(u, cp));
+            else {
+                cells_release(&cells);
+                return err_set(e, "%s: example %lld holds the number %u, which is no character; the file is damaged", name, (long long)i + 1, cp);
+            }
+        }
+        cells_end_cell(&cells);
+    }
+    cells_into(&cells, c);
+    c->type = COL_TEXT;
+    int64_t bad = text_bad_byte(c->data, (size_t)c->offset[n]);
+    return bad < 0 ? 0 : err_set(e, "%s holds bytes that are not UTF-8 (0x%02x); save it with dtype str", name, ((unsigned char *)c->data)[bad]);
+}
+
+/* Columns first, as the values of a pandas frame often lie: into the order of rows. */
+static unsigned char *rows_first(const struct head *h, const unsigned char *p, int64_t count, const char *name, struct err *e) {
+    unsigned char *out = mem_try((size_t)count, (size_t)h->size, name, e);
+    int64_t at[8] = {0};
+    for (int64_t i = 0; out && i < count; i++) {
+        int64_t from = 0;
+        for (int d = h->ndim - 1; d >= 0; d--) from = from * h->dim[d] + at[d];
+        memcpy(out + i * h->size, p + from * h->size, (size_t)h->size);
+        for (int d = h->ndim - 1; d >= 0 && ++at[d] == h->dim[d]; d--) at[d] = 0;
+    }
+    return out;
+}
+
 /* (N, H, W, C) with 1, 3 or 4 channels last becomes (N, C, H, W). */
 static int channels_first(struct column *c, int64_t n, const char *name, struct err *e) {
     int64_t h = c->dim[0], w = c->dim[1], ch = c->dim[2];
@@ -163,7 +205,6 @@ int npy_read_column(const char *name, const unsigned char *p, size_t n, struct c
     struct head h = {0};
     if (parse_head(name, (const char *)p + at, len, &h, e)) return -1;
     at += len;
-    if (h.fortran && h.ndim > 1) return err_set(e, "%s is in Fortran order; save it with numpy.ascontiguousarray(x)", name);
     if (h.ndim < 1 || h.ndim > 5) return err_set(e, "%s has %d dimensions; 1 (labels) to 5 can be read, examples first", name, h.ndim);
     int64_t count = 1, bytes;
     bool fits = true;
@@ -175,12 +216,19 @@ int npy_read_column(const char *name, const unsigned char *p, size_t n, struct c
         return err_set(e, "%s is cut short: its shape needs more than the %zu bytes that follow the header; fetch it again", name, n - at);
     if (bytes < (int64_t)(n - at))
         return err_set(e, "%s has %lld bytes after its values; the shape does not fit the file", name, (long long)((int64_t)(n - at) - bytes));
-    c->type = h.size == 1 && (h.kind == 'u' || h.kind == 'b') ? COL_U8 : h.kind == 'f' ? COL_F32 : COL_I32;
+    bool text = h.kind == 'U' || h.kind == 'S';
+    if (text && count != h.dim[0]) return err_set(e, "%s holds %lld texts an example; one can be read", name, (long long)(count / h.dim[0]));
     *rows = h.dim[0];
+    if (text) return texts(c, &h, p + at, count, name, e);
+    c->type = h.size == 1 && (h.kind == 'u' || h.kind == 'b') ? COL_U8 : h.kind == 'f' ? COL_F32 : COL_I32;
     c->width = count / h.dim[0];
     if (h.ndim == 3) c->dim[c->ndim++] = 1; /* (N, H, W) are images of one channel */
     for (int i = 1; i < h.ndim; i++) c->dim[c->ndim++] = h.dim[i];
-    return convert(c, &h, p + at, count, name, e) || (h.ndim == 4 && channels_first(c, *rows, name, e)) ? -1 : 0;
+    unsigned char *turned = h.fortran && h.ndim > 1 ? rows_first(&h, p + at, count, name, e) : NULL;
+    if (h.fortran && h.ndim > 1 && !turned) return -1;
+    int r = convert(c, &h, turned ? turned : p + at, count, name, e);
+    free(turned);
+    return r || (h.ndim == 4 && channels_first(c, *rows, name, e)) ? -1 : 0;
 }
 
 static bool npy_probe(const struct bytes *h) { return h->n >= 6 && !memcmp(h->p, "\x93NUMPY", 6); }

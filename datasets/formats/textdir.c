@@ -38,7 +38,8 @@ static int read_dir(const char *path, const struct read_opts *o, struct table *o
     struct cells cells[2] = {{0}};
     size_t cap = 0;
     int r = folder_list(path, true, &cls, e);
-    if (!r && !cls.n) r = err_set(e, "%s holds no folders: texts or pictures are expected as CLASS/FILE, one folder a class", path);
+    if (!r && !cls.n)
+        r = err_set(e, "%s holds no folders: texts or pictures are expected as CLASS/FILE, one folder a class; sounds may also be CLASS_REST.wav", path);
     out->named = true;
     out->file = mem_str(path);
     table_add(out, "text", COL_TEXT);

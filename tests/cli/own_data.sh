@@ -93,4 +93,20 @@ is 0 '^no +[01]' "the texts of a file with a blank in its name" --runs r predict
 sed 1d california.csv >nameless.csv
 "$hone" --runs r train data=california.csv model=linear epochs=1 name=west >out 2>&1
 is 1 'has no column "income", which the model takes: its first row holds no names of columns' "a table without names" --runs r predict west-1 nameless.csv
+# Arrays: columns first, labels that are texts, classes as rows with one 1
+npy() { # FILE DESCR FORTRAN SHAPE DATA
+    { printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }"; printf "$5"; } >"$1"
+}
+mkdir -p arrays hots
+npy arrays/X_train.npy '|u1' True '3, 2' '\001\002\003\011\012\013'
+npy arrays/y_train.npy '<U3' False '3,' 'c\0\0\0a\0\0\0t\0\0\0d\0\0\0\366\0\0\0\0\0\0\0c\0\0\0a\0\0\0t\0\0\0'
+cat >arrays.lua <<'EOF'
+local d = hone.data{ "arrays" }
+print(math.floor(255 * d.train[2].x[1] + 0.5), math.floor(255 * d.train[2].x[2] + 0.5), d.train[2].class, #d.classes)
+EOF
+is 0 '^2[[:blank:]]+10[[:blank:]]+dö[[:blank:]]+2$' "an array of columns, labels of letters" run --plain arrays.lua
+npy hots/X.npy '|u1' False '3, 2' '\001\002\003\011\012\013'
+npy hots/y.npy '<f4' False '3, 2' '\0\0\200\077\0\0\0\0\0\0\0\0\0\0\200\077\0\0\200\077\0\0\0\0'
+is 0 'each row of y has one 1 among 2 values: they are taken as classes' "rows with one 1 are classes" data show hots
+is 0 '^class_rows 2 1$' "the right ones" data show hots
 finish
