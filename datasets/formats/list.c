@@ -251,8 +251,6 @@ static const struct format *choose(const char *path, const struct bytes *in, con
 
 const char *format_foreign(const struct bytes *in) {
 #define PICTURE ": PNG, JPEG, PPM and PGM are read, convert it, with ImageMagick's mogrify -format png for example"
-#define SOUND ": WAV and FLAC are read, convert it, with ffmpeg or sox for example"
-#define MP3 "an MP3 sound" SOUND
 #define PANDAS(read) "; write it as CSV, in Python: pandas.read_" read ".to_csv(\"data.csv\", index=False)"
     static const struct {
         const char *magic;
@@ -266,8 +264,7 @@ const char *format_foreign(const struct bytes *in) {
         {"\x28\xb5\x2f\xfd", 4, "packed with zstd: unpack it with unzstd, or pack it with gzip or xz"},
         {"7z\xbc\xaf", 4, "a 7z archive: unpack it, or make a tar archive of it"}, {"Rar!\x1a", 5, "a RAR archive: unpack it, or make a tar archive of it"},
         {"GIF87a", 6, "a GIF picture" PICTURE}, {"GIF89a", 6, "a GIF picture" PICTURE}, {"II*\0", 4, "a TIFF picture" PICTURE},
-        {"MM\0*", 4, "a TIFF picture" PICTURE}, {"OggS\0", 5, "an Ogg sound" SOUND}, {"ID3\3", 4, MP3}, {"ID3\4", 4, MP3}, {"\xff\xfb", 2, MP3},
-        {"%PDF-", 5, "a PDF document: take the text out, with pdftotext"}};
+        {"MM\0*", 4, "a TIFF picture" PICTURE}, {"%PDF-", 5, "a PDF document: take the text out, with pdftotext"}};
     for (size_t i = 0; i < LEN(row); i++)
         if (in->n >= row[i].n && !memcmp(in->p, row[i].magic, row[i].n)) return row[i].what;
     if (in->n >= 12 && !memcmp(in->p, "RIFF", 4) && !memcmp(in->p + 8, "WEBP", 4)) return "a WebP picture" PICTURE;

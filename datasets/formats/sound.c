@@ -1,4 +1,4 @@
-/* WAV and FLAC to samples, tables of sounds, and the format of a single one: a table of one row, for prediction. What a header claims is believed only as
+/* WAV, FLAC, Ogg (Vorbis, Opus) and MP3 to samples, tables of sounds, and the format of a single one: a table of one row, for prediction. What a header claims is believed only as
  * far as samples really come. */
 #include "config.h"
 
@@ -23,13 +23,18 @@
 #define BROKEN_TOLD 5 /* files that are left out, each in a line of its own */
 #define FREE_BYTES ((uint64_t)8 << 20) /* of samples, up to which any ratio to the packed size is taken */
 
-static const char *const ext[] = {".wav", ".wave", ".flac", NULL};
+static const char *const ext[] = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", NULL};
 
 bool sound_name(const char *path) { return format_ends(path, ext, false); }
 
 static bool is_wav(const struct bytes *in) { return in->n >= 12 && !memcmp(in->p, "RIFF", 4) && !memcmp(in->p + 8, "WAVE", 4); }
 static bool is_flac(const struct bytes *in) { return in->n >= 8 && !memcmp(in->p, "fLaC", 4); }
-static bool probe(const struct bytes *in) { return is_wav(in) || is_flac(in); }
+static bool is_ogg(const struct bytes *in) { return in->n >= 8 && !memcmp(in->p, "OggS", 5); }
+/* A tag, or the head of a frame of layer III (ISO 11172-3, 2.4.2.3). */
+static bool is_mp3(const struct bytes *in) {
+    return in->n >= 8 && ((!memcmp(in->p, "ID3", 3) && in->p[3] <= 4) || (in->p[0] == 0xff && (in->p[1] & 0xe6) == 0xe2));
+}
+static bool probe(const struct bytes *in) { return is_wav(in) || is_flac(in) || is_ogg(in) || is_mp3(in); }
 
 #ifdef HAVE_SNDFILE
 struct source {
@@ -131,7 +136,7 @@ int sounds_add(struct sounds *s, const struct bytes *in, const char *label, cons
     float *x = NULL;
     int64_t n = 0, want = o ? o->frames : 0;
     s->broken = true;
-    if (!probe(in)) return err_set(e, "%s is no sound that can be read: WAV and FLAC are", in->name);
+    if (!probe(in)) return err_set(e, "%s is no sound that can be read: WAV, FLAC, Ogg and MP3 are", in->name);
     if (!s->bands) s->bands = o && o->mel > 0 ? o->mel : SOUND_MEL;
     int64_t to = s->first ? s->t->rate : o ? o->rate : 0, rate = decode(in, &s->mel, s->bands, want, to, &x, &n, e);
     int rc = rate < 0 ? -1 : 0;
@@ -267,4 +272,5 @@ static int sound_read(const struct bytes *in, const struct read_opts *o, struct 
     int r = sounds_add(&s, in, "", o, e);
     return sounds_into(&s, false, o, r ? &none : e) || r ? -1 : 0;
 }
-const struct format format_sound = {"sound", "a sound as frames of log-mel energies: WAV, FLAC", ext, probe, sound_read, NULL, NULL, "frames mel rate"};
+const struct format format_sound = {
+    "sound", "a sound as frames of log-mel energies: WAV, FLAC, Ogg, MP3", ext, probe, sound_read, NULL, NULL, "frames mel rate"};

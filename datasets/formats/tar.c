@@ -195,7 +195,8 @@ static int tar_read(const struct bytes *in, const struct read_opts *o, struct ta
     struct err none = {0};
     int r = list(in, &a, e);
     const char *part = part_of(&a, o), *patterns = is_pattern(part) ? part : NULL, *folder = patterns ? NULL : part;
-    if (!r && !a.n) r = err_set(e, "%s holds no pictures or sounds; .../CLASS/FILE with the ending png, jpg, ppm, pgm, wav or flac are expected", in->name);
+    if (!r && !a.n)
+        r = err_set(e, "%s holds no pictures or sounds; .../CLASS/FILE with the ending png, jpg, ppm, pgm, wav, flac, ogg or mp3 are expected", in->name);
     bool flat = is_flat(&a);
     if (a.n) qsort(a.m, a.n, sizeof *a.m, by_name);
     for (size_t i = 0; i < a.n && !r; i++) {

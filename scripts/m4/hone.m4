@@ -70,7 +70,7 @@ AC_DEFUN([HONE_OPTIONAL], [
   PKG_CHECK_MODULES([LZMA], [liblzma], [AC_DEFINE([HAVE_LZMA], [1], [xz files can be read]) have_lzma=yes], [have_lzma="no (liblzma-dev)"])
   PKG_CHECK_MODULES([PNG], [libpng >= 1.6], [AC_DEFINE([HAVE_PNG], [1], [PNG pictures can be read]) have_png=yes], [have_png="no (libpng-dev)"])
   PKG_CHECK_MODULES([JPEG], [libjpeg], [AC_DEFINE([HAVE_JPEG], [1], [JPEG pictures can be read]) have_jpeg=yes], [have_jpeg="no (libjpeg-dev)"])
-  PKG_CHECK_MODULES([SNDFILE], [sndfile >= 1.0.31], [AC_DEFINE([HAVE_SNDFILE], [1], [WAV and FLAC sounds can be read]) have_sndfile=yes], [have_sndfile="no (libsndfile1-dev)"])
+  PKG_CHECK_MODULES([SNDFILE], [sndfile >= 1.0.31], [AC_DEFINE([HAVE_SNDFILE], [1], [sounds can be read]) have_sndfile=yes], [have_sndfile="no (libsndfile1-dev)"])
   PKG_CHECK_MODULES([SAMPLERATE], [samplerate >= 0.1.9], [AC_DEFINE([HAVE_SAMPLERATE], [1], [sounds can be resampled]) have_samplerate=yes], [have_samplerate="no (libsamplerate0-dev)"])
   # The BLAS is opened at run time, never linked: here we only say what would be found.
   AC_MSG_CHECKING([for a BLAS to open at run time])
@@ -121,7 +121,7 @@ hone $PACKAGE_VERSION
   BLAS            $have_blas
   xz files        $have_lzma
   pictures        PPM, PNG: $have_png, JPEG: $have_jpeg
-  sounds          WAV, FLAC: $have_sndfile, other rates: $have_samplerate
+  sounds          WAV, FLAC, Ogg, MP3: $have_sndfile, other rates: $have_samplerate
   CUDA plugin     $have_cuda
   fuzzing         $FUZZ_CC
   sanitizer       $with_sanitizer

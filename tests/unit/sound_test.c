@@ -206,6 +206,28 @@ static void broken(void) {
     tap_ok(good == total && total >= 9, "%d of %d broken sounds refused by the right sentence", good, total);
 }
 
+/* What lossy coders keep of 0.3 s of the tones of put_tone (tests/fuzz/corpus/sound/tone.*, by libsndfile): the loudest band of the middle. */
+static int loudest(const char *file, struct err *e) {
+    struct buf path = BUF_INIT;
+    struct table t;
+    int best = -1;
+    buf_addf(&path, "%s/tests/fuzz/corpus/sound/%s", top, file);
+    if (format_read(path.data, NULL, &t, e) == 0) {
+        const float *x = (const float *)t.col[0].data + t.col[0].dim[0] / 2 * 40;
+        best = 0;
+        for (int i = 1; i < 40; i++) best = x[i] > x[best] ? i : best;
+        if (t.rate != 16000 || t.col[0].dim[0] < 25) best = -2;
+        table_free(&t);
+    }
+    buf_release(&path);
+    return best;
+}
+static void lossy(void) {
+    struct err e = {0};
+    int ogg = loudest("tone.ogg", &e), mp3 = loudest("tone.mp3", &e);
+    tap_ok(ogg >= 0 && ogg == mp3, "Ogg and MP3 sounds are read, loudest in band %d, %d %s", ogg, mp3, e.text);
+}
+
 #ifdef HAVE_SAMPLERATE
 /* 3 s: a tone of 440 Hz, and one of 5 kHz that fits into half of a rate of 16 kHz but not of 8 kHz. */
 static void put_tone(const char *name, int rate) {
@@ -268,6 +290,7 @@ int main(void) {
     golden();
     folders();
     broken();
+    lossy();
 #ifdef HAVE_SAMPLERATE
     rates();
 #else
