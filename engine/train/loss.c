@@ -161,7 +161,8 @@ int loss_init(struct loss_spec *l, const struct val *spec, bool has_classes, str
     }
     if (l->row->labels) l->weights = ((struct ce_args *)l->args)->class_weights;
     l->longest = 1;
-    if (l->row->labels && !has_classes) rc = err_set(e, "loss %s needs a target with classes; this data set has none: use loss=\"mse\"", l->row->kind.name);
+    if (l->row->labels && !has_classes)
+        rc = err_code(e, ERR_USAGE, "loss %s needs a target with classes; this data set has none: use loss=\"mse\"", l->row->kind.name);
     if (rc < 0 || check_weights(l, e) < 0) {
         loss_release(l);
         return -1;
@@ -176,8 +177,9 @@ int loss_for(struct loss_spec *l, const struct val *spec, const struct dataset *
     if (rc < 0) return -1;
     l->longest = d->longest;
     if (l->row->sequence == (d->longest > 0)) return 0;
-    rc = l->row->sequence ? err_set(e, "loss %s needs targets that are sequences of classes: load the data with target=\"sequence\"", l->row->kind.name)
-                          : err_set(e, "the targets are sequences of classes, of which loss %s knows nothing: use loss=\"ctc\"", l->row->kind.name);
+    rc = l->row->sequence
+             ? err_code(e, ERR_USAGE, "loss %s needs targets that are sequences of classes: load the data with target=\"sequence\"", l->row->kind.name)
+             : err_code(e, ERR_USAGE, "the targets are sequences of classes, of which loss %s knows nothing: use loss=\"ctc\"", l->row->kind.name);
     loss_release(l);
     return rc;
 }
@@ -220,7 +222,7 @@ int loss_build(const struct loss_spec *l, struct graph *g, tid out, tid *target,
     *target = graph_input(g, "y", DT_I32, o.dim, o.ndim - 1, o.offsets);
     if (l->weights) {
         if ((int64_t)val_len(l->weights) != classes)
-            return err_set(e, "class_weights has %zu numbers, the model %" PRId64 " classes", val_len(l->weights), classes);
+            return err_code(e, ERR_USAGE, "class_weights has %zu numbers, the model %" PRId64 " classes", val_len(l->weights), classes);
         *class_weight = graph_input(g, "class_weights", g->real, &o.dim[o.ndim - 1], 1, -1);
     }
     return l->row->build(g, l->args, out, *target, *class_weight, sum, weight, e);

@@ -106,6 +106,10 @@ with 0 'schedule 2 of sched.chain begins after 50 steps, but the run ends after 
 with 0 'swa=5 begins after epoch 5, but the run ends after 1' "an average that never begins" 'swa = 5'
 with 0 'swa=1 begins after epoch 1, but the run ends after 1' "nor one that begins at the end" 'swa = 1'
 with 1 'at\[2\] of sched.multi_step must be a number' "a schedule of words" 'sched = sched.multi_step{ { 1, "x" } }'
+with 1 'class_weights\[2\] must be a number of at least 0' "a class weight below 0" 'loss = loss.cross_entropy{ class_weights = { 1, -1 } }'
+with 1 'class_weights has 3 numbers, the model 2 classes' "a class weight too many" 'loss = loss.cross_entropy{ class_weights = { 1, 1, 1 } }'
+is 2 'loss cross_entropy needs a target with classes; this data set has none: use loss="mse"' "a loss of classes for numbers" \
+    train 'data={ten.csv, y=a, target=number}' model=mlp loss=cross_entropy
 with 1 'not a table of a sched' "a schedule in the place of an optimiser" 'optim = sched.cosine{}'
 with 1 'contains a function.*braces' "braces that are missing" 'optim = optim.adam'
 is 2 'metric="f1_macro" is taken on a validation part, and ten.csv has none: load it with val=N' "a metric without a validation part" \
