@@ -212,6 +212,7 @@ static int wait_job(struct line *l, const char *name, struct handle h) {
     plain_step(l->view);
     int code = job_code(l, j);
     if (code == EXIT_DONE && j->result) print_result(l, name, j->result);
+    if (code == EXIT_DONE && val_get_bool(j->result, "unsaved", false)) code = EXIT_FAILED; /* the run said why; this process held the only weights */
     return code;
 }
 

@@ -233,13 +233,16 @@ static void report_save(struct train *t, const struct ckpt_done *done, bool alwa
     t->unsaved++;
     if (!runs_may_complain(hub_runs(t->j->hub)) && !always) return;
     struct buf b = BUF_INIT;
-    buf_addf(&b, "the checkpoint of step %" PRId64 " could not be saved: %s; training goes on, the next one is tried", d.step, d.text);
+    buf_addf(&b, "the checkpoint of step %" PRId64 " could not be saved: %s; ", d.step, d.text);
+    if (!always) buf_adds(&b, "training goes on, the next one is tried");
+    else if (t->saved_step >= 0) buf_addf(&b, "the newest on disk is that of step %" PRId64, t->saved_step);
+    else buf_adds(&b, "none is on disk");
     if (t->unsaved > 1) buf_addf(&b, " (%" PRId64 " could not be saved one after another)", t->unsaved);
     run_say(t->run, "notice", d.step, "error", b.data);
     buf_release(&b);
 }
 
-/* always: also where another one was said a moment ago. */
+/* always: the last ones, also where another one was said a moment ago. */
 static void report_saves(struct train *t, bool always) {
     struct ckpt_done d;
     while (t->writer && ckpt_writer_done(t->writer, &d)) report_save(t, &d, always);
@@ -256,13 +259,15 @@ int train_checkpoint(struct train *t, bool best, struct err *e) {
     return rc;
 }
 
-static void save_last(struct train *t) {
+/* False: what the run ends with is not on disk. */
+static bool save_last(struct train *t) {
     struct err e = {0};
-    if (!t->writer) return;
+    if (!t->writer) return true;
     run_phase(t->run, "saving");
     if ((t->last_ckpt != t->n_step || t->last_ckpt < 0) && train_checkpoint(t, false, &e) < 0) log_write(LOG_ERROR, "%s", e.text);
     ckpt_writer_wait(t->writer);
     report_saves(t, true);
+    return t->saved_step == t->n_step;
 }
 
 /* ---- a step ---- */
@@ -470,9 +475,9 @@ static void finish(struct train *t, int rc, const struct err *e) {
     int stop = atomic_load(&t->j->stop);
     t->j->ops = NULL;
     struct err why = {0};
-    bool lost = t->device && t->device->lost;
+    bool lost = t->device && t->device->lost, kept = true;
     if (t->step && !lost && train_average_ready(t, NULL, &why) < 0) log_write(LOG_ERROR, "%s", why.text);
-    if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) save_last(t);
+    if (t->step && stop != STOP_DISCARD && (rc == 0 || e->code == ERR_STOPPED || e->code == ERR_PREEMPTED)) kept = save_last(t);
     else if (t->writer) ckpt_writer_wait(t->writer), report_saves(t, true); /* what was begun, such as the state before a step that was refused */
     bool best = rc == 0 && t->a.keep == 1 && t->best_data && t->best_step >= 0;
     if (t->average && t->average->n > 0 && !best && t->step) {
@@ -493,6 +498,7 @@ static void finish(struct train *t, int rc, const struct err *e) {
         val_set_num(out, name, t->best);
         val_set_int(out, "best_step", t->best_step);
     }
+    if (!kept) val_set_bool(out, "unsaved", true);
     for (size_t i = 0; i < values->u.t.n_field; i++) val_set(out, values->u.t.field[i].name, val_copy(values->u.t.field[i].v));
     job_result(t->j, out);
     if (rc == 0 && values->u.t.n_field) {

@@ -135,6 +135,11 @@ is 1 'cannot make the folder file: Not a directory' "nor a range of rates" --run
 HONE_FAULT=run.lock:1:ENOSPC is 1 'write into the run folder full/ten-1: No space left.*not begun' "a full disk: none" --runs full train data=ten.csv model=mlp
 [ ! -e full/ten-1 ]
 ok $? "and no folder"
+HONE_FAULT=ckpt.commit:2:ENOSPC is 1 'step 4 could not be saved: .*No space left on device; the newest on disk is that of step 2$' \
+    "a run whose last state found no room fails as a command" train data='{"ten.csv", val=2}' model=mlp epochs=2 batch=4 name=last
+grep -q '^unsaved yes$' out
+ok $? "its result says so"
+HONE_FAULT=ckpt.commit:1:ENOSPC is 0 '' "one between is made good by the next" train data='{"ten.csv", val=2}' model=mlp epochs=2 batch=4 name=last
 is 2 'no model "nosuch": .*hone ls' "a model that is not there" eval nosuch ten.csv
 is 2 "data sets have: write data='\{ \"NAME\", y = ... \}'" "an argument of the data given to train" train data=ten.csv model=mlp y=a
 is 2 "data sets have: write data='" "and as an option" train data=ten.csv model=mlp --val 3
