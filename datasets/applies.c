@@ -5,7 +5,7 @@
 
 #include "src/base/buf.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 
 struct goes {
     const char *name;

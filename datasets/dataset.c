@@ -16,7 +16,6 @@
 #include "datasets/split.h"
 #include "datasets/stream.h"
 #include "datasets/text_args.h"
-#include "src/base/buf.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 

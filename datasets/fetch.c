@@ -19,7 +19,7 @@
 #include "src/base/buf.h"
 #include "src/base/child.h"
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 
 /* Of this variant, and not a file that an earlier row names already (several parts in one file). */

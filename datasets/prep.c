@@ -1,6 +1,5 @@
 /* New inputs prepared as the training part was, from what is saved with the model. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

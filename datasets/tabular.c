@@ -3,12 +3,11 @@
 #include "datasets/tabular.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "src/base/buf.h"
+#include "src/base/err.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 

@@ -16,7 +16,6 @@
 #include "engine/engine.h"
 #include "engine/graph/choose.h"
 #include "src/base/io.h"
-#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/utf8.h"
 #include "src/call/help.h"

@@ -18,7 +18,6 @@
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/call/job.h"
-#include "src/run/record.h"
 #include "src/main_line.h"
 #include "src/prompt/terminal.h"
 #include "src/script/script.h"

@@ -5,13 +5,11 @@
 #include "src/main.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/main_line.h"

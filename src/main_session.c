@@ -4,7 +4,6 @@
 
 #include "src/main.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

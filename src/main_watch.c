@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "src/run/record.h"
 #include "src/run/store.h"

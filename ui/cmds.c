@@ -2,11 +2,8 @@
  * dashboard of the process, bound here. */
 #include "config.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
 #include "ui/rows.h"
 
 static struct ui *bound; /* UI thread only */

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
 #include "ui/draw/fmt.h"
 
 enum { POINTS = 160 };

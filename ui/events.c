@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "src/base/mem.h"
-#include "src/base/utf8.h"
 #include "ui/draw/fmt.h"
 #include "ui/private.h"
 

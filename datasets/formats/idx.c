@@ -3,7 +3,6 @@
 #include "datasets/formats/format.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"

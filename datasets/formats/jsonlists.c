@@ -2,7 +2,6 @@
  * the order they are named. */
 #include "datasets/formats/format.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #include "datasets/formats/folder.h"
 #include "datasets/formats/format.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

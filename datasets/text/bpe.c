@@ -2,7 +2,6 @@
  *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  * (a scanner, no regular expressions), each piece becomes bytes, and the pair of the lowest rank is joined first, ties from the left.
  * Short pieces by scanning for the lowest pair, long ones by a heap, so that no text takes quadratic time. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "datasets/text/subword.h"

@@ -12,7 +12,6 @@
 #include "engine/train/precision.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
-#include "src/base/thread.h"
 #include "src/call/job.h"
 #include "src/call/settings.h"
 

@@ -1,7 +1,6 @@
 /* A user's model under `hone bench`: rows to run, and what is said of the time they take. The timing is that of compression (engine/compress/measure.c). */
 #include "engine/cmds/bench_model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cpu/pool.h"

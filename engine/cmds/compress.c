@@ -10,7 +10,7 @@
 #include "engine/compress/compress.h"
 #include "engine/cpu/pool.h"
 #include "src/base/io.h"
-#include "src/base/log.h"
+#include "src/base/err.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"

@@ -2,7 +2,6 @@
  * in the field "text", the same facts as fields for programs. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>

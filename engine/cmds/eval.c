@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"

@@ -6,7 +6,7 @@
 #include "datasets/dataset.h"
 #include "engine/cmds/pick.h"
 #include "src/base/log.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 
 static int same_classes(const struct model *m, const struct dataset *d, struct err *e) {
     const struct val *names = val_get(m->desc, "classes");

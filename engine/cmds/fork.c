@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "engine/cmds/resume.h"
-#include "engine/train/train.h"
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/stored/folder.h"
 
 struct fork_args {

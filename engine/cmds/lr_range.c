@@ -3,8 +3,6 @@
 
 #include "engine/train/lr_range.h"
 
-#include <stdlib.h>
-
 #include "engine/cmds/pick.h"
 #include "src/call/cmd.h"
 

@@ -1,13 +1,10 @@
 /* The commands about models: model makes one, load and save, clone, and what it is: summary, params, macs. Engine thread. */
 #include "config.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
-#include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/call/settings.h"
 

@@ -10,12 +10,11 @@
 
 #include "datasets/formats/format.h"
 #include "datasets/recipes/recipes.h"
-#include "engine/cmds/data.h"
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
 #include "src/base/io.h"
 #include "src/base/log.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/queue.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"

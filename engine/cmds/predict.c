@@ -9,7 +9,6 @@
 #include "engine/cmds/objects.h"
 #include "engine/cmds/pick.h"
 #include "engine/graph/backend.h"
-#include "engine/metrics/metric.h"
 #include "engine/metrics/threshold.h"
 #include "engine/train/decode.h"
 #include "engine/train/eval.h"

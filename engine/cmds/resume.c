@@ -11,7 +11,6 @@
 #include "engine/train/train.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
 
 enum { RECORD_MAX = 64 << 20, UP = 3 }; /* bytes of run.json; RUN, RUN/ckpt, RUN/ckpt/STEP */
 

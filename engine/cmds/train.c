@@ -1,7 +1,6 @@
 /* The command train: its arguments, and the job that trains. */
 #include "config.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cmds/pick.h"

@@ -4,7 +4,6 @@
 #include "engine/graph/backend.h"
 
 #include <dlfcn.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

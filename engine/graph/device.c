@@ -9,7 +9,6 @@
 #include "engine/graph/backend.h"
 #include "engine/graph/buckets.h"
 #include "engine/graph/choose.h"
-#include "engine/graph/derive.h"
 #include "engine/graph/plan_priv.h"
 #include "engine/graph/tuned.h"
 #include "src/base/log.h"

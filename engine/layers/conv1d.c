@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "engine/graph/derive.h"
-#include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
 struct conv_args {

@@ -1,7 +1,6 @@
 /* Rows of frames of an array, (T, D) or (1, T, D), as a recurrent layer, attention, conv1d and pooling over tokens take them: packed, each frame in the place
  * of a token. */
 #include "engine/graph/derive.h"
-#include "engine/graph/op.h"
 #include "engine/layers/layer.h"
 
 #define MOST (1 << 16) /* frames of a row: offsets are 32 bits */

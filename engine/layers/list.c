@@ -4,7 +4,7 @@
 
 #include "engine/graph/op.h"
 #include "engine/layers/layer.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 
 #define LAYERS(X)      \
     X(add)             \

@@ -3,7 +3,6 @@
  * model_describe, and no memory is taken before every tensor's shape was found in the file. Engine or helper thread. */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>

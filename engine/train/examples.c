@@ -5,12 +5,10 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"
-#include "src/base/utf8.h"
 #include "src/run/record.h"
 
 enum { KEPT = 8192, WORST = 100, SHOWN = 400, A_CELL = 5, TEXT_MAX = 240, SIDE = 32, CELLS = 40000, LIST_CLASSES = 200, NUMBERS = 12 };

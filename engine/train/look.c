@@ -12,14 +12,12 @@
  * a place a step (false: none); when HIST_STEPS are kept every second one goes. */
 #include "config.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/backend.h"
-#include "engine/graph/op.h"
 #include "engine/model/build.h"
 #include "engine/train/train.h"
 #include "src/base/mem.h"

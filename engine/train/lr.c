@@ -3,11 +3,9 @@
 #include "config.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/train/train.h"
-#include "src/base/mem.h"
 
 static double scheduled(const struct train *t) {
     struct sched_at at = {t->n_step, train_total_steps(t), t->epoch, t->a.epochs > 0 ? t->a.epochs : 0};

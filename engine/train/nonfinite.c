@@ -5,13 +5,11 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/graph/backend.h"
 #include "engine/train/train.h"
 #include "src/base/log.h"
-#include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/settings.h"
 

@@ -17,7 +17,7 @@
 #include "engine/ranks/ranks.h"
 #include "src/base/hex.h"
 #include "src/base/json.h"
-#include "src/base/log.h"
+#include "src/base/err.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/settings.h"

@@ -10,7 +10,6 @@
 
 #include "engine/graph/backend.h"
 #include "engine/graph/choose.h"
-#include "engine/graph/op.h"
 #include "engine/graph/plan.h"
 #include "engine/graph/remember.h"
 #include "src/base/mem.h"

@@ -3,12 +3,10 @@
 #include "config.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/train/parallel.h"
 #include "engine/train/train.h"
-#include "src/base/mem.h"
 
 static const struct arg dropout_arg = {"p", "share of values set to 0", NULL, NULL, ARG_NUM, 0, ARG_LIVE, AT_STEP, 0, 0.999};
 

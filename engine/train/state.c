@@ -9,7 +9,6 @@
 
 #include "engine/graph/backend.h"
 #include "engine/train/train.h"
-#include "src/base/json.h"
 #include "src/base/log.h"
 #include "src/base/mem.h"
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "engine/graph/backend.h"
-#include "engine/graph/op.h"
 #include "src/base/mem.h"
 
 /* a <- share * a + rest * b, one number each. */

@@ -5,13 +5,11 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/args_text.h"
 #include "src/base/mem.h"
-#include "src/base/utf8.h"
 
 /* ---- nearest name ---- */
 

@@ -2,7 +2,6 @@
  * the engine thread at a boundary; those that only raise a flag or read run where they are called. */
 #include "config.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "src/base/utf8.h"
 #include "src/call/help.h"
 #include "src/call/parse.h"
 #include "src/call/private.h"

@@ -17,7 +17,7 @@
 
 #include "src/base/child.h"
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 
 enum { DIFF_MAX = 64 << 10, LEVELS = 64 };

@@ -2,12 +2,10 @@
  * first. Written under the runs lock by any thread; readers get copies outside it. */
 #include "config.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/base/log.h"
 #include "src/run/private.h"
 
 struct val *event_new(struct run *r, double t, const char *event) {

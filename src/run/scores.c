@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/run/points.h"
 #include "src/run/private.h"
 #include "src/run/store.h"

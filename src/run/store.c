@@ -20,7 +20,7 @@
 
 #include "src/base/io.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "src/run/code.h"
 #include "src/run/points.h"

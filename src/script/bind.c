@@ -4,7 +4,6 @@
 
 #include "src/script/state.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/mem.h"

@@ -5,7 +5,6 @@
 #include "src/script/state.h"
 
 #include <limits.h>
-#include <string.h>
 
 #define TICK 1024
 #define TICK_BYTES 65536

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
-
 #define MAX_DEPTH 64
 #define MAX_VALUES 1000000
 #define MAX_FIELDS 10000 /* of one table: their names are kept unique by search */

@@ -4,8 +4,6 @@
 
 #include "src/script/state.h"
 
-#include <fcntl.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,9 +5,6 @@
 
 #include "src/script/state.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

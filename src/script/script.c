@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/log.h"
+#include "src/base/err.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/script/state.h"

@@ -11,7 +11,6 @@
 #include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
-#include "src/script/script.h"
 
 #define DEPTH_MAX 8 /* of serving in place; deeper only takes replies */
 #define SLICE_MAX 0.02 /* seconds: a script or callback that runs longer when Ctrl-C comes is what blocks the prompt */

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +14,7 @@
 
 #include "src/base/hex.h"
 #include "src/base/json.h"
-#include "src/base/log.h"
 #include "src/base/mem.h"
-#include "src/base/thread.h"
 #include "src/base/utf8.h"
 #include "src/run/record.h"
 

@@ -14,7 +14,7 @@
 
 #include "src/base/child.h"
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "src/base/utf8.h"
 

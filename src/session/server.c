@@ -6,14 +6,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/log.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/job.h"

@@ -13,7 +13,6 @@
 
 #include "src/base/io.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
 
 enum { ABOUT_MAX = 4 << 20, TAGS_MAX = 256 };
 

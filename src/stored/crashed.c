@@ -10,7 +10,6 @@
 
 #include "src/base/io.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
 #include "src/run/store.h"
 #include "src/stored/folder.h"
 #include "src/stored/shelf.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/io.h"
+#include "src/base/err.h"
 #include "src/base/mem.h"
 #include "src/stored/diff.h"
 #include "src/stored/folder.h"

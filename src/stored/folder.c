@@ -3,7 +3,6 @@
 
 #include "src/stored/folder.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

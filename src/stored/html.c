@@ -4,7 +4,6 @@
 #include "src/stored/html.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "src/base/json.h"

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/stored/about.h"
 #include "src/stored/folder.h"

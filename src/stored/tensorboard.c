@@ -4,14 +4,12 @@
  * bytes. Values are 32-bit floats there; the CSV and JSON lines keep all digits. */
 #include "config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/io.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
 #include "src/stored/export.h"
 #include "src/run/store.h"
 

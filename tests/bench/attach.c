@@ -10,12 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "tests/ui/pty.h"
 

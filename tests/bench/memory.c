@@ -4,7 +4,6 @@
 #include "tests/engine/step_fix.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "engine/graph/plan_priv.h"
 #include "src/base/thread.h"

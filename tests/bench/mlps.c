@@ -12,7 +12,6 @@
 #include "engine/cpu/gemm.h"
 #include "engine/graph/op.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
 #include "src/base/rng.h"
 
 enum { ROWS = 256, CLASSES = 10, HIDDEN = 5 };

@@ -3,7 +3,6 @@
  * Runs of a nested configuration that varies, noisy metrics, a point of every metric at every step. The same numbers give the same folder. */
 #include "config.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 

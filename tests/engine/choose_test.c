@@ -6,7 +6,6 @@
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/choose.h"
-#include "engine/graph/op.h"
 #include "engine/graph/plan.h"
 #include "src/base/json.h"
 #include "tests/engine/train_fix.h"

@@ -2,9 +2,6 @@
  * max_drop; the command with its run record, saved result and exit; a model timed alone by the bench. */
 #include "config.h"
 
-#include <unistd.h>
-
-#include "src/call/job.h"
 #include "src/run/record.h"
 #include "tests/engine/compress_fix.h"
 

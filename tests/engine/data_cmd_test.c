@@ -7,8 +7,6 @@
 #include "engine/cmds/data.h"
 #include "engine/cmds/objects.h"
 #include "src/base/buf.h"
-#include "src/base/json.h"
-#include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/call/call.h"
 #include "src/call/settings.h"

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"
 #include "engine/graph/plan.h"
 #include "engine/graph/plan_priv.h"

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include "src/run/store.h"
 #include "tests/engine/train_fix.h"

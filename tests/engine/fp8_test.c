@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"
 #include "engine/graph/plan.h"
 #include "src/base/mem.h"

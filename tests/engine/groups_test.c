@@ -2,8 +2,6 @@
  * number of threads, what is frozen stays, patterns that match nothing; the learning rate range test. Data is made here. */
 #include "config.h"
 
-#include <unistd.h>
-
 #include "engine/train/lr_range.h"
 #include "src/base/json.h"
 #include "tests/engine/train_fix.h"

@@ -3,14 +3,12 @@
  * reference. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/pool.h"
 #include "engine/graph/op.h"
 #include "engine/graph/plan.h"
-#include "src/base/mem.h"
 #include "src/base/rng.h"
 #include "tests/tap.h"
 

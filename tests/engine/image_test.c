@@ -1,7 +1,6 @@
 /* Image models as a whole: batch normalisation with the sum and ReLU behind it joined gives what the three give one by one, values and gradients; a small
  * residual net trains to the same bits at 1, 2, 3, 4 and 8 threads, and its running statistics move. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cpu/gemm.h"
@@ -9,7 +8,7 @@
 #include "engine/graph/op.h"
 #include "engine/train/step.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/rng.h"
 #include "tests/tap.h"
 

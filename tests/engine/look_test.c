@@ -2,8 +2,6 @@
  * here. */
 #include "config.h"
 
-#include <unistd.h>
-
 #include "src/base/json.h"
 #include "tests/engine/train_fix.h"
 

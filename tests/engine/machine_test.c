@@ -1,6 +1,5 @@
 /* The commands that measure the machine, through the hub as any front calls them: doctor's facts, bench's object with exactly its
  * fields, messages of wrong names; start and stop of the engine's threads. */
-#include <stdlib.h>
 
 #include "engine/engine.h"
 #include "src/base/json.h"

@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/graph/op.h"
 #include "engine/model/model.h"

@@ -1,6 +1,5 @@
 /* The thread pool under stress: every tile exactly once, whatever the number of tiles, threads and the pauses between runs. */
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cpu/pool.h"

@@ -2,7 +2,6 @@
  * along. */
 #include "config.h"
 
-#include "engine/graph/op.h"
 #include "tests/engine/compress_fix.h"
 
 /* Answers to rows of normal numbers, or to texts of 5 tokens. */

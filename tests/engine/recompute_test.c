@@ -3,8 +3,6 @@
  * no allocation in steps. The times beside it are printed, not judged. */
 #include "config.h"
 
-#include <stdatomic.h>
-
 #include "tests/engine/allocations.h"
 #include "tests/engine/step_fix.h"
 #include "src/base/thread.h"

@@ -2,8 +2,6 @@
  * stay the best. A data set that has changed, or a run that is not there, is a sentence. */
 #include "config.h"
 
-#include <unistd.h>
-
 #include "tests/engine/train_fix.h"
 
 /* 90 rows, 4 numbers and a class; odd: one number differs. */

@@ -3,7 +3,6 @@
 #include "tests/engine/sample.h"
 
 #include <ctype.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

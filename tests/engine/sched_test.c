@@ -7,7 +7,7 @@
 
 #include "engine/train/sched.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "tests/tap.h"
 
 enum { STEPS = 120, PER = 10 };

@@ -1,8 +1,6 @@
 /* Steering a run that goes on: edits of the learning rate under a schedule and their undo, also after a resume; ramps. Data is made here. */
 #include "config.h"
 
-#include <unistd.h>
-
 #include "tests/engine/train_fix.h"
 
 static int64_t pause_run(void) {

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/cpu/gemm.h"
 #include "engine/graph/backend.h"

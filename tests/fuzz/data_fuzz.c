@@ -2,7 +2,6 @@
  * Any request for more memory than 16 MiB + FUZZ_RATIO x input ends the program. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

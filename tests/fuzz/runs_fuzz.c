@@ -9,7 +9,6 @@
 #include <zlib.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
 #include "src/stored/folder.h"
 #include "src/run/record.h"
 #include "src/run/series.h"

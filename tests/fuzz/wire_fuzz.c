@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "src/base/json.h"
-#include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/call/cmd.h"
 #include "src/run/record.h"

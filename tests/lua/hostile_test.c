@@ -2,10 +2,8 @@
  * five tries, with the state of the prompt kept. HONE_HOSTILE=N runs all of them N times. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "src/call/settings.h"
 #include "tests/tap.h"

@@ -2,8 +2,6 @@
  * edited, line settings on every way out; and the same lines from a pipe. */
 #include "config.h"
 
-#include <stdlib.h>
-
 #include "src/base/buf.h"
 #include "tests/sock/fix.h"
 

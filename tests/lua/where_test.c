@@ -2,10 +2,9 @@
 #include "config.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "src/stored/about.h"
 #include "src/stored/shelf.h"

@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "src/base/json.h"
 #include "src/base/rng.h"
 #include "src/base/thread.h"
 #include "tests/ui/pty.h"

@@ -2,8 +2,6 @@
  * is told. */
 #include "config.h"
 
-#include <stdlib.h>
-
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
 #include "tests/ui/vt.h"

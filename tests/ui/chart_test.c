@@ -3,12 +3,10 @@
 
 #include <stdlib.h>
 
-#include "src/base/mem.h"
 #include "src/base/thread.h"
 #include "src/run/series.h"
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
-#include "ui/chart.h"
 #include "ui/draw/heat.h"
 
 static struct buf text, frame;

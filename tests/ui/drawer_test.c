@@ -7,7 +7,6 @@
 #include "src/base/thread.h"
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
-#include "ui/drawer.h"
 
 /* ---- a prompt ---- */
 

@@ -2,10 +2,8 @@
  * that the session says it drew. */
 #include "config.h"
 
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/base/err.h"

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "tests/ui/views_fix.h"
-#include "ui/keymap.h"
 
 static void own_keys(void) {
     static const char file[] = "# mine\n*  F9  open log\nmetrics z freeze\n* g -\n* q open metrics\nlog F8 redraw\n* F9 redraw\nnowhere a redraw\n* + smooth "

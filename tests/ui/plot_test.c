@@ -1,8 +1,6 @@
 /* Charts without a terminal: a spike in 10 M steps, NaN, zeros on a log axis, smoothing, the sticky range; input decoder. */
 #include "config.h"
 
-#include <stdlib.h>
-
 #include "src/base/err.h"
 #include "src/base/rng.h"
 #include "src/run/series.h"

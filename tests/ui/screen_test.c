@@ -1,10 +1,7 @@
 /* Screens as text against golden files (UPDATE_GOLDEN=1 rewrites them), bytes of frames, terminal types, random keys, hostile text. */
 #include "config.h"
 
-#include <stdlib.h>
-
-#include "src/base/mem.h"
-#include "src/base/thread.h"
+#include "src/base/err.h"
 #include "tests/tap.h"
 #include "tests/ui/fixture.h"
 #include "tests/ui/golden.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/base/thread.h"
 #include "tests/ui/views_fix.h"
 #include "ui/evaluation.h"

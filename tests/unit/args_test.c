@@ -1,11 +1,9 @@
 /* Argument tables: parsing, sentences, defaults, live sets, nearest names; value trees; handles as text. */
 #include "config.h"
 
-#include <stdlib.h>
-
 #include "src/base/args.h"
 #include "src/base/json.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "tests/tap.h"
 
 static const char *const colors[] = {"auto", "256", "none", NULL};

@@ -1,12 +1,9 @@
 /* The commands on stored runs, called as every front calls them: diff, export in its four formats, bundles, curves, report, tag, mv, rm, gc. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "src/base/io.h"

@@ -1,8 +1,6 @@
 /* Files: whole reads, durable writes with every fault point failing or killing, folders, packed streams, SHA-256. */
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,10 +1,8 @@
 /* The run record and its files: series pyramid, events, journal, metrics.bin, crashed or running, a full disk. */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <float.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "datasets/data_args.h"
 #include "datasets/formats/sound.h"

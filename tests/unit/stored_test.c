@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "src/stored/about.h"
 #include "src/stored/shelf.h"
 #include "src/run/store.h"

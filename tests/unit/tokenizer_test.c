@@ -8,9 +8,7 @@
 #include "datasets/dataset.h"
 #include "datasets/text/encoder.h"
 #include "datasets/text/subword.h"
-#include "datasets/text/unicode.h"
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "tests/tap.h"
 
 static char *golden(const char *name) {

@@ -5,10 +5,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
 #include "ui/draw/fmt.h"
 
 enum { LABEL = 8 }; /* columns of the labels, axis included */

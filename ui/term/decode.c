@@ -4,7 +4,6 @@
 #include "ui/term/decode.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/err.h"

@@ -4,10 +4,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
 #include "ui/scroll.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "ui/chart.h"
 #include "ui/draw/fmt.h"
 

@@ -5,11 +5,10 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "src/base/mem.h"
+#include "src/base/err.h"
 #include "ui/draw/bars.h"
 #include "ui/draw/fmt.h"
 #include "ui/machine.h"
