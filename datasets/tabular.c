@@ -14,10 +14,33 @@
 bool tabular_missing(const char *s, size_t n) {
     while (n && (*s == ' ' || *s == '\t')) s++, n--;
     while (n && (s[n - 1] == ' ' || s[n - 1] == '\t')) n--;
+    if (n > 4 || (n && !strchr("?Nn", *s))) return false; /* no word of the list */
     static const char *const words[] = {"?", "NA", "N/A", "NaN", "nan", "null", "NULL"};
     for (size_t i = 0; i < LEN(words); i++)
         if (n == strlen(words[i]) && !memcmp(s, words[i], n)) return true;
     return !n;
+}
+
+/* Digits with at most one point, 15 of them at most: both the digits as a whole number and the power of ten are exact, so their quotient is what strtod
+ * gives (Clinger 1990). */
+static bool short_number(const char *s, size_t n, double *out) {
+    static const double ten[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    size_t i = n && (*s == '-' || *s == '+'), digits = 0, behind = 0;
+    int64_t v = 0;
+    bool point = false;
+    for (; i < n; i++) {
+        if (s[i] == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (s[i] < '0' || s[i] > '9' || ++digits > 15) return false;
+        v = 10 * v + (s[i] - '0');
+        behind += point;
+    }
+    if (!digits) return false;
+    *out = (double)v / ten[behind];
+    if (*s == '-') *out = -*out;
+    return true;
 }
 
 bool tabular_number(const char *s, size_t n, double *out, const char **why) {
@@ -26,6 +49,7 @@ bool tabular_number(const char *s, size_t n, double *out, const char **why) {
     while (n && (*s == ' ' || *s == '\t')) s++, n--;
     while (n && (s[n - 1] == ' ' || s[n - 1] == '\t')) n--;
     if (!n || n >= sizeof tmp) return false;
+    if (short_number(s, n, out)) return true;
     memcpy(tmp, s, n);
     tmp[n] = 0;
     if (tmp[0] == '0' && (tmp[1] == 'x' || tmp[1] == 'X')) return false;
