@@ -104,7 +104,7 @@ static int64_t flatten(const struct val *v, float *out, int64_t max, int depth, 
     int64_t n = 0;
     for (size_t i = 0; i < val_len(v); i++) {
         int64_t k = depth > 6 ? err_set(e, "the input is nested deeper than 6 lists")
-                              : flatten(val_at(v, i), out + (n < max ? n : 0), n < max ? max - n : 0, depth + 1, e);
+                              : flatten(val_at(v, i), n < max ? out + n : NULL, n < max ? max - n : 0, depth + 1, e);
         if (k < 0) return -1;
         n += k;
     }
