@@ -87,7 +87,7 @@ static void layers(void) {
         const struct ask *q = &asks[a];
         struct extents ex = {{1, q->m, q->m + 1}};
         size_t n_x = (size_t)(q->m * q->k), n_w = (size_t)(q->n * q->k + q->n);
-        float *base = X_NEW(float, n_w), *x = X_NEW(float, n_x);
+        float *base = X_NEW(float, n_w + 16), *x = X_NEW(float, n_x); /* a block of parameters is whole lines of 64 bytes */
         struct one l;
         struct err e = {0};
         double of8 = 0, exact = 0;
