@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,12 +25,28 @@ static struct axis nice(double lo, double hi, int ticks) {
 static double place_x(const struct axis *a, double v) { return LEFT + (v - a->lo) / (a->hi - a->lo) * (W - LEFT - RIGHT); }
 static double place_y(const struct axis *a, double v) { return H - BOTTOM - (v - a->lo) / (a->hi - a->lo) * (H - TOP - BOTTOM); }
 
+/* A tick of the y axis, in the 50 units left of the axis: 12500, not 1.25e+04, and 2.5e-5, not 2.5e-05. */
+static void tick_text(struct buf *b, double v) {
+    char t[32];
+    snprintf(t, sizeof t, fabs(v) >= 1e4 && fabs(v) < 1e6 ? "%.6g" : "%.4g", v);
+    char *mark = strchr(t, 'e'), *from = mark;
+    if (!mark) {
+        buf_adds(b, t);
+        return;
+    }
+    from += 1 + (from[1] == '+' || from[1] == '-');
+    while (*from == '0') from++;
+    buf_addf(b, "%.*s%s%s", (int)(mark - t) + 1, t, mark[1] == '-' ? "-" : "", from);
+}
+
 static void ticks(struct buf *b, const struct axis *x, const struct axis *y) {
     for (int i = 0; i <= 40 && y->lo + i * y->step <= y->hi * (1 + 1e-9) + 1e-300; i++) {
         double v = y->lo + i * y->step, py = place_y(y, v);
         if (fabs(v) < y->step * 1e-6) v = 0;
-        buf_addf(b, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT, py,
-            W - RIGHT, py, LEFT - 5, py + 4, v);
+        buf_addf(b, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, py, W - RIGHT, py,
+            LEFT - 5, py + 4);
+        tick_text(b, v);
+        buf_adds(b, "</text>\n");
     }
     for (int i = 0; i <= 40 && x->lo + i * x->step <= x->hi + 1e-9; i++) {
         double v = x->lo + i * x->step;

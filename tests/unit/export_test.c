@@ -11,6 +11,7 @@
 #include "src/base/mem.h"
 #include "src/call/call.h"
 #include "src/stored/export.h"
+#include "src/stored/html.h"
 #include "src/stored/shelf.h"
 #include "src/run/store.h"
 #include "tests/tap.h"
@@ -395,6 +396,27 @@ static void curves_tests(void) {
 
 /* ---- report ---- */
 
+/* The numbers beside a chart have 50 of its units, about 8 characters. */
+static void tick_tests(void) {
+    static const struct {
+        double lo, hi;
+        const char *has;
+    } t[] = {{12350, 12360, ">12355<"}, {1.25e6, 1.5e6, ">1.3e6<"}, {-3e-5, -1e-5, ">-2.5e-5<"}, {0, 1, ">0.5<"}, {250000, 260000, ">255000<"}};
+    int bad = 0;
+    for (size_t i = 0; i < LEN(t); i++) {
+        struct series *s = series_new("rate");
+        struct buf b = BUF_INIT;
+        for (int k = 0; k < 50; k++) series_add(s, k, t[i].lo + (t[i].hi - t[i].lo) * k / 49);
+        svg_chart(&b, "rate", &s, 1, NULL, 0);
+        bool ok = strstr(b.data, t[i].has) != NULL;
+        for (const char *p = b.data; (p = strstr(p, "text-anchor=\"end\">")) != NULL;) p += 18, ok = ok && strcspn(p, "<") <= 8;
+        if (!ok) bad++, printf("# %g to %g: %.1500s\n", t[i].lo, t[i].hi, b.data);
+        buf_release(&b);
+        series_free(s);
+    }
+    tap_ok(bad == 0, "the numbers of a chart are short enough for the place beside it");
+}
+
 static void report_tests(const char *base) {
     struct err e;
     struct buf b = BUF_INIT;
@@ -494,6 +516,7 @@ int main(void) {
     prometheus_tests(base);
     bundle_tests(base);
     curves_tests();
+    tick_tests();
     report_tests(base);
     keep_tests(dir);
     atomic_store(&quit, true);
