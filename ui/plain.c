@@ -408,12 +408,20 @@ static bool all_tables(const struct val *v) {
     return true;
 }
 
+/* Has a row of the list a name that the outer row has too? Then it tells more of the same, as the probabilities of an answer do. */
+static bool details(const struct val *outer, const struct val *rows) {
+    const struct val *one = val_at(rows, 0);
+    for (size_t i = 0; i < one->u.t.n_field; i++)
+        if (val_get(outer, one->u.t.field[i].name)) return true;
+    return false;
+}
+
 /* Of rows that have a list of rows in one field, such as the points of a curve, those: each with what stands beside the list. NULL: they have none. */
 static struct val *unrolled(const struct val *list) {
     const char *inner = NULL;
     const struct val *first = val_at(list, 0);
     for (size_t i = 0; i < first->u.t.n_field && !inner; i++)
-        if (all_tables(first->u.t.field[i].v)) inner = first->u.t.field[i].name;
+        if (all_tables(first->u.t.field[i].v) && !details(first, first->u.t.field[i].v)) inner = first->u.t.field[i].name;
     struct val *out = inner ? val_list() : NULL;
     for (size_t r = 0; out && r < val_len(list); r++) {
         const struct val *row = val_at(list, r), *rows = val_get(row, inner);

@@ -56,6 +56,14 @@ static void keep_probabilities(struct tally *t, const float *z, int32_t label) {
     t->label[t->kept++] = label;
 }
 
+/* Crammer and Singer 2001; of two classes that of their difference. */
+static double hinge(const float *z, int c, int32_t y, int32_t guess) {
+    double other = guess == y ? -INFINITY : (double)z[guess];
+    for (int32_t i = 0; i < c && guess == y; i++)
+        if (i != y && (double)z[i] > other) other = (double)z[i];
+    return c > 1 ? fmax(0, 1 - (double)z[y] + other) : 0;
+}
+
 void tally_logits(struct tally *t, const float *logits, const int32_t *label, int64_t n, int32_t *guess) {
     for (int64_t r = 0; r < n; r++) {
         const float *z = logits + r * t->n_class;
@@ -65,6 +73,8 @@ void tally_logits(struct tally *t, const float *logits, const int32_t *label, in
         tally_guess(t, y, g);
         for (int32_t i = 0; i < t->n_class && before < 5; i++) before += i != y && (z[i] > z[y] || (z[i] == z[y] && i < y));
         t->top5 += before < 5;
+        t->hinge += hinge(z, t->n_class, y, g);
+        t->scored++;
         if (t->keep) keep_probabilities(t, z, y);
     }
 }
@@ -103,8 +113,9 @@ static struct counts class_counts(const struct tally *t, int c) {
 
 static double share(double a, double b) { return b > 0 ? a / b : 0; }
 
-enum part { PRECISION, RECALL, F1 };
+enum part { PRECISION, RECALL, F1, JACCARD };
 static double class_value(struct counts k, enum part what) {
+    if (what == JACCARD) return share(k.tp, k.label + k.guess - k.tp);
     return what == PRECISION ? share(k.tp, k.guess) : what == RECALL ? share(k.tp, k.label) : share(2 * k.tp, k.label + k.guess);
 }
 
@@ -140,6 +151,12 @@ static double m_top5(const struct tally *t) { return t->n_class > 5 && t->n ? (d
 static double m_precision_macro(const struct tally *t) { return macro(t, PRECISION); }
 static double m_recall_macro(const struct tally *t) { return macro(t, RECALL); }
 static double m_f1_macro(const struct tally *t) { return macro(t, F1); }
+static double m_jaccard_macro(const struct tally *t) { return macro(t, JACCARD); }
+static double m_hamming(const struct tally *t) { return t->n_class && t->n ? 1 - m_acc(t) : NAN; }
+static double m_hinge(const struct tally *t) { return t->n_class > 1 && t->n && t->scored == t->n ? t->hinge / (double)t->n : NAN; }
+/* The second of two classes is the positive one. */
+static double m_specificity(const struct tally *t) { return t->n_class == 2 && t->n ? class_value(class_counts(t, 0), RECALL) : NAN; }
+static double m_npv(const struct tally *t) { return t->n_class == 2 && t->n ? class_value(class_counts(t, 0), PRECISION) : NAN; }
 static double m_precision_weighted(const struct tally *t) { return weighted(t, PRECISION); }
 static double m_recall_weighted(const struct tally *t) { return weighted(t, RECALL); }
 static double m_f1_weighted(const struct tally *t) { return weighted(t, F1); }
@@ -248,8 +265,8 @@ static double m_brier(const struct tally *t) {
     return sum / (double)t->kept;
 }
 
-/* Expected calibration error, 15 equal bins of the top confidence, l1 (Guo et al. 2017). */
-static double m_ece(const struct tally *t) {
+/* Calibration error over 15 equal bins of the top confidence (Guo et al. 2017): l1, or the largest of a bin. */
+static double calibration(const struct tally *t, bool largest_one) {
     double conf[15] = {0}, acc[15] = {0}, n[15] = {0}, e = 0;
     if (t->kept < t->n || !t->kept) return NAN;
     for (int64_t i = 0; i < t->kept; i++) {
@@ -261,9 +278,12 @@ static double m_ece(const struct tally *t) {
         acc[b] += g == t->label[i];
         n[b]++;
     }
-    for (int b = 0; b < 15; b++) e += fabs(acc[b] - conf[b]);
-    return e / (double)t->kept;
+    for (int b = 0; b < 15 && largest_one; b++) e = n[b] > 0 ? fmax(e, fabs(acc[b] - conf[b]) / n[b]) : e;
+    for (int b = 0; b < 15 && !largest_one; b++) e += fabs(acc[b] - conf[b]) / (double)t->kept;
+    return e;
 }
+static double m_ece(const struct tally *t) { return calibration(t, false); }
+static double m_mce(const struct tally *t) { return calibration(t, true); }
 
 const struct kind *const *metric_kinds(void) {
     static struct kind kind[METRICS];
@@ -365,6 +385,11 @@ const struct metric metrics[] = {
     {"precision_weighted", "precision weighted by support", METRIC_CLASSES, true, m_precision_weighted},
     {"recall_weighted", "recall weighted by support", METRIC_CLASSES, true, m_recall_weighted},
     {"f1_weighted", "F1 weighted by support", METRIC_CLASSES, true, m_f1_weighted},
+    {"jaccard_macro", "mean Jaccard index of the classes: right ones over all that are or were said to be of the class", METRIC_CLASSES, true, m_jaccard_macro},
+    {"specificity", "two classes: share of the rows of the first that are told as such", METRIC_CLASSES, true, m_specificity},
+    {"npv", "two classes: negative predictive value, share of the answers for the first that are right", METRIC_CLASSES, true, m_npv},
+    {"hamming", "share of wrong guesses", METRIC_CLASSES, false, m_hamming},
+    {"hinge", "mean hinge loss of the outputs (Crammer and Singer)", METRIC_CLASSES, false, m_hinge},
     {"auroc", "area under the ROC curve, one against the rest", METRIC_CLASSES | METRIC_PROBABILITIES, true, m_auroc},
     {"ap", "average precision, one against the rest", METRIC_CLASSES | METRIC_PROBABILITIES, true, m_ap},
     {"mcc", "Matthews correlation", METRIC_CLASSES, true, m_mcc},
@@ -372,6 +397,7 @@ const struct metric metrics[] = {
     {"log_loss", "mean negative log probability of the label", METRIC_CLASSES | METRIC_PROBABILITIES, false, m_log_loss},
     {"brier", "mean squared error of the probabilities", METRIC_CLASSES | METRIC_PROBABILITIES, false, m_brier},
     {"ece", "expected calibration error, 15 bins", METRIC_CLASSES | METRIC_PROBABILITIES, false, m_ece},
+    {"mce", "largest calibration error of 15 bins", METRIC_CLASSES | METRIC_PROBABILITIES, false, m_mce},
     {"mse", "mean squared error", METRIC_VALUES, false, m_mse},
     {"mae", "mean absolute error", METRIC_VALUES, false, m_mae},
     {"rmse", "root of the mean squared error", METRIC_VALUES, false, m_rmse},

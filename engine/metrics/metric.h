@@ -18,6 +18,8 @@ struct tally {
     int64_t *confusion; /* (n_class, n_class): row = label, column = guess; NULL with more than TALLY_TABLE classes, and what comes from it is NaN */
     int64_t hits;
     int64_t top5; /* labels among the five largest */
+    double hinge; /* sum over the rows that came with logits */
+    int64_t scored; /* those rows */
     bool sequence; /* an example is a sequence of labels: n and hits count whole ones */
     int64_t edits, labels; /* sequences: insertions, deletions and substitutions in all, labels in all */
     /* probabilities: one row an example, kept only if asked for (tally_init keep > 0 rows) */

@@ -20,7 +20,7 @@ static double value(const struct tally *t, const char *name) {
 
 /* Everything again from the list of pairs, one class at a time. */
 struct again {
-    long double p_macro, r_macro, f_macro, p_weighted, r_weighted, f_weighted, acc, kappa, mcc;
+    long double p_macro, r_macro, f_macro, j_macro, p_weighted, r_weighted, f_weighted, acc, kappa, mcc;
 };
 static struct again from_pairs(const int *y, const int *g, int n, int classes) {
     struct again a = {0};
@@ -30,12 +30,12 @@ static struct again from_pairs(const int *y, const int *g, int n, int classes) {
         long double tp = 0, fp = 0, fn = 0;
         for (int i = 0; i < n; i++) tp += y[i] == c && g[i] == c, fp += y[i] != c && g[i] == c, fn += y[i] == c && g[i] != c;
         long double p = tp + fp > 0 ? tp / (tp + fp) : 0, r = tp + fn > 0 ? tp / (tp + fn) : 0, f = p + r > 0 ? 2 * p * r / (p + r) : 0;
-        if (tp + fp + fn > 0) present++, a.p_macro += p, a.r_macro += r, a.f_macro += f;
+        if (tp + fp + fn > 0) present++, a.p_macro += p, a.r_macro += r, a.f_macro += f, a.j_macro += tp / (tp + fp + fn);
         a.p_weighted += p * (tp + fn) / n, a.r_weighted += r * (tp + fn) / n, a.f_weighted += f * (tp + fn) / n;
         pe += (tp + fp) / n * ((tp + fn) / n);
         sum_tp += (tp + fp) * (tp + fn), sum_pp += (tp + fp) * (tp + fp), sum_tt += (tp + fn) * (tp + fn);
     }
-    a.p_macro /= present, a.r_macro /= present, a.f_macro /= present;
+    a.p_macro /= present, a.r_macro /= present, a.f_macro /= present, a.j_macro /= present;
     a.acc = hits / n;
     a.kappa = (a.acc - pe) / (1 - pe);
     a.mcc = (hits * n - sum_tp) / sqrtl(((long double)n * n - sum_pp) * ((long double)n * n - sum_tt));
@@ -56,10 +56,11 @@ static void random_classes(int classes, int absent, int n) {
     const struct {
         const char *name;
         long double want;
-    } all[] = {{"acc", a.acc}, {"precision_macro", a.p_macro}, {"recall_macro", a.r_macro}, {"f1_macro", a.f_macro}, {"f1_micro", a.acc},
-        {"precision_weighted", a.p_weighted}, {"recall_weighted", a.r_weighted}, {"f1_weighted", a.f_weighted}, {"kappa", a.kappa}, {"mcc", a.mcc}};
+    } all[] = {{"acc", a.acc}, {"precision_macro", a.p_macro}, {"recall_macro", a.r_macro}, {"f1_macro", a.f_macro}, {"jaccard_macro", a.j_macro},
+        {"hamming", 1 - a.acc}, {"f1_micro", a.acc}, {"precision_weighted", a.p_weighted}, {"recall_weighted", a.r_weighted}, {"f1_weighted", a.f_weighted},
+        {"kappa", a.kappa}, {"mcc", a.mcc}};
     for (size_t i = 0; i < LEN(all); i++) worst = fmax(worst, fabs(value(&t, all[i].name) - (double)all[i].want));
-    tap_ok(worst <= 1e-12, "%d classes, %d of them without labels: ten metrics within %.1e", classes, absent, worst);
+    tap_ok(worst <= 1e-12, "%d classes, %d of them without labels: twelve metrics within %.1e", classes, absent, worst);
     tally_release(&t);
     free(y);
     free(g);
@@ -107,6 +108,21 @@ static void scores(void) {
     }
     tap_near(value(&t, "log_loss"), ll, 1e-7, "log loss");
     tap_near(value(&t, "brier"), br, 1e-7, "Brier score");
+    /* said: 1 0 1 0 1 1; by hand, as scikit-learn 1.9 gives them: tn 2, fp 1, fn 0; hinge of the differences 0 0 0 0 2 .5 */
+    tap_near(value(&t, "specificity"), 2.0 / 3, 1e-12, "specificity");
+    tap_near(value(&t, "npv"), 1, 1e-12, "negative predictive value");
+    tap_near(value(&t, "hinge"), 2.5 / 6, 1e-12, "hinge loss");
+    double worst_bin = 0;
+    for (int b = 0; b < 15; b++) {
+        double conf = 0, right = 0, n = 0;
+        for (int i = 0; i < 6; i++) {
+            double p1 = 1 / (1 + exp((double)z[2 * i] - (double)z[2 * i + 1])), top = fmax(p1, 1 - p1);
+            if (top <= b / 15.0 || top > (b + 1) / 15.0) continue;
+            conf += top, right += (p1 > 0.5) == (y[i] == 1), n++;
+        }
+        if (n > 0) worst_bin = fmax(worst_bin, fabs(conf - right) / n);
+    }
+    tap_near(value(&t, "mce"), worst_bin, 1e-6, "largest calibration error of a bin");
     tally_release(&t);
     static const float guess[] = {2.5f, 0, 2, 8}, real[] = {3, -0.5f, 2, 7}; /* scikit-learn's own example: mse 0.375, mae 0.5, r2 0.948608137 */
     tally_init(&t, 0, 0);

@@ -142,8 +142,8 @@ function report:interval(name)
     return all[name][1], all[name][2]
 end
 
-local ORDER = { "loss", "acc", "ler", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "auroc", "ap",
-    "mcc", "kappa", "log_loss", "brier", "ece", "mse", "mae", "rmse", "r2" }
+local ORDER = { "loss", "acc", "ler", "top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "jaccard_macro", "specificity", "npv", "auroc", "ap",
+    "mcc", "kappa", "log_loss", "brier", "ece", "mce", "mse", "mae", "rmse", "r2" }
 
 local function report_text(self)
     local rows = {}
