@@ -293,10 +293,10 @@ static enum job_state state_after(struct job *j, int rc, struct err *e) {
     return atomic_load(&j->stop) != STOP_NONE ? JOB_STOPPED : JOB_DONE;
 }
 
-/* A job that failed before it had a run says so where nobody waits for it: a key and the palette go on once it has begun. */
+/* A job that failed before it had a run says so where nobody may wait for it: a key, the palette and the prompt go on once it has begun. */
 static void say_failed(const struct job *j, const struct err *e) {
     const struct call *c = j->call;
-    bool unseen = !(c->cmd->flags & CMD_WAIT) && (c->by == BY_KEY || c->by == BY_PALETTE);
+    bool unseen = !(c->cmd->flags & CMD_WAIT) && (c->by == BY_KEY || c->by == BY_PALETTE || c->by == BY_PROMPT);
     if (unseen && hub_runs(j->hub)) runs_notice(hub_runs(j->hub), "error", e->text);
 }
 
