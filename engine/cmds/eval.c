@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,29 +114,33 @@ static struct run *trained_by(struct runs *rs, const struct model *m) {
 
 struct decision { /* how the positive class is told from the other one */
     struct threshold t;
-    const char *from; /* the part it was picked on; NULL: it was given */
+    char from[128]; /* the part it was picked on; empty: it was given */
     struct tally counted;
 };
 
-/* On the validation part, unless that is what is judged or there is none. */
+/* On the validation part; of data that have none on that of the run which the model is of, else on the rows that are judged. */
 static int pick(struct job *j, struct decision *c, const struct eval_args *a, const struct model *m, struct dataset *d, const struct eval *v, const char *split,
     struct pool *pool, struct err *e) {
-    const struct part *val = &d->part[PART_VAL];
+    struct err none = {0};
+    struct dataset *own = d->part[PART_VAL].n == 0 ? pick_data_of_run(m, &none) : NULL, *on = own && own->part[PART_VAL].n > 0 ? own : d;
+    const struct part *val = &on->part[PART_VAL];
     if (val->n == 0 || strcmp(split, "val") == 0) {
-        c->from = split;
+        if (own) dataset_unref(own);
+        snprintf(c->from, sizeof c->from, "%s", split);
         log_write(LOG_WARN, "the threshold is picked on the rows that it is judged by, which flatters it: load the data with val=N and judge another part");
         return threshold_pick(&c->t, eval_tally(v), split, e);
     }
     struct loss_spec loss = {0};
     struct precision pr;
     struct dataset *fit = NULL;
-    const struct part *fitted = pick_fit_part(m, d, val, &fit, e);
-    struct eval *on_val = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
+    const struct part *fitted = pick_fit_part(m, on, val, &fit, e);
+    struct eval *on_val = fitted ? prepare(m, on, fitted, a, &loss, &pr, pool, e) : NULL;
     int rc = on_val ? eval_run(on_val, ask, j, e) : -1;
-    c->from = "val";
+    snprintf(c->from, sizeof c->from, on == own ? "val of %.100s" : "val", on->name);
     if (rc == 0) rc = threshold_pick(&c->t, eval_tally(on_val), "val", e);
     eval_free(on_val);
     if (fit) dataset_unref(fit);
+    if (own) dataset_unref(own);
     loss_release(&loss);
     return rc;
 }
@@ -155,7 +160,7 @@ static void say_decision(const struct decision *c, struct val *r) {
     val_set_num(r, "threshold", c->t.at);
     val_set(r, "positive", name ? val_copy(name) : val_int(c->t.cls));
     threshold_say(&c->t, &b);
-    if (c->from) val_set_str(r, "threshold_from", c->from), val_set_str(r, "threshold_for", b.data);
+    if (c->from[0]) val_set_str(r, "threshold_from", c->from), val_set_str(r, "threshold_for", b.data);
     if (!isnan(cost)) val_set_num(r, "cost", cost);
     buf_release(&b);
 }

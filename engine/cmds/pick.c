@@ -44,8 +44,7 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e) {
     return pick_data_for(v, NULL, part, e);
 }
 
-/* As it was read for the run that m was loaded from. NULL without an error: m is of no run, or nothing tells what that read. */
-static struct dataset *data_of_run(const struct model *m, struct err *e) {
+struct dataset *pick_data_of_run(const struct model *m, struct err *e) {
     struct val *run = m && m->stored ? store_describe(m->stored, NULL) : NULL;
     const struct val *asked = val_get(val_get(val_get(run, "start"), "identity"), "asked");
     struct dataset *d = asked && asked->type == VAL_TABLE ? pick_load_data(asked, m->desc, e) : NULL;
@@ -57,7 +56,7 @@ static struct dataset *data_of_run(const struct model *m, struct err *e) {
 struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e) {
     if (part) *part = -1;
     if (absent(v)) {
-        struct dataset *d = data_of_run(m, e);
+        struct dataset *d = pick_data_of_run(m, e);
         if (d || e->code) return d;
         struct handle h = newest(HANDLE_DATA);
         if (h.id && (d = objects_data(h, e))) log_write(LOG_INFO, "no data set is given: the newest is taken, %.80s", d->name);

@@ -10,6 +10,8 @@ struct dataset *pick_data(const struct val *v, int *part, struct err *e);
 /* The same; what is loaded from a name or path is prepared as the model's training data was, with its classes. Nothing: what the run read that m was loaded
  * from, where it was loaded from one. */
 struct dataset *pick_data_for(const struct val *v, const struct model *m, int *part, struct err *e);
+/* As it was read for the run that m was loaded from. NULL without an error: m is of no run, or nothing tells what that read. */
+struct dataset *pick_data_of_run(const struct model *m, struct err *e);
 const struct part *pick_part(const struct dataset *d, int part, const char **name, struct err *e); /* that part; below 0: test, else val, else train */
 /* Of the table of hone.data; like: a model's description, as whose training data they are prepared, or NULL. */
 struct dataset *pick_load_data(const struct val *args, const struct val *like, struct err *e);

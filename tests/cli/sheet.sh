@@ -27,6 +27,8 @@ recall=$(sed 's/.*"class":"yes","support":[0-9]*,"precision":[0-9.]*,"recall":\(
 awk -v r="$recall" 'BEGIN { exit !(r >= 0.95) }' && grep -q 'which flatters it' err
 ok $? "on the rows it was picked on its recall is reached ($recall), and that this flatters is said"
 at=$(sed 's/.*"threshold":\([0-9.]*\).*/\1/' out)
+head -n 80 two.csv >new.csv
+is 0 'picked on val of .*two\.csv for precision 0\.9$' "for a file without one on that of the run" eval two-1 new.csv 'threshold={precision=0.9}'
 cat >at.lua <<'LUA'
 local data = hone.data{ "two.csv", val = 60, test = 60 }
 local m = hone.load("runs/two-1")
