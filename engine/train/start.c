@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "engine/cpu/pool.h"
 #include "engine/graph/backend.h"
@@ -35,6 +36,20 @@ static void set_parent(const struct train *t, struct val *start) {
         if (p[5] == 0 || p[5] == '/') *p = 0;
     const char *slash = strrchr(path, '/');
     val_set_str(start, "parent", slash ? slash + 1 : path);
+}
+
+/* A warning where the disk has less room than one checkpoint takes; a file system that does not tell (0 blocks in all) is believed to have it. */
+static void check_room(struct train *t) {
+    const char *dir = run_dir(t->run);
+    struct statvfs fs;
+    struct buf say = BUF_INIT;
+    if (!t->writer || !dir || statvfs(dir, &fs) != 0 || fs.f_blocks == 0) return;
+    double free_mb = (double)fs.f_bavail * (double)fs.f_frsize / 1e6;
+    double need_mb = ((double)t->model->bytes + (double)t->optim->l.bytes + (t->average ? (double)t->model->bytes : 0)) / 1e6;
+    if (free_mb >= need_mb) return;
+    buf_addf(&say, "the folder of runs has %.1f MB of room, a checkpoint of this run takes %.1f MB: none can be saved until there is more", free_mb, need_mb);
+    run_say(t->run, "notice", t->n_step, "warn", say.data);
+    buf_release(&say);
 }
 
 void train_start_event(struct train *t) {
@@ -74,4 +89,5 @@ void train_start_event(struct train *t) {
     run_info(t->run, v);
     run_report(t->run, "memory", memory);
     run_report(t->run, "model", model_sheet(t->model));
+    check_room(t);
 }

@@ -43,4 +43,11 @@ echo "$steps" | grep -q '"state":"done".*"step":2000\|"step":2000.*"state":"done
 ok $? "and the record of the run is whole"
 "$hone" --plain --runs full/runs train resume=german-credit-1 epochs=41 >out 2>err </dev/null
 ok $? "from which it goes on"
+cat >large.lua <<'LUA'
+local data = hone.data{ "german-credit", val = 200 }
+local m = nn.model{ input = data, nn.linear{2000}, nn.relu{}, nn.linear{400}, nn.relu{}, nn.linear{2} }
+hone.train{ model = m, data = data, steps = 1, optim = "adam" }:wait()
+LUA
+is 0 'the folder of runs has [0-9.]+ MB of room, a checkpoint of this run takes 1[0-9.]+ MB' "a disk without room for one checkpoint is told before the first step" \
+    --plain --runs full/runs run large.lua
 finish
