@@ -59,9 +59,9 @@ static bool names_rows(const char *s) {
 }
 
 const char *look_useless(const struct look *k, const struct table *t, int col) {
-    bool each = k->distinct * 10 > k->n * 9, enough = k->n >= FEW;
+    bool each = k->distinct * 2 > k->n, enough = k->n >= FEW;
     if (!k->n) return k->rows == t->n ? "no value at all" : NULL;
     if (k->whole == k->rows && k->distinct == k->n && ((col == 0 && t->blank_first && k->n > 1) || (enough && names_rows(t->col[col].name))))
         return "numbers the rows";
-    return enough && k->numbers * 10 < k->n && (each || k->distinct > LOOK_VALUES) ? "another value in nearly every row" : NULL;
+    return enough && k->numbers * 10 < k->n && (each || k->distinct > LOOK_VALUES) ? "another value in most rows" : NULL;
 }

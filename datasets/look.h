@@ -14,7 +14,7 @@ struct look { /* of the cells that are not missing */
 struct look look_at(const struct table *t, int col);
 /* Words of a language, not categories, codes or dates. Sure: longer than names or places are. */
 bool look_text(const struct look *k, bool sure);
-/* Nothing that can be learned from: "no value at all", "numbers the rows" or "another value in nearly every row"; NULL: it can. */
+/* Nothing that can be learned from: "no value at all", "numbers the rows" or "another value in most rows"; NULL: it can. */
 const char *look_useless(const struct look *k, const struct table *t, int col);
 
 #endif

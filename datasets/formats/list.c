@@ -249,8 +249,30 @@ static const struct format *choose(const char *path, const struct bytes *in, con
     return o && o->pick && f != &format_tar ? &format_jsonlists : f;
 }
 
+/* "1 3:0.5 7:2": a label, then numbers of features with their values to the end of the line, as far as it is looked at. */
+static bool libsvm(const struct bytes *in) {
+    char head[128], *end;
+    size_t n = in->n < sizeof head - 1 ? in->n : sizeof head - 1;
+    int pairs = 0;
+    memcpy(head, in->p, n);
+    head[n] = 0;
+    strtod(head, &end);
+    for (char *p = end; end > head && *p == ' ' && p[1] >= '0' && p[1] <= '9'; p = end) {
+        strtoul(p + 1, &end, 10);
+        if (!*end) return pairs > 1;
+        if (*end != ':') return false;
+        char *value = end + 1;
+        strtod(value, &end);
+        if (!*end) return pairs > 1;
+        if (end == value) return false;
+        pairs++;
+    }
+    return pairs > 0 && (*end == '\n' || *end == '\r' || (*end == ' ' && (end[1] == '\n' || end[1] == '\r')));
+}
+
 const char *format_foreign(const struct bytes *in) {
 #define PICTURE ": PNG, JPEG, PPM and PGM are read, convert it, with ImageMagick's mogrify -format png for example"
+#define ARFF "an ARFF file: remove what stands before the line @data and give the columns by their numbers, or write it as CSV"
 #define PANDAS(read) "; write it as CSV, in Python: pandas.read_" read ".to_csv(\"data.csv\", index=False)"
     static const struct {
         const char *magic;
@@ -268,6 +290,8 @@ const char *format_foreign(const struct bytes *in) {
     for (size_t i = 0; i < LEN(row); i++)
         if (in->n >= row[i].n && !memcmp(in->p, row[i].magic, row[i].n)) return row[i].what;
     if (in->n >= 12 && !memcmp(in->p, "RIFF", 4) && !memcmp(in->p + 8, "WEBP", 4)) return "a WebP picture" PICTURE;
+    if (libsvm(in))
+        return "a LIBSVM file; write it as npz, in Python: X, y = sklearn.datasets.load_svmlight_file(..); numpy.savez(\"data.npz\", X=X.toarray(), y=y)";
     if (in->n >= 14 && !memcmp(in->p, "BM", 2) && !memcmp(in->p + 6, "\0\0\0\0", 4)) return "a BMP picture" PICTURE;
     if (in->n < 30 || memcmp(in->p, "PK\3\4", 4)) return NULL;
     static const char *const office[] = {"[Content_Types].xml", "docProps/", "xl/", "mimetype"}; /* the first member */

@@ -18,7 +18,7 @@ awk 'BEGIN { srand(5); print ",PassengerId,Survived,Name,Sex,Age,Fare,Ticket"
 is 1 'column "Age": the value is missing, in 9 of 60 rows; give missing="mean".*drop="Age"' "gaps are told, with what can be done" data show titanic.csv
 is 0 '^columns target Survived  inputs Sex Age Fare  left_out 1 PassengerId Name Ticket$' "names, codes and numbers of rows are left out" \
     data show titanic.csv missing=mean
-is 0 'left out: 1 \(numbers the rows\), PassengerId \(numbers the rows\), Name \(another value in nearly every row\), Ticket' "and that is said" \
+is 0 'left out: 1 \(numbers the rows\), PassengerId \(numbers the rows\), Name \(another value in most rows\), Ticket' "and that is said" \
     data show titanic.csv missing=mean
 is 0 'inputs Sex Age  left_out .*Fare' "a column that is named by drop" data show titanic.csv missing=mean drop=Fare
 is 0 'inputs Fare Name$|inputs Fare Name ' "x= takes what it names" data show titanic.csv x='{"Fare", "Name"}'
@@ -66,6 +66,7 @@ magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\00
     'an Excel file' "xlsx"
 magic 'PK\003\004\024\000\000\000\010\000\000\000\041\000\000\000\000\000\000\000\000\000\000\000\000\000\005\000\000\000t.csvxxxx' a.zip 'a zip archive' "zip"
 magic 'BZh91AY&SY\000\000' a.csv.bz2 'packed with bzip2' "bzip2"
+magic '1 3:0.5 7:2\n-1 2:1 9:4\n' a.svm 'a LIBSVM file' "LIBSVM"
 magic 'SQLite format 3\000' a.db 'an SQLite database' "SQLite"
 # Texts without blanks between words, and emoji
 awk 'BEGIN { srand(2); split("这 个 商 品 质 量 物 流 快 递 包 装", w, " "); split("好 棒 喜", g, " "); split("差 坏 怒", b, " "); print "review,label"
