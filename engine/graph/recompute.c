@@ -1,8 +1,8 @@
 /* Activation recompute (Chen et al. 2016, "Training deep nets with sublinear memory cost") as a rewrite of the whole graph, after the gradient is built:
  * the forward pass is cut into parts; what the backward pass reads of a part's inside is computed again, by copies of the forward nodes that stand before the
  * first backward node which needs them. A copy has the same inputs, arguments and random stream, so the bits are the same; the plan's liveness does the rest.
- * Between parts all outputs of a node stay that makes what a later part reads, and the last part stays whole, since its gradient comes next. Nothing is
- * computed here. */
+ * Between parts all outputs of a node stay that makes what a later part reads, and the last part stays whole, since its gradient comes next. What only updates
+ * read, such as the mean and variance that move the running ones of a batch norm, stays as it is. Nothing is computed here. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +41,20 @@ static void look(struct cutting *c, const tid *keep, int n_keep) {
     free(want);
 }
 
+static double bytes_of(const struct cutting *c, tid t) { return (double)tensor_bytes(&c->g->tensor[t], c->max); }
+
+/* Is the largest of a node's outputs read from outside? A small one, such as a batch's mean for the running one, stays by itself while the node runs again. */
+static bool out_whole(const struct cutting *c, const struct node *n) {
+    bool whole = false;
+    double most = 0;
+    for (int j = 0; j < n->n_out; j++) {
+        double bytes = bytes_of(c, n->out[j]);
+        if (bytes > most) whole = false;
+        if (bytes >= most) most = bytes, whole |= c->out[n->out[j]];
+    }
+    return whole;
+}
+
 /* Which tensors stay, given the parts. */
 static void settle(struct cutting *c) {
     const struct graph *g = c->g;
@@ -51,12 +65,12 @@ static void settle(struct cutting *c) {
             int from = maker(c, n->in[j]);
             if (from >= 0 && c->part[from] != c->part[i]) edge[from] = true;
         }
-        for (int j = 0; j < n->n_out; j++) edge[i] |= c->out[n->out[j]];
+        edge[i] |= out_whole(c, n);
         if (n->op->flags & (OP_UPDATE | OP_TIED)) edge[i] = true; /* may run once only */
     }
     for (int t = 0; t < c->n_tensor; t++) {
         int from = g->tensor[t].node;
-        c->stays[t] = from < 0 || !is_forward(c, from) || c->part[from] < 0 || edge[from];
+        c->stays[t] = from < 0 || !is_forward(c, from) || c->part[from] < 0 || edge[from] || c->out[t];
     }
     free(edge);
 }
@@ -93,8 +107,6 @@ static void find_gates(const struct cutting *c, bool *gate) {
     free(last);
     free(closing);
 }
-
-static double bytes_of(const struct cutting *c, tid t) { return (double)tensor_bytes(&c->g->tensor[t], c->max); }
 
 /* Bytes that the backward pass finds at its peak: what stays, and the largest inside of a part. */
 static double estimate(struct cutting *c, const bool *read, int parts) {
@@ -230,7 +242,11 @@ static void put_copy(struct copying *k, struct node *to, int from, int at) {
     to->phase = PHASE_BACKWARD;
     for (int j = 0; j < to->n_in; j++)
         if (to->in[j] >= 0) to->in[j] = k->twin[to->in[j]];
-    for (int j = 0; j < to->n_out; j++) to->out[j] = k->twin[g->node[from].out[j]] = copy_tensor(g, g->node[from].out[j], at);
+    for (int j = 0; j < to->n_out; j++) {
+        tid t = g->node[from].out[j], copy = copy_tensor(g, t, at);
+        to->out[j] = copy;
+        if (!k->c->stays[t]) k->twin[t] = copy;
+    }
 }
 
 static int rebuild(struct copying *k) {

@@ -70,10 +70,10 @@ static bool is_copy(const struct graph *g, int i) {
         if (g->node[k].phase == PHASE_FORWARD && g->node[k].op == n->op && g->node[k].attr == n->attr && strcmp(g->node[k].path, n->path) == 0) return true;
     return false;
 }
-/* What is computed again in a step of a model: how many nodes (-1: not as many as the step says), how many of them of the last and the first block, of gelu
- * and of the dropout in front of the last product of `mlp`; kB of activations. */
+/* What is computed again in a step of a model: how many nodes (-1: not as many as the step says), how many of them of the last and the first block, of gelu,
+ * of batch norms and of the dropout in front of the last product of `mlp`; kB of activations. */
 struct again {
-    int all, last, first, gelu, before;
+    int all, last, first, gelu, before, norm;
     size_t kb;
 };
 static struct again again(const char *model, enum recompute how) {
@@ -89,6 +89,7 @@ static struct again again(const char *model, enum recompute how) {
         a.last += g->node[i].part == 3;
         a.first += g->node[i].part == 0;
         a.gelu += strcmp(g->node[i].op->kind.name, "gelu") == 0;
+        a.norm += strcmp(g->node[i].op->kind.name, "batch_norm") == 0;
         a.before += strcmp(g->node[i].path, "dropout8") == 0;
     }
     if (a.all != f.s->recomputed) a.all = -1;
@@ -103,6 +104,7 @@ static void no_more(void) {
     tap_ok(a.all > 0 && a.last == 0 && 3 * a.first == a.all, "blocks: %d nodes of each but the last run twice, %d of the last", a.first, a.last);
     tap_ok(b.all > 0 && b.kb < a.kb, "encoder, parts chosen: %zu kB of activations, %zu by blocks", b.kb, a.kb);
     a = again(images, RECOMPUTE_BLOCKS), b = again(images, RECOMPUTE_AUTO);
+    tap_ok(a.norm == 3, "blocks of images: %d batch norms run twice, of each block but the last the one whose output gradients read", a.norm);
     tap_ok(b.all > 0 && b.kb < a.kb, "residual net of images, parts chosen: %zu kB of activations, %zu by blocks", b.kb, a.kb);
     a = again(mlp, RECOMPUTE_AUTO);
     tap_ok(a.all > 0 && a.before == 0, "plain net, parts chosen: %d nodes run twice, %d of what the last product reads", a.all, a.before);
