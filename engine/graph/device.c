@@ -154,9 +154,9 @@ static int host_side(struct plan *p, struct err *e) {
     bool pin_temp = temp <= (size_t)64 << 20;
     for (size_t i = 0; i < LEN(up); i++) n += size_up(p->bytes[up[i]], ALIGN);
     n += size_up(p->bytes[ROLE_GRAD], ALIGN) * (p->bytes[ROLE_GRAD] <= (size_t)64 << 20);
-    if (!pin_temp) rest += temp;
-    if (p->bytes[ROLE_GRAD] > (size_t)64 << 20) rest += p->bytes[ROLE_GRAD];
-    if (!(a->pinned = a->d->b->pin(a->d->self, n + (pin_temp ? temp : 0), e))) return -1;
+    if (!pin_temp) rest += size_up(temp, 64);
+    if (p->bytes[ROLE_GRAD] > (size_t)64 << 20) rest += size_up(p->bytes[ROLE_GRAD], 64);
+    if (!(a->pinned = a->d->b->pin(a->d->self, n + (pin_temp ? size_up(temp, ALIGN) : 0), e))) return -1;
     if (!(a->rest = mem_try(rest, 1, "the host's part of a run on the device", e))) return -1;
     char *at = a->pinned, *far = a->rest;
     a->word = (uint64_t *)(void *)at, at += ALIGN;
