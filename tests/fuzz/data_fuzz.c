@@ -34,6 +34,10 @@ static void check(const struct table *t) {
     }
 }
 
+/* libsndfile 1.2 forgets what libvorbis made of a damaged Ogg file. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:vorbis_info_init\nleak:vorbis_\nleak:ogg_\n"; }
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct table t = {0};
     struct err e = {0};
