@@ -4,7 +4,7 @@
 
 #include "datasets/text/tokenizer.h"
 
-/* Open addressing from bytes to an id; hash: FNV-1a 64, so that the hashes of all prefixes of a word come in one pass. */
+/* Open addressing from bytes to an id; hash: of src/base/hash.h, so that the hashes of all prefixes of a word come in one pass. */
 struct piece {
     uint64_t hash;
     const char *s;
@@ -16,8 +16,6 @@ struct pieces {
     size_t mask, n;
     uint32_t longest;
 };
-#define PIECE_SEED 0xcbf29ce484222325u
-static inline uint64_t piece_step(uint64_t h, unsigned char c) { return (h ^ c) * 0x100000001b3u; }
 void pieces_init(struct pieces *t, size_t n);
 void pieces_add(struct pieces *t, const char *s, size_t n, int32_t id); /* a later one replaces an earlier one */
 int32_t pieces_find(const struct pieces *t, const char *s, size_t n); /* -1: none */

@@ -7,6 +7,7 @@
 
 #include "datasets/text/subword.h"
 #include "datasets/text/unicode.h"
+#include "src/base/hash.h"
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "src/base/utf8.h"
@@ -19,11 +20,7 @@ void pieces_init(struct pieces *t, size_t n) {
     t->mask = slots - 1;
 }
 
-static uint64_t hash_of(const char *s, size_t n) {
-    uint64_t h = PIECE_SEED;
-    for (size_t i = 0; i < n; i++) h = piece_step(h, (unsigned char)s[i]);
-    return h;
-}
+static uint64_t hash_of(const char *s, size_t n) { return hash_bytes(HASH_START, s, n); }
 
 static struct piece *slot(const struct pieces *t, uint64_t hash, const char *s, size_t n) {
     for (size_t i = (hash ^ hash >> 29) & t->mask;; i = (i + 1) & t->mask) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/arena.h"
+#include "src/base/hash.h"
 #include "src/base/mem.h"
 
 struct entry {
@@ -22,8 +23,7 @@ struct vocab {
 };
 
 uint64_t token_hash(const char *s, size_t n, uint64_t seed) {
-    uint64_t h = 0xcbf29ce484222325u ^ seed;
-    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+    uint64_t h = hash_bytes(HASH_START ^ seed, s, n);
     h ^= h >> 33;
     h *= 0xff51afd7ed558ccdu;
     return h ^ h >> 33;

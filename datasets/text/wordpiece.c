@@ -4,6 +4,7 @@
 
 #include "datasets/text/subword.h"
 #include "datasets/text/unicode.h"
+#include "src/base/hash.h"
 #include "src/base/utf8.h"
 
 #define LONG_WORD 1024
@@ -16,8 +17,8 @@ static void split_word(const struct tokenizer *t, const char *s, size_t n, struc
     for (size_t at = 0; at < n && known;) {
         const struct pieces *p = at ? &t->inner : &t->word;
         size_t left = n - at, k = left < p->longest ? left : p->longest;
-        hash[0] = PIECE_SEED;
-        for (size_t i = 0; i < k; i++) hash[i + 1] = piece_step(hash[i], (unsigned char)s[at + i]);
+        hash[0] = HASH_START;
+        for (size_t i = 0; i < k; i++) hash[i + 1] = hash_byte(hash[i], (unsigned char)s[at + i]);
         int32_t id = -1;
         for (; k && (id = pieces_find_hash(p, hash[k], s + at, k)) < 0; k--) {}
         known = id >= 0;

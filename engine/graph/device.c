@@ -18,6 +18,7 @@
 
 #define ALIGN 256
 #define WHOLE ((size_t)1 << 20) /* inputs up to this size go up in one piece */
+#define PIN_MAX ((size_t)64 << 20) /* of a block on the host: locked pages are taken from everybody else */
 #define RUNS 16 /* kept runs of a plan */
 
 static const enum arena_role up[] = {ROLE_SCALAR, ROLE_CONST, ROLE_INPUT}, down[] = {ROLE_TEMP, ROLE_GRAD};
@@ -103,8 +104,7 @@ void backend_half(struct backend_device *d, struct graph *g) {
     }
 }
 
-int device_new(struct plan *p, struct err *e) {
-    (void)e;
+void device_new(struct plan *p) {
     struct away *a = p->away = X_NEW(struct away, 1);
     a->d = p->o.device;
     a->here = X_NEW(bool, (size_t)p->n_step + 1);
@@ -113,7 +113,6 @@ int device_new(struct plan *p, struct err *e) {
         if (!a->here[s]) a->n_cpu++;
     }
     if (a->n_cpu) say_left(p);
-    return 0;
 }
 
 static void forget(struct away *a, struct kept *k) {
@@ -151,11 +150,11 @@ static int host_side(struct plan *p, struct err *e) {
     struct away *a = p->away;
     bool all = a->n_cpu > 0 || p->o.no_reuse;
     size_t temp = all ? p->bytes[ROLE_TEMP] : a->kept_end, rest = 64 + p->scratch, n = ALIGN;
-    bool pin_temp = temp <= (size_t)64 << 20;
+    bool pin_temp = temp <= PIN_MAX;
     for (size_t i = 0; i < LEN(up); i++) n += size_up(p->bytes[up[i]], ALIGN);
-    n += size_up(p->bytes[ROLE_GRAD], ALIGN) * (p->bytes[ROLE_GRAD] <= (size_t)64 << 20);
+    n += size_up(p->bytes[ROLE_GRAD], ALIGN) * (p->bytes[ROLE_GRAD] <= PIN_MAX);
     if (!pin_temp) rest += size_up(temp, 64);
-    if (p->bytes[ROLE_GRAD] > (size_t)64 << 20) rest += size_up(p->bytes[ROLE_GRAD], 64);
+    if (p->bytes[ROLE_GRAD] > PIN_MAX) rest += size_up(p->bytes[ROLE_GRAD], 64);
     if (!(a->pinned = a->d->b->pin(a->d->self, n + (pin_temp ? size_up(temp, ALIGN) : 0), e))) return -1;
     if (!(a->rest = mem_try(rest, 1, "the host's part of a run on the device", e))) return -1;
     char *at = a->pinned, *far = a->rest;
@@ -163,7 +162,7 @@ static int host_side(struct plan *p, struct err *e) {
     for (size_t i = 0; i < LEN(up); i++) p->block[up[i]] = at, at += size_up(p->bytes[up[i]], ALIGN);
     for (size_t i = 0; i < LEN(down); i++) {
         size_t bytes = down[i] == ROLE_TEMP ? temp : p->bytes[down[i]];
-        bool pinned = bytes <= (size_t)64 << 20;
+        bool pinned = bytes <= PIN_MAX;
         p->block[down[i]] = pinned ? at : far;
         *(pinned ? &at : &far) += size_up(bytes, pinned ? ALIGN : 64) * (pinned || bytes);
     }
@@ -179,7 +178,7 @@ int device_alloc(struct plan *p, struct err *e) {
     for (size_t i = 0; i < LEN(up); i++) total += size_up(p->bytes[up[i]], ALIGN);
     for (size_t i = 0; i < LEN(down); i++) total += size_up(p->bytes[down[i]], ALIGN);
     struct err why = {0};
-    if (!(a->memory = a->d->b->alloc(a->d->self, total, &why))) { return plan_too_large(p, total, a->d->b->available(a->d->self), e); }
+    if (!(a->memory = a->d->b->alloc(a->d->self, total, &why))) return plan_too_large(p, total, a->d->b->available(a->d->self), e);
     if (host_side(p, e) < 0) return -1;
     char *at = a->memory;
     a->word_there = (uint64_t *)(void *)at, at += ALIGN;

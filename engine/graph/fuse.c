@@ -18,6 +18,12 @@ static int readers(const struct graph *g, tid t) {
     return n;
 }
 
+/* Another op with arguments of its own. */
+static void become(struct node *r, const struct op *op, void *attr) {
+    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
+    r->op = op, r->attr = attr, r->own_attr = true;
+}
+
 /* mean_pool(embedding(ids, table), offsets [, weights]) = embedding_bag(ids, table, offsets [, weights]), mode mean by default */
 static int bag(struct graph *g, int reader, int producer, const struct op *fused, struct err *e) {
     struct node *r = &g->node[reader];
@@ -29,8 +35,7 @@ static int bag(struct graph *g, int reader, int producer, const struct op *fused
     int rc = args_parse(&fused->kind, none, attr, e);
     val_free(none);
     if (rc < 0) return -1;
-    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
-    r->op = fused, r->attr = attr, r->own_attr = true;
+    become(r, fused, attr);
     r->in[0] = p->in[0], r->in[1] = p->in[1], r->in[2] = offsets, r->n_in = 3;
     if (scale >= 0) r->in[r->n_in++] = scale; /* of a table in 8 bits */
     if (weight >= 0) r->in[r->n_in++] = weight;
@@ -53,8 +58,8 @@ static int take_norm(struct graph *g, int reader, int producer, tid residual, bo
     int rc = args_parse(&p->op->kind, v, attr, NULL);
     val_free(v);
     if (rc < 0) return -1;
-    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
-    r->op = p->op, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
+    become(r, p->op, attr);
+    r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
     memcpy(r->in, p->in, sizeof r->in);
     r->n_in = p->n_in, r->n_out = p->n_out;
     if (residual >= 0) r->in[5] = residual, r->n_in = 6;
@@ -91,8 +96,8 @@ static int take_act(struct graph *g, int reader, int producer, const char *act, 
     int rc = fits ? args_parse(&fused->kind, v, attr, e) : 0;
     val_free(v);
     if (rc < 0 || !fits) return rc;
-    if (r->attr && r->own_attr) args_release(&r->op->kind, (void *)(uintptr_t)r->attr);
-    r->op = fused, r->attr = attr, r->own_attr = true, r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
+    become(r, fused, attr);
+    r->scratch = p->scratch, r->scratch_fixed = p->scratch_fixed;
     memcpy(r->in, p->in, sizeof r->in);
     r->n_in = p->n_in;
     return 1;

@@ -273,10 +273,7 @@ struct plan *plan_new(struct graph *g, const struct extents *max, const struct p
         plan_free(p);
         return NULL;
     }
-    if (p->o.device && !p->o.reference && device_new(p, e) < 0) {
-        plan_free(p);
-        return NULL;
-    }
+    if (p->o.device && !p->o.reference) device_new(p);
     share(p);
     place_temp(p);
     place_rest(p);

@@ -34,7 +34,7 @@ struct plan {
 };
 
 /* engine/graph/device.c */
-int device_new(struct plan *p, struct err *e); /* which steps the device runs; before offsets are given out */
+void device_new(struct plan *p); /* which steps the device runs; before offsets are given out */
 void device_free(struct plan *p);
 int device_alloc(struct plan *p, struct err *e);
 void *device_at(const struct plan *p, tid t); /* where a tensor lives on the device */

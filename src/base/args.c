@@ -286,16 +286,13 @@ static int bind_fields(struct binding *b, const struct kind *k, const struct val
     return 0;
 }
 
-/* An object {"1":"imdb","train":10000} from JSON is {"imdb", train=10000}: a new table without such names, or NULL when there are none. */
-static struct val *numbered(const struct val *t) {
+void args_number(struct val *t) {
     char name[24] = "1";
-    if (!t || t->type != VAL_TABLE || t->u.t.n_item || !val_get(t, name)) return NULL;
-    struct val *c = val_copy(t), *v;
-    for (int i = 1; (v = val_get(c, name)); snprintf(name, sizeof name, "%d", ++i)) {
-        val_push(c, val_copy(v));
-        val_unset(c, name);
+    if (t->u.t.n_item) return;
+    for (int i = 1; val_get(t, name); snprintf(name, sizeof name, "%d", ++i)) {
+        val_push(t, val_copy(val_get(t, name)));
+        val_unset(t, name);
     }
-    return c;
 }
 
 static int bind_all(struct binding *b, const struct kind *k, const struct val *t, struct err *e) {
@@ -310,8 +307,9 @@ static int bind_all(struct binding *b, const struct kind *k, const struct val *t
 /* given: NULL, or receives a flag per argument that the table named. */
 static int parse(const struct kind *k, const struct val *table, void *out, bool *given, struct err *e) {
     struct binding b;
-    struct val *flat = numbered(table);
+    struct val *flat = table && table->type == VAL_TABLE && !table->u.t.n_item && val_get(table, "1") ? val_copy(table) : NULL;
     const struct arg *args = args_of(k);
+    if (flat) args_number(flat);
     int rc = bind_all(&b, k, flat ? flat : table, e), done = 0;
     for (; rc == 0 && done < b.n; done++) {
         const struct arg *a = &args[done];

@@ -61,6 +61,8 @@ struct kind {
  * item then goes to the next one. nil as a value is the same as leaving it out; nil among the items is refused. */
 int args_parse(const struct kind *k, const struct val *table, void *out, struct err *e);
 /* The same checks; gives a new table with only what was given, as named fields in table order. */
+/* {"1":"imdb","train":10000} of JSON becomes {"imdb", train=10000}: names that are 1, 2, .. become items, if there are none yet. */
+void args_number(struct val *table);
 struct val *args_normalise(const struct kind *k, const struct val *table, struct err *e);
 /* Sets one argument of a parsed struct from a value (live edits). Non-finite numbers are refused; nil sets the default. On failure the old value stays. */
 int args_set(const struct kind *k, void *out, const char *name, const struct val *v, struct err *e);

@@ -5,6 +5,9 @@
 #include "src/base/rng.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "src/base/hash.h"
 
 #define PI 3.14159265358979323846
 
@@ -17,9 +20,8 @@ static uint64_t mix(uint64_t x) { /* the finaliser of splitmix64 */
 }
 
 uint64_t rng_stream(uint64_t seed, const char *path, uint32_t draw) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (const unsigned char *p = (const unsigned char *)path; *p; p++) h = (h ^ *p) * UINT64_C(0x100000001b3);
-    for (int i = 0; i < 4; i++) h = (h ^ ((draw >> (8 * i)) & 0xff)) * UINT64_C(0x100000001b3);
+    uint64_t h = hash_bytes(HASH_START, path, strlen(path));
+    for (int i = 0; i < 4; i++) h = hash_byte(h, (unsigned char)(draw >> (8 * i)));
     return mix(h ^ mix(seed + UINT64_C(0x9e3779b97f4a7c15)));
 }
 

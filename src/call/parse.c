@@ -116,21 +116,11 @@ static void resolve_run(struct hub *h, struct val *v) {
     v->u.h = found;
 }
 
-/* From a socket {"imdb", train=10} comes as an object with the names "1", "train". */
-static void number(struct val *args) {
-    char name[24] = "1";
-    if (args->u.t.n_item) return;
-    for (int i = 1; val_get(args, name); snprintf(name, sizeof name, "%d", ++i)) {
-        val_push(args, val_copy(val_get(args, name)));
-        val_unset(args, name);
-    }
-}
-
 void parse_resolve(struct hub *h, const struct kind *k, struct val *args) {
     const struct arg *prop = NULL;
     struct handle h0;
     if (!args || args->type != VAL_TABLE) return;
-    number(args);
+    args_number(args);
     for (const struct arg *a = k->args; a && a->name; a++) {
         if (a->type == ARG_HANDLE && a->source == SRC_RUN) {
             resolve_run(h, val_get(args, a->name));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/base/args.h"
+#include "src/base/hash.h"
 #include "src/base/mem.h"
 #include "src/stored/folder.h"
 
@@ -51,9 +52,7 @@ struct names { /* distinct names by hash; slot: 1 + index, 0: free */
 };
 
 static size_t name_at(struct names *t, const char *name) { /* NAMES: there is no room */
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (const char *s = name; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
-    size_t i = h % SLOTS;
+    size_t i = hash_bytes(HASH_START, name, strlen(name)) % SLOTS;
     while (t->slot[i] && strcmp(t->name[t->slot[i] - 1], name) != 0) i = (i + 1) % SLOTS;
     if (t->slot[i]) return t->slot[i] - 1u;
     if (t->n == NAMES) return NAMES;

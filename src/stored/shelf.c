@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "src/base/hash.h"
 #include "src/base/io.h"
 #include "src/base/mem.h"
 #include "src/base/thread.h"
@@ -27,11 +28,7 @@ struct by_name { /* open addressing; slots is a power of two */
     size_t slots;
 };
 
-static size_t hash(const char *s) {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (; *s; s++) h = (h ^ (unsigned char)*s) * 1099511628211u;
-    return (size_t)h;
-}
+static size_t hash(const char *s) { return (size_t)hash_bytes(HASH_START, s, strlen(s)); }
 
 static void table_init(struct by_name *t, size_t n) {
     t->slots = 16;
