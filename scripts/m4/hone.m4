@@ -83,7 +83,6 @@ AC_DEFUN([HONE_OPTIONAL], [
   AC_MSG_RESULT([$have_blas])
   AC_CHECK_PROGS([FUZZ_CC], [clang clang-14], [no])
   AM_CONDITIONAL([HAVE_FUZZ_CC], [test "x$FUZZ_CC" != xno])
-  AC_CHECK_PROGS([CURL], [curl wget], [no])
   HONE_CUDA])
 
 # The plugin for GPUs needs nvcc and cuBLASLt; its kernels are tested without either, by a C++ compiler against tests/cuda/fake.
