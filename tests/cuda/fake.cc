@@ -34,10 +34,11 @@ struct fake_event {
 };
 static struct {
     struct block {
-        size_t bytes;
+        size_t bytes, mapped;
         int device;
     };
     std::map<void *, block> blocks;
+    std::map<void *, size_t> pinned;
     size_t used[16] = {0}; /* by device */
     int device = 0; /* the current one */
     long launches = 0;
@@ -144,19 +145,24 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     *available = *total > fake.used[fake.device] ? *total - fake.used[fake.device] : 0;
     return fake.sticky;
 }
-/* Freshly mapped pages, so that a kernel that leaves its block of memory meets a page of nobody. */
-cudaError_t cudaMalloc(void **p, size_t n) {
-    not_captured("cudaMalloc");
-    if (fake.sticky) return noted(fake.sticky);
-    if (fake.used[fake.device] + n > memory_total()) return noted(cudaErrorMemoryAllocation);
+/* Freshly mapped pages whose end is the block's, to a multiple of `align` bytes, so that who leaves his block of memory meets a page of nobody. */
+static void *guarded(size_t n, size_t align, size_t *mapped) {
     size_t page = 4096, body = (n + page - 1) / page * page;
     char *m = (char *)mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED) return noted(cudaErrorMemoryAllocation);
+    if (m == MAP_FAILED) return nullptr;
     mprotect(m + body, page, PROT_NONE);
-    memset(m, 0xA5, n); /* nobody may count on zeros */
-    fake.blocks[m] = {n, fake.device};
+    *mapped = body + page;
+    return m + body - (n + align - 1) / align * align;
+}
+static void unmap(void *p, size_t mapped) { munmap((void *)((uintptr_t)p / 4096 * 4096), mapped); }
+cudaError_t cudaMalloc(void **p, size_t n) {
+    size_t mapped;
+    not_captured("cudaMalloc");
+    if (fake.sticky) return noted(fake.sticky);
+    if (fake.used[fake.device] + n > memory_total() || !(*p = guarded(n, 256, &mapped))) return noted(cudaErrorMemoryAllocation);
+    memset(*p, 0xA5, n); /* nobody may count on zeros */
+    fake.blocks[*p] = {n, mapped, fake.device};
     fake.used[fake.device] += n;
-    *p = m;
     return cudaSuccess;
 }
 cudaError_t cudaFree(void *p) {
@@ -166,19 +172,26 @@ cudaError_t cudaFree(void *p) {
     pump();
     auto it = fake.blocks.find(p);
     if (it == fake.blocks.end()) return noted(cudaErrorInvalidValue);
-    munmap(p, (it->second.bytes + 4095) / 4096 * 4096 + 4096);
+    unmap(p, it->second.mapped);
     fake.used[it->second.device] -= it->second.bytes;
     fake.blocks.erase(it);
     return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void **p, size_t n, unsigned) {
+    size_t mapped;
     not_captured("cudaHostAlloc");
-    return (*p = calloc(1, n ? n : 1)) ? cudaSuccess : noted(cudaErrorMemoryAllocation);
+    if (!(*p = guarded(n ? n : 1, 64, &mapped))) return noted(cudaErrorMemoryAllocation);
+    fake.pinned[*p] = mapped;
+    return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void *p) {
     not_captured("cudaFreeHost");
     pump();
-    return free(p), cudaSuccess;
+    auto it = fake.pinned.find(p);
+    if (it == fake.pinned.end()) return noted(cudaErrorInvalidValue);
+    unmap(p, it->second);
+    fake.pinned.erase(it);
+    return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t s) {
     fake.copied[kind & 7] += (long)n;
