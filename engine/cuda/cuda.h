@@ -33,7 +33,10 @@ struct cuda {
     char *workspace; /* WORKSPACE bytes on the device, of whoever runs now */
     struct plan_of_product **products; /* chains by shape */
     int n_products;
-    long n_allocations, n_waits; /* of device memory; of the host for the device */
+    long n_allocations, n_waits, n_ahead; /* of device memory; of the host for the device; uploads beside a run */
+    cudaStream_t uploads; /* of those; NULL: none yet */
+    cudaEvent_t arrived, taken; /* what went ahead is there; what was there is read */
+    bool took;
     struct nccl *nccl; /* nccl.cu; NULL: not opened */
     bool tf32; /* products and convolutions of fp32 may round their operands */
     bool lost; /* nothing more runs in this process */

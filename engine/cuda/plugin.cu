@@ -113,7 +113,7 @@ static void counts(const struct cuda *c) {
     const char *file = getenv("HONE_CUDA_COUNTS");
     FILE *f = file && *file ? fopen(file, "w") : NULL;
     if (!f) return;
-    fprintf(f, "allocations %ld waits %ld\n", c->n_allocations, c->n_waits);
+    fprintf(f, "allocations %ld waits %ld ahead %ld\n", c->n_allocations, c->n_waits, c->n_ahead);
     fclose(f);
 }
 
@@ -130,6 +130,9 @@ static void close_device(void *b) {
     if (c->lt) cublasLtDestroy(c->lt);
     if (c->workspace) cudaFree(c->workspace);
     if (c->stream) cudaStreamDestroy(c->stream);
+    if (c->uploads) cudaStreamDestroy(c->uploads);
+    if (c->arrived) cudaEventDestroy(c->arrived);
+    if (c->taken) cudaEventDestroy(c->taken);
     free(c);
 }
 
@@ -168,6 +171,27 @@ static int upload(void *b, void *to, const void *from, size_t n, struct err *e) 
     struct cuda *c = on(b);
     return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyHostToDevice, c->stream), "copying to the device", e);
 }
+static int ahead(void *b, void *to, const void *from, size_t n, struct err *e) {
+    struct cuda *c = on(b);
+    static const char what[] = "copying to the device ahead";
+    if (!c->uploads && (cuda_fail(c, cudaStreamCreateWithFlags(&c->uploads, cudaStreamNonBlocking), what, e) < 0 ||
+                           cuda_fail(c, cudaEventCreateWithFlags(&c->arrived, cudaEventDisableTiming), what, e) < 0 ||
+                           cuda_fail(c, cudaEventCreateWithFlags(&c->taken, cudaEventDisableTiming), what, e) < 0))
+        return -1;
+    if (c->took && cuda_fail(c, cudaStreamWaitEvent(c->uploads, c->taken, 0), what, e) < 0) return -1;
+    c->n_ahead++;
+    return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyHostToDevice, c->uploads), what, e);
+}
+static int take(void *b, int n, void *const *to, const void *const *from, const size_t *bytes, struct err *e) {
+    struct cuda *c = on(b);
+    static const char what[] = "taking what was copied ahead";
+    if (cuda_fail(c, cudaEventRecord(c->arrived, c->uploads), what, e) < 0 || cuda_fail(c, cudaStreamWaitEvent(c->stream, c->arrived, 0), what, e) < 0)
+        return -1;
+    for (int i = 0; i < n; i++)
+        if (cuda_fail(c, cudaMemcpyAsync(to[i], from[i], bytes[i], cudaMemcpyDeviceToDevice, c->stream), what, e) < 0) return -1;
+    c->took = true;
+    return cuda_fail(c, cudaEventRecord(c->taken, c->stream), what, e);
+}
 static int download(void *b, void *to, const void *from, size_t n, struct err *e) {
     struct cuda *c = on(b);
     return cuda_fail(c, cudaMemcpyAsync(to, from, n, cudaMemcpyDeviceToHost, c->stream), "copying from the device", e);
@@ -184,6 +208,7 @@ static int sync_device(void *b, struct err *e) {
     c->n_waits++;
     for (long n = 1; !c->lost; n++) {
         cudaError_t rc = cudaStreamQuery(c->stream);
+        if (rc == cudaSuccess && c->uploads) rc = cudaStreamQuery(c->uploads); /* host memory is the caller's again */
         if (rc != cudaErrorNotReady) return cuda_fail(c, rc, "waiting for the device", e);
         cudaGetLastError(); /* CUDA keeps this answer as an error */
         if (n % 1024 == 0 && host->gone(&c->info)) break;
@@ -285,6 +310,8 @@ static const struct backend cuda_backend = {.name = "cuda",
     .pin = pinned,
     .unpin = pinned_free,
     .upload = upload,
+    .ahead = ahead,
+    .take = take,
     .download = download,
     .fill = fill,
     .mix = mix_device,

@@ -20,13 +20,14 @@
 #define WHOLE ((size_t)1 << 20) /* inputs up to this size go up in one piece */
 #define PIN_MAX ((size_t)64 << 20) /* of a block on the host: locked pages are taken from everybody else */
 #define RUNS 16 /* kept runs of a plan */
+#define AHEAD_LEAST ((size_t)32 << 10) /* bytes of inputs: less is up sooner than it is waited for */
 
 static const enum arena_role up[] = {ROLE_SCALAR, ROLE_CONST, ROLE_INPUT}, down[] = {ROLE_TEMP, ROLE_GRAD};
 
 struct kept {
     struct extents x;
     enum phase from, to;
-    bool summed;
+    bool summed, there; /* there: inputs that went ahead do not go up */
     int seen; /* runs so far */
     uint64_t used;
     void *graph[BUCKETS_MAX + 1]; /* by part; NULL: not kept */
@@ -35,6 +36,15 @@ struct kept {
 struct part { /* of a run: these steps */
     int lo, hi;
     bool first, last; /* what goes up comes before them, what is kept comes back behind them */
+};
+struct ahead { /* inputs of the run after this one */
+    char *there, *host; /* as ROLE_INPUT is laid out; NULL: not made */
+    bool never; /* there is no room */
+    tid *t; /* those that were written for it, n of them */
+    int n, known; /* known: how many go ahead, as the first time said; 0: not known */
+    struct extents x;
+    uint64_t number; /* of what is on its way; 0: nothing */
+    bool take, has; /* the next run takes it; the device has these inputs, the host does not */
 };
 struct away {
     struct backend_device *d; /* borrowed */
@@ -49,6 +59,7 @@ struct away {
     struct kept run[RUNS];
     uint64_t clock;
     struct buckets *buckets; /* of p->sum; NULL: not cut yet */
+    struct ahead ahead;
 };
 
 static size_t root_bytes(const struct plan *p, tid t) { return size_up(tensor_bytes(&p->g->tensor[t], &p->max), 64); }
@@ -127,6 +138,9 @@ void device_free(struct plan *p) {
     const struct backend *b = a->d->b;
     for (int i = 0; i < RUNS; i++) forget(a, &a->run[i]);
     buckets_free(a->buckets);
+    if (a->ahead.there) b->free(a->d->self, a->ahead.there);
+    if (a->ahead.host) b->unpin(a->d->self, a->ahead.host);
+    free(a->ahead.t);
     if (a->memory) b->free(a->d->self, a->memory);
     if (a->pinned) b->unpin(a->d->self, a->pinned);
     free(a->rest);
@@ -191,18 +205,97 @@ int device_alloc(struct plan *p, struct err *e) {
 
 /* ---- running ---- */
 
+static bool goes_ahead(const struct ahead *q, tid t) {
+    for (int i = 0; i < q->known; i++)
+        if (q->t[i] == t) return true;
+    return false;
+}
+
 static int send(struct plan *p, struct err *e) {
     struct away *a = p->away;
     const struct backend *b = a->d->b;
     size_t inputs = size_up(p->bytes[ROLE_INPUT], ALIGN);
-    bool whole = inputs <= WHOLE;
+    bool whole = inputs <= WHOLE && !a->ahead.has;
     if (b->upload(a->d->self, a->memory, a->pinned, a->up_bytes + (whole ? inputs : 0), e) < 0) return -1;
     for (int t = 0; t < p->g->n_tensor && !whole; t++) {
         const struct tensor *x = &p->g->tensor[t];
         size_t n = x->role == ROLE_INPUT && p->place[t].root == t ? tensor_bytes(x, &p->now) : 0;
+        if (n && a->ahead.has && goes_ahead(&a->ahead, t)) continue;
         if (n && b->upload(a->d->self, device_at(p, t), plan_data(p, t), n, e) < 0) return -1;
     }
     return 0;
+}
+
+/* ---- inputs that go up while the run before theirs runs */
+
+void plan_meanwhile(struct plan *p, void (*fn)(void *ctx), void *ctx) { p->meanwhile = fn, p->meanwhile_ctx = ctx; }
+
+void *plan_ahead(struct plan *p, tid t) {
+    struct away *a = p->away;
+    struct ahead *q = a ? &a->ahead : NULL;
+    if (!q || t < 0 || p->place[t].root != t || p->g->tensor[t].role != ROLE_INPUT) return NULL;
+    if (p->bytes[ROLE_INPUT] < AHEAD_LEAST || a->n_cpu > 0 || p->o.no_reuse || p->o.profile || q->never) return NULL;
+    if (!q->t) {
+        struct err e = {0};
+        q->t = X_NEW(tid, (size_t)p->g->n_tensor + 1);
+        q->there = a->d->b->alloc(a->d->self, p->bytes[ROLE_INPUT], &e);
+        q->host = q->there ? a->d->b->pin(a->d->self, p->bytes[ROLE_INPUT], &e) : NULL;
+        q->never = !q->host;
+        if (q->never) return NULL;
+    }
+    if (q->number) q->number = 0, q->n = 0; /* written anew */
+    if (q->known && (q->n >= q->known || q->t[q->n] != t)) { /* not those of the first time */
+        q->never = true;
+        return NULL;
+    }
+    q->t[q->n++] = t;
+    return q->host + p->place[t].offset;
+}
+
+void plan_ahead_send(struct plan *p, const struct extents *now, uint64_t number) {
+    struct away *a = p->away;
+    struct ahead *q = a ? &a->ahead : NULL;
+    struct err e = {0};
+    if (!q || q->never || q->n == 0 || (q->known && q->n != q->known)) return;
+    q->known = q->n;
+    q->x = *now;
+    q->x.n[AXIS_ONE] = 1, q->x.n[AXIS_R1] = now->n[AXIS_R] + 1;
+    int rc = 0;
+    for (int i = 0; i < q->n && rc == 0; i++) {
+        size_t at = p->place[q->t[i]].offset, n = tensor_bytes(&p->g->tensor[q->t[i]], &q->x);
+        if (n) rc = a->d->b->ahead(a->d->self, q->there + at, q->host + at, n, &e);
+    }
+    q->number = rc == 0 ? number : 0;
+    q->n = 0;
+    if (rc < 0) q->never = true; /* the next run will say what is wrong */
+}
+
+bool plan_ahead_is(struct plan *p, uint64_t number) {
+    struct ahead *q = p->away ? &p->away->ahead : NULL;
+    if (!q) return false;
+    q->has = q->take = number && q->number == number && !q->never;
+    q->number = 0, q->n = 0;
+    return q->take;
+}
+
+static int take_ahead(struct plan *p, struct err *e) {
+    struct away *a = p->away;
+    struct ahead *q = &a->ahead;
+    if (!q->take) return 0;
+    q->take = false;
+    void **to = X_NEW(void *, (size_t)q->known);
+    const void **from = X_NEW(const void *, (size_t)q->known);
+    size_t *bytes = X_NEW(size_t, (size_t)q->known);
+    int n = 0;
+    for (int i = 0; i < q->known; i++) {
+        size_t at = p->place[q->t[i]].offset, len = tensor_bytes(&p->g->tensor[q->t[i]], &q->x);
+        if (len) to[n] = a->block[ROLE_INPUT] + at, from[n] = q->there + at, bytes[n++] = len;
+    }
+    int rc = a->d->b->take(a->d->self, n, to, from, bytes, e);
+    free(to);
+    free(from);
+    free(bytes);
+    return rc;
 }
 
 static int fetch(struct plan *p, struct err *e) {
@@ -268,7 +361,8 @@ static struct kept *entry(struct away *a, const struct kept *want) {
     struct kept *old = &a->run[0];
     for (int i = 0; i < RUNS; i++) {
         struct kept *k = &a->run[i];
-        if (k->seen && k->from == want->from && k->to == want->to && k->summed == want->summed && same_extents(&k->x, &want->x)) return k;
+        if (k->seen && k->from == want->from && k->to == want->to && k->summed == want->summed && k->there == want->there && same_extents(&k->x, &want->x))
+            return k;
         if (k->used < old->used) old = k;
     }
     forget(a, old);
@@ -342,9 +436,10 @@ static void cut(struct plan *p, enum phase to) {
 
 static int run(struct plan *p, enum phase from, enum phase to, bool summed, struct err *e) {
     struct away *a = p->away;
-    const struct kept want = {.x = p->now, .from = from, .to = to, .summed = summed};
+    const struct kept want = {.x = p->now, .from = from, .to = to, .summed = summed, .there = a->ahead.has};
     struct kept *k = entry(a, &want);
     k->used = ++a->clock;
+    if (take_ahead(p, e) < 0) return -1;
     if (k->seen == 0 && choose_measures() && prepare(p, from, to, e) < 0) return -1;
     if (k->seen++ == 0) k->never = p->o.profile || cpu_between(p, from, to);
     if (summed) cut(p, to);
@@ -372,6 +467,7 @@ int device_run(struct plan *p, enum phase from, enum phase to, bool summed, stru
     }
     *a->word = p->step;
     int rc = run(p, from, to, summed, e);
+    if (rc == 0 && p->meanwhile && from == PHASE_FORWARD) p->meanwhile(p->meanwhile_ctx);
     if (a->d->b->sync(a->d->self, rc == 0 ? e : NULL) < 0) rc = -1;
     if (rc < 0) backend_failed(a->d, e);
     if (updates(p, from, to))

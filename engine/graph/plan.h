@@ -46,6 +46,15 @@ struct cost_sum {
 };
 void plan_cost(const struct plan *p, const struct extents *x, enum phase from, enum phase to, struct cost_sum *out);
 
+/* On a device: inputs of the run after this one go up while this one runs. fn is called between what a run from PHASE_FORWARD on queues and the wait for it.
+ * In it plan_ahead gives where input t of the next run is to be written, NULL: nothing goes ahead here; plan_ahead_send sends what was written for these
+ * extents under a number that is not 0. Before the next run plan_ahead_is says whether that number's are there, all others are dropped: where it says no,
+ * the inputs are written as ever. It is asked whenever inputs are new; where it said yes, the host has them not. */
+void plan_meanwhile(struct plan *p, void (*fn)(void *ctx), void *ctx);
+void *plan_ahead(struct plan *p, tid t);
+void plan_ahead_send(struct plan *p, const struct extents *now, uint64_t number);
+bool plan_ahead_is(struct plan *p, uint64_t number);
+
 /* Of a plan on one of several devices that were joined (backend.comm_open). plan_sums says, once, which float tensors, of no axis that moves, are summed over
  * all of them. plan_run_summed is plan_run with these sums behind the steps that make them final, beside the steps that follow; what is kept does not come
  * to the host. plan_sum_none is for a device that has nothing to add: zeros take part in the sums of the others. Each ends when all sums are there. */

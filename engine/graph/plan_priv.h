@@ -27,6 +27,8 @@ struct plan {
     char *scratch_mem, *memory; /* memory: one allocation behind block[] and scratch_mem */
     bool bound; /* exec pointers are set */
     uint64_t step;
+    void (*meanwhile)(void *ctx); /* plan_meanwhile; on a device */
+    void *meanwhile_ctx;
     tid *sum; /* plan_sums; on a device */
     int n_sum;
     struct away *away; /* device.c: the same memory and steps on a device; NULL: on the CPU */

@@ -143,22 +143,35 @@ static void copy_column(const struct column *c, const struct batch_col *from, in
     for (int64_t i = 0; i < n; i++) weights[i] = from->weight ? from->weight[i] : 1;
 }
 
-struct extents step_load(const struct step *s, const struct part *part, const struct batch *b) {
+/* Columns to where `at` says that tensors are; offsets: these alone. */
+static void copy_columns(const struct step *s, const struct part *part, const struct batch *b, void *(*at)(struct plan *p, tid t), bool offsets) {
+    struct plan *p = s->plan;
     for (int i = 0; i < s->io.n_in; i++) {
-        int32_t *offsets;
-        float *weights;
-        void *data = step_input(s, i, &offsets, &weights);
-        copy_column(&part->col[i], &b->col[i], b->rows, b->tokens[i], data, offsets, weights);
+        void *data = offsets ? NULL : at(p, s->io.in[i].data);
+        float *weights = offsets ? NULL : at(p, s->io.in[i].weight);
+        copy_column(&part->col[i], &b->col[i], b->rows, b->tokens[i], data, at(p, s->io.in[i].offsets), weights);
     }
     int y = part->n_col - 1;
-    if (y >= s->io.n_in && b->col[y].data) copy_column(&part->col[y], &b->col[y], b->rows, b->tokens[y], step_target(s), NULL, NULL);
+    if (!offsets && y >= s->io.n_in && b->col[y].data) copy_column(&part->col[y], &b->col[y], b->rows, b->tokens[y], at(p, s->target), NULL, NULL);
+    if (offsets || s->other < 0) return;
+    void *other = at(p, s->other);
+    if (other) memcpy(other, b->other ? (const void *)b->other : b->col[y].data, (size_t)b->rows * sizeof(int32_t));
+}
+static void *here(struct plan *p, tid t) { return plan_data(p, t); }
+
+struct extents step_load(const struct step *s, const struct part *part, const struct batch *b) {
+    copy_columns(s, part, b, here, plan_ahead_is(s->plan, b->serial));
     if (s->other >= 0) {
-        void *other = plan_data(s->plan, s->other);
-        if (other) memcpy(other, b->other ? (const void *)b->other : b->col[y].data, (size_t)b->rows * sizeof(int32_t));
         plan_scalar(s->plan, s->share, (double)b->share);
         plan_scalar(s->plan, s->rest, (double)(1 - b->share));
     }
     return step_extents(s, b->rows, b->tokens, part->n_col);
+}
+
+void step_load_ahead(const struct step *s, const struct part *part, const struct batch *b) {
+    struct extents x = step_extents(s, b->rows, b->tokens, part->n_col);
+    copy_columns(s, part, b, plan_ahead, false);
+    plan_ahead_send(s->plan, &x, b->serial);
 }
 
 static int64_t batch_for(const struct eval_spec *spec) {

@@ -36,6 +36,8 @@ struct examples *eval_examples(const struct eval *v); /* of the last run; NULL: 
 size_t eval_memory(const struct eval *v);
 /* Copies a batch to where a step reads it; its extents. */
 struct extents step_load(const struct step *s, const struct part *part, const struct batch *b);
+/* The same for the batch after the one that runs (plan_meanwhile): its inputs go ahead, and step_load finds them there. */
+void step_load_ahead(const struct step *s, const struct part *part, const struct batch *b);
 /* The data columns must fit the model: number, kind, width of the inputs and the target. step_check_inputs: kind and width of as many columns as the model has
  * inputs, where that many are there. step_load trusts that one of them said yes. */
 int step_check_inputs(const struct step *s, const struct part *part, struct err *e);

@@ -4,6 +4,7 @@
 #include "engine/train/loader.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,8 @@ struct loader {
     int64_t generation; /* counts seeks */
     bool held, quit, ended; /* held: batch taken - 1 is in use by the engine */
 };
+
+static _Atomic uint64_t serials; /* of batches, of all loaders */
 
 static int by_size(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -109,6 +112,7 @@ static void *loop(void *arg) {
         fill(l, b, epoch, start, batch);
         pthread_mutex_lock(&l->lock);
         if (generation != l->generation) continue; /* a seek came in between: fill this slot again */
+        b->serial = atomic_fetch_add(&serials, 1) + 1;
         l->made++;
         l->epoch = b->last ? epoch + 1 : epoch;
         l->start = b->last ? 0 : start + b->rows;
@@ -181,6 +185,13 @@ const struct batch *loader_next(struct loader *l) {
         b = &l->slot[l->taken++ % SLOTS];
         l->held = true;
     }
+    pthread_mutex_unlock(&l->lock);
+    return b;
+}
+
+const struct batch *loader_peek(struct loader *l) {
+    pthread_mutex_lock(&l->lock);
+    const struct batch *b = l->made > l->taken ? &l->slot[l->taken % SLOTS] : NULL;
     pthread_mutex_unlock(&l->lock);
     return b;
 }

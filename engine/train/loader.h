@@ -18,6 +18,7 @@ struct batch {
     bool last; /* ends the epoch */
     struct batch_col col[LOADER_COLS];
     int64_t *index; /* rows of the part, in order */
+    uint64_t serial; /* no two batches of a process have the same */
     float share; /* mixup: of the row itself; 1: rows are not mixed */
     int32_t *other; /* mixup: classes of the rows mixed in; NULL: not asked for */
 };
@@ -39,6 +40,8 @@ struct loader *loader_new(const struct loader_spec *spec, int64_t epoch, int64_t
 void loader_free(struct loader *l);
 /* The next batch, valid until the next call; NULL: no more. */
 const struct batch *loader_next(struct loader *l);
+/* What loader_next would give at once, valid until it or loader_seek is called; NULL: nothing is ready. */
+const struct batch *loader_peek(struct loader *l);
 /* Goes on from (epoch, start) with another batch size, at most the one it was made with; what was read ahead is dropped. */
 void loader_seek(struct loader *l, int64_t epoch, int64_t start, int64_t batch);
 

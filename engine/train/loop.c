@@ -49,6 +49,13 @@ int train_choose_precision(struct train *t, struct err *e) {
     return 0;
 }
 
+/* While a device runs: the next batch goes up, if it is ready. */
+static void next_goes_up(void *ctx) {
+    struct train *t = ctx;
+    const struct batch *b = t->loader ? loader_peek(t->loader) : NULL;
+    if (b) step_load_ahead(t->step, t->part, b);
+}
+
 int train_build_step(struct train *t, struct err *e) {
     struct step_spec ss = {.model = t->model,
         .loss = &t->loss,
@@ -92,6 +99,7 @@ int train_build_step(struct train *t, struct err *e) {
     loader_free(t->loader);
     t->step = s;
     t->loader = l;
+    if (t->device && !t->par) plan_meanwhile(s->plan, next_goes_up, t); /* ranks leave batches out */
     t->planned_batch = t->a.batch;
     if (!(t->loss_unit > 0))
         t->loss_unit = exp2(round(log2((double)(s->target >= 0 ? dim_value(graph_tensor(s->g, s->target)->dim[0], &s->max) * t->a.accum : 1))));
