@@ -49,8 +49,8 @@ struct backend {
     void *(*pin)(void *b, size_t n, struct err *e); /* zeroed host memory that copies run from without a stop */
     void (*unpin)(void *b, void *p);
     int (*upload)(void *b, void *device, const void *host, size_t n, struct err *e); /* queued */
-    /* Queued beside everything else: upload as it is, but for what `take` will copy. take: queued, copies n pieces of device memory behind the uploads that were
-     * asked for ahead; those asked for later wait until it has read. */
+    /* Queued beside everything else: an upload of what `take` will copy. take: queued, copies n pieces of device memory behind the uploads asked for ahead;
+     * those asked for later wait until it has read. */
     int (*ahead)(void *b, void *device, const void *host, size_t n, struct err *e);
     int (*take)(void *b, int n, void *const *to, const void *const *from, const size_t *bytes, struct err *e);
     int (*download)(void *b, void *host, const void *device, size_t n, struct err *e); /* queued; host is there after sync */

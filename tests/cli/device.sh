@@ -204,7 +204,10 @@ else skip "a rank on a device that is killed" "pgrep is missing"
 fi
 unset HONE_NCCL HONE_FAKE_NCCL
 # wide rows, whose batches go up while the one before runs: micro-batches, an edit that drops what went ahead, mixup
-awk 'BEGIN { for (c = 0; c < 300; c++) printf "c%d,", c; print "y"; for (r = 0; r < 150; r++) { for (c = 0; c < 300; c++) printf "%d,", (r * 37 + c * 11) % 23 - 11; print (r * 37 % 101 > 50) } }' >wide.csv
+awk 'BEGIN {
+    for (c = 0; c < 300; c++) printf "c%d,", c
+    print "y"
+    for (r = 0; r < 150; r++) { for (c = 0; c < 300; c++) printf "%d,", (r * 37 + c * 11) % 23 - 11; print (r * 37 % 101 > 50) } }' >wide.csv
 cat >ahead.lua <<'EOF'
 local d = hone.data{ "wide.csv", y = "y", val = 30 }
 local net = nn.model{ input = d, nn.linear{8}, nn.tanh{}, nn.linear{2} }
@@ -215,10 +218,12 @@ EOF
 for how in "1 0" "2 0" "1 0.3"; do
     "$hone" --json --runs ra run ahead.lua $how >cpu.json 2>err
     for order in none early late; do
-        HONE_FAKE_ORDER=$([ $order = none ] || echo $order) HONE_CUDA_COUNTS=$work/ahead-$order "$hone" --json --runs ra --device cuda run ahead.lua $how >gpu.json 2>>err
+        HONE_FAKE_ORDER=$([ $order = none ] || echo $order) HONE_CUDA_COUNTS=$work/ahead-$order \
+            "$hone" --json --runs ra --device cuda run ahead.lua $how >gpu.json 2>>err
         result gpu.json >>"loss-$order"
     done
-    awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN { split(a, x, ":"); split(b, y, ":"); d = x[2] - y[2]; exit !(x[2] > 0 && d < 1e-5 && d > -1e-5) }' &&
+    awk -v a="$(result cpu.json)" -v b="$(result gpu.json)" 'BEGIN {
+        split(a, x, ":"); split(b, y, ":"); d = x[2] - y[2]; exit !(x[2] > 0 && d < 1e-5 && d > -1e-5) }' &&
         [ "$(awk '{ print ($6 >= 10) }' ahead-late)" = 1 ]
     ok $? "batches go up while the one before runs, accum and mixup $how: as on the CPU: $(result cpu.json) $(result gpu.json) $(cat ahead-late) $(cat err)"
 done
