@@ -299,8 +299,14 @@ static void forget(void *b, void *kept) {
     free(k);
 }
 
+#ifdef __CUDA_ARCH_LIST__ /* nvcc's own, from its options */
+static const int built_for[] = {__CUDA_ARCH_LIST__, 0};
+#else
+static const int built_for[] = {0};
+#endif
 static const struct backend cuda_backend = {.name = "cuda",
     .abi = BACKEND_ABI,
+    .built_for = built_for,
     .probe = probe,
     .open = open_device,
     .close = close_device,

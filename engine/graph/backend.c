@@ -213,11 +213,20 @@ bool backend_has_fp8(const struct device *d) {
     return sscanf(d->capability, "%d.%d", &major, &minor) == 2 && major * 100 + minor >= 809;
 }
 
+static void say_built_for(const struct backend *p, struct buf *b) {
+    buf_addf(b, "the plugin for %s was built for ", p->name);
+    if (!p->built_for[0]) buf_adds(b, "no GPU: what it finds runs on the CPU");
+    else buf_adds(b, "compute capability ");
+    for (int i = 0; p->built_for[i]; i++) buf_addf(b, "%s%d.%d", i ? ", " : "", p->built_for[i] / 100, p->built_for[i] / 10 % 10);
+    buf_addc(b, '\n');
+}
+
 void backend_say(const char *name, struct buf *b) {
     struct device there[DEVICES_MAX];
     struct err e = {0};
     const struct backend *p = plugin(name, &e);
     int n = p ? p->probe(there, DEVICES_MAX, &e) : -1;
+    if (p) say_built_for(p, b);
     if (n < 0) buf_addf(b, "%s\n", e.text);
     for (int i = 0; i < n; i++)
         buf_addf(b, "%s:%d %s, compute capability %s, %.1f GiB, driver for CUDA %s, runtime %s, %s\n", name, i, there[i].name, there[i].capability,

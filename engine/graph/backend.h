@@ -40,6 +40,7 @@ struct takes {
 struct backend {
     const char *name;
     uint64_t abi;
+    const int *built_for; /* compute capabilities its kernels were compiled for, 800 is 8.0, rising; 0 ends. None: it is no GPU's */
     int (*probe)(struct device *out, int max, struct err *e); /* how many devices there are; -1 with the reason in words: no driver, no device */
     void *(*open)(int index, struct err *e);
     void (*close)(void *b);

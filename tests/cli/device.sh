@@ -13,6 +13,8 @@ if [ ! -e "$fake" ]; then
 fi
 HONE_CUDA=$fake
 is 0 'fake device on the CPU' "doctor names the device" doctor --fast
+grep -q 'plugin for cuda was built for no GPU: what it finds runs on the CPU' out
+ok $? "and what its plugin was built for"
 is 1 'this machine has 1 of them' "a device number too high" --device cuda:3 doctor --fast
 HONE_FAKE_CUDA=none; export HONE_FAKE_CUDA
 is 1 'the NVIDIA driver finds no device' "no device" --device cuda doctor --fast
