@@ -1,7 +1,7 @@
 /* A small fake of NCCL: the processes of one group meet in a file of shared memory that the id names, and add up in the order of their ranks.
- * HONE_FAKE_NCCL of the environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of the process fails), "hang=N" (the N-th sum never ends),
- * "late=N" (the N-th sum fails while it is under way, which shows when it is asked for). A group whose size is not that of the first one that came is refused,
- * as are ranks that do not sum the same. */
+ * HONE_FAKE_NCCL of the environment: "init" (a group cannot be made), "reduce=N" (the N-th sum of rank 0 fails: of two that failed at once it would be
+ * chance which ended first), "hang=N" (the N-th sum never ends), "late=N" (that of rank 0 fails while it is under way, which shows when it is asked for).
+ * A group whose size is not that of the first one that came is refused, as are ranks that do not sum the same. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -101,8 +101,9 @@ int ncclCommInitRank(comm **out, int size, unique_id id, int rank) {
 int ncclAllReduce(const void *from, void *to, size_t n, int type, int op, comm *c, cudaStream_t stream) {
     if (type != 7 || op != 0 || from != to) return INVALID_ARGUMENT;
     ++sums;
-    if (setting("reduce=") && sums == atol(setting("reduce="))) return INTERNAL_ERROR;
-    group.push_back({(float *)to, n, c, stream, setting("hang=") && sums >= atol(setting("hang=")), setting("late=") && sums == atol(setting("late="))});
+    if (c->rank == 0 && setting("reduce=") && sums == atol(setting("reduce="))) return INTERNAL_ERROR;
+    bool fails = c->rank == 0 && setting("late=") && sums == atol(setting("late="));
+    group.push_back({(float *)to, n, c, stream, setting("hang=") && sums >= atol(setting("hang=")), fails});
     return SUCCESS;
 }
 int ncclGroupStart(void) { return group.clear(), SUCCESS; }
