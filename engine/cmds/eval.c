@@ -64,31 +64,41 @@ static struct val *report_of(const struct tally *t, const struct model *m, const
     return r;
 }
 
-static struct eval *prepare(const struct model *m, const struct dataset *d, const struct part *p, const struct eval_args *a, struct loss_spec *loss,
-    struct precision *pr, struct pool *pool, struct err *e) {
-    if (loss_for(loss, a->loss, d, e) < 0) return NULL;
+struct judged { /* an evaluation of one model, and what it needs */
+    struct dataset *fit; /* the data as the model takes them */
+    struct loss_spec loss;
+    struct precision pr;
+    struct eval *v;
+};
+
+/* g: zeroed, to be released in any case. NULL: it failed. */
+static struct eval *judged_open(
+    struct judged *g, const struct eval_args *a, const struct model *m, struct dataset *d, const struct part *p, struct pool *pool, struct err *e) {
+    const struct part *fitted = pick_fit_part(m, d, p, &g->fit, e);
+    if (!fitted || loss_for(&g->loss, a->loss, d, e) < 0) return NULL;
     int64_t rows, tokens[LOADER_COLS];
     struct buf say = BUF_INIT;
-    loader_limits(p, a->batch > 0 ? a->batch : 64, 0, false, &rows, tokens);
-    if (precision_choose(pr, a->precision, a->force_precision, m, p->col[0].type == COL_TOKENS ? tokens[0] : rows, e) < 0) {
-        loss_release(loss);
-        return NULL;
-    }
-    if (precision_say(pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
+    loader_limits(fitted, a->batch > 0 ? a->batch : 64, 0, false, &rows, tokens);
+    if (precision_choose(&g->pr, a->precision, a->force_precision, m, fitted->col[0].type == COL_TOKENS ? tokens[0] : rows, e) < 0) return NULL;
+    if (precision_say(&g->pr, a->precision, a->force_precision, &say)) log_write(LOG_INFO, "%s", say.data);
     buf_release(&say);
     struct eval_spec spec = {.model = m,
-        .part = p,
-        .loss = loss,
+        .part = fitted,
+        .loss = &g->loss,
         .pool = pool,
-        .half = pr->half,
-        .fp8 = pr->fp8,
+        .half = g->pr.half,
+        .fp8 = g->pr.fp8,
         .batch = a->batch > 0 ? a->batch : 0,
         .probabilities = true,
         .guesses = true,
         .examples = true};
-    struct eval *v = backend_of_setting(&spec.device, e) == 0 ? eval_new(&spec, e) : NULL;
-    if (!v) loss_release(loss);
-    return v;
+    return g->v = backend_of_setting(&spec.device, e) == 0 ? eval_new(&spec, e) : NULL;
+}
+
+static void judged_release(struct judged *g) {
+    eval_free(g->v);
+    if (g->fit) dataset_unref(g->fit);
+    loss_release(&g->loss);
 }
 
 /* What the dashboard shows of it: with examples, and the confusion of many classes in less room. */
@@ -130,18 +140,13 @@ static int pick(struct job *j, struct decision *c, const struct eval_args *a, co
         log_write(LOG_WARN, "the threshold is picked on the rows that it is judged by, which flatters it: load the data with val=N and judge another part");
         return threshold_pick(&c->t, eval_tally(v), split, e);
     }
-    struct loss_spec loss = {0};
-    struct precision pr;
-    struct dataset *fit = NULL;
-    const struct part *fitted = pick_fit_part(m, on, val, &fit, e);
-    struct eval *on_val = fitted ? prepare(m, on, fitted, a, &loss, &pr, pool, e) : NULL;
+    struct judged g = {0};
+    struct eval *on_val = judged_open(&g, a, m, on, val, pool, e);
     int rc = on_val ? eval_run(on_val, ask, j, e) : -1;
     snprintf(c->from, sizeof c->from, on == own ? "val of %.100s" : "val", on->name);
     if (rc == 0) rc = threshold_pick(&c->t, eval_tally(on_val), "val", e);
-    eval_free(on_val);
-    if (fit) dataset_unref(fit);
+    judged_release(&g);
     if (own) dataset_unref(own);
-    loss_release(&loss);
     return rc;
 }
 
@@ -166,14 +171,14 @@ static void say_decision(const struct decision *c, struct val *r) {
 }
 
 /* Of an evaluation that was run: the job's result, and what its run keeps. Scores by a threshold are not put beside those without. */
-static void deliver(struct job *j, const struct model *m, const struct dataset *d, const struct part *p, const struct eval *v, const struct decision *by,
-    const char *split, const struct precision *pr) {
-    const struct tally *t = by ? &by->counted : eval_tally(v);
-    struct val *r = report_of(t, m, d, split, pr);
+static void deliver(
+    struct job *j, const struct model *m, const struct dataset *d, const struct part *p, const struct judged *g, const struct decision *by, const char *split) {
+    const struct tally *t = by ? &by->counted : eval_tally(g->v);
+    struct val *r = report_of(t, m, d, split, &g->pr);
     struct err kept = {0};
     struct run *own = trained_by(hub_runs(j->hub), m), *run = own ? own : runs_current(hub_runs(j->hub));
     if (by) say_decision(by, r);
-    if (run) publish(run, v, t, p, r);
+    if (run) publish(run, g->v, t, p, r);
     bool keep = !by && strcmp(split, "train") != 0;
     if (own && keep) run_scores(own, split, r);
     if (!own && m->stored && keep && store_scores(m->stored, split, m->stored_step, r, &kept) != 0)
@@ -192,18 +197,13 @@ static int eval_job(struct job *j, const void *args, struct err *e) {
     struct dataset *d = m ? pick_data_for(a->data, m, &part, e) : NULL;
     const struct part *p = d ? pick_part(d, part >= 0 ? part : a->part, &split, e) : NULL;
     struct pool *pool = p ? make_pool(e) : NULL;
-    struct loss_spec loss = {0};
-    struct precision pr;
-    struct dataset *fit = NULL;
-    const struct part *fitted = pool ? pick_fit_part(m, d, p, &fit, e) : NULL;
-    struct eval *v = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
+    struct judged g = {0};
+    struct eval *v = pool ? judged_open(&g, a, m, d, p, pool, e) : NULL;
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0 && by) rc = decide(j, &c, a, m, d, v, split, pool, e);
-    if (rc == 0) deliver(j, m, d, p, v, by ? &c : NULL, split, &pr);
+    if (rc == 0) deliver(j, m, d, p, &g, by ? &c : NULL, split);
     if (by) threshold_untally(&c.counted), threshold_release(&c.t);
-    eval_free(v);
-    if (fit) dataset_unref(fit);
-    loss_release(&loss);
+    judged_release(&g);
     pool_free(pool);
     if (d) dataset_unref(d);
     return rc;
@@ -222,37 +222,32 @@ static void discordant(const struct part *p, const int32_t *a, const int32_t *b,
 /* One row: report, size, milliseconds of the pass; against the first model the paired exact McNemar test and the rows that flipped. */
 static int compare_one(struct job *j, const struct eval_args *a, struct model *m, const struct val *given, struct dataset *d, const struct part *p,
     const char *split, struct pool *pool, struct val *rows, int32_t **first, struct err *e) {
-    struct loss_spec loss = {0};
-    struct precision pr;
-    struct dataset *fit = NULL;
-    const struct part *fitted = pick_fit_part(m, d, p, &fit, e);
-    struct eval *v = fitted ? prepare(m, d, fitted, a, &loss, &pr, pool, e) : NULL;
+    struct judged g = {0};
+    struct eval *v = judged_open(&g, a, m, d, p, pool, e);
     double t = clock_now();
     int rc = v ? eval_run(v, ask, j, e) : -1;
     if (rc == 0) {
-        struct val *r = report_of(eval_tally(v), m, d, split, &pr);
-        const int32_t *g = eval_guesses(v);
+        struct val *r = report_of(eval_tally(v), m, d, split, &g.pr);
+        const int32_t *guess = eval_guesses(v);
         val_unset(r, "confusion");
         val_unset(r, "table");
         val_unset(r, "classes");
         if (given->type == VAL_STR) val_set_str(r, "model", given->u.s.p); /* two runs of one kind of model */
         val_set_int(r, "bytes", (int64_t)m->bytes);
         val_set_num(r, "seconds", clock_now() - t);
-        if (g && !*first) {
+        if (guess && !*first) {
             *first = X_NEW(int32_t, (size_t)p->n + 1);
-            memcpy(*first, g, (size_t)p->n * sizeof **first);
-        } else if (g && p->col[p->n_col - 1].type == COL_I32) {
+            memcpy(*first, guess, (size_t)p->n * sizeof **first);
+        } else if (guess && p->col[p->n_col - 1].type == COL_I32) {
             int64_t b, c;
-            discordant(p, *first, g, &b, &c);
+            discordant(p, *first, guess, &b, &c);
             val_set_int(r, "lost", b);
             val_set_int(r, "won", c);
             val_set_num(r, "p_mcnemar", metric_mcnemar(b, c));
         }
         val_push(rows, r);
     }
-    eval_free(v);
-    if (fit) dataset_unref(fit);
-    loss_release(&loss);
+    judged_release(&g);
     return rc;
 }
 
