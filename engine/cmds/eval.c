@@ -152,7 +152,7 @@ static int pick(struct job *j, struct decision *c, const struct eval_args *a, co
 
 static int decide(struct job *j, struct decision *c, const struct eval_args *a, const struct model *m, struct dataset *d, const struct eval *v,
     const char *split, struct pool *pool, struct err *e) {
-    if (threshold_class(&c->t, eval_tally(v)->n_class, d->n_class == 2 ? d->class_name : NULL, e) < 0) return -1;
+    if (threshold_class(&c->t, eval_tally(v)->n_class, d->n_class == 2 ? (const char *const *)d->class_name : NULL, e) < 0) return -1;
     if (!threshold_given(&c->t) && pick(j, c, a, m, d, v, split, pool, e) < 0) return -1;
     return threshold_tally(&c->t, eval_tally(v), &c->counted, e);
 }

@@ -206,13 +206,10 @@ static int threshold_of(const struct predict_args *a, const struct model *m, str
     if (!a->threshold || a->threshold->type == VAL_NIL) return 0;
     const struct val *classes = val_get(m->desc, "classes");
     int64_t n = val_len(classes) ? (int64_t)val_len(classes) : val_get_int(m->desc, "n_class", 0);
-    char *names[2] = {NULL, NULL};
+    const char *const names[2] = {class_name(m, 0), class_name(m, 1)};
     if (threshold_init(t, a->threshold, e) < 0) return -1;
-    for (int i = 0; i < 2; i++)
-        if (class_name(m, i)) names[i] = mem_str(class_name(m, i));
     int rc = threshold_given(t) ? threshold_class(t, (int)n, names[0] && names[1] ? names : NULL, e)
                                 : err_code(e, ERR_USAGE, "threshold: predict takes the number itself; hone eval picks it");
-    for (int i = 0; i < 2; i++) free(names[i]);
     if (rc < 0) threshold_release(t);
     return rc < 0 ? -1 : 1;
 }

@@ -27,7 +27,7 @@ void threshold_release(struct threshold *t) { args_release(&threshold_kind, t); 
 
 bool threshold_given(const struct threshold *t) { return isnan(t->recall) && isnan(t->precision) && isnan(t->fp); }
 
-int threshold_class(struct threshold *t, int n_class, char *const *names, struct err *e) {
+int threshold_class(struct threshold *t, int n_class, const char *const *names, struct err *e) {
     if (n_class != 2) return err_code(e, ERR_USAGE, "threshold goes with two classes, but the model has %d", n_class);
     t->cls = 1;
     if (!t->positive) return 0;

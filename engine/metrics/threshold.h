@@ -16,7 +16,7 @@ int threshold_init(struct threshold *t, const struct val *v, struct err *e);
 void threshold_release(struct threshold *t);
 bool threshold_given(const struct threshold *t); /* a number: nothing is picked */
 /* names: of the classes, or NULL. */
-int threshold_class(struct threshold *t, int n_class, char *const *names, struct err *e);
+int threshold_class(struct threshold *t, int n_class, const char *const *names, struct err *e);
 /* Sets at, by the probabilities that the tally kept; part: for messages. The largest that reaches the recall, the smallest that keeps the precision, the
  * one of the least cost. It lies half way between two probabilities, so that the last bit of one decides nothing. */
 int threshold_pick(struct threshold *t, const struct tally *rows, const char *part, struct err *e);

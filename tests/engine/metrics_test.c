@@ -210,7 +210,7 @@ static void thresholds(void) {
     struct err e = {0};
     struct threshold t;
     struct val *v = args_text("{0.5, positive=\"maybe\"}"), *hard = args_text("{precision=0.99}");
-    char no[] = "no", yes[] = "yes", *names[] = {no, yes};
+    static const char *const names[] = {"no", "yes"};
     tap_ok(threshold_init(&t, v, &e) == 0 && threshold_class(&t, 2, names, &e) < 0 && strstr(e.text, "\"no\" and \"yes\""), "%s", e.text);
     tap_ok(threshold_class(&t, 3, NULL, &e) < 0 && strstr(e.text, "the model has 3"), "%s", e.text);
     threshold_release(&t);
