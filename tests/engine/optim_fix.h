@@ -3,6 +3,7 @@
 #ifndef HONE_TESTS_ENGINE_OPTIM_FIX_H
 #define HONE_TESTS_ENGINE_OPTIM_FIX_H
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,17 @@ static inline void trial_close(struct trial *t) {
 static inline void trial_weights(const struct trial *t, double *w) {
     for (int k = 0; k < t->n; k++)
         for (int i = 0; i < t->shape[k].len; i++) w[t->shape[k].at + i] = trial_get(t, t->weights + k * TRIAL_BYTES, i);
+}
+
+/* How far apart two points of n numbers are, relative to the second where that is larger than 1. */
+static inline double trial_off(const double *w, const struct val *want, int n) {
+    double worst = val_len(want) == (size_t)n ? 0 : INFINITY, v;
+    for (int i = 0; i < n; i++) {
+        if (!val_as_num(val_at(want, (size_t)i), &v)) return INFINITY;
+        double d = fabs(w[i] - v) / fmax(1, fabs(v));
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
+    }
+    return worst;
 }
 
 /* Loss and gradients of the weights as they are, in four rows. */

@@ -113,13 +113,9 @@ static int open_trial(struct trial *t, const struct val *spec, enum dtype real, 
 }
 
 static double off(const struct trial *t, const struct val *want) {
-    double w[ALL], worst = val_len(want) == ALL ? 0 : INFINITY, v;
+    double w[ALL];
     trial_weights(t, w);
-    for (int i = 0; i < ALL && val_as_num(val_at(want, (size_t)i), &v); i++) {
-        double d = fabs(w[i] - v) / fmax(1, fabs(v));
-        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
-    }
-    return worst;
+    return trial_off(w, want, ALL);
 }
 
 static void run(const struct val *c, enum dtype real, const char *isa) {
