@@ -32,12 +32,12 @@ struct trial {
     int evaluations, room;
 };
 
-static inline void trial_put(const struct trial *t, void *to, int i, double v) {
-    if (t->real == DT_F64) ((double *)to)[i] = v;
+static inline void real_put(enum dtype real, void *to, int64_t i, double v) {
+    if (real == DT_F64) ((double *)to)[i] = v;
     else ((float *)to)[i] = (float)v;
 }
-static inline double trial_get(const struct trial *t, const void *from, int i) {
-    return t->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
+static inline double real_get(enum dtype real, const void *from, int64_t i) {
+    return real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
 }
 static inline int trial_all(const struct trial *t) { return t->shape[t->n - 1].at + t->shape[t->n - 1].len; }
 
@@ -66,7 +66,7 @@ static inline int trial_open(
     t->plan = plan_new(t->g, &x, &po, e);
     if (!t->plan || plan_alloc(t->plan, e) < 0) return -1;
     for (int k = 0; k < n; k++)
-        for (int i = 0; i < shape[k].len; i++) trial_put(t, t->weights + k * TRIAL_BYTES, i, start[shape[k].at + i]);
+        for (int i = 0; i < shape[k].len; i++) real_put(t->real, t->weights + k * TRIAL_BYTES, i, start[shape[k].at + i]);
     return 0;
 }
 
@@ -79,7 +79,7 @@ static inline void trial_close(struct trial *t) {
 
 static inline void trial_weights(const struct trial *t, double *w) {
     for (int k = 0; k < t->n; k++)
-        for (int i = 0; i < t->shape[k].len; i++) w[t->shape[k].at + i] = trial_get(t, t->weights + k * TRIAL_BYTES, i);
+        for (int i = 0; i < t->shape[k].len; i++) w[t->shape[k].at + i] = real_get(t->real, t->weights + k * TRIAL_BYTES, i);
 }
 
 /* How far apart two points of n numbers are, relative to the second where that is larger than 1. */
@@ -102,7 +102,7 @@ static inline void trial_evaluate(struct trial *t, trial_function f) {
     plan_scalar(t->plan, t->loss, 4 * f(w, g));
     plan_scalar(t->plan, t->weight, 4);
     for (int k = 0; k < t->n; k++)
-        for (int i = 0; i < t->shape[k].len; i++) trial_put(t, plan_data(t->plan, t->grad[k]), i, 4 * g[t->shape[k].at + i]);
+        for (int i = 0; i < t->shape[k].len; i++) real_put(t->real, plan_data(t->plan, t->grad[k]), i, 4 * g[t->shape[k].at + i]);
 }
 
 /* One step; the gradient clipped by its norm and by element, 0: not. */
@@ -110,7 +110,7 @@ static inline int trial_step(struct trial *t, trial_function f, double clip_norm
     double h[CTL_N], lr = optimiser_common(t->o)->lr;
     struct extents x = {{1, 1, 2}};
     optimiser_hyper(t->o, lr, clip_norm, clip_value, h);
-    for (int i = 0; i < CTL_N * t->o->l.n_group; i++) trial_put(t, plan_data(t->plan, t->hyper), i, t->o->l.hyper[i]);
+    for (int i = 0; i < CTL_N * t->o->l.n_group; i++) real_put(t->real, plan_data(t->plan, t->hyper), i, t->o->l.hyper[i]);
     trial_evaluate(t, f);
     if (plan_run(t->plan, &x, PHASE_UPDATE, PHASE_UPDATE, e) < 0) return -1;
     for (bool again = optimiser_searches(t->o); again;) {

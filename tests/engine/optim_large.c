@@ -10,6 +10,7 @@
 #include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
+#include "tests/engine/optim_fix.h"
 #include "tests/tap.h"
 
 enum { PARAMS = 5, STEPS = 3, TABLE = 4, ROWS = 6 };
@@ -37,14 +38,6 @@ struct side {
     char *weights;
     enum dtype real;
 };
-
-static void put(const struct side *s, void *to, int64_t i, double v) {
-    if (s->real == DT_F64) ((double *)to)[i] = v;
-    else ((float *)to)[i] = (float)v;
-}
-static double get(const struct side *s, const void *from, int64_t i) {
-    return s->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
-}
 
 static int table_grad(struct side *s, struct err *e) {
     struct dim ids_dim = {1, AXIS_R}, out[2] = {{1, AXIS_R}, {40, AXIS_ONE}};
@@ -85,7 +78,7 @@ static int open_side(struct side *s, const char *spec, enum dtype real, struct e
     s->plan = plan_new(s->g, &x, &po, e);
     if (!s->plan || plan_alloc(s->plan, e) < 0) return -1;
     for (int k = 0; k < PARAMS; k++)
-        for (int64_t i = 0; i < s->len[k]; i++) put(s, s->weights + s->offset[k], i, (double)(float)(0.1 * rng_normal(1, (uint64_t)k, (uint64_t)i)));
+        for (int64_t i = 0; i < s->len[k]; i++) real_put(s->real, s->weights + s->offset[k], i, (double)(float)(0.1 * rng_normal(1, (uint64_t)k, (uint64_t)i)));
     return 0;
 }
 
@@ -100,12 +93,12 @@ static int step_side(struct side *s, int t, struct err *e) {
     struct extents x = {{1, ROWS, ROWS + 1}};
     double h[CTL_N], lr = optimiser_common(s->o)->lr;
     optimiser_hyper(s->o, lr, 0, 0, h);
-    for (int i = 0; i < CTL_N * s->o->l.n_group; i++) put(s, plan_data(s->plan, s->hyper), i, (double)(float)s->o->l.hyper[i]);
+    for (int i = 0; i < CTL_N * s->o->l.n_group; i++) real_put(s->real, plan_data(s->plan, s->hyper), i, (double)(float)s->o->l.hyper[i]);
     for (int k = 0; k < TABLE; k++)
         for (int64_t i = 0; i < s->len[k]; i++)
-            put(s, plan_data(s->plan, s->grad[k]), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), (uint64_t)k, (uint64_t)i)));
+            real_put(s->real, plan_data(s->plan, s->grad[k]), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), (uint64_t)k, (uint64_t)i)));
     memcpy(plan_data(s->plan, s->id), ids, sizeof ids);
-    for (int i = 0; i < ROWS * 40; i++) put(s, plan_data(s->plan, s->dy), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), 9, (uint64_t)i)));
+    for (int i = 0; i < ROWS * 40; i++) real_put(s->real, plan_data(s->plan, s->dy), i, (double)(float)(0.05 * rng_normal((uint64_t)(2 + t), 9, (uint64_t)i)));
     plan_scalar(s->plan, s->loss, 1);
     plan_scalar(s->plan, s->weight, 1);
     if (plan_run(s->plan, &x, PHASE_FORWARD, PHASE_UPDATE, e) < 0) return -1;
@@ -126,9 +119,10 @@ static void beside(const char *spec, double tol) {
         double worst = 0, moved = 0;
         for (int k = 0; rc == 0 && k < PARAMS; k++)
             for (int64_t j = 0; j < want.len[k]; j++) {
-                double d = fabs(get(&got, got.weights + got.offset[k], j) - get(&want, want.weights + want.offset[k], j));
+                double d = fabs(real_get(got.real, got.weights + got.offset[k], j) - real_get(want.real, want.weights + want.offset[k], j));
                 if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
-                moved = fmax(moved, fabs(get(&want, want.weights + want.offset[k], j) - (double)(float)(0.1 * rng_normal(1, (uint64_t)k, (uint64_t)j))));
+                moved = fmax(
+                    moved, fabs(real_get(want.real, want.weights + want.offset[k], j) - (double)(float)(0.1 * rng_normal(1, (uint64_t)k, (uint64_t)j))));
             }
         tap_ok(
             rc == 0 && worst <= tol && moved > 1e-4, "%s, %s: within %.1e of the reference, steps up to %.1e %s", spec, isa_all(i)->name, worst, moved, e.text);

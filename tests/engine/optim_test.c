@@ -11,6 +11,7 @@
 #include "engine/optims/optim.h"
 #include "src/base/mem.h"
 #include "src/base/rng.h"
+#include "tests/engine/optim_fix.h"
 #include "tests/tap.h"
 
 #define N 23
@@ -200,24 +201,18 @@ static void bench_close(struct bench *b) {
     optimiser_free(b->o);
 }
 
-static void put(struct bench *b, void *to, int i, double v) {
-    if (b->real == DT_F64) ((double *)to)[i] = v;
-    else ((float *)to)[i] = (float)v;
-}
-static double get(const struct bench *b, const void *from, int i) { return b->real == DT_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i]; }
-
 /* grads are sums over a weight, as losses give them. */
 static bool bench_step(struct bench *b, const double *g, double weight, double clip_norm, double clip_value) {
     struct err e = {0};
     double h[CTL_N], lr = optimiser_common(b->o)->lr;
     struct extents x = {{1, 1, 2}};
     optimiser_hyper(b->o, lr, clip_norm, clip_value, h);
-    for (int i = 0; i < CTL_N; i++) put(b, plan_data(b->plan, b->hyper), i, h[i]);
-    for (int i = 0; i < N; i++) put(b, plan_data(b->plan, b->grad), i, g[i] * weight);
+    for (int i = 0; i < CTL_N; i++) real_put(b->real, plan_data(b->plan, b->hyper), i, h[i]);
+    for (int i = 0; i < N; i++) real_put(b->real, plan_data(b->plan, b->grad), i, g[i] * weight);
     plan_scalar(b->plan, b->loss, 1);
     plan_scalar(b->plan, b->weight, weight);
     if (plan_run(b->plan, &x, PHASE_UPDATE, PHASE_UPDATE, &e) < 0) printf("# %s\n", e.text);
-    bool ok = get(b, plan_data(b->plan, b->ctl), CTL_OK) != 0;
+    bool ok = real_get(b->real, plan_data(b->plan, b->ctl), CTL_OK) != 0;
     if (ok) optimiser_applied(b->o, lr);
     return ok;
 }
@@ -275,12 +270,12 @@ static void single(const struct test *t, const char *isa) {
     bench_open(&b, t->spec, DT_F32);
     struct want w = {0};
     start(w.p);
-    for (int i = 0; i < N; i++) put(&b, b.param, i, w.p[i]), w.p[i] = get(&b, b.param, i);
+    for (int i = 0; i < N; i++) real_put(b.real, b.param, i, w.p[i]), w.p[i] = real_get(b.real, b.param, i);
     for (int s = 1; s <= 3; s++) {
         for (int i = 0; i < N; i++) g[i] = (double)(float)(rng_normal(8, (uint64_t)s, (uint64_t)i) * 0.1);
         bench_step(&b, g, 1, 0, 0);
         t->ref(&w, g, s);
-        for (int i = 0; i < N; i++) worst = fmax(worst, fabs(get(&b, b.param, i) - w.p[i]) / fmax(1, fabs(w.p[i])));
+        for (int i = 0; i < N; i++) worst = fmax(worst, fabs(real_get(b.real, b.param, i) - w.p[i]) / fmax(1, fabs(w.p[i])));
     }
     tap_ok(worst <= 2e-6, "%s in float, %s: within %.1e", t->name, isa, worst);
     bench_close(&b);
@@ -306,7 +301,7 @@ static void gate(void) {
     double d = 0;
     for (int i = 0; i < N; i++) d = fmax(d, fabs(before[i] - g[i] - b.param[i]));
     tap_ok(d < 1e-12, "sums are divided by the weight once");
-    tap_near(get(&b, plan_data(b.plan, b.ctl), CTL_NORM), norm, 1e-12, "the norm is that of the mean gradient");
+    tap_near(real_get(b.real, plan_data(b.plan, b.ctl), CTL_NORM), norm, 1e-12, "the norm is that of the mean gradient");
     memcpy(b.param, before, sizeof before);
     bench_step(&b, g, 32, 0.5, 0);
     d = 0;
