@@ -2,7 +2,6 @@
  * tests/golden/encoders, else the description in a model.json. A model that can be described is summed up; a small one is saved and comes back the same. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,17 +11,9 @@
 #include "src/base/io.h"
 #include "src/base/json.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/scratch.h"
 
 enum { SMALL = 1 << 18 };
-static char dir[] = "/tmp/hone-fuzz-model-XXXXXX";
-static void clean(void) { io_remove_tree(dir, NULL); }
-
-static char *scratch(const char *name) {
-    static bool made;
-    if (!made && (!mkdtemp(dir) || atexit(clean) != 0)) abort();
-    made = true;
-    return io_join(dir, name);
-}
 
 static void look(const struct model *m) {
     struct buf b = BUF_INIT;
@@ -69,8 +60,7 @@ static void encoder(const char *name, const uint8_t *p, size_t n) {
         if (io_mkdirs(into, 0700, &e) || symlink(from.data, weights)) abort();
         buf_release(&from);
     }
-    FILE *f = fopen(config, "wb");
-    if (!f || fwrite(p, 1, n, f) != n || fclose(f)) abort();
+    scratch_put(config, p, n);
     struct model *m = hf_load(into, &(struct hf_options){.classes = n % 3, .dropout = -1, .seed = 1}, &e);
     if (!m == !e.code) abort();
     if (m) look(m);

@@ -2,10 +2,8 @@
  * run.json, a log.txt which is a journal.lua too. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "src/base/io.h"
@@ -15,16 +13,7 @@
 #include "src/stored/shelf.h"
 #include "src/run/store.h"
 #include "tests/fuzz/fuzz.h"
-
-static char dir[] = "/tmp/hone-fuzz-runs-XXXXXX";
-static void clean(void) { io_remove_tree(dir, NULL); }
-
-static char *scratch(const char *name) {
-    static bool made;
-    if (!made && (!mkdtemp(dir) || atexit(clean) != 0)) abort();
-    made = true;
-    return io_join(dir, name);
-}
+#include "tests/fuzz/scratch.h"
 
 static void bundle(const uint8_t *p, size_t n) {
     char *file = scratch("b.tar.gz"), *into = scratch("into");
@@ -50,10 +39,7 @@ static void points(const uint8_t *p, size_t n) {
     char *file = scratch("metrics.bin");
     double sum = 0;
     int64_t cut;
-    unlink(file);
-    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    io_write_all(fd, p, n, file, NULL);
-    close(fd);
+    scratch_put(file, p, n);
     store_points(file, see, &sum, &cut, NULL);
     store_tail(file, see, &sum, NULL);
     free(file);
@@ -71,10 +57,7 @@ static void series(const uint8_t *p, size_t n) {
 
 static void put(const char *run, const char *name, const void *p, size_t n) {
     char *path = io_join(run, name);
-    unlink(path); /* some file systems wait for the disk where a file is written over */
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    io_write_all(fd, p, n, path, NULL);
-    close(fd);
+    scratch_put(path, p, n);
     free(path);
 }
 
