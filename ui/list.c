@@ -92,12 +92,6 @@ static void key_items(struct ui *u) {
         }
 }
 
-static bool needs_args(const struct cmd *c) {
-    for (const struct arg *a = c->kind.args; a && a->name; a++)
-        if (a->flags & ARG_REQUIRED) return true;
-    return false;
-}
-
 /* The user's other sessions: asked for when the palette opens, there a moment later. */
 static void sessions_came(struct ui *u, void *ctx, const struct call *c) {
     (void)ctx;
@@ -158,7 +152,7 @@ void list_fill(struct ui *u) {
     for (size_t i = 0; i < hub_count(u->hub) && u->popup == POP_PALETTE; i++) {
         const struct cmd *c = hub_cmd(u->hub, i);
         char command[64];
-        snprintf(command, sizeof command, "%s%.60s", needs_args(c) ? "?" : "", c->kind.name);
+        snprintf(command, sizeof command, "%s%.60s", args_required(&c->kind) ? "?" : "", c->kind.name);
         bool keyed = false; /* the row of its key is there already */
         for (int k = 0; k < shown && !keyed; k++) keyed = strcmp(u->item[k].label, c->kind.name) == 0;
         if (!(c->flags & (CMD_HIDDEN | CMD_SHELL)) && !keyed) add(u, c->kind.name, c->kind.help, command);
@@ -219,7 +213,7 @@ void list_run(struct ui *u) {
         snprintf(u->confirm_lua, sizeof u->confirm_lua, "%.150s", it.command);
     } else if (text[0] == '=') {
         run_lua(u, text + 1);
-    } else if (named && (strchr(text, ' ') || !needs_args(named))) {
+    } else if (named && (strchr(text, ' ') || !args_required(&named->kind))) {
         if (strcmp(word, "stop") == 0) popup_open(u, POP_STOP);
         else ui_command(u, text, BY_PALETTE);
     } else if (!any) {

@@ -26,6 +26,12 @@ const struct arg *args_find(const struct kind *k, const char *name) {
     return NULL;
 }
 
+bool args_required(const struct kind *k) {
+    for (const struct arg *a = args_of(k); a->name; a++)
+        if (a->flags & ARG_REQUIRED) return true;
+    return false;
+}
+
 static void set_absent(const struct arg *a, void *s) {
     void *p = slot(a, s);
     switch (a->type) {

@@ -60,9 +60,9 @@ struct kind {
  * On failure everything already stored is released. A first argument of type HANDLE that is not required may be left out: the first
  * item then goes to the next one. nil as a value is the same as leaving it out; nil among the items is refused. */
 int args_parse(const struct kind *k, const struct val *table, void *out, struct err *e);
-/* The same checks; gives a new table with only what was given, as named fields in table order. */
 /* {"1":"imdb","train":10000} of JSON becomes {"imdb", train=10000}: names that are 1, 2, .. become items, if there are none yet. */
 void args_number(struct val *table);
+/* The same checks; gives a new table with only what was given, as named fields in table order. */
 struct val *args_normalise(const struct kind *k, const struct val *table, struct err *e);
 /* Sets one argument of a parsed struct from a value (live edits). Non-finite numbers are refused; nil sets the default. On failure the old value stays. */
 int args_set(const struct kind *k, void *out, const char *name, const struct val *v, struct err *e);
@@ -70,6 +70,7 @@ struct val *args_get(const struct kind *k, const void *in, const char *name); /*
 void args_release(const struct kind *k, void *out);
 struct val *args_to_val(const struct kind *k, const void *in); /* fields in table order, absent ones left out */
 const struct arg *args_find(const struct kind *k, const char *name);
+bool args_required(const struct kind *k); /* one of them has to be given */
 void args_allowed(struct buf *b, const struct arg *a); /* "a whole number from 1 to 100" */
 const char *args_when(const struct arg *a); /* "at once", "from the next epoch" ...; "" if not LIVE */
 void args_help(struct buf *b, const struct kind *k); /* name, help, one line an argument with type, default, range, unit; example */

@@ -92,12 +92,6 @@ static void list_keys(struct hub *h, struct buf *out) {
     if (!hub_keys(h)->keys) buf_adds(out, "  none: there is no dashboard here\n");
 }
 
-static bool needs_arguments(const struct kind *k) {
-    for (const struct arg *a = k->args; a && a->name; a++)
-        if (a->flags & ARG_REQUIRED) return true;
-    return false;
-}
-
 static bool kinds_named(struct hub *h, const char *topic, struct buf *out) {
     bool found = false;
     const char *dot = strchr(topic, '.'), *name = dot ? dot + 1 : topic;
@@ -107,7 +101,7 @@ static bool kinds_named(struct hub *h, const char *topic, struct buf *out) {
             if (strcmp(c->kinds[i]->name, name) != 0) continue;
             buf_addf(out, "%s.", c->group);
             args_help(out, c->kinds[i]);
-            if (!c->kinds[i]->example && c->tag && !needs_arguments(c->kinds[i])) buf_addf(out, "example: %s.%s{}\n", c->group, c->kinds[i]->name);
+            if (!c->kinds[i]->example && c->tag && !args_required(c->kinds[i])) buf_addf(out, "example: %s.%s{}\n", c->group, c->kinds[i]->name);
             found = true;
         }
     }
