@@ -9,12 +9,11 @@
 #include <unistd.h>
 
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/run/store.h"
 #include "src/stored/folder.h"
 #include "src/stored/shelf.h"
 
-enum { META_MAX = 16 << 20, SAID_ONE_BY_ONE = 3 };
+enum { SAID_ONE_BY_ONE = 3 };
 
 /* Step of the newest checkpoint that was committed; -1: none. */
 static int64_t saved_step(const char *dir) {
@@ -39,8 +38,8 @@ static bool mark(const char *dir, int64_t step, int64_t saved) {
     char *path = io_join(dir, "run.json");
     int fd = store_own(dir);
     bool done = false;
-    struct val *was = fd >= 0 && io_exists(path) ? json_read_file(path, META_MAX, NULL) : NULL;
-    bool ours = fd >= 0 && (was ? was->type == VAL_TABLE && strcmp(val_get_str(was, "state", ""), "crashed") != 0 : !io_exists(path));
+    struct val *was = fd >= 0 ? store_read_meta(dir, NULL) : NULL;
+    bool ours = fd >= 0 && (was ? strcmp(val_get_str(was, "state", ""), "crashed") != 0 : !io_exists(path));
     struct val *v = ours ? was ? store_describe(dir, NULL) : val_table() : NULL; /* without run.json it had just begun */
     if (v) {
         struct val *lost = val_table();

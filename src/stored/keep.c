@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/base/mem.h"
 #include "src/stored/about.h"
 #include "src/stored/folder.h"
@@ -81,15 +80,11 @@ struct mv_args {
 
 /* run.json says the name as well; that it is written second does no harm, as readers go by the folder. */
 static int rename_meta(const char *dir, const char *name, struct err *e) {
-    char *path = io_join(dir, "run.json");
-    struct val *v = io_exists(path) ? json_read_file(path, 16 << 20, e) : NULL;
-    int rc = 0;
-    if (v && v->type == VAL_TABLE) {
-        val_set_str(v, "run", name);
-        rc = store_meta(dir, v, e);
-    }
+    struct val *v = store_read_meta(dir, NULL);
+    if (!v) return 0;
+    val_set_str(v, "run", name);
+    int rc = store_meta(dir, v, e);
     val_free(v);
-    free(path);
     return rc;
 }
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "src/base/io.h"
-#include "src/base/json.h"
 #include "src/stored/export.h"
 #include "src/run/store.h"
 
@@ -83,8 +82,8 @@ static bool add_point(void *ctx, const struct point *p) {
 }
 
 int tensorboard_write(const struct folder *run, const char *out, int64_t *points, struct err *e) {
-    char name[64], *dir = io_join(out, run->name), *meta = io_join(run->dir, "run.json"), *source = io_join(run->dir, "metrics.bin");
-    struct val *v = json_read_file(meta, 16 << 20, NULL);
+    char name[64], *dir = io_join(out, run->name), *source = io_join(run->dir, "metrics.bin");
+    struct val *v = store_read_meta(run->dir, NULL);
     struct writing w = {.created = val_get_num(v, "created", 0)};
     snprintf(name, sizeof name, "events.out.tfevents.%.0f.hone", w.created);
     char *path = io_join(dir, name);
@@ -105,7 +104,6 @@ int tensorboard_write(const struct folder *run, const char *out, int64_t *points
     val_free(v);
     free(path);
     free(dir);
-    free(meta);
     free(source);
     return rc;
 }
