@@ -191,7 +191,9 @@ static int print_version(void) {
 
 static int print_usage(void) {
     struct buf b = BUF_INIT;
-    opts_usage(&b);
+    struct hub *h = hub_new(app_cmds, NULL); /* for the rows: nothing runs */
+    opts_usage(&b, h);
+    hub_free(h);
     help_fold(&b, 0);
     fputs(b.data, stdout);
     buf_release(&b);

@@ -36,7 +36,7 @@ struct opts {
 int opts_parse(struct opts *o, int argc, char **argv, struct err *e);
 void opts_help_word(struct opts *o); /* turns the words NAME .. into help NAME */
 void opts_release(struct opts *o);
-void opts_usage(struct buf *b); /* --help: synopsis, options, commands */
+void opts_usage(struct buf *b, struct hub *h); /* --help: synopsis, options, commands */
 /* Words after a command's name to its argument table: NAME=VALUE, --name VALUE, --name=VALUE, --value-of-an-enum, -x, positional. */
 struct val *opts_args(const struct cmd *c, char *const *word, size_t n, const struct val *given, struct err *e);
 const char *opts_nearest_command(const char *word); /* what a mistyped word may have meant, or NULL */

@@ -10,6 +10,7 @@
 
 #include "src/base/args.h"
 #include "src/base/mem.h"
+#include "src/call/help.h"
 
 enum opt_kind { OPT_FLAG, OPT_TEXT, OPT_PROP, OPT_PROP_TEXT, OPT_PROP_ON, OPT_PROP_BYTES, OPT_PAIR, OPT_COMMAND };
 struct opt {
@@ -307,14 +308,7 @@ const char *opts_nearest_command(const char *word) {
     return args_nearest(word, names, n);
 }
 
-static bool is_listed(const char *name, size_t n) {
-    for (const struct cmd *const *const *list = app_cmds; *list; list++)
-        for (const struct cmd *const *c = *list; *c; c++)
-            if (strlen((*c)->kind.name) == n && strncmp((*c)->kind.name, name, n) == 0) return true;
-    return false;
-}
-
-void opts_usage(struct buf *b) {
+void opts_usage(struct buf *b, struct hub *h) {
     buf_adds(b, "hone - train, evaluate and compress neural networks in a terminal\n\n"
                 "  hone                                 dashboard of this folder's session: attach to it, or start one\n"
                 "  hone demo [NAME]                     a built-in example: fashion, intents, article, credit\n"
@@ -330,15 +324,14 @@ void opts_usage(struct buf *b) {
         buf_addf(b, "  %-38s %s\n", left, r->help);
     }
     buf_adds(b, "\nCommands:\n");
-    for (const struct cmd *const *const *list = app_cmds; *list; list++)
-        for (const struct cmd *const *c = *list; *c; c++) {
-            if (((*c)->flags & (CMD_LINE | CMD_HIDDEN)) != CMD_LINE) continue;
-            char name[64];
-            size_t first = strcspn((*c)->kind.name, "_");
-            snprintf(name, sizeof name, "%s", (*c)->kind.name);
-            if (name[first] && is_listed(name, first)) name[first] = ' '; /* data fetch */
-            buf_addf(b, "  %-12s %s\n", name, (*c)->kind.help);
-        }
+    for (size_t i = 0; i < hub_count(h); i++) {
+        const struct cmd *c = hub_cmd(h, i);
+        struct buf name = BUF_INIT;
+        if ((c->flags & (CMD_LINE | CMD_HIDDEN)) != CMD_LINE) continue;
+        help_words(h, c, &name);
+        buf_addf(b, "  %-12s %s\n", name.data, c->kind.help);
+        buf_release(&name);
+    }
     buf_adds(b, "\nExit: 0 done, 1 failed, 2 usage, 3 stopped by the user, 4 goal not met, 75 preempted (start again to go on), 128+N signal N.\n");
 }
 
