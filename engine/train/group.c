@@ -11,14 +11,14 @@
 static const struct batch *run_batches(struct train *t, struct extents *x, struct group *g, struct err *e) {
     *g = (struct group){.start = t->pos};
     for (;;) {
+        bool mine = parallel_mine(t, g->n);
+        if (mine && t->par && parallel_next(t, e) < 0) return NULL;
         double from = clock_now();
         const struct batch *b = loader_next(t->loader);
         if (!b) {
             err_set(e, "the loader gave no batch at epoch %" PRId64 ", row %" PRId64, t->epoch, t->pos + g->rows);
             return NULL;
         }
-        bool mine = parallel_mine(t, g->n);
-        if (mine && t->par && parallel_next(t, e) < 0) return NULL;
         if (mine) *x = step_load(t->step, t->part, b);
         t->spent.data += clock_now() - from;
         t->n_micro++;
