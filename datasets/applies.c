@@ -84,5 +84,5 @@ static const struct goes rows[] = {{"tokens", HOLDS_TEXTS | HOLDS_STREAM}, {"tok
     {"vocab", HOLDS_TEXTS | HOLDS_STREAM}, {"len", HOLDS_TEXTS | HOLDS_STREAM}, {"trunc", HOLDS_TEXTS}, {"ngrams", HOLDS_TEXTS}, {"chars", HOLDS_TEXTS},
     {"hash_buckets", HOLDS_TEXTS}, {"tfidf", HOLDS_TEXTS}, {"missing", HOLDS_CELLS}, {"drop", HOLDS_CELLS | HOLDS_TEXTS},
     {"standardize", HOLDS_CELLS | HOLDS_NUMBERS}, {"normalize", HOLDS_ARRAYS}, {"x", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS},
-    {"drop", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {"y", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS},
-    {"text", HOLDS_TEXTS | HOLDS_CELLS}, {"target", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {NULL, 0}};
+    {"y", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {"text", HOLDS_TEXTS | HOLDS_CELLS},
+    {"target", HOLDS_TEXTS | HOLDS_CELLS | HOLDS_ARRAYS | HOLDS_SOUNDS}, {NULL, 0}};

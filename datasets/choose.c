@@ -240,12 +240,9 @@ static void say(const struct loading *l, const struct table *t, int y) {
 
 void choose_note(struct loading *l, int y) {
     const struct table *t = &l->tab[PART_TRAIN];
-    struct val *v = val_table();
     if (l->input == INPUT_TABLE || (l->input == INPUT_TEXT && t->named)) say(l, t, y);
-    if (l->input == INPUT_ARRAY || t->origin) {
-        val_free(v);
-        return;
-    }
+    if (l->input == INPUT_ARRAY || t->origin) return;
+    struct val *v = val_table();
     if (y >= 0) val_set_str(v, "target", t->col[y].name);
     if (l->input == INPUT_TEXT) val_set_str(v, "text", t->col[l->x[0]].name);
     else {

@@ -477,10 +477,18 @@ static void loading_release(struct loading *l) {
     free(l);
 }
 
+/* Of a set that is no stream: its columns, its classes and the rows of its parts. */
+static int draw_columns(struct loading *l, struct err *e) {
+    int y;
+    if (choose_columns(l, &y, e) || read_targets(l, y, e) || check_arguments(l, e)) return -1;
+    choose_note(l, y);
+    return draw(l, e);
+}
+
 struct dataset *dataset_load(const struct data_args *a, const char *const *search, data_progress fn, void *ctx, struct err *e) {
     struct loading *l = X_NEW(struct loading, 1);
     struct dataset *d = l->d = X_NEW(struct dataset, 1);
-    int y = -1, r;
+    int r;
     l->a = a;
     l->opts.progress = fn;
     l->opts.ctx = ctx;
@@ -497,9 +505,7 @@ struct dataset *dataset_load(const struct data_args *a, const char *const *searc
         if (!r) l->tabular.missing = a->missing, r = take_prep(l, e);
         if (!r) r = read_tables(l, e);
         if (!r && l->stream) r = build_stream(l, e) || check_arguments(l, e);
-        else if (!r) r = choose_columns(l, &y, e) || read_targets(l, y, e) || check_arguments(l, e);
-        if (!r && !l->stream) choose_note(l, y);
-        if (!r && !l->stream) r = draw(l, e);
+        else if (!r) r = draw_columns(l, e);
     }
     for (int p = 0; p < PART_N && !r && !l->stream; p++) r = build_part(l, p, e);
     if (!r) {

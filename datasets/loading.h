@@ -18,7 +18,6 @@ struct loading {
     char **want; /* names given by the user: y, text, x.., as they are there */
     struct source src;
     struct table tab[PART_N];
-    char *y_name, *text_name; /* chosen in the training table */
     enum input input;
     int x[FORMAT_MAX_COLUMNS], n_x; /* inputs, in the training table */
     struct target target;
