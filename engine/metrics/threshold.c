@@ -86,7 +86,7 @@ int threshold_pick(struct threshold *t, const struct tally *rows, const char *pa
     for (int64_t i = 0; rc == 0 && i <= n; i++) {
         if (i > 0) s[i - 1].hit ? now.tp++ : now.fp++;
         now.end = i;
-        bool between = i == n || i == 0 ? i == n || s[0].p < 1 : s[i].p != s[i - 1].p; /* never positive has a threshold below 1 */
+        bool between = i == n || (i == 0 ? s[0].p < 1 : s[i].p != s[i - 1].p); /* never positive has a threshold below 1 */
         if (between && better(t, found ? &best : NULL, &now, pos)) best = now, found = true;
     }
     if (rc == 0 && !found) rc = no_cut(t, s, n, part, e);
