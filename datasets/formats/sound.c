@@ -1,5 +1,5 @@
-/* WAV, FLAC, Ogg (Vorbis, Opus) and MP3 to samples, tables of sounds, and the format of a single one: a table of one row, for prediction. What a header claims is believed only as
- * far as samples really come. */
+/* WAV, FLAC, Ogg (Vorbis, Opus) and MP3 to samples, tables of sounds, and the format of a single one: a table of one row, for prediction. What a header
+ * claims is believed only as far as samples really come. */
 #include "config.h"
 
 #include "datasets/formats/sound.h"

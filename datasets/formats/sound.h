@@ -1,5 +1,5 @@
-/* Sounds: WAV, FLAC, Ogg and MP3 through libsndfile, mixed to one channel, as frames of log-mel energies; the table that a folder or an archive of them becomes, and
- * one for pictures or sounds, whichever come. Helper thread; no state. */
+/* Sounds: WAV, FLAC, Ogg and MP3 through libsndfile, mixed to one channel, as frames of log-mel energies; the table that a folder or an archive of them
+ * becomes, and one for pictures or sounds, whichever come. Helper thread; no state. */
 #ifndef HONE_DATASETS_FORMATS_SOUND_H
 #define HONE_DATASETS_FORMATS_SOUND_H
 
