@@ -10,7 +10,9 @@ struct child {
     const char *const *argv; /* ends with NULL */
     const char *program; /* NULL: argv[0]; without a slash it is looked for in PATH */
     char *const *env; /* NULL: ours */
-    int fd[4]; /* which of our descriptors become its 0 to 3, one after the other; the others are closed if they are close-on-exec */
+    /* Which of our descriptors become its 0 to 3, one after the other; the others are closed if they are close-on-exec. One that has its number already
+     * stays open (POSIX.1-2024, posix_spawn_file_actions_adddup2). */
+    int fd[4];
     enum child_place place;
 };
 /* No signal is blocked or ignored in the new process. 0, or what is wrong as an errno. */

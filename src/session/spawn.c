@@ -51,16 +51,9 @@ static int spawn(const char *word, const char *const *extra, int fd, struct err 
     return r ? err_set(e, "cannot start %s: %s", exe, strerror(r)) : 0;
 }
 
-static int not_3(int fd) { /* dup2 onto itself would keep close-on-exec */
-    int other = fd == 3 ? fcntl(3, F_DUPFD_CLOEXEC, 10) : fd;
-    if (fd == 3) close(3);
-    return other;
-}
-
 int spawn_viewer(const char *const *extra, struct err *e) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return err_sys(e, "make", "a pair of sockets");
-    pair[1] = not_3(pair[1]);
     int r = spawn("--viewer", extra, pair[1], e);
     close(pair[1]);
     if (r == 0) return pair[0];
@@ -81,7 +74,6 @@ int spawn_session(const struct place *p, const char *const *extra, struct err *e
         clock_sleep(0.1);
     }
     if (pipe2(ready, O_CLOEXEC) != 0) return err_sys(e, "make", "a pipe");
-    ready[1] = not_3(ready[1]);
     int r = spawn("--session", extra, ready[1], e);
     close(ready[1]);
     if (r == 0) r = wait_ready(ready[0], e);
