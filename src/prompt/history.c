@@ -98,7 +98,7 @@ int history_load(const char *path, size_t max, void (*fn)(void *ctx, const char 
         *end = '\0';
         unescape(p);
         if (!harmless(p)) continue;
-        if (n == cap) v = X_GROW(v, struct line, cap = cap ? cap * 2 : 256);
+        v = X_ROOM(v, struct line, n, &cap);
         v[n].text = p;
         v[n].i = n;
         n++;
