@@ -15,6 +15,7 @@
 #include "ui/draw/fmt.h"
 #include "ui/rows.h"
 #include "ui/runs.h"
+#include "ui/scroll.h"
 
 enum { VARY = 32, NAME_MAX_COLS = 24, METRICS = 256 };
 static const double OLD = 2; /* seconds: an older snapshot is read anew when the screen is drawn */
@@ -373,8 +374,7 @@ static void draw(struct ui *u, struct grid *g, struct rect r) {
         grid_text(g, r.row, 1, -1, text, why);
         return;
     }
-    if (s->sel < s->top) s->top = s->sel;
-    if (room && s->sel >= s->top + room) s->top = s->sel - room + 1;
+    s->top = (size_t)first_shown((int)s->top, (int)s->sel, (int)room);
     if (s->top + room > s->n) s->top = s->n > room ? s->n - room : 0;
     columns_fit(s, g->cols, s->top, room, &c);
     line_draw(s, g, r.row, &c);
@@ -413,17 +413,9 @@ void runs_metric_step(struct ui *u, int by) {
 static void move(struct ui *u, enum move m) {
     struct runs_state *s = state(u);
     int page = u->rows > 8 ? u->rows - 7 : 1;
-    int64_t by = m == MOVE_UP     ? -1
-                 : m == MOVE_DOWN ? 1
-                 : m == MOVE_PGUP ? -page
-                 : m == MOVE_PGDN ? page
-                 : m == MOVE_HOME ? -(int64_t)s->n
-                 : m == MOVE_END  ? (int64_t)s->n
-                                  : 0;
+    int n = (int)s->n, by = move_by(m, page, n);
     if (m == MOVE_LEFT || m == MOVE_RIGHT) runs_metric_step(u, m == MOVE_RIGHT ? 1 : -1);
-    if (!by || !s->n) return;
-    int64_t to = (int64_t)s->sel + by;
-    select_row(s, to < 0 ? 0 : to >= (int64_t)s->n ? s->n - 1 : (size_t)to);
+    if (by && n) select_row(s, (size_t)clamp_index((int)s->sel + by, n));
 }
 
 static void enter(struct ui *u) { ui_command(u, "open compare", BY_KEY); }
