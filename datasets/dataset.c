@@ -292,7 +292,7 @@ static void note_range(const struct loading *l) {
     float least = 0, most = 0;
     for (int64_t i = 0; c->type == COL_F32 && i < l->d->part[PART_TRAIN].n * c->width; i++) {
         float v = ((const float *)c->data)[i];
-        least = fminf(least, v), most = fmaxf(most, v);
+        least = v < least ? v : least, most = v > most ? v : most; /* fminf is a call, for every value of the set */
     }
     if (most > LARGE || least < -LARGE)
         log_write(
