@@ -32,10 +32,13 @@ local function need(self, field)
     return rawget(self, field) or error("a report of a regression or of sequences has no classes", 3)
 end
 
+local CLASS_HEAD = { "class", "precision", "recall", "f1", "support" }
+local function class_row(c) return { tostring(c.class), num(c.precision), num(c.recall), num(c.f1), num(c.support) } end
+
 -- Precision, recall, F1 and support of each class; "-" where a class has neither examples nor guesses.
 function report:table()
-    local rows = { { "class", "precision", "recall", "f1", "support" } }
-    for _, c in ipairs(need(self, "per_class")) do rows[#rows + 1] = { tostring(c.class), num(c.precision), num(c.recall), num(c.f1), num(c.support) } end
+    local rows = { CLASS_HEAD }
+    for _, c in ipairs(need(self, "per_class")) do rows[#rows + 1] = class_row(c) end
     rows[#rows + 1] = { "macro", num(self.precision_macro), num(self.recall_macro), num(self.f1_macro), num(self.n) }
     return columns(rows, true)
 end
@@ -207,7 +210,7 @@ local WORST = 10 -- classes shown where there are more than SHOWN
 
 -- The classes with the least F1; those that have neither examples nor guesses are left out.
 local function worst(self)
-    local list, rows = {}, { { "class", "precision", "recall", "f1", "support" } }
+    local list, rows = {}, { CLASS_HEAD }
     for i, c in ipairs(self.per_class) do
         if c.f1 then list[#list + 1] = { c.f1, i, c } end
     end
@@ -215,10 +218,7 @@ local function worst(self)
         if a[1] ~= b[1] then return a[1] < b[1] end
         return a[2] < b[2]
     end)
-    for i = 1, math.min(WORST, #list) do
-        local c = list[i][3]
-        rows[i + 1] = { tostring(c.class), num(c.precision), num(c.recall), num(c.f1), num(c.support) }
-    end
+    for i = 1, math.min(WORST, #list) do rows[i + 1] = class_row(list[i][3]) end
     return string.format("the %d of %d classes with the least f1:\n", #rows - 1, #self.per_class) .. columns(rows, true)
 end
 
